@@ -1,0 +1,37 @@
+# The two commands of the README are `make demo` and `make test`. Each sets up .venv by itself, once.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?= digits
+
+.PHONY: demo test lint clean
+.DELETE_ON_ERROR:
+
+demo: .venv/ready-train
+	$(BIN)/osakd compare --data $(DATA)
+
+# One worker per core, one thread each. The compiled tests need a call of their own: run-time shape checks and
+# torch.compile do not mix.
+test: .venv/ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=10 -m "not compiled" \
+	  --jaxtyping-packages=osakd.labels,osakd.losses,osakd.models,osakd.methods,beartype.beartype tests src
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=3 -m compiled tests
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/ready-train: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("osakd needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name another one with make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up .venv: this happens once and takes a minute or two."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'
+	touch $@
+
+.venv/ready-dev: .venv/ready-train
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	touch $@

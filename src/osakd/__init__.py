@@ -1,0 +1,67 @@
+"""Train small neural networks better without a teacher.
+
+In your own loop, with torch alone::
+
+    loss = osakd.OSAKDLoss(num_classes=10, k=8)
+    loss(logits, classes).backward()
+
+From Python, as the commands do: ``osakd.train``, ``osakd.compare``, ``osakd.evaluate``, ``osakd.load``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from osakd.api import Run, compare, evaluate, load, train
+    from osakd.data.indexed import WithIndex
+    from osakd.errors import InputError, RunError
+    from osakd.labels.ceiling import soft_label_ceiling
+    from osakd.labels.memory import OutputMemory
+    from osakd.labels.posterior import knn_posterior
+    from osakd.losses.osakd import OSAKDLoss, osakd_loss
+    from osakd.models.lookup import build_model
+
+__version__ = "0.1.0"
+__all__ = [
+    "InputError",
+    "OSAKDLoss",
+    "OutputMemory",
+    "Run",
+    "RunError",
+    "WithIndex",
+    "build_model",
+    "compare",
+    "evaluate",
+    "knn_posterior",
+    "load",
+    "osakd_loss",
+    "soft_label_ceiling",
+    "train",
+]
+_HOME = {
+    "InputError": "errors",
+    "OSAKDLoss": "losses.osakd",
+    "OutputMemory": "labels.memory",
+    "Run": "api",
+    "RunError": "errors",
+    "WithIndex": "data.indexed",
+    "build_model": "models.lookup",
+    "compare": "api",
+    "evaluate": "api",
+    "knn_posterior": "labels.posterior",
+    "load": "api",
+    "osakd_loss": "losses.osakd",
+    "soft_label_ceiling": "labels.ceiling",
+    "train": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'osakd' has no attribute {name!r}")
+    return getattr(import_module(f"osakd.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

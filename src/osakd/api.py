@@ -1,0 +1,206 @@
+"""The commands as Python functions, with the same names and defaults. Torch is imported when one is called."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osakd.errors import InputError, RunError
+from osakd.records import SUMMARY, Result, RunConfig, write_json
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from osakd.engine.train import Watcher
+    from osakd.experiments.runner import Progress
+    from osakd.report.aggregate import Summary
+
+DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
+DEFAULT_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is recorded.
+        config: its complete configuration.
+        result: how it ended.
+    """
+
+    folder: Path
+    config: RunConfig
+    result: Result
+
+
+def train(
+    data: str = "digits",
+    *,
+    method: str | Mapping[str, Any] = "plain",
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    watcher: "Watcher | None" = None,
+    **options: Any,
+) -> Run:
+    """Trains one network with one method.
+
+    Args:
+        data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id.
+        method: a name, a shorthand such as ``osakd-16nn``, or a mapping with ``name`` and settings.
+        seed: of every random stream, at least 0.
+        out: the run's folder; by default ``runs/<data>-<model>-<method>-seed<seed>``.
+        resume: go on with a run that was stopped.
+        watcher: is told of every step and epoch.
+        **options: model, epochs, batch_size, learning_rate, ...: see ``osakd.engine.config.Options``.
+
+    Returns:
+        The run; ``osakd.load(run.folder)`` gives the network.
+
+    Raises:
+        InputError: something given cannot be used.
+        RunError: the run failed.
+
+    Example:
+        >>> import tempfile
+        >>> run = train("digits", method="osakd", epochs=2, out=tempfile.mkdtemp())
+        >>> run.result.last["epoch"]
+        2
+    """
+    from osakd.data.sources import load_data
+    from osakd.engine.config import configure, run_view
+    from osakd.engine.environment import pick_device
+    from osakd.engine.train import Silent, train_run
+    from osakd.methods.lookup import method_label
+
+    chosen = _options(options)
+    arrays = load_data(data)
+    config = configure(arrays, method, seed, chosen)
+    name = f"{_file_name(arrays.name)}-{_file_name(config.model)}-{method_label(method)}-seed{seed}"
+    folder = Path(out) if out is not None else Path("runs") / name
+    view = run_view(arrays, config.model, config.validation, seed)
+    result = train_run(
+        config, view, folder, resume=resume, device=pick_device(chosen.device), watcher=watcher or Silent()
+    )
+    return Run(folder, config, result)
+
+
+def compare(
+    data: str = "digits",
+    *,
+    methods: Sequence[str | Mapping[str, Any]] = DEFAULT_METHODS,
+    seeds: int | Sequence[int] = DEFAULT_SEEDS,
+    out: str | Path | None = None,
+    processes: int | None = None,
+    look: "Callable[[list[Progress]], None] | None" = None,
+    **options: Any,
+) -> "Summary":
+    """Compares methods over seeds; runs that are recorded already are not run again.
+
+    Call it under ``if __name__ == "__main__":``, as everything that starts processes.
+
+    Args:
+        data: as for ``train``.
+        methods: as ``method`` of ``train``.
+        seeds: how many (0, 1, ...), or which.
+        out: folder of the comparison; by default ``runs/<data>-<model>``.
+        processes: how many runs at a time, one thread each; by default one per core.
+        look: is given the progress of every run four times a second.
+        **options: as for ``train``.
+
+    Returns:
+        The summary, also written to ``summary.json``, with ``curves.svg`` and ``curves.png`` beside it.
+
+    Raises:
+        InputError: something given cannot be used.
+        RunError: a run failed; the others are finished and recorded.
+    """
+    from osakd.experiments.compare import plan_comparison
+    from osakd.experiments.runner import run_jobs
+    from osakd.report.aggregate import summarise
+    from osakd.report.curves import write_curves
+
+    chosen = _options(options)
+    processes = len(os.sched_getaffinity(0)) if processes is None else processes
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    for option, count in (("processes", processes), ("seeds", len(numbers))):
+        if count < 1:
+            raise InputError(f"`{option}` must be at least 1, got {count}.")
+    folder, jobs = plan_comparison(data, methods, numbers, chosen, Path(out) if out is not None else None)
+    errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
+    if len(errors) == len(jobs):
+        raise RunError(next(iter(errors.values())))
+    summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])
+    write_json(folder / SUMMARY, summary.to_dict())
+    write_curves(summary, folder)
+    if errors:
+        where, why = next(iter(errors.items()))
+        raise RunError(f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them: {why}")
+    return summary
+
+
+def evaluate(run: str | Path, *, data: str | None = None, device: str | None = None) -> dict[str, float]:
+    """The scores of a finished run's network on a test set.
+
+    Args:
+        run: the run's folder.
+        data: as for ``train``; by default what the run was trained on, if that is known by name.
+        device: cpu, cuda or cuda:N.
+
+    Returns:
+        ``accuracy`` and ``ece`` in 0 to 1, ``nll`` in nats; ``top5`` from 100 classes on.
+
+    Raises:
+        InputError: not a finished run, or data that its network cannot take.
+    """
+    from osakd.data.sources import load_data
+    from osakd.engine.environment import pick_device
+    from osakd.engine.evaluate import evaluate_on
+    from osakd.engine.state import load_student
+    from osakd.records import read_config
+
+    network = load_student(run)
+    config = read_config(Path(run))
+    if data is None and config is not None:
+        if config.data["kind"] == "folder":
+            raise InputError(
+                f"The run was trained on a local folder called {config.data['name']!r}: name it with --data."
+            )
+        data = config.data["name"]
+    return evaluate_on(network, load_data(str(data)), pick_device(device))
+
+
+def load(run: str | Path) -> "nn.Module":
+    """The deployed network of a finished run, in eval mode, with its ``class_names``.
+
+    It takes float images in [0, 1], ``[n, channels, h, w]``, and gives logits.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        InputError: not a run folder, or a run that has not finished.
+    """
+    from osakd.engine.state import load_student
+
+    return load_student(run)
+
+
+def _options(options: dict[str, Any]) -> Any:
+    from dataclasses import fields
+
+    from osakd.engine.config import Options
+    from osakd.errors import unknown_name
+
+    names = [field.name for field in fields(Options)]
+    for option in options:
+        if option not in names:
+            raise unknown_name("option", option, names)
+    return Options(**options)
+
+
+def _file_name(name: str) -> str:
+    """A data set's or model's name as part of a folder's name."""
+    return name.replace("/", "-").replace(":", "-")

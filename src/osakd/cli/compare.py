@@ -1,0 +1,50 @@
+"""``osakd compare``: several methods over several seeds, a table and a picture."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from osakd import api
+from osakd.cli.options import add_training_options, new_parser, parse, training_options
+
+
+def command(argv: Sequence[str]) -> int:
+    """Runs what is missing of a comparison and prints its table."""
+    parser = new_parser(
+        "compare", "Train several methods over several seeds and show who wins. The same command again goes on."
+    )
+    parser.add_argument("--data", type=str, default="digits", help="a name (osakd list), a local folder, or a hub id")
+    parser.add_argument(
+        "--methods",
+        type=str | dict[str, Any],
+        nargs="+",
+        default=list(api.DEFAULT_METHODS),
+        help="names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
+    )
+    parser.add_argument("--seeds", type=int | list[int], default=api.DEFAULT_SEEDS, help="how many, or a list [3, 4]")
+    parser.add_argument(
+        "--out", type=str | None, default=None, help="folder of the comparison; by default runs/DATA-MODEL"
+    )
+    parser.add_argument("--processes", type=int | None, default=None, help="runs at a time; by default one per core")
+    add_training_options(parser)
+    found = parse(parser, argv)
+    if found is None:
+        return 0
+
+    from osakd.cli.progress import ComparisonProgress, print_summary
+
+    with ComparisonProgress() as progress:
+        try:
+            summary = api.compare(
+                found.data,
+                methods=found.methods,
+                seeds=found.seeds,
+                out=found.out,
+                processes=found.processes,
+                look=progress.look,
+                **training_options(found),
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Go on with: {shlex.join(['osakd', 'compare', *argv])}") from None
+    print_summary(summary)
+    return 0

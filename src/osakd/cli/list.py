@@ -1,0 +1,25 @@
+"""``osakd list``: what is known by name."""
+
+from collections.abc import Sequence
+
+from osakd.cli.options import new_parser, parse
+from osakd.data.recipes import DATA
+from osakd.methods.lookup import METHODS
+from osakd.models.lookup import MODELS
+
+
+def command(argv: Sequence[str]) -> int:
+    """Prints the data, models and methods, a line each with its source."""
+    parser = new_parser("list", "Show the known data, models and methods, with their sources.")
+    if parse(parser, argv) is None:
+        return 0
+    print("data (--data; also a local folder, or any hub id)")
+    for name, data in DATA.items():
+        print(f"  {name:<18}{data.description}. {data.source}" + (f" (hub: {data.hub})" if data.hub else ""))
+    print("models (--model; also package.module:function)")
+    for name, model in MODELS.items():
+        print(f"  {name:<18}{model.description}. {model.source}")
+    print("methods (--method; osakd train --method NAME --help shows its settings)")
+    for name, settings in METHODS.items():
+        print(f"  {name:<18}{(settings.__doc__ or '').splitlines()[0]}")
+    return 0

@@ -1,0 +1,85 @@
+"""``osakd COMMAND ...``: finds the command, and turns every error into one sentence and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from osakd import __version__
+from osakd.errors import InputError, RunError, unknown_name
+
+COMMANDS = {
+    "compare": "train several methods over several seeds and show who wins",
+    "train": "train one network with one method",
+    "evaluate": "score a trained network on a test set",
+    "list": "show the known data, models and methods",
+}
+_USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
+
+Train small neural networks better without a teacher.
+
+commands:
+{commands}
+
+options:
+  --help        show this
+  --version     show the version
+  --traceback   show Python's traceback when something goes wrong
+"""
+
+
+def run() -> None:
+    """The entry point of the console script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs a command.
+
+    Args:
+        argv: the arguments after ``osakd``.
+
+    Returns:
+        The exit code: 0; 2 for the user's mistake, 1 for a failure, 130 after Ctrl-C.
+    """
+    arguments = [argument for argument in argv if argument != "--traceback"]
+    try:
+        return _dispatch(arguments)
+    except KeyboardInterrupt as stopped:
+        how = f" {stopped}" if str(stopped) else ""
+        print(f"\nosakd: stopped.{how}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (osakd list | head): nothing more to say.
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        if "--traceback" in argv:
+            raise
+        if isinstance(error, InputError | RunError):
+            print(f"osakd: {error}", file=sys.stderr)
+            return 2 if isinstance(error, InputError) else 1
+        words = " ".join(str(error).split()) or "no message"
+        print(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)", file=sys.stderr)
+        return 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        commands = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+        print(_USAGE.format(commands=commands), end="")
+        return 0
+    if arguments[0] == "--version":
+        print(f"osakd {__version__}")
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    try:
+        module = import_module(f"osakd.cli.{name}")
+        return module.command(arguments[1:])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "osakd":
+            raise
+        raise InputError(
+            f"This command needs the package {error.name!r}, which is not installed: pip install 'osakd[train]'."
+        ) from error

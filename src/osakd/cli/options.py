@@ -1,0 +1,100 @@
+"""How the options of a command are read: from the command line and from a YAML file, the same names in both."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
+
+from osakd.engine.config import Options
+from osakd.errors import InputError
+from osakd.methods.lookup import METHODS, resolve_method
+
+
+def new_parser(command: str, description: str) -> ArgumentParser:
+    """A parser that raises instead of exiting, with ``--config``."""
+    set_loader("osakd", _load_yaml)
+    parser = ArgumentParser(
+        prog=f"osakd {command}", description=description, exit_on_error=False, parser_mode="osakd", version=None
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of these options")
+    return parser
+
+
+def add_training_options(parser: ArgumentParser) -> None:
+    """The options of how to train, ``osakd.engine.config.Options``."""
+    parser.add_class_arguments(Options, as_group=True)
+
+
+def add_method_options(parser: ArgumentParser, method: str) -> None:
+    """``--method`` and that method's own settings, ``--method.k`` and so on."""
+    name, settings = resolve_method(method)
+    parser.add_argument(
+        "--method.name", default=name, metavar="METHOD", help="as --method; --help after it shows its settings"
+    )
+    parser.add_class_arguments(METHODS[name], "method")
+    given = {key: value for key, value in settings.items() if method != name and key == "k"}
+    parser.set_defaults({f"method.{key}": value for key, value in given.items()})
+
+
+def chosen_method(argv: Sequence[str], default: str) -> str:
+    """The method that the command line or its configuration file names."""
+    name = _value_of(argv, "--method") or _value_of(argv, "--method.name")
+    path = _value_of(argv, "--config")
+    if name is None and path is not None and Path(path).is_file():
+        loaded = _load_yaml(Path(path).read_text(encoding="utf-8"))
+        name = loaded.get("method", {}).get("name") if isinstance(loaded, Mapping) else None
+    return name or default
+
+
+def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace | None:
+    """The options; None after ``--help``.
+
+    Raises:
+        InputError: an unknown option or a value that is not of its type.
+    """
+    try:
+        return parser.parse_args([_as_declared(argument) for argument in argv])
+    except ArgumentError as error:
+        raise InputError(_one_sentence(str(error))) from error
+    except SystemExit:
+        return None
+
+
+def training_options(found: Namespace) -> dict[str, Any]:
+    """The part of the options that says how to train."""
+    return {field.name: found[field.name] for field in fields(Options)}
+
+
+def _as_declared(argument: str) -> str:
+    """Dashes and underscores are the same in an option's name, and ``--method X`` is ``--method.name X``."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    name = "--" + name[2:].replace("-", "_")
+    return ("--method.name" if name == "--method" else name) + equals + value
+
+
+def _value_of(argv: Sequence[str], option: str) -> str | None:
+    for number, argument in enumerate(argv):
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+        if argument == option and number + 1 < len(argv):
+            return argv[number + 1]
+    return None
+
+
+def _load_yaml(text: str) -> Any:
+    loaded = yaml.safe_load(text)
+    if isinstance(loaded, dict) and isinstance(loaded.get("method"), str):
+        loaded["method"] = {"name": loaded["method"]}
+    return loaded
+
+
+def _one_sentence(message: str) -> str:
+    """The parser's message without line breaks and without its advice to read the help."""
+    words = " ".join(message.split())
+    return re.sub(r"^error: ", "", words).rstrip(".") + " (see --help)."

@@ -1,0 +1,60 @@
+"""``osakd train``: one network, one method."""
+
+import shlex
+from collections.abc import Sequence
+
+from osakd.cli.options import (
+    add_method_options,
+    add_training_options,
+    chosen_method,
+    new_parser,
+    parse,
+    training_options,
+)
+
+
+def command(argv: Sequence[str]) -> int:
+    """Trains one run and prints how it ended."""
+    parser = new_parser("train", "Train one network with one method, and keep it in a run folder.")
+    parser.add_argument("--data", type=str, default="digits", help="a name (osakd list), a local folder, or a hub id")
+    add_method_options(parser, chosen_method(argv, "plain"))
+    parser.add_argument("--seed", type=int, default=0, help="of every random stream")
+    parser.add_argument(
+        "--out", type=str | None, default=None, help="the run's folder; by default runs/DATA-MODEL-METHOD-seedSEED"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    add_training_options(parser)
+    found = parse(parser, argv)
+    if found is None:
+        return 0
+
+    from osakd import api
+    from osakd.cli.progress import TrainingProgress
+    from osakd.report.aggregate import soft_label_notes
+
+    again = shlex.join(["osakd", "train", *argv, *([] if "--resume" in argv else ["--resume"])])
+    with TrainingProgress() as progress:
+        try:
+            run = api.train(
+                found.data,
+                method=found.method.as_dict(),
+                seed=found.seed,
+                out=found.out,
+                resume=found.resume,
+                watcher=progress,
+                **training_options(found),
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Go on with: {again}") from None
+    last, best = run.result.last["test"], run.result.best_on_test
+    print(
+        f"{run.folder}: epoch {run.result.epochs}, test accuracy {100 * last['accuracy']:.2f} %, "
+        f"NLL {last['nll']:.3f}, ECE {100 * last['ece']:.2f} %; "
+        f"best on test {100 * best['accuracy']:.2f} % (epoch {best['epoch']}), {run.result.seconds:.1f} s"
+    )
+    chosen = run.result.chosen_on_validation
+    if chosen:
+        print(f"Chosen on validation: epoch {chosen['epoch']}, test accuracy {100 * chosen['accuracy']:.2f} %")
+    for note in soft_label_notes(run.config) + run.result.notes:
+        print(note)
+    return 0

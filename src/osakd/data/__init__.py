@@ -1,0 +1,1 @@
+"""Images as arrays: where they come from, how they are decoded once, and in which order they are seen."""

@@ -1,0 +1,38 @@
+"""The random streams of a run: equal on every device, executor and torch version.
+
+Each draw is keyed by (seed, stage, epoch) and by what it is for, with NumPy's Philox, a counter-based generator; only
+its raw 64-bit output is used, which NumPy keeps stable across versions.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stream = Literal["init", "order", "augmentation", "noise", "split"]
+_NUMBER: dict[Stream, int] = {"init": 0, "order": 1, "augmentation": 2, "noise": 3, "split": 4}
+
+
+def raw(count: int, *, seed: int, stage: int, stream: Stream, epoch: int) -> NDArray[np.uint64]:
+    """``count`` uniform 64-bit integers.
+
+    Args:
+        count: how many.
+        seed: of the run, 0 to 2^64 - 1.
+        stage: key of the stage of a method with several, at least 0.
+        stream: what they are for; streams are independent.
+        epoch: at least 0.
+    """
+    key = np.array([seed, stage * len(_NUMBER) + _NUMBER[stream]], dtype=np.uint64)
+    counter = np.array([0, 0, 0, epoch], dtype=np.uint64)
+    return np.random.Philox(key=key, counter=counter).random_raw(count)
+
+
+def permutation(count: int, *, seed: int, stage: int, stream: Stream, epoch: int) -> NDArray[np.int64]:
+    """The numbers 0 to ``count - 1`` in random order, ``[count]``."""
+    return np.argsort(raw(count, seed=seed, stage=stage, stream=stream, epoch=epoch), kind="stable")
+
+
+def torch_seed(*, seed: int, stage: int, stream: Stream, epoch: int) -> int:
+    """A seed for torch's own generator, 0 to 2^63 - 1."""
+    return int(raw(1, seed=seed, stage=stage, stream=stream, epoch=epoch)[0] >> np.uint64(1))

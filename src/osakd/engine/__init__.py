@@ -1,0 +1,1 @@
+"""Training: configuration, optimisation, exact resume, evaluation, and the executors."""

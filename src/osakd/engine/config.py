@@ -1,0 +1,121 @@
+"""From what the user gives to the complete configuration of a run: every default resolved, every value checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from osakd.data.recipes import recipe_for
+from osakd.errors import InputError, unknown_name
+from osakd.methods.lookup import resolve_method
+from osakd.models.lookup import expected_channels
+from osakd.records import RunConfig
+
+if TYPE_CHECKING:
+    from osakd.data.arrays import DataArrays
+
+Optimizer = Literal["sgd", "adamw"]
+Schedule = Literal["constant", "step", "cosine"]
+Scaling = Literal["half", "unit", "statistics"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to train; None stands for the data set's recipe.
+
+    Args:
+        model: name of the network, or package.module:function for your own; by default the data set's.
+        epochs: passes over the training set; by default the data set's.
+        batch_size: images per step; by default the data set's, 64.
+        optimizer: sgd or adamw.
+        learning_rate: at the start of the schedule; by default the data set's.
+        momentum: of sgd.
+        nesterov: use Nesterov's momentum in sgd.
+        weight_decay: of the optimizer.
+        clip: largest norm of the gradient; by default it is not clipped.
+        schedule: constant; step, times gamma at each milestone; or cosine, down to zero.
+        milestones: where the step schedule steps, as shares of the epochs.
+        gamma: factor of each step of the step schedule.
+        scaling: of the input: half (to [-1, 1]), unit ([0, 1]) or statistics (standardised per channel).
+        validation: share of the training set held out for validation, drawn by seed.
+        device: cpu, cuda or cuda:N; by default cuda where there is one.
+    """
+
+    model: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Optimizer = "sgd"
+    learning_rate: float | None = None
+    momentum: float | None = None
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    clip: float | None = None
+    schedule: Schedule = "constant"
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
+    scaling: Scaling | None = None
+    validation: float = 0.0
+    device: str | None = None
+
+
+def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
+    """The complete configuration of a run; ``run_view`` gives the data as that run sees them.
+
+    Raises:
+        InputError: an unknown name or a value out of its range.
+    """
+    recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
+    given = {key: value for key, value in vars(options).items() if value is not None and key != "device"}
+    chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
+    chosen |= {"clip": None, "scaling": recipe.scaling} | given
+    for option, kind in (("optimizer", Optimizer), ("schedule", Schedule), ("scaling", Scaling)):
+        if chosen[option] not in get_args(kind):
+            raise unknown_name(option, chosen[option], get_args(kind))
+    name, settings = resolve_method(method, soft_weight=recipe.soft_weight)
+    if seed < 0:
+        raise InputError(f"`seed` must be at least 0, got {seed}.")
+    chosen["milestones"] = list(chosen["milestones"])
+    record = run_view(data, chosen["model"], chosen["validation"], seed).record()
+    config = RunConfig(data=record, method=name, settings=settings, seed=seed, **chosen)
+    _check(config)
+    return config
+
+
+def run_view(data: "DataArrays", model: str, validation: float, seed: int) -> "DataArrays":
+    """The data as a run sees them: with its validation split, in the channels that its network expects."""
+    channels = expected_channels(model, num_classes=data.num_classes, input_shape=data.input_shape)
+    view = data.hold_out(validation, seed)
+    return view.with_channels(channels) if channels in (1, 3) else view
+
+
+def can_continue(old: RunConfig, new: RunConfig) -> bool:
+    """Whether a run may go on under a new configuration: nothing differs, or only more epochs of a constant rate."""
+    return old == new or (
+        new.schedule == "constant" and new.epochs > old.epochs and replace(old, epochs=new.epochs) == new
+    )
+
+
+def _check(config: RunConfig) -> None:
+    at_least = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "momentum": 0, "gamma": 0}
+    for option, least in at_least.items():
+        value = getattr(config, option)
+        if not value >= least:
+            raise InputError(f"`{option}` must be at least {least}, got {value}.")
+    if not config.learning_rate > 0:
+        raise InputError(f"`learning_rate` must be above 0, got {config.learning_rate}.")
+    if config.clip is not None and not config.clip > 0:
+        raise InputError(f"`clip` must be above 0, got {config.clip}: leave it out not to clip.")
+    if config.nesterov and config.momentum == 0:
+        raise InputError("`nesterov` needs a `momentum` above 0.")
+    if sorted(config.milestones) != config.milestones or any(not 0 < share < 1 for share in config.milestones):
+        raise InputError(f"`milestones` must rise and lie between 0 and 1, got {config.milestones}.")
+    training = config.data["train"]
+    if training < 2:
+        raise InputError(f"The training set must hold at least 2 images, got {training}.")
+    k, batch = config.settings.get("k"), min(config.batch_size, training)
+    if k is not None:
+        largest = batch if config.settings["count_self"] else batch - 1
+        if not 1 <= k <= largest:
+            raise InputError(
+                f"`k` must be between 1 and {largest} ({largest} {'' if config.settings['count_self'] else 'other '}"
+                f"samples in the batch), got {k}: take another k or a larger batch."
+            )

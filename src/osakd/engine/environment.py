@@ -1,0 +1,66 @@
+"""Where a run was made: versions, commit, machine. No path, host or user name."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from osakd.errors import InputError
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a result depends on beside its configuration."""
+    return {
+        "osakd": version("osakd"),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def commit() -> str | None:
+    """The commit of osakd's own checkout, with a plus sign where files differ from it; None outside of one."""
+    name = Path(__file__).name
+    tracked = _git("ls-files", "--error-unmatch", name)
+    return _git("describe", "--always", "--dirty=+", "--exclude=*", "--abbrev=12") if tracked else None
+
+
+def pick_device(name: str | None) -> torch.device:
+    """The device of that name; by default the first GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: no such device here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"The device {name!r} cannot be used here ({str(error).splitlines()[0]}): take --device cpu."
+        ) from error
+    return device
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says in osakd's own folder; None where it fails or is missing."""
+    try:
+        found = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", *arguments],  # noqa: S607 - the user's git
+            cwd=Path(__file__).resolve().parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() if found.returncode == 0 else None

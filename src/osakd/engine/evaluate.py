@@ -1,0 +1,95 @@
+"""How well a network classifies a split: accuracy, negative log-likelihood, calibration."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.data.arrays import DataArrays
+from osakd.errors import InputError
+
+CALIBRATION_BINS = 15
+TOP5_FROM = 100
+"""Top-5 accuracy is reported from this many classes on."""
+
+
+class DeviceSplit(NamedTuple):
+    """Images of 0 to 255 ``[m, h, w, channels]`` and classes ``[m]`` on a device."""
+
+    images: Tensor
+    classes: Tensor
+
+
+def to_floats(images: Tensor) -> Float[Tensor, "n channels h w"]:
+    """Stored images ``[n, h, w, channels]`` of 0 to 255 as floats in [0, 1], in channels-last memory format."""
+    return images.permute(0, 3, 1, 2).to(torch.get_default_dtype()).div_(255)
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, float]:
+    """The scores of a network on a split, in eval mode; the network's mode is restored.
+
+    Returns:
+        ``accuracy`` and ``top5`` (from 100 classes on) in 0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
+    """
+    was_training = network.training
+    network.eval()
+    logits = torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
+    network.train(was_training)
+    return scores(logits, split.classes)
+
+
+def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
+    """The scores of a deployed network on the test images of a data set, in the channels that it expects.
+
+    Raises:
+        InputError: the images' size or the number of classes does not fit the network.
+    """
+    channels = next((layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
+    if channels in (1, 3):
+        data = data.with_channels(channels)
+    split = DeviceSplit(torch.from_numpy(data.test.images), torch.from_numpy(data.test.classes))
+    try:
+        outputs = network(to_floats(split.images[:2]))
+    except RuntimeError as error:
+        shape = "x".join(map(str, data.input_shape))
+        raise InputError(
+            f"The network cannot take the images of {data.name!r} ({shape}): {str(error).splitlines()[0]}."
+        ) from error
+    if outputs.shape[1] != data.num_classes:
+        raise InputError(
+            f"The network knows {outputs.shape[1]} classes, but {data.name!r} has {data.num_classes}: "
+            "take data of the same classes."
+        )
+    network = network.to(device)
+    return evaluate(network, DeviceSplit(split.images.to(device), split.classes.to(device)))
+
+
+def scores(logits: Float[Tensor, "m c"], classes: Int[Tensor, " m"]) -> dict[str, float]:
+    """The scores of outputs, see ``evaluate``."""
+    found = {
+        "accuracy": (logits.argmax(1) == classes).double().mean(),
+        "nll": F.cross_entropy(logits.double(), classes),
+        "ece": expected_calibration_error(logits, classes),
+    }
+    if logits.shape[1] >= TOP5_FROM:
+        found["top5"] = (logits.topk(5, dim=1).indices == classes[:, None]).any(1).double().mean()
+    # One transfer for all of them.
+    return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))
+
+
+def expected_calibration_error(logits: Float[Tensor, "m c"], classes: Int[Tensor, " m"]) -> Float[Tensor, ""]:
+    r"""How far confidence and accuracy are apart, in 15 bins of equal width.
+
+    .. math:: \sum_b \frac{|b|}{m} \, |\mathrm{accuracy}(b) - \mathrm{confidence}(b)|
+
+    Reference:
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. (3); a bin includes its upper edge.
+    """
+    confidence, predicted = logits.double().softmax(1).max(1)
+    gap = (predicted == classes).double() - confidence
+    bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
+    sums = torch.zeros(CALIBRATION_BINS, dtype=gap.dtype, device=gap.device).index_add_(0, bins, gap)
+    return sums.abs().sum() / len(classes)

@@ -1,0 +1,33 @@
+"""The optimizer and the learning rate of each epoch."""
+
+from math import cos, pi
+
+import torch
+from torch import nn
+
+from osakd.records import RunConfig
+
+
+def build_optimizer(config: RunConfig, module: nn.Module) -> torch.optim.Optimizer:
+    """SGD or AdamW over everything that trains, fused: one kernel for all parameters."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def learning_rate(config: RunConfig, epoch: int) -> float:
+    """The rate during an epoch, counted from 1."""
+    done = (epoch - 1) / config.epochs
+    if config.schedule == "step":
+        return config.learning_rate * config.gamma ** sum(done >= share for share in config.milestones)
+    if config.schedule == "cosine":
+        return config.learning_rate * (1 + cos(pi * done)) / 2
+    return config.learning_rate

@@ -1,0 +1,87 @@
+"""The checkpoint of a run, from which it goes on exactly, and the deployed network's file."""
+
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from osakd.errors import InputError, RunError
+from osakd.models.lookup import build_model
+from osakd.records import CHECKPOINT, STUDENT, RunConfig, read_config, write_atomic
+
+
+def save_checkpoint(
+    folder: Path, *, epoch: int, seconds: float, method: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Writes the state after an epoch: weights, buffers (a memory among them), optimizer."""
+    stream = io.BytesIO()
+    torch.save(
+        {"epoch": epoch, "seconds": seconds, "method": method.state_dict(), "optimizer": optimizer.state_dict()}, stream
+    )
+    write_atomic(folder / CHECKPOINT, stream.getvalue())
+
+
+def load_checkpoint(folder: Path, method: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
+    """Restores the state in place; the last finished epoch (0 without a checkpoint) and the seconds so far."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return 0, 0.0
+    device = next(method.parameters()).device
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise RunError(
+            f"The checkpoint {str(path)!r} is damaged: delete it to start this run again from its first epoch."
+        ) from error
+    return state["epoch"], state["seconds"]
+
+
+def save_student(folder: Path, network: nn.Module, config: RunConfig, class_names: tuple[str, ...]) -> None:
+    """Writes the deployed network as safetensors, with what is needed to build it again."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    about = {
+        "format": "pt",
+        "model": config.model,
+        "input_shape": json.dumps(config.data["input_shape"]),
+        "class_names": json.dumps(class_names),
+    }
+    write_atomic(folder / STUDENT, save(tensors, metadata=about))
+
+
+def load_student(run: str | Path) -> nn.Module:
+    """The deployed network of a finished run, in eval mode on the CPU.
+
+    It takes float images in [0, 1] ``[n, channels, h, w]`` and gives logits; its attribute ``class_names`` names them.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        InputError: not a run folder, or a run that has not finished.
+    """
+    from safetensors import safe_open
+
+    path = Path(run) / STUDENT
+    if read_config(Path(run)) is None:
+        raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
+    if not path.exists():
+        raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
+    with safe_open(path, framework="pt") as stored:
+        about: dict[str, Any] = stored.metadata()
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+    class_names = tuple(json.loads(about["class_names"]))
+    channels, height, width = json.loads(about["input_shape"])
+    network: nn.Module = build_model(
+        about["model"], num_classes=len(class_names), input_shape=(channels, height, width)
+    )
+    network.load_state_dict(tensors)
+    network.class_names = class_names  # type: ignore[assignment] - a plain attribute, for the user
+    return network.eval()

@@ -1,0 +1,35 @@
+"""The two kinds of error that osakd raises on purpose: the caller's mistake, and a run that failed.
+
+Every message is one sentence that names what was wrong, the rule, the value got, and what to do about it.
+The command line prints that sentence alone, without a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """What the caller gave cannot be used. The command line ends with exit code 2."""
+
+
+class RunError(RuntimeError):
+    """The work failed for a reason outside the caller's input. The command line ends with exit code 1."""
+
+
+def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") -> InputError:
+    """The error for a name that is not in a table, with the nearest known one.
+
+    Args:
+        kind: what the name stands for, such as ``"model"``.
+        got: the name given.
+        known: the names that would have been right.
+        remedy: a further sentence part, appended after the names.
+
+    Example:
+        >>> str(unknown_name("model", "lenett", ["lenet", "resnet20"]))
+        "Unknown model 'lenett'; did you mean 'lenet'? Known: lenet, resnet20."
+    """
+    names = list(known)
+    near = difflib.get_close_matches(got, names, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else "."
+    return InputError(f"Unknown {kind} {got!r}{guess} Known: {', '.join(names)}{remedy}.")

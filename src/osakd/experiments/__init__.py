@@ -1,0 +1,1 @@
+"""What to run: comparisons, and the pool of processes that runs them."""

@@ -1,0 +1,41 @@
+"""A comparison of methods: every method with every seed, from the same start and with the same batches."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from osakd.data.sources import load_data
+from osakd.engine.config import Options, can_continue, configure
+from osakd.errors import InputError
+from osakd.experiments.runner import Job
+from osakd.methods.lookup import method_label
+from osakd.records import read_config
+
+
+def plan_comparison(
+    data: str, methods: Sequence[str | Mapping[str, Any]], seeds: Sequence[int], options: Options, out: Path | None
+) -> tuple[Path, list[Job]]:
+    """The folder of a comparison, ``runs/<data>-<model>`` by default, and its runs, seed by seed.
+
+    Raises:
+        InputError: a value out of its range, a method given twice, or a folder that holds another configuration.
+    """
+    labels = [method_label(method) for method in methods]
+    repeated = next((label for label in labels if labels.count(label) > 1), None)
+    if repeated or not labels:
+        raise InputError(f"Method {repeated!r} is given twice." if repeated else "Give at least one method.")
+    arrays = load_data(data)
+    jobs: list[Job] = []
+    for seed in seeds:
+        for label, method in zip(labels, methods, strict=True):
+            config = configure(arrays, method, seed, options)
+            out = out or Path("runs") / f"{arrays.name}-{config.model}".replace("/", "-").replace(":", "-")
+            folder = out / f"{label}-seed{seed}"
+            found = read_config(folder)
+            if found is not None and not can_continue(found, config):
+                raise InputError(
+                    f"{str(folder)!r} holds a run of another configuration ({'; '.join(found.differences(config))}): "
+                    "choose another folder with --out."
+                )
+            jobs.append(Job(label, data, config, folder, options.device))
+    return jobs[0].folder.parent, jobs

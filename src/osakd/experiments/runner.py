@@ -1,0 +1,155 @@
+"""Many runs on one machine: a pool of processes with one thread each, and their progress read from their records."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osakd.errors import InputError, RunError
+from osakd.records import RunConfig, read_metrics
+
+if TYPE_CHECKING:
+    from osakd.data.arrays import DataArrays
+
+SECONDS_BETWEEN_LOOKS = 0.25
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make.
+
+    Attributes:
+        label: of its method, for people.
+        data: as ``load_data`` takes it.
+        config: its complete configuration.
+        folder: where it is recorded.
+        device: to run on, None for the default.
+    """
+
+    label: str
+    data: str
+    config: RunConfig
+    folder: Path
+    device: str | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is: the rows of its learning curve, and whether it works, is done, or failed with a message."""
+
+    job: Job
+    rows: list[dict[str, Any]]
+    running: bool
+    done: bool
+    error: str | None = None
+
+
+def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progress]], None]) -> dict[Path, str]:
+    """Runs every job, several at a time; a job that is on disk already is not run again.
+
+    Args:
+        jobs: in the order in which they start.
+        processes: how many at a time, each with one thread.
+        look: is given the state of every job four times a second.
+
+    Returns:
+        The error of each job that failed, by folder; the others ran to their end.
+
+    Raises:
+        RunError: a process was killed from outside.
+        KeyboardInterrupt: after the processes have stopped.
+    """
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(min(processes, len(jobs)), context, initializer=_start, initargs=(stop, os.getpid()))
+    try:
+        futures = {pool.submit(_run, job): job for job in jobs}
+        pending = set(futures)
+        while pending:
+            _, pending = wait(pending, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+            look([_progress(future, job) for future, job in futures.items()])
+    except KeyboardInterrupt:
+        stop.set()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    errors = {job.folder: _error(future) for future, job in futures.items()}
+    return {folder: error for folder, error in errors.items() if error is not None}
+
+
+class _StopRequestError(Exception):
+    """The parent asked this process to stop."""
+
+
+class _StopAtRequest:
+    """The watcher of a run in a pool: it stops when it is told to, or when its parent is gone."""
+
+    def step(self, epoch: int, step: int, steps: int) -> None:  # noqa: ARG002 - the watcher's interface
+        if _stop is not None and _stop.is_set():
+            raise _StopRequestError
+        if step == 0 and os.getppid() != _parent:
+            os._exit(1)
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Its records say everything."""
+
+
+_stop: Event | None = None
+_parent = 0
+
+
+def _start(stop: Event, parent: int) -> None:
+    """Prepares a worker: one thread, and Ctrl-C is the parent's to handle."""
+    import signal
+
+    import torch
+
+    global _stop, _parent
+    _stop, _parent = stop, parent
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _run(job: Job) -> None:
+    from osakd.engine.config import run_view
+    from osakd.engine.environment import pick_device
+    from osakd.engine.train import train_run
+
+    config = job.config
+    data = run_view(_load(job.data), config.model, config.validation, config.seed)
+    train_run(config, data, job.folder, resume=True, device=pick_device(job.device), watcher=_StopAtRequest())
+
+
+@lru_cache(maxsize=1)
+def _load(data: str) -> "DataArrays":
+    from osakd.data.sources import load_data
+
+    return load_data(data)
+
+
+def _progress(future: Future[None], job: Job) -> Progress:
+    done = future.done()
+    running = future.running() and job.folder.exists()
+    return Progress(job, read_metrics(job.folder) if running or done else [], running, done, _error(future))
+
+
+def _error(future: Future[None]) -> str | None:
+    if not future.done() or future.cancelled():
+        return None
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        raise RunError(
+            "A worker process was killed from outside (by the system, for want of memory?): give the same command "
+            "again, it goes on from the last checkpoints; --processes 1 needs less memory."
+        ) from error
+    if isinstance(error, InputError | RunError):
+        return str(error)
+    if error is not None:
+        raise error
+    return None

@@ -1,0 +1,69 @@
+"""The largest true-class mass that in-batch soft labels can reach, by arithmetic alone."""
+
+from collections.abc import Sequence
+from math import exp, lgamma, log, log1p
+
+from osakd.errors import InputError
+
+LOW_CEILING = 0.2
+"""Below this, soft labels say little of the class and a run warns."""
+
+
+def soft_label_ceiling(
+    batch_size: int, class_frequencies: Sequence[float], k: int, *, count_self: bool = False
+) -> float:
+    r"""The expected true-class mass of an in-batch soft label when the embedding is perfect.
+
+    Even then a sample has only so many companions of its own class in the batch:
+
+    .. math:: \sum_c f_c \, E[\min(k, B_c)] / k, \quad B_c \sim \mathrm{Binomial}(\text{batch size} - 1, f_c)
+
+    Args:
+        batch_size: samples in a mini-batch, at least 2.
+        class_frequencies: share or count of each class in the training set; they are normalised.
+        k: number of neighbours, 1 to ``batch_size - 1`` (``batch_size`` with ``count_self``).
+        count_self: the sample itself is one of its neighbours.
+
+    Returns:
+        A mass between 0 and 1.
+
+    Raises:
+        InputError: a value is out of its range.
+
+    Example:
+        >>> round(soft_label_ceiling(64, [0.1] * 10, 8), 2), round(soft_label_ceiling(64, [0.1] * 10, 16), 2)
+        (0.74, 0.39)
+    """
+    others = batch_size - 1
+    largest = batch_size if count_self else others
+    if batch_size < 2:
+        raise InputError(f"`batch_size` must be at least 2, got {batch_size}.")
+    if not 1 <= k <= largest:
+        raise InputError(f"`k` must be between 1 and {largest} for a batch of {batch_size}, got {k}.")
+    total = float(sum(class_frequencies))
+    if total <= 0 or min(class_frequencies) < 0:
+        raise InputError("`class_frequencies` must be non-negative and not all zero.")
+    mass = 0.0
+    for frequency in (float(value) / total for value in class_frequencies):
+        # E[min(k, X)] = k - sum_{x < k} (k - x) P(X = x), with X the companions (and the sample itself, if counted).
+        missing = sum((k - x) * _binomial(others, x - count_self, frequency) for x in range(int(count_self), k))
+        mass += frequency * (1 - missing / k)
+    return mass
+
+
+def ceiling_note(batch_size: int, class_counts: Sequence[int], k: int, *, count_self: bool) -> str:
+    """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``."""
+    batch_size = min(batch_size, sum(class_counts))
+    mass = soft_label_ceiling(batch_size, class_counts, k, count_self=count_self)
+    sentence = f"in-batch soft labels with k = {k} can give the true class {mass:.2f} at most (batch {batch_size})"
+    if mass >= LOW_CEILING:
+        return f"Note: {sentence}."
+    return f"Warning: {sentence}: take a larger batch, a smaller k, or a memory (pool memory)."
+
+
+def _binomial(trials: int, successes: int, probability: float) -> float:
+    """The probability of so many successes; by logarithms, so that large batches do not overflow."""
+    if probability in (0.0, 1.0):
+        return float(successes == trials * probability)
+    ways = lgamma(trials + 1) - lgamma(successes + 1) - lgamma(trials - successes + 1)
+    return exp(ways + successes * log(probability) + (trials - successes) * log1p(-probability))

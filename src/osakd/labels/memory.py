@@ -1,0 +1,60 @@
+"""A memory of the network's outputs for the whole training set: more neighbours than a mini-batch can offer."""
+
+from typing import cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from osakd.errors import InputError
+
+
+class OutputMemory(nn.Module):
+    """The latest output and the class of every training sample, by sample index.
+
+    Its state is three buffers, so it moves with the module that holds it and is saved and restored whole.
+    Rows that were never written are not ``valid``. In eval mode it is read, never written.
+
+    Args:
+        num_samples: rows, one for each training sample, at least 1.
+        num_classes: width of an output, at least 1.
+
+    Raises:
+        InputError: a size below 1.
+
+    Example:
+        >>> memory = OutputMemory(num_samples=100, num_classes=10)
+        >>> memory.write(torch.tensor([3, 7]), torch.rand(2, 10), torch.tensor([0, 1]))
+        >>> int(memory.valid.sum())
+        2
+    """
+
+    outputs: Float[Tensor, "m c"]
+    classes: Int[Tensor, " m"]
+    valid: Bool[Tensor, " m"]
+
+    def __init__(self, num_samples: int, num_classes: int) -> None:
+        if num_samples < 1 or num_classes < 1:
+            raise InputError(
+                f"A memory needs at least one sample and one class, got `num_samples` {num_samples} and "
+                f"`num_classes` {num_classes}."
+            )
+        super().__init__()
+        self.register_buffer("outputs", torch.zeros(num_samples, num_classes))
+        self.register_buffer("classes", torch.zeros(num_samples, dtype=torch.int64))
+        self.register_buffer("valid", torch.zeros(num_samples, dtype=torch.bool))
+
+    @torch.no_grad()
+    def write(self, index: Int[Tensor, " n"], outputs: Float[Tensor, "n c"], classes: Int[Tensor, " n"]) -> None:
+        """Keeps the outputs and classes of the samples ``index`` (0 to m - 1); in eval mode nothing is written."""
+        if not self.training:
+            return
+        # scatter_, not index_copy_: that one falls back to a slow loop when it is mapped over replicas.
+        columns = index[:, None].expand(-1, cast(Tensor, self.outputs).shape[1])
+        self.outputs.scatter_(0, columns, outputs.to(self.outputs.dtype))
+        self.classes.scatter_(0, index, classes.to(torch.int64))
+        self.valid.scatter_(0, index, torch.ones_like(index, dtype=torch.bool))
+
+    def extra_repr(self) -> str:
+        """The sizes, for ``print``."""
+        return f"num_samples={self.outputs.shape[0]}, num_classes={self.outputs.shape[1]}"

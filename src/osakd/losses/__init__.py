@@ -1,0 +1,1 @@
+"""Losses: one file each, the pure function first, then its thin module."""

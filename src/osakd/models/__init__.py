@@ -1,0 +1,1 @@
+"""Networks by name; each begins with the normalisation of its input."""

@@ -1,0 +1,32 @@
+"""Input normalisation as the first layer of a network, so that a checkpoint carries its own."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Normalise(nn.Module):
+    """``(images - mean) / std`` per channel, for float images in [0, 1].
+
+    Args:
+        mean: one value per channel.
+        std: one value per channel, positive.
+
+    Example:
+        >>> Normalise([0.5], [0.5])(torch.ones(1, 1, 2, 2)).max()
+        tensor(1.)
+    """
+
+    mean: Float[Tensor, "channels 1 1"]
+    std: Float[Tensor, "channels 1 1"]
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
+        """The images, normalised."""
+        return (images - self.mean) / self.std

@@ -1,0 +1,213 @@
+"""What a run leaves on disk, and how it is written so that nothing is ever lost. Standard library only.
+
+A run is a folder:
+
+==================== ================================================================================
+``config.json``      the whole configuration, written before the first step
+``metrics.jsonl``    one line per epoch: losses, accuracies, diagnostics of the soft labels
+``checkpoint.pt``    what an exact resume needs
+``student.safetensors``  the deployed network, written at the end
+``result.json``      the last epoch, the best on the test set, environment; its presence means "finished"
+==================== ================================================================================
+
+Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line of that one is dropped by the reader.
+"""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from osakd.errors import InputError, RunError
+
+Kind = TypeVar("Kind")
+
+CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
+STUDENT, RESULT, SUMMARY = "student.safetensors", "result.json", "summary.json"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run computes, but for the device and the number of threads.
+
+    Attributes:
+        data: name, kind, content hash, shape and counts of the data; never a path.
+        model: name of the network.
+        method: name of the method.
+        settings: every hyperparameter of the method.
+        seed: of every random stream.
+        epochs: passes over the training set.
+        batch_size: images per step.
+        optimizer: ``sgd`` or ``adamw``.
+        learning_rate: at the start.
+        momentum: of SGD.
+        nesterov: of SGD.
+        weight_decay: of the optimizer.
+        clip: largest norm of the gradient, or None.
+        schedule: ``constant``, ``step`` or ``cosine``.
+        milestones: of the step schedule, as shares of the epochs.
+        gamma: factor of the step schedule.
+        scaling: of the input: ``half``, ``unit`` or ``statistics``.
+        validation: share of the training set held out.
+    """
+
+    data: dict[str, Any]
+    model: str
+    method: str
+    settings: dict[str, Any]
+    seed: int
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    clip: float | None
+    schedule: str
+    milestones: list[float]
+    gamma: float
+    scaling: str
+    validation: float
+
+    def differences(self, other: "RunConfig") -> list[str]:
+        """What the other configuration has otherwise, as ``name: ours, theirs``."""
+        mine, theirs = asdict(self), asdict(other)
+        return [f"{key}: {mine[key]}, not {theirs[key]}" for key in mine if mine[key] != theirs[key]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a finished run ended.
+
+    Attributes:
+        epochs: how many it trained.
+        last: the last row of the learning curve.
+        best_on_test: accuracy and epoch of the best test accuracy, the paper's protocol; it is chosen on test data.
+        chosen_on_validation: test accuracy and epoch at the best validation accuracy, or None without a split.
+        seconds: time of training and evaluation.
+        environment: versions, commit, machine.
+        notes: what the reader of the result should know.
+    """
+
+    epochs: int
+    last: dict[str, Any]
+    best_on_test: dict[str, Any]
+    chosen_on_validation: dict[str, Any] | None
+    seconds: float
+    environment: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_config(folder: Path) -> RunConfig | None:
+    """The configuration of a run folder, or None where there is none."""
+    found = _read_json(folder / CONFIG)
+    return None if found is None else _build(RunConfig, found, folder / CONFIG)
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Makes the run folder and writes its configuration."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / CONFIG, asdict(config))
+
+
+def read_result(folder: Path) -> Result | None:
+    """The result of a run folder, or None while it has not finished."""
+    found = _read_json(folder / RESULT)
+    return None if found is None else _build(Result, found, folder / RESULT)
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """Marks a run as finished."""
+    write_json(folder / RESULT, asdict(result))
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The learning curve so far; a last line that was torn by a crash is left out."""
+    try:
+        lines = (folder / METRICS).read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return []
+    # A complete line ends with a newline, so what follows the last one was torn.
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def cut_metrics(folder: Path, epochs: int) -> None:
+    """Keeps the first rows only: those after the checkpoint will be written again."""
+    rows = read_metrics(folder)
+    text = "".join(json.dumps(row) + "\n" for row in rows if row["epoch"] <= epochs)
+    write_atomic(folder / METRICS, text.encode())
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Adds one line to a JSON lines file, in one write."""
+    with explained(path), path.open("ab") as stream:
+        stream.write(json.dumps(row).encode() + b"\n")
+        stream.flush()
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes a JSON file whole or not at all."""
+    write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: a temporary file beside it, fsync, rename.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; what was there before is untouched.
+    """
+    with explained(path):
+        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(beside, 0o644)  # noqa: PTH101 - a plain string; mkstemp makes it private
+            os.replace(beside, path)  # noqa: PTH105 - as above
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what the file system refuses into one sentence that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise RunError(
+                f"The disk is full at {str(path)!r}: free some space and give the same command again; "
+                "everything written before is intact."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise RunError(
+                f"No permission to write {str(path)!r}: choose another folder or change its permissions."
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise RunError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
+        raise
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except json.JSONDecodeError as error:
+        raise RunError(f"{str(path)!r} is damaged ({error}): move the run folder away and run again.") from error
+
+
+def _build(kind: type[Kind], found: dict[str, Any], path: Path) -> Kind:
+    try:
+        return kind(**found)
+    except TypeError as error:
+        raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error

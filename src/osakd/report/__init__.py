@@ -1,0 +1,1 @@
+"""What runs have recorded, summarised: tables and curves. Reads records only, and never imports torch."""

@@ -1,0 +1,197 @@
+"""From run folders to a summary: means, standard deviations, paired differences to plain training."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from osakd.labels.ceiling import ceiling_note
+from osakd.records import Result, RunConfig, read_config, read_metrics, read_result
+
+BASELINE = "plain"
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over seeds; the sample standard deviation (n - 1) is None for a single value."""
+
+    n: int
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean paired difference to plain training and its 95 % interval (paired t), None for a single pair."""
+
+    n: int
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class MethodSummary:
+    """One method of a comparison; accuracies and ECE in 0 to 1, NLL in nats; values by name, one per seed.
+
+    Attributes:
+        label: what it is called.
+        method: its name.
+        settings: its hyperparameters.
+        seeds: of its finished runs.
+        values: ``last``, ``best_on_test``, ``best_epoch``, ``nll``, ``ece`` of each, and ``validation`` and
+            ``chosen_on_validation`` where a split was held out.
+        spreads: of each of the values.
+        differences: to plain training with the same seeds, of the accuracies.
+        curves: test accuracy of each epoch, one list per seed.
+    """
+
+    label: str
+    method: str
+    settings: dict[str, Any]
+    seeds: list[int]
+    values: dict[str, list[float]]
+    spreads: dict[str, Spread]
+    differences: dict[str, Difference]
+    curves: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A comparison.
+
+    Attributes:
+        name: of its folder.
+        data: name, content hash and counts.
+        model: name of the network.
+        epochs: of each run.
+        methods: in the order given.
+        notes: what its reader should know.
+        environments: where the runs were made, without repetition.
+        configuration: what all runs share.
+    """
+
+    name: str
+    data: dict[str, Any]
+    model: str
+    epochs: int
+    methods: list[MethodSummary]
+    notes: list[str]
+    environments: list[dict[str, Any]]
+    configuration: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every value, for JSON."""
+        return asdict(self)
+
+
+def summarise(name: str, runs: Sequence[tuple[str, Path]]) -> Summary:
+    """The summary of finished runs; those that have not finished are left out.
+
+    Args:
+        name: of the comparison.
+        runs: label and folder of each.
+    """
+    found = [(label, folder, read_config(folder), read_result(folder)) for label, folder in runs]
+    finished = [(label, folder, config, result) for label, folder, config, result in found if config and result]
+    by_label: dict[str, list[tuple[Path, RunConfig, Result]]] = {}
+    for label, folder, config, result in finished:
+        by_label.setdefault(label, []).append((folder, config, result))
+    baseline = {config.seed: result for _, config, result in by_label.get(BASELINE, [])}
+    methods = [_summarise_method(label, members, baseline) for label, members in by_label.items()]
+    config = finished[0][2]
+    own = ("data", "model", "epochs", "method", "settings", "seed")
+    environments = [result.environment for _, _, _, result in finished]
+    return Summary(
+        name=name,
+        data=config.data,
+        model=config.model,
+        epochs=config.epochs,
+        methods=methods,
+        notes=_notes([(config, result) for _, _, config, result in finished]),
+        environments=[e for number, e in enumerate(environments) if e not in environments[:number]],
+        configuration={key: value for key, value in asdict(config).items() if key not in own},
+    )
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation.
+
+    Example:
+        >>> spread([1.0, 2.0, 3.0])
+        Spread(n=3, mean=2.0, std=1.0)
+    """
+    return Spread(len(values), fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+    """The mean of ours - theirs, pair by pair, with the paired t interval.
+
+    Example:
+        >>> difference = paired_difference([2.0, 3.0, 5.0], [1.0, 1.0, 2.0])
+        >>> round(difference.mean, 3), round(difference.low, 3), round(difference.high, 3)
+        (2.0, -0.484, 4.484)
+    """
+    gaps = [mine - other for mine, other in zip(ours, theirs, strict=True)]
+    mean = fmean(gaps)
+    if len(gaps) < 2:
+        return Difference(len(gaps), mean, None, None)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(gaps) - 1, (1 + CONFIDENCE) / 2)) * stdev(gaps) / math.sqrt(len(gaps))
+    return Difference(len(gaps), mean, mean - half, mean + half)
+
+
+def _summarise_method(
+    label: str, members: list[tuple[Path, RunConfig, Result]], baseline: dict[int, Result]
+) -> MethodSummary:
+    results = [result for _, _, result in members]
+    by_seed = {config.seed: result for _, config, result in members}
+    common = [seed for seed in by_seed if seed in baseline] if label != BASELINE else []
+    values = _values(results)
+    ours, theirs = _values([by_seed[seed] for seed in common]), _values([baseline[seed] for seed in common])
+    accuracies = [key for key in ("last", "best_on_test", "chosen_on_validation") if key in ours and common]
+    return MethodSummary(
+        label=label,
+        method=members[0][1].method,
+        settings=members[0][1].settings,
+        seeds=list(by_seed),
+        values=values,
+        spreads={key: spread(found) for key, found in values.items()},
+        differences={key: paired_difference(ours[key], theirs[key]) for key in accuracies},
+        curves=[[row["test"]["accuracy"] for row in read_metrics(folder)] for folder, _, _ in members],
+    )
+
+
+def _values(results: list[Result]) -> dict[str, list[float]]:
+    values = {
+        "last": [result.last["test"]["accuracy"] for result in results],
+        "best_on_test": [result.best_on_test["accuracy"] for result in results],
+        "best_epoch": [result.best_on_test["epoch"] for result in results],
+        "nll": [result.last["test"]["nll"] for result in results],
+        "ece": [result.last["test"]["ece"] for result in results],
+    }
+    chosen = [result.chosen_on_validation for result in results]
+    if chosen and all(chosen):
+        values["validation"] = [result.last["validation"]["accuracy"] for result in results]
+        values["chosen_on_validation"] = [found["accuracy"] for found in chosen if found]
+    return values
+
+
+def _notes(finished: list[tuple[RunConfig, Result]]) -> list[str]:
+    """Each run's own notes and the ceilings of the soft labels, each once."""
+    notes = []
+    for config, result in finished:
+        notes += soft_label_notes(config) + [f"Note: {note}" for note in result.notes]
+    return list(dict.fromkeys(notes))
+
+
+def soft_label_notes(config: RunConfig) -> list[str]:
+    """The ceiling of a run's soft labels, where it takes them from the mini-batch."""
+    if config.settings.get("pool") != "batch":
+        return []
+    counts, settings = config.data["class_counts"], config.settings
+    return [ceiling_note(config.batch_size, counts, settings["k"], count_self=settings["count_self"])]

@@ -1,0 +1,70 @@
+"""The learning curves of a comparison: mean test accuracy over seeds, with a band of one standard deviation."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from osakd.records import write_atomic
+from osakd.report.aggregate import MethodSummary, Summary
+from osakd.report.tables import title
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+_COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
+
+
+def write_curves(summary: Summary, folder: Path) -> list[Path]:
+    """Writes ``curves.svg`` and ``curves.png``; their paths."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for number, method in enumerate(summary.methods):
+        mean, std = _mean_and_std(method)
+        epochs = np.arange(1, len(mean) + 1)
+        colour = _COLOURS[number % len(_COLOURS)]
+        marker = "o" if len(mean) == 1 else None
+        axes.plot(
+            epochs, mean, color=colour, marker=marker, linewidth=1.6, label=f"{method.label} (n = {len(method.seeds)})"
+        )
+        axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.14, linewidth=0)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("test accuracy (%)")
+    axes.set_title(f"{title(summary)}\nmean over seeds, band: ± one standard deviation", fontsize=9)
+    axes.set_ylim(_lower_limit(summary), None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    paths = []
+    for kind in ("svg", "png"):
+        stream = io.BytesIO()
+        # No date and fixed ids, so that the same values give the same file.
+        with mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
+            figure.savefig(
+                stream, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else {"Software": None}
+            )
+        paths.append(folder / f"curves.{kind}")
+        write_atomic(paths[-1], stream.getvalue())
+    return paths
+
+
+def _mean_and_std(method: MethodSummary) -> tuple[np.ndarray, np.ndarray]:
+    shortest = min(len(curve) for curve in method.curves)
+    curves = 100 * np.array([curve[:shortest] for curve in method.curves])
+    std = curves.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(shortest)
+    return curves.mean(axis=0), std
+
+
+def _lower_limit(summary: Summary) -> float:
+    """The first steep epochs would flatten everything that matters: the axis starts a little below the later ones."""
+    low = []
+    for method in summary.methods:
+        mean, std = _mean_and_std(method)
+        later = len(mean) // 8
+        low.append(float((mean - std)[later:].min()))
+    return max(0.0, min(low) - 1.0)

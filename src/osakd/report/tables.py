@@ -1,0 +1,58 @@
+"""The table of a comparison, for a terminal and as Markdown."""
+
+from osakd.report.aggregate import Difference, Spread, Summary
+
+
+def table_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
+    """The head and the rows; accuracies and ECE in per cent, mean ± standard deviation over seeds."""
+    validated = any("chosen_on_validation" in method.spreads for method in summary.methods)
+    head = ["method", "n", "last epoch %", "vs plain [95 % CI]", "best on test %", "vs plain [95 % CI]"]
+    head += ["chosen on validation %"] if validated else []
+    head += ["NLL", "ECE %"]
+    rows = []
+    for method in summary.methods:
+        row = [method.label, str(len(method.seeds))]
+        for key in ("last", "best_on_test"):
+            row += [percent(method.spreads[key]), points(method.differences.get(key))]
+        row += [percent(method.spreads.get("chosen_on_validation"))] if validated else []
+        row += [nats(method.spreads["nll"]), percent(method.spreads["ece"])]
+        rows.append(row)
+    return head, rows
+
+
+def markdown(summary: Summary) -> str:
+    """The table as Markdown."""
+    head, rows = table_rows(summary)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def title(summary: Summary) -> str:
+    """One line over the table: what was compared on what."""
+    data = summary.data
+    channels, height, width = data["input_shape"]
+    return (
+        f"{data['name']} ({data['train']:,} + {data['test']:,} images, {height}x{width}x{channels}, "
+        f"content {data['content'][:8]}), {summary.model}, {summary.epochs} epochs"
+    )
+
+
+def percent(spread: Spread | None) -> str:
+    """A share as per cent: ``93.07 ± 0.17``."""
+    if spread is None:
+        return "-"
+    return f"{100 * spread.mean:.2f}" + ("" if spread.std is None else f" ± {100 * spread.std:.2f}")
+
+
+def nats(spread: Spread) -> str:
+    """A negative log-likelihood: ``1.016 ± 0.010``."""
+    return f"{spread.mean:.3f}" + ("" if spread.std is None else f" ± {spread.std:.3f}")
+
+
+def points(difference: Difference | None) -> str:
+    """A difference in points: ``+0.86 [+0.20, +1.52]``."""
+    if difference is None:
+        return "-"
+    if difference.low is None or difference.high is None:
+        return f"{100 * difference.mean:+.2f}"
+    return f"{100 * difference.mean:+.2f} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
