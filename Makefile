@@ -9,12 +9,12 @@ DATA ?= digits
 demo: .venv/ready-train
 	$(BIN)/osakd compare --data $(DATA)
 
-# One worker per core, one thread each. The compiled tests need a call of their own: run-time shape checks and
-# torch.compile do not mix.
+# One worker per core, one thread each. Tests marked `unchecked` run without run-time shape checks: torch.compile does
+# not mix with them, and deliberately wrong types must reach our own messages.
 test: .venv/ready-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=10 -m "not compiled" \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=10 -m "not unchecked" \
 	  --jaxtyping-packages=osakd.labels,osakd.losses,osakd.models,osakd.methods,beartype.beartype tests src
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=3 -m compiled tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=3 -m unchecked tests
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .

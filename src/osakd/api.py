@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError, RunError
-from osakd.records import SUMMARY, Result, RunConfig, write_json
+from osakd.records import SUMMARY, Result, RunConfig, default_folder, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,8 +78,8 @@ def train(
     chosen = _options(options)
     arrays = load_data(data)
     config = configure(arrays, method, seed, chosen)
-    name = f"{_file_name(arrays.name)}-{_file_name(config.model)}-{method_label(method)}-seed{seed}"
-    folder = Path(out) if out is not None else Path("runs") / name
+    default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
+    folder = default if out is None else Path(out)
     view = run_view(arrays, config.model, config.validation, seed)
     result = train_run(
         config, view, folder, resume=resume, device=pick_device(chosen.device), watcher=watcher or Silent()
@@ -199,8 +199,3 @@ def _options(options: dict[str, Any]) -> Any:
         if option not in names:
             raise unknown_name("option", option, names)
     return Options(**options)
-
-
-def _file_name(name: str) -> str:
-    """A data set's or model's name as part of a folder's name."""
-    return name.replace("/", "-").replace(":", "-")

@@ -104,6 +104,16 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
 
+def default_folder(*parts: str) -> Path:
+    """Where a run is kept unless it is said otherwise: ``runs/`` and the parts, joined.
+
+    Example:
+        >>> default_folder("uoft-cs/cifar10", "lenet").as_posix()
+        'runs/uoft-cs-cifar10-lenet'
+    """
+    return Path("runs") / "-".join(parts).replace("/", "-").replace(":", "-")
+
+
 def read_config(folder: Path) -> RunConfig | None:
     """The configuration of a run folder, or None where there is none."""
     found = _read_json(folder / CONFIG)

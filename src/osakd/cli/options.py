@@ -13,6 +13,8 @@ from osakd.engine.config import Options
 from osakd.errors import InputError
 from osakd.methods.lookup import METHODS, resolve_method
 
+_KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
+
 
 def new_parser(command: str, description: str) -> ArgumentParser:
     """A parser that raises instead of exiting, with ``--config``."""
@@ -33,9 +35,9 @@ def add_method_options(parser: ArgumentParser, method: str) -> None:
     """``--method`` and that method's own settings, ``--method.k`` and so on."""
     name, settings = resolve_method(method)
     parser.add_argument(
-        "--method.name", default=name, metavar="METHOD", help="as --method; --help after it shows its settings"
+        "--method.name", default=name, metavar="NAME", help="--method NAME for short; each has settings of its own"
     )
-    parser.add_class_arguments(METHODS[name], "method")
+    parser.add_class_arguments(METHODS[name], "method", as_group=False)
     given = {key: value for key, value in settings.items() if method != name and key == "k"}
     parser.set_defaults({f"method.{key}": value for key, value in given.items()})
 
@@ -46,7 +48,8 @@ def chosen_method(argv: Sequence[str], default: str) -> str:
     path = _value_of(argv, "--config")
     if name is None and path is not None and Path(path).is_file():
         loaded = _load_yaml(Path(path).read_text(encoding="utf-8"))
-        name = loaded.get("method", {}).get("name") if isinstance(loaded, Mapping) else None
+        method = loaded.get("method") if isinstance(loaded, Mapping) else None
+        name = method.get("name") if isinstance(method, Mapping) else None
     return name or default
 
 
@@ -59,6 +62,9 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace | None:
     try:
         return parser.parse_args([_as_declared(argument) for argument in argv])
     except ArgumentError as error:
+        setting = re.search(r"unrecognized arguments: --method\.(\w+)", str(error), re.IGNORECASE)
+        if setting:
+            resolve_method({"name": chosen_method(argv, "plain"), setting[1]: None})  # says which settings there are
         raise InputError(_one_sentence(str(error))) from error
     except SystemExit:
         return None
@@ -95,6 +101,16 @@ def _load_yaml(text: str) -> Any:
 
 
 def _one_sentence(message: str) -> str:
-    """The parser's message without line breaks and without its advice to read the help."""
+    """The parser's message in our words: the option, what it may be, what was given."""
     words = " ".join(message.split())
-    return re.sub(r"^error: ", "", words).rstrip(".") + " (see --help)."
+    key = re.match(r'Parser key "([^"]+)"(?: element \d+)?: (.*)', words)
+    if key is None:
+        return f"{words[0].upper()}{words[1:].rstrip('.')} (see --help)."
+    given = re.search(r"(?:Given|Got) value: (.*)$", key[2])
+    if given is None:
+        return f"Option --{key[1]}: {key[2].rstrip('.')}."
+    choices = re.search(r"Literal\[([^]]*)\]", key[2])
+    expected = key[2].partition("Given value type")[0]
+    classes = [name for name in re.findall(r"<class '(\w+)'>", expected) if name in _KINDS]
+    kinds = [f"one of {choices[1]}"] if choices else [_KINDS[name] for name in dict.fromkeys(classes)]
+    return f"Option --{key[1]} must be {' or '.join(kinds) or 'a list such as [0.5,0.75]'}, got {given[1].rstrip('.')!r}."

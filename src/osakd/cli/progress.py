@@ -4,6 +4,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -14,6 +15,7 @@ from osakd.report.tables import table_rows, title
 
 REFRESHES_PER_SECOND = 4
 SECONDS_BETWEEN_LINES = 10.0
+WIDTH_OF_PLAIN_OUTPUT = 160
 
 
 class _Display:
@@ -86,27 +88,32 @@ class ComparisonProgress(_Display):
     def __init__(self) -> None:
         super().__init__()
         self._tasks: dict[str, TaskID] = {}
-        self._finished: set[str] = set()
+        self._finished: set[str] | None = None
 
     def look(self, states: list[RunProgress]) -> None:
-        """Shows the state of every run."""
-        done = sum(state.done for state in states)
-        epochs = sum(state.job.config.epochs if state.done else len(state.rows) for state in states)
-        total = sum(state.job.config.epochs for state in states)
+        """Shows the state of every run; those of the first look were recorded before."""
+        if self._finished is None:
+            self._finished = {state.job.folder.name for state in states}
+            if states:
+                self.console.print(f"{len(states)} runs are recorded already.", highlight=False)
+            return
         for state in states:
             name = state.job.folder.name
             if state.done and name not in self._finished:
                 self._finished.add(name)
-                what = state.error or (describe(state.rows[-1]) if state.rows else "")
-                self.line(f"[{done}/{len(states)}] {name}: {what}", at_once=True)
+                what = state.error or describe(state.rows[-1])
+                self.line(f"[{len(self._finished)}/{len(states)}] {name}: {what}", at_once=True)
             self._show(state, name)
-        if self.bars is not None:
-            if "" not in self._tasks:
-                self._tasks[""] = self.bars.add_task("all runs", total=total, said="")
-            self.bars.update(self._tasks[""], completed=epochs, said=f"epochs, {done} of {len(states)} runs done")
         running = [f"{s.job.folder.name} at epoch {len(s.rows)}" for s in states if s.running and s.rows]
         if running:
-            self.line(f"[{done}/{len(states)}] {', '.join(running)}")
+            self.line(f"[{len(self._finished)}/{len(states)}] {', '.join(running)}")
+        if self.bars is not None:
+            epochs = sum(state.job.config.epochs if state.done else len(state.rows) for state in states)
+            total = sum(state.job.config.epochs for state in states)
+            if "" not in self._tasks:
+                self._tasks[""] = self.bars.add_task("all runs", total=total, said="")
+            said = f"epochs, {len(self._finished)} of {len(states)} runs done"
+            self.bars.update(self._tasks[""], completed=epochs, said=said)
 
     def _show(self, state: RunProgress, name: str) -> None:
         if self.bars is None:
@@ -126,14 +133,30 @@ def describe(row: dict[str, Any]) -> str:
 
 
 def print_summary(summary: Summary) -> None:
-    """The table of a comparison, with its notes and where the rest is."""
+    """The table of a comparison and its notes; a narrow terminal gets several tables below each other."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_PLAIN_OUTPUT)
     head, rows = table_rows(summary)
-    table = Table(title=title(summary), title_justify="left", title_style="bold")
-    for number, name in enumerate(head):
-        table.add_column(name, justify="left" if number == 0 else "right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    console.print(title(summary), style="bold", highlight=False)
+    for columns in _columns_that_fit([head, *rows], console.width):
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+        for column in columns:
+            table.add_column(head[column], justify="left" if column == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(row[column] for column in columns))
+        console.print(table, highlight=False)
+        console.print()
     for note in summary.notes:
         console.print(note, style="yellow" if note.startswith("Warning") else None, highlight=False)
+
+
+def _columns_that_fit(lines: list[list[str]], width: int) -> list[list[int]]:
+    """Columns in groups that are not wider than the terminal, each with the first column in front."""
+    widths = [max(len(line[column]) for line in lines) + 2 for column in range(len(lines[0]))]
+    groups = [[0]]
+    for column in range(1, len(widths)):
+        if len(groups[-1]) > 1 and sum(widths[c] for c in groups[-1]) + widths[column] > width:
+            groups.append([0])
+        groups[-1].append(column)
+    return groups

@@ -46,7 +46,7 @@ def pick_device(name: str | None) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"The device {name!r} cannot be used here ({str(error).splitlines()[0]}): take --device cpu."
+            f"The device {name!r} cannot be used here (there is none, or torch is built without it): take cpu."
         ) from error
     return device
 

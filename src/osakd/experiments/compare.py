@@ -9,7 +9,7 @@ from osakd.engine.config import Options, can_continue, configure
 from osakd.errors import InputError
 from osakd.experiments.runner import Job
 from osakd.methods.lookup import method_label
-from osakd.records import read_config
+from osakd.records import default_folder, read_config
 
 
 def plan_comparison(
@@ -29,7 +29,7 @@ def plan_comparison(
     for seed in seeds:
         for label, method in zip(labels, methods, strict=True):
             config = configure(arrays, method, seed, options)
-            out = out or Path("runs") / f"{arrays.name}-{config.model}".replace("/", "-").replace(":", "-")
+            out = out or default_folder(arrays.name, config.model)
             folder = out / f"{label}-seed{seed}"
             found = read_config(folder)
             if found is not None and not can_continue(found, config):

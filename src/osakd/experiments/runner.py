@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError, RunError
-from osakd.records import RunConfig, read_metrics
+from osakd.records import RunConfig, read_config, read_metrics, read_result
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
@@ -65,6 +65,12 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
         RunError: a process was killed from outside.
         KeyboardInterrupt: after the processes have stopped.
     """
+    done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in jobs if _finished(job)]
+    recorded = {state.job.folder for state in done}
+    jobs = [job for job in jobs if job.folder not in recorded]
+    look(done)
+    if not jobs:
+        return {}
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     pool = ProcessPoolExecutor(min(processes, len(jobs)), context, initializer=_start, initargs=(stop, os.getpid()))
@@ -73,7 +79,7 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
         pending = set(futures)
         while pending:
             _, pending = wait(pending, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
-            look([_progress(future, job) for future, job in futures.items()])
+            look(done + [_progress(future, job) for future, job in futures.items()])
     except KeyboardInterrupt:
         stop.set()
         raise
@@ -81,6 +87,10 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
         pool.shutdown(wait=True, cancel_futures=True)
     errors = {job.folder: _error(future) for future, job in futures.items()}
     return {folder: error for folder, error in errors.items() if error is not None}
+
+
+def _finished(job: Job) -> bool:
+    return read_config(job.folder) == job.config and read_result(job.folder) is not None
 
 
 class _StopRequestError(Exception):

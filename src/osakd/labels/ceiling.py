@@ -1,6 +1,6 @@
 """The largest true-class mass that in-batch soft labels can reach, by arithmetic alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from math import exp, lgamma, log, log1p
 
 from osakd.errors import InputError
@@ -10,7 +10,7 @@ LOW_CEILING = 0.2
 
 
 def soft_label_ceiling(
-    batch_size: int, class_frequencies: Sequence[float], k: int, *, count_self: bool = False
+    batch_size: int, class_frequencies: Iterable[float | int], k: int, *, count_self: bool = False
 ) -> float:
     r"""The expected true-class mass of an in-batch soft label when the embedding is perfect.
 
@@ -40,18 +40,19 @@ def soft_label_ceiling(
         raise InputError(f"`batch_size` must be at least 2, got {batch_size}.")
     if not 1 <= k <= largest:
         raise InputError(f"`k` must be between 1 and {largest} for a batch of {batch_size}, got {k}.")
-    total = float(sum(class_frequencies))
-    if total <= 0 or min(class_frequencies) < 0:
+    frequencies = [float(value) for value in class_frequencies]
+    total = sum(frequencies)
+    if total <= 0 or min(frequencies) < 0:
         raise InputError("`class_frequencies` must be non-negative and not all zero.")
     mass = 0.0
-    for frequency in (float(value) / total for value in class_frequencies):
+    for frequency in (value / total for value in frequencies):
         # E[min(k, X)] = k - sum_{x < k} (k - x) P(X = x), with X the companions (and the sample itself, if counted).
         missing = sum((k - x) * _binomial(others, x - count_self, frequency) for x in range(int(count_self), k))
         mass += frequency * (1 - missing / k)
     return mass
 
 
-def ceiling_note(batch_size: int, class_counts: Sequence[int], k: int, *, count_self: bool) -> str:
+def ceiling_note(batch_size: int, class_counts: list[int], k: int, *, count_self: bool) -> str:
     """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``."""
     batch_size = min(batch_size, sum(class_counts))
     mass = soft_label_ceiling(batch_size, class_counts, k, count_self=count_self)

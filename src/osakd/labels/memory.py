@@ -1,7 +1,5 @@
 """A memory of the network's outputs for the whole training set: more neighbours than a mini-batch can offer."""
 
-from typing import cast
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -49,11 +47,10 @@ class OutputMemory(nn.Module):
         """Keeps the outputs and classes of the samples ``index`` (0 to m - 1); in eval mode nothing is written."""
         if not self.training:
             return
-        # scatter_, not index_copy_: that one falls back to a slow loop when it is mapped over replicas.
-        columns = index[:, None].expand(-1, cast(Tensor, self.outputs).shape[1])
-        self.outputs.scatter_(0, columns, outputs.to(self.outputs.dtype))
-        self.classes.scatter_(0, index, classes.to(torch.int64))
-        self.valid.scatter_(0, index, torch.ones_like(index, dtype=torch.bool))
+        # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
+        self.outputs[index] = outputs.to(self.outputs.dtype)
+        self.classes[index] = classes.to(torch.int64)
+        self.valid[index] = torch.ones_like(index, dtype=torch.bool)
 
     def extra_repr(self) -> str:
         """The sizes, for ``print``."""

@@ -78,7 +78,7 @@ def osakd_loss(
         >>> logits = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
         >>> soft_labels = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
         >>> osakd_loss(logits, torch.tensor([0, 1]), soft_labels, soft_weight=0.9)
-        tensor([...])
+        tensor(0.1851)
     """
     return loss_parts(
         logits, classes, soft_labels, soft_weight=soft_weight, divergence=divergence, balance=balance
@@ -251,6 +251,7 @@ class OSAKDLoss(nn.Module):
 
 def check_weight(soft_weight: float, balance: Balance) -> None:
     """Raises ``InputError`` where the weight is out of the range of its balance."""
+    _look_up("balance", balance, BALANCES)
     if balance == "additive" and soft_weight < 0:
         raise InputError(f"`soft_weight` must be at least 0, got {soft_weight}.")
     if balance != "additive" and not 0 <= soft_weight <= 1:

@@ -33,7 +33,7 @@ def title(summary: Summary) -> str:
     channels, height, width = data["input_shape"]
     return (
         f"{data['name']} ({data['train']:,} + {data['test']:,} images, {height}x{width}x{channels}, "
-        f"content {data['content'][:8]}), {summary.model}, {summary.epochs} epochs"
+        f"content {data['content'][:8]}), {summary.model}, {summary.epochs} epoch{'s' if summary.epochs > 1 else ''}"
     )
 
 

@@ -1,0 +1,27 @@
+"""What every test relies on: one thread, a cache of its own, the real images where they are."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("osakd", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("osakd")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images of a test session stay out of the user's cache."""
+    monkeypatch.setenv("OSAKD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def real_images() -> Path:
+    """The folder of the real images; tests that need it are skipped, saying so, where it is unset."""
+    folder = os.environ.get("OSAKD_DATASETS")
+    if not folder:
+        pytest.skip("OSAKD_DATASETS is unset: no real images here")
+    return Path(folder)

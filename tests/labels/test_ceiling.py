@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from osakd import soft_label_ceiling
+from osakd.errors import InputError
+from osakd.labels.ceiling import ceiling_note
+
+
+@pytest.mark.parametrize(
+    ("batch", "classes", "k", "expected"),
+    [
+        (64, 10, 8, 0.74),
+        (64, 10, 16, 0.39),
+        (128, 10, 8, 0.99),
+        (128, 10, 16, 0.77),
+        (64, 200, 8, 0.04),
+        (64, 200, 16, 0.02),
+    ],
+)
+def test_known_values(batch: int, classes: int, k: int, expected: float) -> None:
+    assert round(soft_label_ceiling(batch, [1 / classes] * classes, k), 2) == expected
+
+
+@pytest.mark.parametrize("count_self", [False, True])
+def test_equals_a_simulation_of_a_perfect_embedding(count_self: bool) -> None:
+    rng = np.random.default_rng(0)
+    shares, batch, k = np.array([0.6, 0.3, 0.1]), 12, 5
+    masses = []
+    for _ in range(20_000):
+        classes = rng.choice(3, size=batch, p=shares)
+        same = (classes == classes[0]).sum() - 1 + count_self
+        masses.append(min(k, same) / k)
+    standard_error = np.std(masses) / len(masses) ** 0.5
+    assert abs(soft_label_ceiling(batch, shares, k, count_self=count_self) - np.mean(masses)) < 4 * standard_error
+
+
+def test_edges() -> None:
+    assert soft_label_ceiling(10, [5, 0], 9) == 1.0  # one class only
+    assert soft_label_ceiling(100_000, [1] * 10, 16) == pytest.approx(1.0)  # no overflow
+    assert soft_label_ceiling(2, [1, 1], 1) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("batch", "frequencies", "k", "message"),
+    [
+        (1, [1.0], 1, "`batch_size` must be at least 2, got 1"),
+        (8, [0.5, 0.5], 8, "`k` must be between 1 and 7 for a batch of 8, got 8"),
+        (8, [0.5, 0.5], 0, "`k` must be between 1 and 7"),
+        (8, [0.0, 0.0], 1, "`class_frequencies` must be non-negative and not all zero"),
+        (8, [-1.0, 2.0], 1, "`class_frequencies` must be non-negative"),
+    ],
+)
+def test_values_out_of_range(batch: int, frequencies: list[float], k: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        soft_label_ceiling(batch, frequencies, k)
+
+
+def test_a_low_ceiling_warns_and_names_the_remedies() -> None:
+    assert ceiling_note(64, [500] * 10, 8, count_self=False).startswith("Note: ")
+    low = ceiling_note(64, [500] * 200, 8, count_self=False)
+    assert low.startswith("Warning: ")
+    for word in ("0.04", "larger batch", "smaller k", "memory"):
+        assert word in low

@@ -1,0 +1,194 @@
+from math import exp, log
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from osakd import OSAKDLoss, osakd_loss
+from osakd.errors import InputError
+from osakd.losses.osakd import BALANCES, DIVERGENCES, loss_parts
+
+LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.0]], dtype=torch.float64)
+CLASSES = torch.tensor([0, 2])
+SOFT_LABELS = torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.5, 0.5]], dtype=torch.float64)
+
+
+def reference(
+    logits: list[list[float]], classes: list[int], soft: list[list[float]], weight: float, divergence: str, balance: str
+) -> float:
+    """The loss by loops over samples and classes."""
+    hard_total = soft_total = 0.0
+    for row, label, labels in zip(logits, classes, soft, strict=True):
+        total = sum(exp(value) for value in row)
+        p = [exp(value) / total for value in row]
+        hard_total -= log(p[label])
+        for q_j, p_j in zip(labels, p, strict=True):
+            if divergence == "kl":
+                soft_total += q_j * (log(q_j) - log(p_j)) if q_j > 0 else 0.0
+            else:
+                soft_total += (p_j - q_j) ** 2
+    n = len(logits)
+    hard, distance = hard_total / n, soft_total / n
+    if divergence == "mse":
+        distance /= len(logits[0])
+    return {
+        "additive": hard + weight * distance,
+        "convex": (1 - weight) * hard + weight * distance,
+        "convex_reversed": weight * hard + (1 - weight) * distance,
+    }[balance]
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_equals_the_loops(divergence: str, balance: str) -> None:
+    found = osakd_loss(LOGITS, CLASSES, SOFT_LABELS, soft_weight=0.7, divergence=divergence, balance=balance)
+    expected = reference(LOGITS.tolist(), CLASSES.tolist(), SOFT_LABELS.tolist(), 0.7, divergence, balance)
+    assert found.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_value_to_check_by_hand() -> None:
+    # p = (1/2, 1/2): CE = ln 2, KL((1, 0) || p) = ln 2, squared errors 1/4 + 1/4.
+    logits, classes, soft_labels = torch.zeros(1, 2), torch.tensor([1]), torch.tensor([[1.0, 0.0]])
+    assert osakd_loss(logits, classes, soft_labels, soft_weight=1.0).item() == pytest.approx(2 * log(2))
+    assert osakd_loss(logits, classes, soft_labels, soft_weight=1.0, divergence="mse").item() == pytest.approx(
+        log(2) + 0.25
+    )
+    assert osakd_loss(logits, classes, soft_labels, soft_weight=1.0, divergence="mse_sum").item() == pytest.approx(
+        log(2) + 0.5
+    )
+
+
+def test_kl_is_not_averaged_over_the_classes_too() -> None:
+    p = LOGITS.log_softmax(1)
+    expected = F.kl_div(p, SOFT_LABELS, reduction="batchmean")
+    found = loss_parts(LOGITS, CLASSES, SOFT_LABELS, soft_weight=1.0, divergence="kl", balance="additive").soft
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_gradients(divergence: str) -> None:
+    logits = LOGITS.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: osakd_loss(z, CLASSES, SOFT_LABELS, divergence=divergence), logits)
+
+
+def test_no_gradient_flows_into_the_soft_labels() -> None:
+    soft_labels = SOFT_LABELS.clone().requires_grad_()
+    logits = LOGITS.clone().requires_grad_()
+    osakd_loss(logits, CLASSES, soft_labels).backward()
+    assert soft_labels.grad is None
+
+
+def test_parts_add_up() -> None:
+    parts = loss_parts(LOGITS, CLASSES, SOFT_LABELS, soft_weight=0.9, divergence="kl", balance="convex")
+    torch.testing.assert_close(parts.weighted_hard, 0.1 * parts.hard)
+    torch.testing.assert_close(parts.weighted_soft, 0.9 * parts.soft)
+    torch.testing.assert_close(parts.total, parts.weighted_hard + parts.weighted_soft)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 6), st.integers(3, 20))
+def test_without_weight_it_is_cross_entropy(seed: int, c: int, n: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(n, c, generator=generator, requires_grad=True)
+    classes = torch.randint(c, (n,), generator=generator)
+    loss = OSAKDLoss(c, k=2, soft_weight=0.0)(logits, classes)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, classes))
+
+
+def test_module_is_labels_then_loss() -> None:
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(30, 4)))
+    classes = torch.from_numpy(rng.integers(4, size=30))
+    loss = OSAKDLoss(4, k=5, soft_weight=0.4, divergence="mse_sum")
+    terms = loss.terms(logits, classes)
+    points = logits.softmax(1)
+    expected = []
+    for row in range(30):
+        order = sorted((((points[row] - points[o]) ** 2).sum().item(), o) for o in range(30) if o != row)
+        expected.append(np.bincount([int(classes[o]) for _, o in order[:5]], minlength=4) / 5)
+    np.testing.assert_allclose(terms.soft_labels, np.array(expected))
+    torch.testing.assert_close(
+        loss(logits, classes), osakd_loss(logits, classes, terms.soft_labels, soft_weight=0.4, divergence="mse_sum")
+    )
+
+
+def test_the_sample_itself_can_be_counted() -> None:
+    logits, classes = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1, 0])
+    assert OSAKDLoss(2, k=1, count_self=True).soft_labels(logits, classes).argmax(1).tolist() == [0, 1, 0]
+
+
+def test_spaces_differ_where_confidence_saturates() -> None:
+    # As logits the second is nearer to the third; as softmax outputs the first two coincide.
+    logits, classes = torch.tensor([[90.0, 0.0], [30.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1, 1])
+    assert OSAKDLoss(2, k=1, space="softmax").soft_labels(logits, classes)[1].argmax() == 0
+    assert OSAKDLoss(2, k=1, space="logits").soft_labels(logits, classes)[1].argmax() == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_types_give_a_float32_loss(dtype: torch.dtype) -> None:
+    logits = torch.randn(12, 3).to(dtype).requires_grad_()
+    classes = torch.arange(12) % 3
+    loss = OSAKDLoss(3, k=4)(logits, classes)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, OSAKDLoss(3, k=4)(logits.float(), classes))
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad.dtype == dtype
+
+
+def test_a_sample_without_neighbours_keeps_its_hard_label() -> None:
+    loss = OSAKDLoss(3, k=1)
+    loss.soft_labels(torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
+    assert loss.soft_labels(torch.randn(1, 3), torch.tensor([2])).tolist() == [[0.0, 0.0, 1.0]]
+
+
+def test_a_short_last_batch_uses_what_neighbours_it_has() -> None:
+    loss = OSAKDLoss(2, k=4)
+    loss(torch.randn(5, 2), torch.tensor([0, 1, 0, 1, 0]))
+    assert loss.soft_labels(torch.randn(3, 2), torch.tensor([0, 1, 1]))[0].tolist() == [0.0, 1.0]
+
+
+def test_the_first_batch_must_hold_more_than_k() -> None:
+    with pytest.raises(InputError, match=r"`k` must be between 1 and 3 \(3 other samples in the batch\), got 4"):
+        OSAKDLoss(2, k=4)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
+    with pytest.raises(InputError, match=r"between 1 and 4 \(4 samples in the batch\), got 5"):
+        OSAKDLoss(2, k=5, count_self=True)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 1}, "`num_classes` must be at least 2, got 1"),
+        ({"k": 0}, "`k` must be at least 1, got 0"),
+        ({"soft_weight": -0.1}, "`soft_weight` must be at least 0, got -0.1"),
+        ({"soft_weight": 1.5, "balance": "convex"}, "`soft_weight` must be between 0 and 1 with balance 'convex'"),
+    ],
+)
+def test_values_out_of_range(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        OSAKDLoss(**({"num_classes": 3} | arguments))
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"space": "sofmax"}, "Unknown space 'sofmax'; did you mean 'softmax'"),
+        ({"divergence": "l1"}, "Unknown divergence 'l1'"),
+        ({"balance": "sum"}, "Unknown balance 'sum'"),
+    ],
+)
+def test_unknown_options(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        OSAKDLoss(**({"num_classes": 3} | arguments))
+
+
+def test_outputs_of_another_width_are_named() -> None:
+    with pytest.raises(InputError, match="gives 4 outputs, but `num_classes` is 3"):
+        OSAKDLoss(3, k=1)(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64))
+
+
+def test_prints_its_settings() -> None:
+    assert "k=8, soft_weight=0.9, space='softmax'" in str(OSAKDLoss(10))
