@@ -1,6 +1,8 @@
 """What every test relies on: one thread, a cache of its own, the real images where they are."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,20 @@ def real_images() -> Path:
     if not folder:
         pytest.skip("OSAKD_DATASETS is unset: no real images here")
     return Path(folder)
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """A folder that cannot be written; root becomes another user for the length of a test, so that this binds."""
+    root, nobody = os.geteuid() == 0, 65534
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        if root:
+            os.seteuid(nobody)
+        try:
+            yield folder
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)

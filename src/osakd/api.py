@@ -131,7 +131,7 @@ def compare(
     folder, jobs = plan_comparison(data, methods, numbers, chosen, Path(out) if out is not None else None)
     errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
     if len(errors) == len(jobs):
-        raise RunError(next(iter(errors.values())))
+        raise next(iter(errors.values()))
     summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])
     write_json(folder / SUMMARY, summary.to_dict())
     write_curves(summary, folder)

@@ -113,4 +113,5 @@ def _one_sentence(message: str) -> str:
     expected = key[2].partition("Given value type")[0]
     classes = [name for name in re.findall(r"<class '(\w+)'>", expected) if name in _KINDS]
     kinds = [f"one of {choices[1]}"] if choices else [_KINDS[name] for name in dict.fromkeys(classes)]
-    return f"Option --{key[1]} must be {' or '.join(kinds) or 'a list such as [0.5,0.75]'}, got {given[1].rstrip('.')!r}."
+    allowed = " or ".join(kinds) or "a list such as [0.5,0.75]"
+    return f"Option --{key[1]} must be {allowed}, got {given[1].rstrip('.')!r}."

@@ -101,7 +101,7 @@ class ComparisonProgress(_Display):
             name = state.job.folder.name
             if state.done and name not in self._finished:
                 self._finished.add(name)
-                what = state.error or describe(state.rows[-1])
+                what = str(state.error or describe(state.rows[-1]))
                 self.line(f"[{len(self._finished)}/{len(states)}] {name}: {what}", at_once=True)
             self._show(state, name)
         running = [f"{s.job.folder.name} at epoch {len(s.rows)}" for s in states if s.running and s.rows]

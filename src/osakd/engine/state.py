@@ -47,13 +47,9 @@ def save_student(folder: Path, network: nn.Module, config: RunConfig, class_name
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    about = {
-        "format": "pt",
-        "model": config.model,
-        "input_shape": json.dumps(config.data["input_shape"]),
-        "class_names": json.dumps(class_names),
-    }
-    write_atomic(folder / STUDENT, save(tensors, metadata=about))
+    about = {"model": config.model, "input_shape": config.data["input_shape"], "class_names": class_names}
+    # One entry only: safetensors writes several in no fixed order, and equal runs shall give equal files.
+    write_atomic(folder / STUDENT, save(tensors, metadata={"osakd": json.dumps(about)}))
 
 
 def load_student(run: str | Path) -> nn.Module:
@@ -75,10 +71,10 @@ def load_student(run: str | Path) -> nn.Module:
     if not path.exists():
         raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
     with safe_open(path, framework="pt") as stored:
-        about: dict[str, Any] = stored.metadata()
+        about: dict[str, Any] = json.loads(stored.metadata()["osakd"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
-    class_names = tuple(json.loads(about["class_names"]))
-    channels, height, width = json.loads(about["input_shape"])
+    class_names = tuple(about["class_names"])
+    channels, height, width = about["input_shape"]
     network: nn.Module = build_model(
         about["model"], num_classes=len(class_names), input_shape=(channels, height, width)
     )

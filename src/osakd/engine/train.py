@@ -74,10 +74,13 @@ def train_run(
         InputError: the folder holds another configuration, or the same and ``resume`` is False.
         RunError: a loss that is not finite, or a disk that cannot be written.
     """
-    finished = _open_folder(folder, config, resume)
-    if finished:
+    found = _check_folder(folder, config, resume)
+    finished = records.read_result(folder) if found == config else None
+    if finished is not None:
         return finished
     parts = _build(config, data, device)
+    if found != config:
+        _claim_folder(folder, config)
     done, seconds = state.load_checkpoint(folder, parts.method, parts.optimizer)
     records.cut_metrics(folder, done)
     steps = _steps(config)
@@ -108,13 +111,12 @@ def train_run(
     return result
 
 
-def _open_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None:
-    """The result where the run has finished; else the folder is ready for it."""
+def _check_folder(folder: Path, config: RunConfig, resume: bool) -> RunConfig | None:
+    """The configuration of the run that is there, if there is one and it may go on."""
     found = records.read_config(folder)
     if found is None:
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{str(folder)!r} is not empty and holds no run: choose another folder.")
-        records.write_config(folder, config)
         return None
     if not can_continue(found, config):
         why = "; ".join(found.differences(config))
@@ -124,14 +126,14 @@ def _open_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
         )
     if not resume:
         raise InputError(f"{str(folder)!r} holds this run already: go on with --resume, or choose another --out.")
-    result = records.read_result(folder)
-    if found == config:
-        return result
-    # More epochs: the run is unfinished again before its configuration says so.
+    return found
+
+
+def _claim_folder(folder: Path, config: RunConfig) -> None:
+    """Writes the configuration; a run that is to have more epochs is unfinished again before that says so."""
     with records.explained(folder):
         (folder / records.RESULT).unlink(missing_ok=True)
     records.write_config(folder, config)
-    return None
 
 
 def _build(config: RunConfig, data: DataArrays, device: torch.device) -> _Parts:

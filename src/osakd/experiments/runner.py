@@ -41,16 +41,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: the rows of its learning curve, and whether it works, is done, or failed with a message."""
+    """How far a job is: the rows of its learning curve, and whether it works, is done, or failed."""
 
     job: Job
     rows: list[dict[str, Any]]
     running: bool
     done: bool
-    error: str | None = None
+    error: InputError | RunError | None = None
 
 
-def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progress]], None]) -> dict[Path, str]:
+def run_jobs(
+    jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progress]], None]
+) -> dict[Path, InputError | RunError]:
     """Runs every job, several at a time; a job that is on disk already is not run again.
 
     Args:
@@ -149,7 +151,7 @@ def _progress(future: Future[None], job: Job) -> Progress:
     return Progress(job, read_metrics(job.folder) if running or done else [], running, done, _error(future))
 
 
-def _error(future: Future[None]) -> str | None:
+def _error(future: Future[None]) -> InputError | RunError | None:
     if not future.done() or future.cancelled():
         return None
     error = future.exception()
@@ -159,7 +161,7 @@ def _error(future: Future[None]) -> str | None:
             "again, it goes on from the last checkpoints; --processes 1 needs less memory."
         ) from error
     if isinstance(error, InputError | RunError):
-        return str(error)
+        return error
     if error is not None:
         raise error
     return None

@@ -1,0 +1,139 @@
+"""A comparison from runs to table and picture."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+
+import osakd
+from osakd import InputError, RunError
+from osakd.experiments.runner import Progress, run_jobs
+from osakd.records import SUMMARY, read_result
+from osakd.report.aggregate import summarise
+from osakd.report.tables import markdown, table_rows
+
+SMALL: dict[str, Any] = {"methods": ["plain", {"name": "osakd", "k": 4}], "seeds": 3, "epochs": 4, "processes": 2}
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison")
+    osakd.compare("digits", out=folder, **SMALL)
+    return folder
+
+
+def test_every_value_is_in_the_summary(comparison: Path) -> None:
+    summary = json.loads((comparison / SUMMARY).read_text())
+    plain, ours = summary["methods"]
+    assert (plain["label"], ours["label"], ours["seeds"]) == ("plain", "osakd-4nn", [0, 1, 2])
+    for method in (plain, ours):
+        results = [read_result(comparison / f"{method['label']}-seed{seed}") for seed in range(3)]
+        assert method["values"]["last"] == [result.last["test"]["accuracy"] for result in results if result]
+        assert method["values"]["best_on_test"] == [result.best_on_test["accuracy"] for result in results if result]
+        assert len(method["curves"]) == 3
+        assert all(len(curve) == 4 for curve in method["curves"])
+
+
+def test_statistics_equal_scipy_s(comparison: Path) -> None:
+    plain, ours = json.loads((comparison / SUMMARY).read_text())["methods"]
+    for key in ("last", "best_on_test"):
+        values = ours["values"][key]
+        assert ours["spreads"][key]["std"] == pytest.approx(stats.tstd(values))
+        judge = stats.ttest_rel(values, plain["values"][key])
+        low, high = judge.confidence_interval(0.95)
+        found = ours["differences"][key]
+        assert (found["low"], found["high"]) == (pytest.approx(low), pytest.approx(high))
+    assert plain["differences"] == {}
+
+
+def test_pictures(comparison: Path) -> None:
+    svg = (comparison / "curves.svg").read_text()
+    for word in ("plain (n = 3)", "osakd-4nn (n = 3)", "test accuracy (%)"):
+        assert word in svg
+    assert (comparison / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_again_runs_nothing_and_gives_the_same(comparison: Path) -> None:
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in comparison.rglob("*") if path.is_file()}
+    looks: list[list[Progress]] = []
+    osakd.compare("digits", out=comparison, look=looks.append, **SMALL)
+    assert [len(states) for states in looks] == [6]
+    for path, (time, content) in before.items():
+        assert path.read_bytes() == content
+        if path.parent != comparison:
+            assert path.stat().st_mtime_ns == time
+
+
+def test_what_is_missing_is_run(comparison: Path, tmp_path: Path) -> None:
+    for folder in comparison.glob("*-seed0"):
+        (tmp_path / folder.name).mkdir()
+        for path in folder.iterdir():
+            (tmp_path / folder.name / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "plain-seed0/result.json").unlink()
+    summary = osakd.compare("digits", out=tmp_path, **(SMALL | {"seeds": [0]}))
+    assert [method.spreads["last"].std for method in summary.methods] == [None, None]
+    assert summary.methods[1].differences["last"].low is None
+    assert "±" not in markdown(summary)
+
+
+def test_table(comparison: Path) -> None:
+    summary = summarise(
+        "x", [(label, comparison / f"{label}-seed{s}") for label in ("plain", "osakd-4nn") for s in (0, 1)]
+    )
+    head, rows = table_rows(summary)
+    assert head[:3] == ["method", "n", "last epoch %"]
+    assert head.index("best on test %") > head.index("last epoch %")
+    assert [row[1] for row in rows] == ["2", "2"]
+    assert markdown(summary).count("\n") == 4
+
+
+def test_a_validation_split_has_its_own_column(tmp_path: Path) -> None:
+    summary = osakd.compare("digits", methods=["plain"], seeds=2, epochs=2, validation=0.2, processes=1, out=tmp_path)
+    assert "chosen on validation %" in markdown(summary)
+    assert set(summary.methods[0].spreads) >= {"validation", "chosen_on_validation"}
+
+
+def test_another_configuration_is_refused_before_anything_runs(comparison: Path) -> None:
+    with pytest.raises(InputError, match=r"holds a run of another configuration \(.*batch_size: 64, not 32"):
+        osakd.compare("digits", out=comparison, batch_size=32, **SMALL)
+
+
+def test_one_bad_run_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "osakd-4nn-seed1").mkdir(parents=True)
+    (tmp_path / "osakd-4nn-seed1/other.txt").write_text("not a run")
+    with pytest.raises(RunError, match=r"1 of 6 runs failed, osakd-4nn-seed1 among them: .* is not empty"):
+        osakd.compare("digits", out=tmp_path, **(SMALL | {"epochs": 1}))
+    summary = json.loads((tmp_path / SUMMARY).read_text())
+    assert [method["spreads"]["last"]["n"] for method in summary["methods"]] == [3, 2]
+    assert summary["methods"][1]["differences"]["last"]["n"] == 2
+
+
+def test_when_every_run_fails_the_reason_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="The loss is not finite"):
+        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, learning_rate=1e39, processes=1, out=tmp_path)
+
+
+def test_a_killed_worker_costs_one_sentence_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    from osakd.engine.config import Options
+    from osakd.experiments.compare import plan_comparison
+
+    def kill_a_worker(states: list[Progress]) -> None:
+        if any(state.running and state.rows for state in states):
+            children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+            workers = [c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
+            os.kill(int(workers[0]), signal.SIGKILL)
+
+    _, jobs = plan_comparison("digits", ["plain"], [0, 1], Options(epochs=2000), tmp_path)
+    with pytest.raises(RunError, match=r"A worker process was killed from outside .* give the same command again"):
+        run_jobs(jobs, processes=2, look=kill_a_worker)
+
+
+def test_no_methods_and_no_seeds() -> None:
+    with pytest.raises(InputError, match="Give at least one method"):
+        osakd.compare("digits", methods=[])
+    with pytest.raises(InputError, match="`seeds` must be at least 1, got 0"):
+        osakd.compare("digits", seeds=[])

@@ -1,0 +1,181 @@
+"""The commands as a user gives them, in this process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from osakd.cli.main import main
+from osakd.records import read_config, read_metrics
+from tests.data.made import write_image_folder, write_parquet_folder
+
+
+def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "run")
+    assert main(["train", "--method", "osakd", "--method.k", "5", "--epochs", "2", "--out", out]) == 0
+    printed = capsys.readouterr().out
+    assert "epoch 2, test accuracy" in printed
+    assert "best on test" in printed
+    assert "Note: in-batch soft labels with k = 5 can give the true class 0.92 at most (batch 64)." in printed
+    config = read_config(tmp_path / "run")
+    assert config is not None
+    assert config.settings["k"] == 5
+    assert main(["evaluate", out]) == 0
+    assert f"accuracy {100 * read_metrics(tmp_path / 'run')[-1]['test']['accuracy']:.2f} %" in capsys.readouterr().out
+
+
+def test_options_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text("data: digits\nmethod: osakd-16nn\nepochs: 1\nlearning_rate: 1e-2\nmilestones: [0.2, 0.4]\n")
+    assert main(["train", "--config", str(path), "--batch-size", "32", "--out", str(tmp_path / "run")]) == 0
+    config = read_config(tmp_path / "run")
+    assert config is not None
+    assert (config.method, config.settings["k"], config.batch_size) == ("osakd", 16, 32)
+    assert (config.learning_rate, config.milestones) == (0.01, [0.2, 0.4])
+
+
+def test_a_method_with_its_settings_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text("method:\n  name: osakd\n  k: 3\n  pool: memory\nepochs: 1\n")
+    assert main(["train", "--config", str(path), "--method.space", "logits", "--out", str(tmp_path / "run")]) == 0
+    config = read_config(tmp_path / "run")
+    assert config is not None
+    assert config.settings == {
+        "k": 3,
+        "soft_weight": 0.9,
+        "pool": "memory",
+        "space": "logits",
+        "divergence": "kl",
+        "balance": "additive",
+        "count_self": False,
+    }
+
+
+def test_list_names_everything_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("digits", "cifar10", "svhn", "fashion_mnist", "tiny_imagenet", "lenet-fashion", "osakd", "plain"):
+        assert f"  {name} " in printed
+    for source in ("Krizhevsky, 2009", "ICME 2021", "CVPR 2016"):
+        assert source in printed
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "evaluate", "list"])
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"usage: osakd {command}" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == "osakd 0.1.0\n"
+
+
+def test_a_network_of_one_s_own_on_images_of_one_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes, input_shape):\n"
+        "    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2),\n"
+        "                         nn.Flatten(), nn.Dropout(0.1), nn.Linear(16, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write_image_folder(tmp_path / "pets")
+    # The images are colour, the network takes grey ones.
+    options = ["--model", "mine:net", "--epochs", "2", "--batch-size", "5", "--learning-rate", "0.01"]
+    assert main(["train", "--data", "pets", *options, "--method", "osakd", "--method.k", "2", "--out", "run"]) == 0
+    assert main(["evaluate", "run", "--data", "pets"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run"]) == 2
+    assert "trained on a local folder called 'pets': name it with --data" in capsys.readouterr().err
+
+
+def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(write_parquet_folder(tmp_path / "many", classes=100, train=400, test=100))
+    options = ["--model", "lenet-digits", "--epochs", "1", "--batch-size", "32", "--out", str(tmp_path / "run")]
+    assert main(["train", "--data", folder, "--method", "osakd", *options]) == 0
+    assert "Warning: in-batch soft labels with k = 8 can give the true class 0.04 at most" in capsys.readouterr().out
+    assert "top5" in json.loads((tmp_path / "run/result.json").read_text())["last"]["test"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["comp"], "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, list."),
+        (["train", "--bogus", "3"], "Unrecognized arguments: --bogus 3 (see --help)."),
+        (["train", "--epochs", "x"], "Option --epochs must be a whole number, got 'x'."),
+        (["train", "--seed", "1.5"], "Option --seed must be a whole number, got '1.5'."),
+        (["train", "--validation", "x"], "Option --validation must be a number, got 'x'."),
+        (["train", "--nesterov", "maybe"], "Option --nesterov must be true or false, got 'maybe'."),
+        (["train", "--scaling", "x"], "Option --scaling must be one of 'half', 'unit', 'statistics', got 'x'."),
+        (["train", "--milestones", "0.5,0.7"], "Option --milestones must be a list such as [0.5,0.75], got '0.5,0.7'."),
+        (["train", "--config", "/no/such.yaml"], "Option --config: File does not exist: '/no/such.yaml'."),
+        (["train", "--method", "osak"], "Unknown method 'osak'; did you mean 'osakd'?"),
+        (["train", "--method.k", "3"], "Method 'plain' has no settings, got 'k': leave it out."),
+        (
+            ["train", "--method", "osakd", "--method.kk", "3"],
+            "Unknown setting of method 'osakd' 'kk'; did you mean 'k'?",
+        ),
+        (
+            ["train", "--method", "osakd", "--method.k", "64"],
+            "`k` must be between 1 and 63 (63 other samples in the batch)",
+        ),
+        (["train", "--data", "digit"], "Unknown data 'digit'; did you mean 'digits'?"),
+        (["train", "--data", "./none"], "The data folder './none' does not exist: check the path."),
+        (["train", "--model", "lnet"], "Unknown model 'lnet'; did you mean 'lenet'?"),
+        (["train", "--model", "lenet"], "Images of 8x8 pixels are too small for this network"),
+        (["train", "--epochs", "-1"], "`epochs` must be at least 1, got -1."),
+        (["evaluate"], "The following arguments are required: run (see --help)."),
+        (["evaluate", "./none"], "'./none' is not a run folder"),
+        (["compare", "--seeds", "0"], "`seeds` must be at least 1, got 0."),
+        (["compare", "--processes", "0"], "`processes` must be at least 1, got 0."),
+        (["compare", "--methods", "plain", "plain"], "Method 'plain' is given twice."),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(
+    argv: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"osakd: {message}")
+    assert printed.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_failures_are_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["train", "--learning-rate", "1e39", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert main(argv) == 1
+    assert "The loss is not finite at step 2 of epoch 1" in capsys.readouterr().err
+
+
+def test_an_error_of_our_own_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a\nbug")
+
+    monkeypatch.setattr("osakd.api.train", fail)
+    assert main(["train"]) == 1
+    assert capsys.readouterr().err == "osakd: unexpected ZeroDivisionError: a bug (--traceback shows where)\n"
+    with pytest.raises(ZeroDivisionError):
+        main(["train", "--traceback"])
+
+
+def test_a_run_that_has_not_finished_cannot_be_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
+    (tmp_path / "run/student.safetensors").unlink()
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert "has not finished: go on with `osakd train ... --resume` first" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'jsonargparse'", name="jsonargparse")
+
+    monkeypatch.setattr("osakd.cli.main.import_module", missing)
+    assert main(["train"]) == 2
+    expected = "This command needs the package 'jsonargparse', which is not installed: pip install 'osakd[train]'."
+    assert expected in capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""What only a process of its own can show: start-up, signals, exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from osakd.records import read_metrics, read_result
+
+
+def osakd(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "osakd", *argv], capture_output=True, text=True, check=False, timeout=120, **options
+    )
+
+
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["train", "--help"], ["compare", "--help"], ["evaluate", "--help"], ["list"]]
+)
+def test_help_never_imports_torch(argv: list[str]) -> None:
+    code = (
+        "import sys; from osakd.cli.main import main; code = main(sys.argv[1:]); "
+        "sys.exit(code or 'torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, check=False).returncode == 0
+
+
+def test_importing_osakd_and_reporting_never_import_torch() -> None:
+    code = "import sys, osakd, osakd.report.tables, osakd.report.curves; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_module_and_exit_code() -> None:
+    done = osakd("train", "--data", "./none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "osakd: The data folder './none' does not exist: check the path.\n"
+
+
+def interrupt_once_it_works(argv: list[str], curve: Path) -> tuple[int, str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "osakd", *argv],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(600):
+        if len(read_metrics(curve)) >= 2:
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does: to every process of the command
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_ctrl_c_stops_training_and_says_how_to_go_on(tmp_path: Path) -> None:
+    argv = ["train", "--epochs", "3000", "--out", str(tmp_path / "run")]
+    code, errors = interrupt_once_it_works(argv, tmp_path / "run")
+    assert code == 130
+    assert errors.strip() == f"osakd: stopped. Go on with: osakd {' '.join(argv)} --resume"
+    assert read_result(tmp_path / "run") is None
+
+
+def test_ctrl_c_stops_a_comparison_with_all_its_processes(tmp_path: Path) -> None:
+    argv = ["compare", "--methods", "plain", "osakd", "--seeds", "2", "--epochs", "3000", "--out", str(tmp_path)]
+    code, errors = interrupt_once_it_works(argv, tmp_path / "plain-seed0")
+    assert code == 130
+    assert errors.strip() == f"osakd: stopped. Go on with: osakd {' '.join(argv)}"
+    rows = len(read_metrics(tmp_path / "plain-seed0"))
+    time.sleep(0.5)
+    assert len(read_metrics(tmp_path / "plain-seed0")) == rows

@@ -1,0 +1,262 @@
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+
+from osakd.data import decode
+from osakd.data.recipes import DATA
+from osakd.data.sources import load_data
+from osakd.errors import InputError, RunError
+from tests.data.made import encode, made_images, write_image_folder, write_parquet, write_parquet_folder
+
+
+def test_digits_are_the_fixed_stratified_split() -> None:
+    data = load_data("digits")
+    assert (len(data.train), len(data.test), data.num_classes, data.input_shape) == (600, 1197, 10, (1, 8, 8))
+    assert data.train.images.max() == 255
+    shares = np.bincount(data.train.classes) / 600 - np.bincount(data.test.classes) / 1197
+    assert np.abs(shares).max() < 0.002
+    assert data.content == "226afd99ac789010"  # the same on every machine
+
+
+def test_parquet_folder_in_the_hub_s_layout(tmp_path: Path) -> None:
+    data = load_data(str(write_parquet_folder(tmp_path / "mine")))
+    assert (data.name, data.kind, data.class_names) == ("mine", "folder", ("class 0", "class 1", "class 2"))
+    np.testing.assert_array_equal(data.train.images, np.stack(made_images(30, 0)))
+    np.testing.assert_array_equal(data.test.images, np.stack(made_images(12, 1)))
+    assert data.train.classes.tolist() == [row % 3 for row in range(30)]
+
+
+@pytest.mark.parametrize("columns", [{"image_column": "img"}, {"label_column": "labels"}, {"test_name": "valid"}])
+def test_other_names_of_columns_and_splits(tmp_path: Path, columns: dict[str, str]) -> None:
+    assert len(load_data(str(write_parquet_folder(tmp_path, **columns))).test) == 12
+
+
+def test_several_files_of_a_split(tmp_path: Path) -> None:
+    write_parquet_folder(tmp_path)
+    write_parquet(tmp_path / "data/train-00001-of-00002.parquet", [encode(made_images(1, 7)[0])], [2])
+    data = load_data(str(tmp_path))
+    assert len(data.train) == 31
+    assert data.class_names[2] == "class 2"
+
+
+def test_image_folder(tmp_path: Path) -> None:
+    data = load_data(str(write_image_folder(tmp_path / "pets")))
+    assert (data.name, data.class_names) == ("pets", ("cat", "dog"))
+    np.testing.assert_array_equal(data.train.images, np.stack(made_images(12, 0)))
+    assert data.train.classes.tolist() == [0] * 6 + [1] * 6
+
+
+def test_grey_and_colour_become_one(tmp_path: Path) -> None:
+    grey, colour = made_images(1, 0, (8, 8))[0], made_images(1, 1)[0]
+    write_parquet(tmp_path / "train.parquet", [encode(grey), encode(colour)], [0, 1])
+    write_parquet(tmp_path / "test.parquet", [encode(grey)], [0])
+    data = load_data(str(tmp_path))
+    assert data.input_shape == (3, 8, 8)
+    np.testing.assert_array_equal(data.train.images[0], np.repeat(grey[..., None], 3, axis=2))
+    np.testing.assert_array_equal(data.train.images[1], colour)
+
+
+def test_grey_images_stay_grey_until_a_network_wants_colour(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_parquet(tmp_path / f"{split}.parquet", [encode(i) for i in made_images(4, 0, (8, 8))], [0, 1, 0, 1])
+    data = load_data(str(tmp_path))
+    assert data.input_shape == (1, 8, 8)
+    assert data.with_channels(3).input_shape == (3, 8, 8)
+
+
+def test_decoded_once_and_cached_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OSAKD_CACHE", str(tmp_path / "cache"))
+    first = load_data(str(write_parquet_folder(tmp_path / "a")))
+    monkeypatch.setattr(decode, "_decode", lambda _: pytest.fail("decoded twice"))
+    second = load_data(str(write_parquet_folder(tmp_path / "b")))  # the same content elsewhere
+    assert first.content == second.content
+    np.testing.assert_array_equal(first.train.images, second.train.images)
+    assert isinstance(second.train.images, np.memmap)
+
+
+@pytest.mark.parametrize("name", [name for name in DATA if name != "digits"])
+def test_hub_data_of_the_same_schema(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real `datasets` library reads a local folder under the hub's columns, splits and configuration."""
+    columns = {"cifar10": {"image_column": "img"}, "tiny_imagenet": {"test_name": "valid"}}.get(name, {})
+    folder = write_parquet_folder(tmp_path / "hub", classes=4, **columns)
+    if DATA[name].config:
+        (folder / "README.md").write_text(
+            f"---\nconfigs:\n- config_name: {DATA[name].config}\n  data_files:\n  - split: train\n"
+            "    path: data/train-*.parquet\n  - split: test\n    path: data/test-*.parquet\n---\n"
+        )
+    load = datasets.load_dataset
+    asked = []
+
+    def load_local(hub_id: str, config: str | None) -> datasets.DatasetDict:
+        asked.append((hub_id, config))
+        return load(str(folder), config, cache_dir=str(tmp_path / "hf"))
+
+    monkeypatch.setattr(datasets, "load_dataset", load_local)
+    data = load_data(name)
+    assert asked == [(DATA[name].hub, DATA[name].config)]
+    assert (data.name, data.kind, len(data.train), len(data.test)) == (name, "named", 30, 12)
+    assert data.class_names == tuple(f"class {label}" for label in range(4))
+    np.testing.assert_array_equal(data.train.images, np.stack(made_images(30, 0)))
+
+
+def test_any_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, folder = datasets.load_dataset, write_parquet_folder(tmp_path / "hub")
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: load(str(folder), cache_dir=str(tmp_path / "hf")))
+    data = load_data("someone/their-images")
+    assert (data.name, data.kind) == ("someone/their-images", "hub")
+
+
+def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ConnectionError("no route\nto the hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(RunError, match=r"'uoft-cs/cifar10' could not be loaded.*\(no route\).*Parquet"):
+        load_data("cifar10")
+
+
+def test_hub_data_without_a_test_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"label": [0]})})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: found)
+    with pytest.raises(InputError, match="has the splits train: a train and a test split are needed"):
+        load_data("some/thing")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("cifar", "Unknown data 'cifar'; did you mean 'cifar10'.*a local folder, or a hub id"),
+        ("./nowhere", "The data folder './nowhere' does not exist"),
+        ("/no/where/at/all", "does not exist"),
+    ],
+)
+def test_data_that_are_not_there(data: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_data(data)
+
+
+def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with pytest.raises(InputError, match="is a file: give the folder"):
+        load_data(str(tmp_path / "x"))
+
+
+def test_folder_without_images(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds neither Parquet files nor the folders train/ and test/"):
+        load_data(str(tmp_path))
+    (tmp_path / "train/cat").mkdir(parents=True)
+    (tmp_path / "test/cat").mkdir(parents=True)
+    with pytest.raises(InputError, match="holds no images"):
+        load_data(str(tmp_path))
+
+
+def test_class_that_training_does_not_have(tmp_path: Path) -> None:
+    write_image_folder(tmp_path)
+    (tmp_path / "test/dog").rename(tmp_path / "test/wolf")
+    with pytest.raises(InputError, match="is of class 'wolf', which train/ does not have"):
+        load_data(str(tmp_path))
+
+
+def test_corrupted_image_is_named(tmp_path: Path) -> None:
+    write_image_folder(tmp_path)
+    path = tmp_path / "train/cat/3.png"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match=r"train/cat/3\.png cannot be decoded .*replace it or remove it"):
+        load_data(str(tmp_path))
+
+
+def test_corrupted_image_in_parquet_is_named(tmp_path: Path) -> None:
+    write_parquet_folder(tmp_path)
+    path = tmp_path / "data/train-00000-of-00001.parquet"
+    write_parquet(path, [encode(made_images(1, 0)[0]), b"not an image"], [0, 2])
+    with pytest.raises(InputError, match=r"train-00000-of-00001\.parquet, row 1 cannot be decoded"):
+        load_data(str(tmp_path))
+
+
+def test_corrupted_parquet_file_is_named(tmp_path: Path) -> None:
+    write_parquet_folder(tmp_path)
+    path = tmp_path / "data/train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"The Parquet file .*train-00000-of-00001\.parquet' cannot be read"):
+        load_data(str(tmp_path))
+
+
+def test_parquet_files_without_a_split(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "part-0.parquet", [encode(made_images(1, 0)[0])], [0])
+    with pytest.raises(InputError, match="do not name a train and a test split"):
+        load_data(str(tmp_path))
+
+
+def test_several_configurations(tmp_path: Path) -> None:
+    for config in ("a", "b"):
+        for split in ("train", "test"):
+            write_parquet(tmp_path / config / f"{split}.parquet", [encode(made_images(1, 0)[0])], [0])
+    with pytest.raises(InputError, match="holds several data sets: give one of"):
+        load_data(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "column", "message"),
+    [
+        ([b""], [0], "label", "row 0 holds no image"),
+        ([b"x"], [-1], "label", r"images without a class \(empty or below 0\)"),
+        ([b"x"], [None], "label", "images without a class"),
+        ([], [], "label", "has an empty split"),
+    ],
+)
+def test_unusable_rows(tmp_path: Path, images: list[bytes], labels: list[int], column: str, message: str) -> None:
+    for split in ("train", "test"):
+        write_parquet(tmp_path / f"{split}.parquet", images, labels)
+    with pytest.raises(InputError, match=message):
+        load_data(str(tmp_path))
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_parquet(tmp_path / f"{split}.parquet", [b"x"], [0], image_column="label2", label_column="other")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=r"has the columns text: an image column .* and a class column"):
+        load_data(str(tmp_path))
+
+
+def test_a_test_class_beyond_the_training_classes(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [encode(i) for i in made_images(2, 0)], [0, 1])
+    write_parquet(tmp_path / "test.parquet", [encode(i) for i in made_images(2, 1)], [0, 5])
+    with pytest.raises(InputError, match=r"has 2 classes, but .*row 1 is of class 5"):
+        load_data(str(tmp_path))
+
+
+def test_images_of_several_sizes(tmp_path: Path) -> None:
+    write_image_folder(tmp_path)
+    (tmp_path / "test/dog/9.png").write_bytes(encode(made_images(1, 0, (9, 8, 3))[0]))
+    with pytest.raises(InputError, match=r"test/dog/9\.png is 9x8 and .* is 8x8: resize them first"):
+        load_data(str(tmp_path))
+
+
+def test_more_than_eight_bits(tmp_path: Path) -> None:
+    write_image_folder(tmp_path)
+    (tmp_path / "train/cat/0.png").write_bytes(encode(np.zeros((8, 8), dtype=np.uint16)))
+    with pytest.raises(InputError, match=r"0\.png has more than 8 bits per channel"):
+        load_data(str(tmp_path))
+
+
+def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in the way").write_text("")
+    monkeypatch.setenv("OSAKD_CACHE", str(tmp_path / "in the way"))
+    with pytest.raises(RunError, match=r"cannot be kept in .*OSAKD_CACHE"):
+        load_data(str(write_parquet_folder(tmp_path / "data")))
+
+
+@pytest.mark.real
+def test_real_images(real_images: Path) -> None:
+    data = load_data(str(real_images / "tiny-imagenet-subset"))
+    assert (len(data.train), len(data.test), data.num_classes) == (20_000, 5_000, 200)
+    assert data.input_shape == (3, 64, 64)
+    data = load_data(str(real_images / "fashion_mnist"))
+    assert (len(data.train), len(data.test), data.num_classes) == (60_000, 10_000, 10)
+    assert data.class_names[9] == "Ankle boot"

@@ -1,0 +1,108 @@
+from dataclasses import replace
+from math import cos, pi
+
+import pytest
+import torch
+from torch import nn
+
+from osakd.data.sources import load_data
+from osakd.engine.config import Options, can_continue, configure
+from osakd.engine.environment import pick_device
+from osakd.engine.optim import build_optimizer, learning_rate
+from osakd.errors import InputError
+from osakd.records import RunConfig
+
+
+def config(method: str | dict = "plain", seed: int = 0, **options: object) -> RunConfig:
+    return configure(load_data("digits"), method, seed, Options(**options))
+
+
+def test_defaults_are_the_recipe_s() -> None:
+    found = config()
+    assert (found.model, found.learning_rate, found.momentum) == ("lenet-digits", 0.02, 0.9)
+    assert (found.batch_size, found.epochs, found.scaling, found.schedule) == (64, 40, "half", "constant")
+
+
+def test_what_is_given_wins() -> None:
+    found = config(epochs=3, learning_rate=0.5, scaling="unit", clip=1.0)
+    assert (found.epochs, found.learning_rate, found.scaling, found.clip) == (3, 0.5, "unit", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": -1}, "`epochs` must be at least 1, got -1"),
+        ({"batch_size": 1}, "`batch_size` must be at least 2, got 1"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be above 0, got 0.0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be above 0"),
+        ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
+        ({"momentum": -0.1}, "`momentum` must be at least 0"),
+        ({"gamma": -0.1}, "`gamma` must be at least 0"),
+        ({"clip": 0.0}, "`clip` must be above 0, got 0.0: leave it out"),
+        ({"momentum": 0.0, "nesterov": True}, "`nesterov` needs a `momentum` above 0"),
+        ({"milestones": (0.7, 0.5)}, "`milestones` must rise and lie between 0 and 1"),
+        ({"milestones": (0.5, 1.5)}, "`milestones` must rise"),
+        ({"optimizer": "adam"}, "Unknown optimizer 'adam'; did you mean 'adamw'"),
+        ({"schedule": "linear"}, "Unknown schedule 'linear'"),
+        ({"scaling": "halve"}, "Unknown scaling 'halve'; did you mean 'half'"),
+        ({"validation": 1.0}, "`validation` must be at least 0 and below 1"),
+    ],
+)
+def test_values_out_of_range(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        config(**options)
+
+
+@pytest.mark.parametrize(("k", "count_self", "largest"), [(64, False, 63), (65, True, 64), (0, False, 63)])
+def test_k_out_of_range(k: int, count_self: bool, largest: int) -> None:
+    with pytest.raises(InputError, match=f"`k` must be between 1 and {largest} .* got {k}"):
+        config({"name": "osakd", "k": k, "count_self": count_self})
+
+
+def test_a_batch_larger_than_the_training_set_counts_as_that_set() -> None:
+    with pytest.raises(InputError, match="between 1 and 599"):
+        config({"name": "osakd", "k": 600}, batch_size=1000)
+
+
+def test_negative_seed() -> None:
+    with pytest.raises(InputError, match="`seed` must be at least 0, got -1"):
+        config(seed=-1)
+
+
+def test_what_may_go_on() -> None:
+    old = config(epochs=5)
+    assert can_continue(old, old)
+    assert can_continue(old, replace(old, epochs=6))
+    assert not can_continue(old, replace(old, epochs=4))
+    assert not can_continue(old, replace(old, epochs=6, seed=1))
+    cosine = replace(old, schedule="cosine")
+    assert not can_continue(cosine, replace(cosine, epochs=6))
+
+
+def test_schedules() -> None:
+    constant = config(epochs=8, learning_rate=1.0)
+    assert [learning_rate(constant, epoch) for epoch in (1, 8)] == [1.0, 1.0]
+    step = replace(constant, schedule="step", milestones=[0.5, 0.75])
+    rates = [learning_rate(step, epoch) for epoch in range(1, 9)]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+    cosine = replace(constant, schedule="cosine")
+    expected = [(1 + cos(pi * (epoch - 1) / 8)) / 2 for epoch in range(1, 9)]
+    assert [learning_rate(cosine, epoch) for epoch in range(1, 9)] == pytest.approx(expected)
+
+
+def test_optimizers() -> None:
+    net = nn.Linear(2, 2)
+    net.bias.requires_grad_(False)
+    sgd = build_optimizer(config(weight_decay=0.1, nesterov=True), net)
+    assert isinstance(sgd, torch.optim.SGD)
+    assert sgd.defaults | {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "lr": 0.02} == sgd.defaults
+    assert len(sgd.param_groups[0]["params"]) == 1  # what is frozen never enters
+    adamw = build_optimizer(config(optimizer="adamw", weight_decay=0.1), net)
+    assert isinstance(adamw, torch.optim.AdamW)
+    assert adamw.defaults["weight_decay"] == 0.1
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_there(name: str) -> None:
+    with pytest.raises(InputError, match=f"The device '{name}' cannot be used here .*take cpu"):
+        pick_device(name)

@@ -1,0 +1,110 @@
+from math import log
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from osakd import OSAKDLoss
+from osakd.errors import InputError
+from osakd.methods.base import Batch
+from osakd.methods.lookup import METHODS, build_method, method_label, resolve_method
+from osakd.methods.self_distillation import SelfDistillation, diagnostics
+
+
+def batch_of(images: Tensor, classes: Tensor) -> Batch:
+    return Batch(images, classes, torch.arange(len(classes)), torch.tensor(0), torch.tensor(0.0))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+
+
+IMAGES, CLASSES = torch.rand(10, 1, 2, 2), torch.arange(10) % 3
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_plain_and_label_smoothing_are_cross_entropy(smoothing: float) -> None:
+    net = network()
+    terms = SelfDistillation(net, smoothing=smoothing)(batch_of(IMAGES, CLASSES))
+    p = net(IMAGES).log_softmax(1)
+    target = torch.full((10, 3), smoothing / 3)
+    for row, label in enumerate(CLASSES):
+        target[row, label] += 1 - smoothing
+    torch.testing.assert_close(terms.total, -(target * p).sum(1).mean())
+    assert set(terms.parts) == {"total"}
+
+
+def test_osakd_logs_every_term_by_name_unweighted_and_weighted() -> None:
+    net = network()
+    criterion = OSAKDLoss(3, k=2, soft_weight=0.5)
+    terms = SelfDistillation(net, criterion)(batch_of(IMAGES, CLASSES))
+    torch.testing.assert_close(terms.total, criterion(net(IMAGES), CLASSES))
+    torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), CLASSES).detach())
+    torch.testing.assert_close(terms.parts["weighted_soft"], 0.5 * terms.parts["soft"])
+    assert not any(part.requires_grad for part in terms.parts.values())
+    assert {"soft_label_mass", "soft_label_entropy", "soft_label_agreement"} <= set(terms.parts)
+
+
+def test_diagnostics_by_hand() -> None:
+    soft_labels = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.25, 0.75]])
+    found = diagnostics(soft_labels, torch.tensor([0, 1, 0]))
+    assert found["soft_label_mass"].item() == pytest.approx((1 + 0.5 + 0.25) / 3)
+    entropy = (0 + log(2) - 0.25 * log(0.25) - 0.75 * log(0.75)) / 3
+    assert found["soft_label_entropy"].item() == pytest.approx(entropy)
+    assert found["soft_label_agreement"].item() == pytest.approx(1 / 3)  # of equal classes the lowest counts
+
+
+def test_the_deployed_network_is_the_plain_one() -> None:
+    net = network()
+    method = SelfDistillation(net, OSAKDLoss(3, k=2))
+    assert list(method.predictors().values()) == [net]
+    assert sum(p.numel() for p in method.parameters()) == sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_built_by_name_and_trains_two_classes_and_many(name: str) -> None:
+    for num_classes in (2, 30):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(4, num_classes))
+        _, settings = resolve_method(name)
+        method = build_method(name, settings, net, num_classes=num_classes, num_samples=10)
+        method(batch_of(IMAGES, torch.arange(10) % num_classes)).total.backward()
+        assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_a_memory_is_a_setting() -> None:
+    name, settings = resolve_method({"name": "osakd", "pool": "memory", "k": 3})
+    method = build_method(name, settings, network(), num_classes=3, num_samples=10)
+    method(batch_of(IMAGES, CLASSES))
+    assert method.state_dict()["criterion.memory.valid"].all()
+
+
+def test_names_shorthands_and_labels() -> None:
+    assert resolve_method("osakd-16nn") == resolve_method({"name": "osakd", "k": 16})
+    assert resolve_method("osakd")[1]["soft_weight"] == 0.9
+    assert resolve_method("osakd", soft_weight=0.99)[1]["soft_weight"] == 0.99
+    assert method_label("plain") == "plain"
+    assert method_label("osakd") == "osakd-8nn"
+    assert method_label({"name": "osakd", "soft_weight": 0.3, "space": "logits"}) == "osakd-8nn-soft_weight=0.3-logits"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("osakdd", "Unknown method 'osakdd'; did you mean 'osakd'"),
+        ({"k": 3}, "Unknown method ''"),
+        ({"name": "osakd", "kk": 3}, "Unknown setting of method 'osakd' 'kk'; did you mean 'k'"),
+        ({"name": "plain", "k": 3}, "Method 'plain' has no settings, got 'k'"),
+    ],
+)
+def test_unknown_names(method: str | dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        resolve_method(method)
+
+
+def test_smoothing_out_of_range() -> None:
+    with pytest.raises(InputError, match="`smoothing` must be at least 0 and below 1, got 1"):
+        SelfDistillation(network(), smoothing=1.0)
+    with pytest.raises(InputError, match="`smoothing` goes with plain training"):
+        SelfDistillation(network(), OSAKDLoss(3), smoothing=0.1)

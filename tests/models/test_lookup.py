@@ -1,0 +1,100 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from osakd import build_model
+from osakd.errors import InputError
+from osakd.models.lookup import expected_channels
+from osakd.models.normalise import Normalise
+
+SHAPES = {"lenet": (3, 32, 32), "lenet-fashion": (1, 28, 28), "lenet-digits": (1, 8, 8)}
+PARAMETERS = {"lenet": 62_006, "lenet-fashion": 431_080, "lenet-digits": 13_706}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_parameters_and_shape(name: str) -> None:
+    network = build_model(name, num_classes=10, input_shape=SHAPES[name])
+    assert sum(parameter.numel() for parameter in network.parameters()) == PARAMETERS[name]
+    assert network(torch.rand(3, *SHAPES[name])).shape == (3, 10)
+    assert isinstance(network[0], Normalise)
+
+
+def test_rectifying_after_pooling_is_the_paper_s_function() -> None:
+    body = build_model("lenet", num_classes=10, input_shape=(3, 32, 32))[1]
+    assert isinstance(body, nn.Sequential)
+    layers = list(body)
+    reordered = []
+    for layer in layers:
+        if isinstance(layer, nn.ReLU) and reordered and isinstance(reordered[-1], nn.MaxPool2d):
+            reordered.insert(-1, layer)
+        else:
+            reordered.append(layer)
+    images = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(nn.Sequential(*reordered)(images), body(images))
+
+
+def test_normalise_is_per_channel_and_in_the_state() -> None:
+    layer = Normalise([0.5, 0.0], [0.5, 2.0])
+    images = torch.ones(1, 2, 1, 1)
+    assert layer(images).flatten().tolist() == [1.0, 0.5]
+    assert set(layer.state_dict()) == {"mean", "std"}
+
+
+@pytest.fixture
+def own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A user's module in the current folder; the installed command does not have that folder on its path."""
+    (tmp_path / "my_models.py").write_text(
+        "from torch import nn\n"
+        "def tiny(num_classes, input_shape):\n"
+        "    c, h, w = input_shape\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(c * h * w, num_classes))\n"
+        "def colour(num_classes, input_shape):\n"
+        "    pooled = nn.AdaptiveAvgPool2d(1)\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), pooled, nn.Flatten(), nn.Linear(4, num_classes))\n"
+        "def wrong(num_classes, input_shape):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(7))\n"
+        "def nothing(num_classes, input_shape):\n"
+        "    return 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(tmp_path)])
+    sys.modules.pop("my_models", None)
+    return "my_models"
+
+
+def test_own_function(own_model: str) -> None:
+    network = build_model(f"{own_model}:tiny", num_classes=4, input_shape=(1, 5, 5))
+    assert network(torch.rand(2, 1, 5, 5)).shape == (2, 4)
+
+
+def test_expected_channels(own_model: str) -> None:
+    assert expected_channels(f"{own_model}:colour", num_classes=2, input_shape=(1, 8, 8)) == 3
+    assert expected_channels(f"{own_model}:tiny", num_classes=2, input_shape=(1, 8, 8)) == 1
+    assert expected_channels("lenet", num_classes=2, input_shape=(1, 8, 8)) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("wrong", r"gives outputs of shape \[2, 7\] for 2 images, but the data have 4 classes"),
+        ("nothing", "must return an nn.Module, got int"),
+        ("missing", "cannot be imported"),
+        ("colour", "cannot take images of 1x5x5"),
+    ],
+)
+def test_own_function_that_does_not_fit(own_model: str, function: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build_model(f"{own_model}:{function}", num_classes=4, input_shape=(1, 5, 5))
+
+
+def test_unknown_name_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="Unknown model 'lennet'; did you mean 'lenet'"):
+        build_model("lennet", num_classes=10, input_shape=(3, 32, 32))
+
+
+def test_images_that_are_too_small() -> None:
+    with pytest.raises(InputError, match="Images of 8x8 pixels are too small"):
+        build_model("lenet", num_classes=10, input_shape=(1, 8, 8))
