@@ -16,7 +16,7 @@ import torch
 import osakd
 from osakd import InputError, RunError
 from osakd.engine import state, train
-from osakd.records import read_config, read_metrics, read_result
+from osakd.records import RunConfig, read_config, read_metrics, read_result
 
 MEMORY = {"name": "osakd", "k": 5, "pool": "memory"}
 
@@ -27,7 +27,10 @@ class StopAt:
     def __init__(self, epoch: int, step: int) -> None:
         self.where = (epoch, step)
 
-    def step(self, epoch: int, step: int, steps: int) -> None:
+    def start(self, config: RunConfig, steps: int, done: int) -> None:
+        pass
+
+    def step(self, epoch: int, step: int) -> None:
         if (epoch, step) == self.where:
             raise KeyboardInterrupt
 
@@ -63,7 +66,8 @@ from osakd.engine import train
 train.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 
 class Kill:
-    def step(self, epoch, step, steps):
+    def start(self, config, steps, done): pass
+    def step(self, epoch, step):
         if (epoch, step) == (4, 5):
             os.kill(os.getpid(), signal.SIGKILL)
     def epoch(self, row): pass
@@ -198,9 +202,9 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, monkeypatch: py
     inside = False
 
     class Watch(StopAt):
-        def step(self, epoch: int, step: int, steps: int) -> None:
+        def step(self, epoch: int, step: int) -> None:
             nonlocal inside
-            inside = 0 < step < steps - 1
+            inside = 0 < step < 9  # of ten steps
 
     for name in ("item", "tolist", "__bool__", "__int__", "__float__", "cpu", "numpy"):
         original = getattr(torch.Tensor, name)
@@ -218,7 +222,7 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, monkeypatch: py
 @pytest.mark.usefixtures("checkpoint_every_epoch")
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     class Spoil(StopAt):
-        def step(self, epoch: int, step: int, steps: int) -> None:
+        def step(self, epoch: int, step: int) -> None:
             if (epoch, step) == (2, 6):
                 with torch.no_grad():
                     next(executors[0].method.parameters()).fill_(float("nan"))
@@ -300,7 +304,7 @@ def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     class FillDisk(StopAt):
-        def step(self, epoch: int, step: int, steps: int) -> None:
+        def step(self, epoch: int, step: int) -> None:
             if epoch == 3:
                 monkeypatch.setattr(os, "fsync", full)
 

@@ -6,10 +6,11 @@ from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from osakd.experiments.runner import Progress as RunProgress
+from osakd.records import RunConfig
 from osakd.report.aggregate import Summary
 from osakd.report.tables import table_rows, title
 
@@ -28,7 +29,6 @@ class _Display:
             self.bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
-                MofNCompleteColumn(),
                 TextColumn("{task.fields[said]}"),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
@@ -62,19 +62,29 @@ class TrainingProgress(_Display):
     def __init__(self) -> None:
         super().__init__()
         self._task: TaskID | None = None
+        self._epochs = self._steps = 0
         self._said = ""
         self._next_look = 0.0
 
-    def step(self, epoch: int, step: int, steps: int) -> None:
-        """Moves the bar within an epoch."""
-        if self.bars is None:
-            return
+    def start(self, config: RunConfig, steps: int, done: int) -> None:
+        """Says what is trained."""
+        from_epoch = f", from epoch {done + 1}" if done else ""
+        self.console.print(
+            f"{config.data['name']} ({config.data['train']:,} images), {config.model}, {config.method}, "
+            f"seed {config.seed}, {config.epochs} epochs{from_epoch}",
+            highlight=False,
+        )
+        self._epochs, self._steps = config.epochs, steps
+        if self.bars is not None:
+            self._task = self.bars.add_task("", total=config.epochs * steps, completed=done * steps, said="")
+
+    def step(self, epoch: int, step: int) -> None:
+        """Moves the bar."""
         now = time.monotonic()
-        if now >= self._next_look:
+        if self.bars is not None and self._task is not None and now >= self._next_look:
             self._next_look = now + 1 / REFRESHES_PER_SECOND
-            if self._task is None:
-                self._task = self.bars.add_task("", total=steps, said="")
-            self.bars.update(self._task, description=f"epoch {epoch}", completed=step, total=steps, said=self._said)
+            done = (epoch - 1) * self._steps + step
+            self.bars.update(self._task, description=f"epoch {epoch}/{self._epochs}", completed=done, said=self._said)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Shows the scores of an epoch."""
@@ -112,7 +122,7 @@ class ComparisonProgress(_Display):
             total = sum(state.job.config.epochs for state in states)
             if "" not in self._tasks:
                 self._tasks[""] = self.bars.add_task("all runs", total=total, said="")
-            said = f"epochs, {len(self._finished)} of {len(states)} runs done"
+            said = f"{len(self._finished)} of {len(states)} runs done"
             self.bars.update(self._tasks[""], completed=epochs, said=said)
 
     def _show(self, state: RunProgress, name: str) -> None:
@@ -123,7 +133,8 @@ class ComparisonProgress(_Display):
         elif state.running:
             if name not in self._tasks:
                 self._tasks[name] = self.bars.add_task(name, total=state.job.config.epochs, said="")
-            said = describe(state.rows[-1]) if state.rows else ""
+            said = f"epoch {len(state.rows)}/{state.job.config.epochs}"
+            said += f", {describe(state.rows[-1])}" if state.rows else ""
             self.bars.update(self._tasks[name], completed=len(state.rows), said=said)
 
 

@@ -29,10 +29,13 @@ STAGE = 0  # the only stage of these methods
 
 
 class Watcher(Protocol):
-    """What is told of a run while it works; either call may raise to stop it."""
+    """What is told of a run while it works; each call may raise to stop it."""
 
-    def step(self, epoch: int, step: int, steps: int) -> None:
-        """Before each step: both numbers from 0, ``epoch`` from 1."""
+    def start(self, config: RunConfig, steps: int, done: int) -> None:
+        """Before the first step: steps in an epoch, and the epochs that an earlier start has done."""
+
+    def step(self, epoch: int, step: int) -> None:
+        """Before each step; epochs count from 1, the steps of an epoch from 0."""
 
     def epoch(self, row: dict[str, Any]) -> None:
         """After each epoch, with its row of the learning curve."""
@@ -41,7 +44,10 @@ class Watcher(Protocol):
 class Silent:
     """A watcher that says nothing."""
 
-    def step(self, epoch: int, step: int, steps: int) -> None:
+    def start(self, config: RunConfig, steps: int, done: int) -> None:
+        """Nothing."""
+
+    def step(self, epoch: int, step: int) -> None:
         """Nothing."""
 
     def epoch(self, row: dict[str, Any]) -> None:
@@ -92,6 +98,7 @@ def train_run(
         clip=config.clip,
         total_steps=steps * config.epochs,
     )
+    watcher.start(config, steps, done)
     last_saved = time.monotonic()
     for epoch in range(done + 1, config.epochs + 1):
         start = time.monotonic()
@@ -175,7 +182,7 @@ def _run_epoch(executor: SerialExecutor, config: RunConfig, epoch: int, steps: i
     # A network's own random numbers (dropout) are the same whether or not the run was resumed.
     torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="noise", epoch=epoch))
     order = permutation(config.data["train"], seed=config.seed, stage=STAGE, stream="order", epoch=epoch)
-    on_step: Callable[[int], None] = lambda step: watcher.step(epoch, step, steps)  # noqa: E731 - one line, one use
+    on_step: Callable[[int], None] = lambda step: watcher.step(epoch, step)  # noqa: E731 - one line, one use
     return executor.run_epoch(order, rate=learning_rate(config, epoch), first_step=(epoch - 1) * steps, on_step=on_step)
 
 

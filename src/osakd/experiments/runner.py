@@ -102,7 +102,10 @@ class _StopRequestError(Exception):
 class _StopAtRequest:
     """The watcher of a run in a pool: it stops when it is told to, or when its parent is gone."""
 
-    def step(self, epoch: int, step: int, steps: int) -> None:  # noqa: ARG002 - the watcher's interface
+    def start(self, config: RunConfig, steps: int, done: int) -> None:
+        """Its records say everything."""
+
+    def step(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the watcher's interface
         if _stop is not None and _stop.is_set():
             raise _StopRequestError
         if step == 0 and os.getppid() != _parent:
