@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from osakd.api import Run, compare, evaluate, load, train
+    from osakd.api import Comparison, Run, compare, evaluate, load, train
     from osakd.data.indexed import WithIndex
     from osakd.errors import InputError, RunError
     from osakd.labels.ceiling import soft_label_ceiling
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Comparison",
     "InputError",
     "OSAKDLoss",
     "OutputMemory",
@@ -39,6 +40,7 @@ __all__ = [
     "train",
 ]
 _HOME = {
+    "Comparison": "api",
     "InputError": "errors",
     "OSAKDLoss": "losses.osakd",
     "OutputMemory": "labels.memory",

@@ -35,6 +35,25 @@ class Run:
     result: Result
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison.
+
+    Attributes:
+        folder: with its runs, ``summary.json``, ``curves.svg`` and ``curves.png``.
+        summary: every value, means, standard deviations, paired differences to plain training.
+    """
+
+    folder: Path
+    summary: "Summary"
+
+    def table(self) -> str:
+        """The table as Markdown."""
+        from osakd.report.tables import markdown
+
+        return markdown(self.summary)
+
+
 def train(
     data: str = "digits",
     *,
@@ -96,7 +115,7 @@ def compare(
     processes: int | None = None,
     look: "Callable[[list[Progress]], None] | None" = None,
     **options: Any,
-) -> "Summary":
+) -> Comparison:
     """Compares methods over seeds; runs that are recorded already are not run again.
 
     Call it under ``if __name__ == "__main__":``, as everything that starts processes.
@@ -111,7 +130,7 @@ def compare(
         **options: as for ``train``.
 
     Returns:
-        The summary, also written to ``summary.json``, with ``curves.svg`` and ``curves.png`` beside it.
+        The comparison; its summary is also written to ``summary.json``, with ``curves.svg`` and ``curves.png``.
 
     Raises:
         InputError: something given cannot be used.
@@ -138,7 +157,7 @@ def compare(
     if errors:
         where, why = next(iter(errors.items()))
         raise RunError(f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them: {why}")
-    return summary
+    return Comparison(folder, summary)
 
 
 def evaluate(run: str | Path, *, data: str | None = None, device: str | None = None) -> dict[str, float]:

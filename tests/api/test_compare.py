@@ -74,7 +74,7 @@ def test_what_is_missing_is_run(comparison: Path, tmp_path: Path) -> None:
         for path in folder.iterdir():
             (tmp_path / folder.name / path.name).write_bytes(path.read_bytes())
     (tmp_path / "plain-seed0/result.json").unlink()
-    summary = osakd.compare("digits", out=tmp_path, **(SMALL | {"seeds": [0]}))
+    summary = osakd.compare("digits", out=tmp_path, **(SMALL | {"seeds": [0]})).summary
     assert [method.spreads["last"].std for method in summary.methods] == [None, None]
     assert summary.methods[1].differences["last"].low is None
     assert "±" not in markdown(summary)
@@ -92,9 +92,10 @@ def test_table(comparison: Path) -> None:
 
 
 def test_a_validation_split_has_its_own_column(tmp_path: Path) -> None:
-    summary = osakd.compare("digits", methods=["plain"], seeds=2, epochs=2, validation=0.2, processes=1, out=tmp_path)
-    assert "chosen on validation %" in markdown(summary)
-    assert set(summary.methods[0].spreads) >= {"validation", "chosen_on_validation"}
+    options: dict[str, Any] = {"methods": ["plain"], "seeds": 2, "epochs": 2, "validation": 0.2, "processes": 1}
+    comparison = osakd.compare("digits", out=tmp_path, **options)
+    assert "chosen on validation %" in comparison.table()
+    assert set(comparison.summary.methods[0].spreads) >= {"validation", "chosen_on_validation"}
 
 
 def test_another_configuration_is_refused_before_anything_runs(comparison: Path) -> None:

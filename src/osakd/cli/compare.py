@@ -35,7 +35,7 @@ def command(argv: Sequence[str]) -> int:
 
     with ComparisonProgress() as progress:
         try:
-            summary = api.compare(
+            comparison = api.compare(
                 found.data,
                 methods=found.methods,
                 seeds=found.seeds,
@@ -46,5 +46,6 @@ def command(argv: Sequence[str]) -> int:
             )
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"Go on with: {shlex.join(['osakd', 'compare', *argv])}") from None
-    print_summary(summary)
+    print_summary(comparison.summary)
+    print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
     return 0

@@ -36,6 +36,7 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
     axes.set_ylabel("test accuracy (%)")
     axes.set_title(f"{title(summary)}\nmean over seeds, band: ± one standard deviation", fontsize=9)
     axes.set_ylim(_lower_limit(summary), None)
+    axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, loc="lower right", fontsize=9)
@@ -65,6 +66,6 @@ def _lower_limit(summary: Summary) -> float:
     low = []
     for method in summary.methods:
         mean, std = _mean_and_std(method)
-        later = len(mean) // 8
+        later = len(mean) // 3
         low.append(float((mean - std)[later:].min()))
     return max(0.0, min(low) - 1.0)
