@@ -1,6 +1,7 @@
 """The commands as Python functions, with the same names and defaults. Torch is imported when one is called."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,7 @@ def compare(
     from osakd.report.curves import write_curves
 
     chosen = _options(options)
-    processes = len(os.sched_getaffinity(0)) if processes is None else processes
+    processes = _cores() if processes is None else processes
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     for option, count in (("processes", processes), ("seeds", len(numbers))):
         if count < 1:
@@ -205,6 +206,11 @@ def load(run: str | Path) -> "nn.Module":
     from osakd.engine.state import load_student
 
     return load_student(run)
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _options(options: dict[str, Any]) -> Any:

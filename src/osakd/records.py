@@ -145,7 +145,10 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     # A complete line ends with a newline, so what follows the last one was torn.
-    return [json.loads(line) for line in lines[:-1]]
+    try:
+        return [json.loads(line) for line in lines[:-1]]
+    except json.JSONDecodeError as error:
+        raise _damaged(folder / METRICS, error) from error
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:
@@ -213,7 +216,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except json.JSONDecodeError as error:
-        raise RunError(f"{str(path)!r} is damaged ({error}): move the run folder away and run again.") from error
+        raise _damaged(path, error) from error
 
 
 def _build(kind: type[Kind], found: dict[str, Any], path: Path) -> Kind:
@@ -221,3 +224,7 @@ def _build(kind: type[Kind], found: dict[str, Any], path: Path) -> Kind:
         return kind(**found)
     except TypeError as error:
         raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{str(path)!r} is damaged ({error}): move the run folder away and run again.")

@@ -138,3 +138,5 @@ def test_no_methods_and_no_seeds() -> None:
         osakd.compare("digits", methods=[])
     with pytest.raises(InputError, match="`seeds` must be at least 1, got 0"):
         osakd.compare("digits", seeds=[])
+    with pytest.raises(InputError, match="Seed 3 is given twice"):
+        osakd.compare("digits", seeds=[3, 3])

@@ -145,6 +145,30 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"a: [1\n", "The configuration file 'options.yaml' cannot be read (while parsing a flow sequence"),
+        (b"\xff\xfe", "The configuration file 'options.yaml' cannot be read ('utf-8' codec"),
+        (b"", "The configuration file 'options.yaml' must hold lines such as `epochs: 5`, `method: osakd`."),
+        (b"- 1\n", "The configuration file 'options.yaml' must hold lines"),
+        (b"method: 3\n", "The configuration file 'options.yaml' must hold lines"),
+        (b"method: {name: osakd, kk: 3}\n", "Unknown setting of method 'osakd' 'kk'; did you mean 'k'?"),
+        (b"bogus: 3\n", "Option 'bogus' is not accepted (see --help)."),
+        (b"epochs: x\n", "Option --epochs must be a whole number, got 'x'."),
+    ],
+)
+def test_mistakes_in_a_configuration_file(
+    text: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "options.yaml").write_bytes(text)
+    assert main(["train", "--config", "options.yaml"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"osakd: {message}")
+    assert printed.count("\n") == 1
+
+
 def test_failures_are_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["train", "--learning-rate", "1e39", "--epochs", "1", "--out", str(tmp_path / "run")]
     assert main(argv) == 1

@@ -64,9 +64,10 @@ def test_a_batch_larger_than_the_training_set_counts_as_that_set() -> None:
         config({"name": "osakd", "k": 600}, batch_size=1000)
 
 
-def test_negative_seed() -> None:
-    with pytest.raises(InputError, match="`seed` must be at least 0, got -1"):
-        config(seed=-1)
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_seed_out_of_range(seed: int) -> None:
+    with pytest.raises(InputError, match=rf"`seed` must be at least 0 and below 2\^64, got {seed}"):
+        config(seed=seed)
 
 
 def test_what_may_go_on() -> None:

@@ -300,6 +300,16 @@ def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+def test_a_damaged_curve_and_a_damaged_network_are_named(tmp_path: Path) -> None:
+    osakd.train("digits", epochs=1, out=tmp_path)
+    (tmp_path / "metrics.jsonl").write_text("{}{\n")
+    with pytest.raises(RunError, match=r"metrics\.jsonl' is damaged"):
+        osakd.train("digits", epochs=2, out=tmp_path, resume=True)
+    (tmp_path / "student.safetensors").write_bytes(b"nothing")
+    with pytest.raises(RunError, match=r"student\.safetensors' is damaged"):
+        osakd.load(tmp_path)
+
+
 @pytest.mark.usefixtures("checkpoint_every_epoch")
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:

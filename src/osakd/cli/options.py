@@ -1,7 +1,7 @@
 """How the options of a command are read: from the command line and from a YAML file, the same names in both."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,7 @@ def chosen_method(argv: Sequence[str], default: str) -> str:
     name = _value_of(argv, "--method") or _value_of(argv, "--method.name")
     path = _value_of(argv, "--config")
     if name is None and path is not None and Path(path).is_file():
-        loaded = _load_yaml(Path(path).read_text(encoding="utf-8"))
-        method = loaded.get("method") if isinstance(loaded, Mapping) else None
-        name = method.get("name") if isinstance(method, Mapping) else None
+        name = _read_yaml(Path(path)).get("method", {}).get("name")
     return name or default
 
 
@@ -59,6 +57,9 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace | None:
     Raises:
         InputError: an unknown option or a value that is not of its type.
     """
+    path = _value_of(argv, "--config")
+    if path is not None and Path(path).is_file():
+        _read_yaml(Path(path))
     try:
         return parser.parse_args([_as_declared(argument) for argument in argv])
     except ArgumentError as error:
@@ -91,6 +92,25 @@ def _value_of(argv: Sequence[str], option: str) -> str | None:
         if argument == option and number + 1 < len(argv):
             return argv[number + 1]
     return None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """The options in a file.
+
+    Raises:
+        InputError: not YAML, not options, or an unknown method or setting.
+    """
+    try:
+        loaded = _load_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        words = " ".join(str(error).split())
+        raise InputError(f"The configuration file {str(path)!r} cannot be read ({words}): correct it.") from error
+    method = loaded.get("method", {}) if isinstance(loaded, dict) else None
+    if not isinstance(loaded, dict) or not isinstance(method, dict):
+        raise InputError(f"The configuration file {str(path)!r} must hold lines such as `epochs: 5`, `method: osakd`.")
+    if "name" in method:
+        resolve_method(method)
+    return loaded
 
 
 def _load_yaml(text: str) -> Any:

@@ -71,8 +71,8 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         if chosen[option] not in get_args(kind):
             raise unknown_name(option, chosen[option], get_args(kind))
     name, settings = resolve_method(method, soft_weight=recipe.soft_weight)
-    if seed < 0:
-        raise InputError(f"`seed` must be at least 0, got {seed}.")
+    if not 0 <= seed < 2**64:
+        raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
     chosen["milestones"] = list(chosen["milestones"])
     record = run_view(data, chosen["model"], chosen["validation"], seed).record()
     config = RunConfig(data=record, method=name, settings=settings, seed=seed, **chosen)

@@ -62,17 +62,21 @@ def load_student(run: str | Path) -> nn.Module:
 
     Raises:
         InputError: not a run folder, or a run that has not finished.
+        RunError: the network's file is damaged.
     """
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     path = Path(run) / STUDENT
     if read_config(Path(run)) is None:
         raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
     if not path.exists():
         raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
-    with safe_open(path, framework="pt") as stored:
-        about: dict[str, Any] = json.loads(stored.metadata()["osakd"])
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+    try:
+        with safe_open(path, framework="pt") as stored:
+            about: dict[str, Any] = json.loads(stored.metadata()["osakd"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise RunError(f"{str(path)!r} is damaged ({error}): move the run folder away and run again.") from error
     class_names = tuple(about["class_names"])
     channels, height, width = about["input_shape"]
     network: nn.Module = build_model(

@@ -24,6 +24,9 @@ def plan_comparison(
     repeated = next((label for label in labels if labels.count(label) > 1), None)
     if repeated or not labels:
         raise InputError(f"Method {repeated!r} is given twice." if repeated else "Give at least one method.")
+    twice = next((seed for seed in seeds if list(seeds).count(seed) > 1), None)
+    if twice is not None:
+        raise InputError(f"Seed {twice} is given twice: each run needs its own.")
     arrays = load_data(data)
     jobs: list[Job] = []
     for seed in seeds:

@@ -35,7 +35,7 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
     axes.set_xlabel("epoch")
     axes.set_ylabel("test accuracy (%)")
     axes.set_title(f"{title(summary)}\nmean over seeds, band: ± one standard deviation", fontsize=9)
-    axes.set_ylim(_lower_limit(summary), None)
+    axes.set_ylim(*_limits(summary))
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
@@ -61,11 +61,11 @@ def _mean_and_std(method: MethodSummary) -> tuple[np.ndarray, np.ndarray]:
     return curves.mean(axis=0), std
 
 
-def _lower_limit(summary: Summary) -> float:
-    """The first steep epochs would flatten everything that matters: the axis starts a little below the later ones."""
-    low = []
-    for method in summary.methods:
-        mean, std = _mean_and_std(method)
+def _limits(summary: Summary) -> tuple[float, float]:
+    """The first steep epochs would flatten everything that matters: the axis shows the later two thirds whole."""
+    low, high = [], []
+    for mean, std in map(_mean_and_std, summary.methods):
         later = len(mean) // 3
         low.append(float((mean - std)[later:].min()))
-    return max(0.0, min(low) - 1.0)
+        high.append(float((mean + std).max()))
+    return max(0.0, min(low) - 1.0), min(100.0, max(high) + 0.5)

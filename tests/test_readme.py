@@ -1,0 +1,44 @@
+"""What the README says is what the code does and what the records hold."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from osakd.report.aggregate import Difference, MethodSummary, Spread, Summary
+from osakd.report.tables import markdown
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def recorded(name: str) -> str:
+    """The table of a committed summary."""
+    found = json.loads((ROOT / "docs/demo" / name).read_text())
+    for method in found["methods"]:
+        method["spreads"] = {key: Spread(**value) for key, value in method["spreads"].items()}
+        method["differences"] = {key: Difference(**value) for key, value in method["differences"].items()}
+    return markdown(Summary(**(found | {"methods": [MethodSummary(**method) for method in found["methods"]]})))
+
+
+def test_the_ten_lines_run() -> None:
+    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    assert len([line for line in block[1].splitlines() if line.strip()]) == 10
+    names: dict = {}
+    exec(block[1], names)  # the README's own lines
+    assert names["images"].shape == (64, 1, 8, 8)
+    assert all(parameter.grad is not None for parameter in names["network"].parameters())
+
+
+@pytest.mark.parametrize("name", ["digits.json", "cifar10.json", "fashion_mnist.json"])
+def test_tables_are_the_records(name: str) -> None:
+    assert recorded(name) in README
+
+
+def test_commands_are_real() -> None:
+    from osakd.cli.main import COMMANDS
+
+    named = set(re.findall(r"^osakd (\w+)", README, re.MULTILINE))
+    assert named == set(COMMANDS)
