@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import datasets
@@ -114,6 +115,12 @@ def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(RunError, match=r"'uoft-cs/cifar10' could not be loaded.*\(no route\).*Parquet"):
+        load_data("cifar10")
+
+
+def test_without_the_datasets_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match=r"needs the package `datasets`: pip install 'osakd\[train\]'"):
         load_data("cifar10")
 
 

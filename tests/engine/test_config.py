@@ -1,6 +1,7 @@
 from dataclasses import replace
 from math import cos, pi
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -62,6 +63,12 @@ def test_k_out_of_range(k: int, count_self: bool, largest: int) -> None:
 def test_a_batch_larger_than_the_training_set_counts_as_that_set() -> None:
     with pytest.raises(InputError, match="between 1 and 599"):
         config({"name": "osakd", "k": 600}, batch_size=1000)
+
+
+def test_a_training_set_of_one_image() -> None:
+    digits = load_data("digits")
+    with pytest.raises(InputError, match="The training set must hold at least 2 images, got 1"):
+        configure(replace(digits, train=digits.train.take(np.arange(1))), "plain", 0, Options())
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])

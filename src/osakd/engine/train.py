@@ -84,6 +84,7 @@ def train_run(
     finished = records.read_result(folder) if found == config else None
     if finished is not None:
         return finished
+    made_by = environment(device)  # now: the files may change while it works
     parts = _build(config, data, device)
     if found != config:
         _claim_folder(folder, config)
@@ -113,7 +114,7 @@ def train_run(
             last_saved = time.monotonic()
         watcher.epoch(row)
     state.save_student(folder, _deployed(parts.method), config, data.class_names)
-    result = _result(config, records.read_metrics(folder), seconds, device)
+    result = _result(config, records.read_metrics(folder), seconds, made_by)
     records.write_result(folder, result)
     return result
 
@@ -216,7 +217,7 @@ def _deployed(method: Method) -> nn.Module:
     return next(iter(method.predictors().values()))
 
 
-def _result(config: RunConfig, rows: list[dict[str, Any]], seconds: float, device: torch.device) -> Result:
+def _result(config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any]) -> Result:
     best = max(rows, key=lambda row: row["test"]["accuracy"])
     chosen = max(rows, key=lambda row: row["validation"]["accuracy"]) if "validation" in rows[0] else None
     notes = []
@@ -233,6 +234,6 @@ def _result(config: RunConfig, rows: list[dict[str, Any]], seconds: float, devic
             "epoch": chosen["epoch"],
         },
         seconds=round(seconds, 3),
-        environment=environment(device),
+        environment=made_by,
         notes=notes,
     )

@@ -1,0 +1,122 @@
+"""What is printed while networks train: bars on a terminal, plain lines elsewhere."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import osakd
+from osakd.cli import progress
+from osakd.cli.main import main
+from osakd.data.sources import load_data
+from osakd.engine.config import Options, configure
+from osakd.experiments.runner import Job, Progress
+from osakd.report.aggregate import summarise
+
+
+def row(epoch: int, accuracy: float = 0.5) -> dict[str, Any]:
+    return {"epoch": epoch, "test": {"accuracy": accuracy}, "images_per_second": 1234.5}
+
+
+def jobs(tmp_path: Path) -> list[Job]:
+    config = configure(load_data("digits"), "plain", 0, Options(epochs=4))
+    return [Job("plain", "digits", config, tmp_path / f"plain-seed{seed}", None) for seed in range(3)]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Standard output as a terminal of 100 columns."""
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, color_system=None)
+    monkeypatch.setattr(progress, "Console", lambda: console)
+    return stream
+
+
+def test_plain_lines_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.TrainingProgress() as watcher:
+        watcher.start(jobs(tmp_path)[0].config, 10, 1)
+        watcher.step(2, 0)
+        watcher.epoch(row(2))
+        watcher.epoch(row(3))  # within ten seconds of the last line
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "digits (600 images), lenet-digits, plain, seed 0, 4 epochs, from epoch 2"
+    assert lines[1:] == ["epoch 2: test 50.00 %, 1,234 images/s"]
+
+
+def test_bar_of_a_run(tmp_path: Path, terminal: io.StringIO) -> None:
+    with progress.TrainingProgress() as watcher:
+        watcher.start(jobs(tmp_path)[0].config, 10, 0)
+        watcher.epoch(row(1))
+        watcher.step(2, 5)
+        assert watcher.bars is not None
+        (task,) = watcher.bars.tasks
+        assert (task.completed, task.total, task.description) == (15, 40, "epoch 2/4")
+        watcher.step(2, 6)  # within a quarter of a second
+        assert task.completed == 15
+    assert "test 50.00 %, 1,234 images/s" in terminal.getvalue()
+
+
+def states(tmp_path: Path) -> list[Progress]:
+    first, second, third = jobs(tmp_path)
+    failed = osakd.RunError("The disk is full.")
+    return [
+        Progress(first, [row(4)], running=False, done=True),
+        Progress(second, [row(1), row(2)], running=True, done=False),
+        Progress(third, [], running=False, done=True, error=failed),
+    ]
+
+
+def test_plain_lines_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = states(tmp_path)
+    with progress.ComparisonProgress() as display:
+        display.look(found[:1])
+        display.look(found)
+        display.look(found)
+    assert capsys.readouterr().out.splitlines() == [
+        "1 runs are recorded already.",
+        "[2/3] plain-seed2: The disk is full.",
+    ]
+
+
+def test_bars_of_a_comparison(tmp_path: Path, terminal: io.StringIO) -> None:
+    found = states(tmp_path)
+    with progress.ComparisonProgress() as display:
+        display.look([])
+        display.look([Progress(found[0].job, [row(1)], running=True, done=False), *found[1:]])
+        display.look(found)
+        assert display.bars is not None
+        shown = {task.description: (task.completed, task.total) for task in display.bars.tasks}
+    # The finished run's bar has gone.
+    assert shown == {"plain-seed1": (2, 4), "all runs": (10, 12)}
+    assert "2 of 3 runs done" in terminal.getvalue()
+    assert "epoch 2/4, test 50.00 %, 1,234 images/s" in terminal.getvalue()
+
+
+def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, width=72, color_system=None)
+    monkeypatch.setattr(progress, "Console", lambda: console)
+    osakd.train("digits", epochs=1, out=tmp_path / "plain-seed0")
+    progress.print_summary(summarise("x", [("plain", tmp_path / "plain-seed0")]))
+    printed = terminal.getvalue()
+    assert max(len(line) for line in printed.splitlines()) <= 72
+    assert printed.count(" method ") == 2
+    assert printed.index("last epoch %") < printed.index("best on test %")
+    assert "…" not in printed
+
+
+def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["compare", "--methods", "plain", "osakd-8nn", "--seeds", "1", "--epochs", "1", "--out", str(tmp_path)]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    for words in (
+        "digits (600 + 1,197 images, 8x8x1, content 226afd99), lenet-digits, 1 epoch\n",
+        "osakd-8nn",
+        "Note: in-batch soft labels with k = 8 can give the true class 0.74 at most (batch 64).",
+        f"Every value and the curves are in {tmp_path}/ (summary.json, curves.svg, curves.png).",
+    ):
+        assert words in printed
