@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,16 +32,23 @@ def real_images() -> Path:
 
 @pytest.fixture
 def read_only_folder() -> Iterator[Path]:
-    """A folder that cannot be written; root becomes another user for the length of a test, so that this binds."""
-    root, nobody = os.geteuid() == 0, 65534
+    """A folder that nobody may write; root may all the same, unless it works ``as_ordinary_user``."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o555)
-        if root:
-            os.seteuid(nobody)
-        try:
-            yield folder
-        finally:
-            if root:
-                os.seteuid(0)
-            folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
+
+
+@contextmanager
+def as_ordinary_user() -> Iterator[None]:
+    """Permissions bind: root becomes another user, who may not read root's files: import and load them before."""
+    nobody = 65534
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

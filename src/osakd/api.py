@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +99,7 @@ def train(
     arrays = load_data(data)
     config = configure(arrays, method, seed, chosen)
     default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
-    folder = default if out is None else Path(out)
+    folder = default if out is None else Path(out).expanduser()
     view = run_view(arrays, config.model, config.validation, seed)
     result = train_run(
         config, view, folder, resume=resume, device=pick_device(chosen.device), watcher=watcher or Silent()
@@ -144,11 +144,12 @@ def compare(
 
     chosen = _options(options)
     processes = _cores() if processes is None else processes
-    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    numbers = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
     for option, count in (("processes", processes), ("seeds", len(numbers))):
         if count < 1:
             raise InputError(f"`{option}` must be at least 1, got {count}.")
-    folder, jobs = plan_comparison(data, methods, numbers, chosen, Path(out) if out is not None else None)
+    named = [methods] if isinstance(methods, str | Mapping) else list(methods)
+    folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
     errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))

@@ -28,6 +28,7 @@ from osakd.errors import InputError, RunError
 Kind = TypeVar("Kind")
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
+LOCK, LEFT_OVER = ".lock", ".tmp"
 STUDENT, RESULT, SUMMARY = "student.safetensors", "result.json", "summary.json"
 
 
@@ -76,9 +77,10 @@ class RunConfig:
     validation: float
 
     def differences(self, other: "RunConfig") -> list[str]:
-        """What the other configuration has otherwise, as ``name: ours, theirs``."""
-        mine, theirs = asdict(self), asdict(other)
-        return [f"{key}: {mine[key]}, not {theirs[key]}" for key in mine if mine[key] != theirs[key]]
+        """What the other configuration has otherwise, as ``name: ours, not theirs``."""
+        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        keys = list(dict.fromkeys([*mine, *theirs]))
+        return [f"{key}: {mine.get(key)}, not {theirs.get(key)}" for key in keys if mine.get(key) != theirs.get(key)]
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,20 @@ def default_folder(*parts: str) -> Path:
     return Path("runs") / "-".join(parts).replace("/", "-").replace(":", "-")
 
 
+def is_free(folder: Path) -> bool:
+    """Whether a run may be started in a folder: it is missing, or holds nothing but what a killed start left."""
+    try:
+        return all(path.name == LOCK or path.suffix == LEFT_OVER for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
+def clear_left_overs(folder: Path) -> None:
+    """Removes the temporary files of writers that were killed; the folder must be locked."""
+    for path in folder.glob(f".*{LEFT_OVER}"):
+        path.unlink()
+
+
 def read_config(folder: Path) -> RunConfig | None:
     """The configuration of a run folder, or None where there is none."""
     found = _read_json(folder / CONFIG)
@@ -128,9 +144,12 @@ def write_config(folder: Path, config: RunConfig) -> None:
 
 
 def read_result(folder: Path) -> Result | None:
-    """The result of a run folder, or None while it has not finished."""
+    """The result of a run folder, or None while it has not finished all epochs of its configuration."""
     found = _read_json(folder / RESULT)
-    return None if found is None else _build(Result, found, folder / RESULT)
+    result = None if found is None else _build(Result, found, folder / RESULT)
+    config = read_config(folder)
+    # A run that is given more epochs keeps its old result until it has a new one.
+    return result if result and config and result.epochs == config.epochs else None
 
 
 def write_result(folder: Path, result: Result) -> None:
@@ -141,28 +160,37 @@ def write_result(folder: Path, result: Result) -> None:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """The learning curve so far; a last line that was torn by a crash is left out."""
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
+        content = (folder / METRICS).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         return []
     # A complete line ends with a newline, so what follows the last one was torn.
     try:
-        return [json.loads(line) for line in lines[:-1]]
-    except json.JSONDecodeError as error:
+        rows = [json.loads(line) for line in content.split(b"\n")[:-1]]
+        if not all(row["epoch"] and row["test"] for row in rows):
+            raise ValueError("a row without scores")
+    except (ValueError, TypeError, KeyError) as error:
         raise _damaged(folder / METRICS, error) from error
+    return rows
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:
-    """Keeps the first rows only: those after the checkpoint will be written again."""
-    rows = read_metrics(folder)
-    text = "".join(json.dumps(row) + "\n" for row in rows if row["epoch"] <= epochs)
-    write_atomic(folder / METRICS, text.encode())
+    """Keeps the rows of the checkpoint's epochs: later ones will be written again.
+
+    Raises:
+        RunError: rows are missing, so the curve could not be whole.
+    """
+    rows = [row for row in read_metrics(folder) if row["epoch"] <= epochs]
+    if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
+        raise _damaged(folder / METRICS, ValueError(f"{epochs} epochs are done, but its rows are not 1 to {epochs}"))
+    write_atomic(folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
-    """Adds one line to a JSON lines file, in one write."""
+    """Adds one line to a JSON lines file, in one write that has reached the disk when this returns."""
     with explained(path), path.open("ab") as stream:
         stream.write(json.dumps(row).encode() + b"\n")
         stream.flush()
+        os.fsync(stream.fileno())
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -175,9 +203,10 @@ def write_atomic(path: Path, content: bytes) -> None:
 
     Raises:
         RunError: the disk is full or the folder cannot be written; what was there before is untouched.
+        InputError: a file is where the folder should be.
     """
     with explained(path):
-        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER)
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
@@ -206,17 +235,20 @@ def explained(path: Path) -> Iterator[None]:
                 f"No permission to write {str(path)!r}: choose another folder or change its permissions."
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
-            raise RunError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
+            raise InputError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
         raise
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {type(found).__name__}")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise _damaged(path, error) from error
+    return found
 
 
 def _build(kind: type[Kind], found: dict[str, Any], path: Path) -> Kind:
@@ -224,6 +256,15 @@ def _build(kind: type[Kind], found: dict[str, Any], path: Path) -> Kind:
         return kind(**found)
     except TypeError as error:
         raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Nested values by dotted name."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
+        flat |= inner
+    return flat
 
 
 def _damaged(path: Path, error: Exception) -> RunError:

@@ -26,7 +26,9 @@ def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_options_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
-    path.write_text("data: digits\nmethod: osakd-16nn\nepochs: 1\nlearning_rate: 1e-2\nmilestones: [0.2, 0.4]\n")
+    path.write_text(
+        "# mine\ndata: digits\nmethod: osakd-16nn\nepochs: 1\nlearning-rate: 1e-2\nmilestones: [0.2, 0.4]\n"
+    )
     assert main(["train", "--config", str(path), "--batch-size", "32", "--out", str(tmp_path / "run")]) == 0
     config = read_config(tmp_path / "run")
     assert config is not None
@@ -105,6 +107,16 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (["comp"], "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, list."),
         (["train", "--bogus", "3"], "Unrecognized arguments: --bogus 3 (see --help)."),
+        (["train", "--epoch", "3"], "Unknown option --epoch; did you mean --epochs (see --help)?"),
+        (["compare", "--method", "plain"], "Unknown option --method; did you mean --methods (see --help)?"),
+        (["train", "--epochs", "1e2"], "Option --epochs must be a whole number, got '100.0'."),
+        (["train", "--epochs="], "Option --epochs must be a whole number, got ''."),
+        (["compare", "--seeds", "[1"], "Option --seeds must be a whole number or a list, got '[1'."),
+        (["train", "--data", "[a"], "Unknown data '[a'."),
+        (["train", "--model", ":"], "The model function ':' cannot be imported"),
+        (["train", "--model", "os:name"], "'os:name' is not a function but of type str."),
+        (["train", "--model", "torch.nn:Identity"], "The network of 'torch.nn:Identity' has no parameters"),
+        (["train", "--weight-decay", ".inf"], "`weight_decay` must be finite, got inf."),
         (["train", "--epochs", "x"], "Option --epochs must be a whole number, got 'x'."),
         (["train", "--seed", "1.5"], "Option --seed must be a whole number, got '1.5'."),
         (["train", "--validation", "x"], "Option --validation must be a number, got 'x'."),
@@ -150,7 +162,6 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     [
         (b"a: [1\n", "The configuration file 'options.yaml' cannot be read (while parsing a flow sequence"),
         (b"\xff\xfe", "The configuration file 'options.yaml' cannot be read ('utf-8' codec"),
-        (b"", "The configuration file 'options.yaml' must hold lines such as `epochs: 5`, `method: osakd`."),
         (b"- 1\n", "The configuration file 'options.yaml' must hold lines"),
         (b"method: 3\n", "The configuration file 'options.yaml' must hold lines"),
         (b"method: {name: osakd, kk: 3}\n", "Unknown setting of method 'osakd' 'kk'; did you mean 'k'?"),

@@ -65,6 +65,26 @@ def test_ctrl_c_stops_training_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert read_result(tmp_path / "run") is None
 
 
+@pytest.mark.parametrize("after", [0.5, 2.0, 3.5])
+def test_ctrl_c_twice_while_a_comparison_starts(tmp_path: Path, after: float) -> None:
+    argv = ["compare", "--methods", "plain", "osakd", "--seeds", "2", "--epochs", "3000", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "osakd", *argv],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(after)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT)
+    if process.returncode == 130:
+        assert errors.strip().startswith("osakd: stopped.")
+
+
 def test_ctrl_c_stops_a_comparison_with_all_its_processes(tmp_path: Path) -> None:
     argv = ["compare", "--methods", "plain", "osakd", "--seeds", "2", "--epochs", "3000", "--out", str(tmp_path)]
     code, errors = interrupt_once_it_works(argv, tmp_path / "plain-seed0")

@@ -30,7 +30,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Standard output as a terminal of 100 columns."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100, color_system=None)
-    monkeypatch.setattr(progress, "Console", lambda: console)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
     return stream
 
 
@@ -97,7 +97,7 @@ def test_bars_of_a_comparison(tmp_path: Path, terminal: io.StringIO) -> None:
 def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=72, color_system=None)
-    monkeypatch.setattr(progress, "Console", lambda: console)
+    monkeypatch.setattr(progress, "Console", lambda **_: console)
     osakd.train("digits", epochs=1, out=tmp_path / "plain-seed0")
     progress.print_summary(summarise("x", [("plain", tmp_path / "plain-seed0")]))
     printed = terminal.getvalue()
@@ -114,7 +114,7 @@ def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
     assert main(argv) == 0
     printed = capsys.readouterr().out
     for words in (
-        "digits (600 + 1,197 images, 8x8x1, content 226afd99), lenet-digits, 1 epoch\n",
+        "digits (600 + 1,197 images, 8x8x1, content daa58e55), lenet-digits, 1 epoch\n",
         "osakd-8nn",
         "Note: in-batch soft labels with k = 8 can give the true class 0.74 at most (batch 64).",
         f"Every value and the curves are in {tmp_path}/ (summary.json, curves.svg, curves.png).",

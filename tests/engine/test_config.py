@@ -1,4 +1,5 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from math import cos, pi
 
 import numpy as np
@@ -36,6 +37,7 @@ def test_what_is_given_wins() -> None:
         ({"batch_size": 1}, "`batch_size` must be at least 2, got 1"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0, got 0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be above 0"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be finite"),
         ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
         ({"momentum": -0.1}, "`momentum` must be at least 0"),
         ({"gamma": -0.1}, "`gamma` must be at least 0"),
@@ -52,6 +54,29 @@ def test_what_is_given_wins() -> None:
 def test_values_out_of_range(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         config(**options)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "osakd", "soft_weight": -1.0}, "`soft_weight` must be at least 0, got -1.0"),
+        ({"name": "osakd", "soft_weight": 2, "balance": "convex"}, "`soft_weight` must be at least 0 and at most 1"),
+        ({"name": "label-smoothing", "smoothing": 1.0}, "`smoothing` must be at least 0 and below 1, got 1.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused_before_anything_runs(method: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        config(method)
+
+
+def test_numbers_become_what_can_be_recorded() -> None:
+    found = config(seed=np.int64(3), epochs=np.int32(2), learning_rate=np.float32(0.5), milestones=np.array([0.5]))
+    assert json.loads(json.dumps(asdict(found)))["learning_rate"] == 0.5
+    for options in ({"epochs": 1.5}, {"batch_size": 64.0}, {"learning_rate": [1]}):
+        with pytest.raises(InputError, match=r"must be a (whole )?number"):
+            config(**options)
+    with pytest.raises(InputError, match=r"`seed` must be a whole number, got 0\.5"):
+        config(seed=0.5)
 
 
 @pytest.mark.parametrize(("k", "count_self", "largest"), [(64, False, 63), (65, True, 64), (0, False, 63)])
@@ -110,7 +135,7 @@ def test_optimizers() -> None:
     assert adamw.defaults["weight_decay"] == 0.1
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "gpu"])
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])
 def test_a_device_that_is_not_there(name: str) -> None:
     with pytest.raises(InputError, match=f"The device '{name}' cannot be used here .*take cpu"):
         pick_device(name)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,15 @@ def test_data_that_the_network_cannot_take() -> None:
         evaluate_on(nn.Sequential(nn.Flatten(), nn.Linear(9, 10)), digits, cpu)
     with pytest.raises(InputError, match="knows 7 classes, but 'digits' has 10"):
         evaluate_on(nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), digits, cpu)
+
+
+def test_data_of_other_classes_are_refused() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    network.class_names = tuple("abcdefghij")  # digits' names are mere numbers: they may be these
+    evaluate_on(network, load_data("digits"), torch.device("cpu"))
+    letters = replace(load_data("digits"), class_names=tuple("bacdefghij"))
+    with pytest.raises(InputError, match=r"knows the classes a, b, .* but 'digits' has b, a"):
+        evaluate_on(network, letters, torch.device("cpu"))
 
 
 def test_grey_data_for_a_colour_network() -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import osakd
 from osakd import InputError, RunError
+from osakd.data.sources import load_data
 from osakd.engine import state, train
 from osakd.records import RunConfig, read_config, read_metrics, read_result
+from tests.conftest import as_ordinary_user
 
 MEMORY = {"name": "osakd", "k": 5, "pool": "memory"}
 
@@ -185,7 +188,7 @@ def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_b
     run_epoch = train.SerialExecutor.run_epoch
 
     def spy(self: Any, order: np.ndarray, **rest: Any) -> Any:
-        starts.setdefault(name, next(self.method.parameters()).detach().clone())
+        starts.setdefault(name, torch.cat([p.detach().flatten().clone() for p in self.method.parameters()]))
         orders.setdefault(name, []).append(order.tolist())
         return run_epoch(self, order, **rest)
 
@@ -195,9 +198,10 @@ def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_b
     assert orders["plain"] == orders["osakd"] == orders["label-smoothing"]
     assert orders["plain"][0] != orders["plain"][1]
     assert torch.equal(starts["plain"], starts["osakd"])
+    assert torch.equal(starts["plain"], starts["label-smoothing"])
 
 
-def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path) -> None:
     calls: list[str] = []
     inside = False
 
@@ -206,17 +210,18 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, monkeypatch: py
             nonlocal inside
             inside = 0 < step < 9  # of ten steps
 
-    for name in ("item", "tolist", "__bool__", "__int__", "__float__", "cpu", "numpy"):
-        original = getattr(torch.Tensor, name)
+    class Spy(TorchDispatchMode):
+        """Sees every operator of the forward pass and of the optimizer."""
 
-        def spy(self: torch.Tensor, *rest: Any, _name: str = name, _original: Any = original) -> Any:
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if inside:
-                calls.append(_name)
-            return _original(self, *rest)
+                calls.append(func.__name__.partition(".")[0])
+            return func(*args, **(kwargs or {}))
 
-        monkeypatch.setattr(torch.Tensor, name, spy)
-    osakd.train("digits", method=MEMORY, epochs=1, clip=1.0, out=tmp_path, watcher=Watch(0, 0))
-    assert calls == []
+    with Spy():
+        osakd.train("digits", method=MEMORY, epochs=1, clip=1.0, out=tmp_path, watcher=Watch(0, 0))
+    assert {"convolution", "topk"} <= set(calls)
+    assert not {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique"} & set(calls)
 
 
 @pytest.mark.usefixtures("checkpoint_every_epoch")
@@ -236,7 +241,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train.SerialExecutor, "__init__", keep)
-        with pytest.raises(RunError, match="The loss is not finite at step 7 of epoch 2: take a smaller learning rate"):
+        with pytest.raises(
+            RunError, match=r"at step 7 of epoch 2: take a smaller learning rate .* the last good checkpoint is in"
+        ):
             osakd.train("digits", epochs=3, out=tmp_path, watcher=Spoil(0, 0))
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
     assert len(read_metrics(tmp_path)) == 1
@@ -300,6 +307,79 @@ def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+def test_a_finished_run_that_cannot_be_continued_stays_what_it_is(tmp_path: Path) -> None:
+    osakd.train("digits", epochs=1, out=tmp_path)
+    (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.old")
+    with pytest.raises(InputError, match="has no checkpoint to go on from"):
+        osakd.train("digits", epochs=2, out=tmp_path, resume=True)
+    (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.old").read_bytes()[:-500])
+    with pytest.raises(RunError, match="is damaged"):
+        osakd.train("digits", epochs=2, out=tmp_path, resume=True)
+    assert osakd.train("digits", epochs=1, out=tmp_path, resume=True).result.epochs == 1
+    osakd.load(tmp_path)
+
+
+def test_a_run_that_is_being_continued_is_not_finished(tmp_path: Path) -> None:
+    osakd.train("digits", epochs=1, out=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        osakd.train("digits", epochs=3, out=tmp_path, resume=True, watcher=StopAt(2, 0))
+    assert read_result(tmp_path) is None
+    with pytest.raises(InputError, match="has not finished"):
+        osakd.load(tmp_path)
+
+
+@pytest.mark.usefixtures("checkpoint_every_epoch")
+def test_missing_rows_of_the_curve_are_noticed(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        osakd.train("digits", epochs=4, out=tmp_path, watcher=StopAt(4, 0))
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.jsonl").write_text(lines[0] + lines[2])
+    with pytest.raises(RunError, match="3 epochs are done, but its rows are not 1 to 3"):
+        osakd.train("digits", epochs=4, out=tmp_path, resume=True)
+
+
+def test_a_start_that_was_killed_does_not_block_its_folder(tmp_path: Path) -> None:
+    for name in (".config.json.x1.tmp", ".lock"):
+        (tmp_path / name).write_text("{")
+    osakd.train("digits", epochs=1, out=tmp_path)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SECONDS_TO_WAIT_FOR_A_LOCK", 0.05)
+
+    class Intruder(StopAt):
+        def step(self, epoch: int, step: int) -> None:
+            if (epoch, step) == (2, 0):
+                with pytest.raises(RunError, match="Another process is training in"):
+                    osakd.train("digits", epochs=3, out=tmp_path, resume=True)
+
+    osakd.train("digits", epochs=3, out=tmp_path, watcher=Intruder(0, 0))
+    assert [row["epoch"] for row in read_metrics(tmp_path)] == [1, 2, 3]
+
+
+def test_tied_weights_are_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tied_model.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes, input_shape):\n"
+        "    a, b = nn.Linear(64, 64), nn.Linear(64, 64)\n"
+        "    b.weight = a.weight\n"
+        "    return nn.Sequential(nn.Flatten(), a, nn.ReLU(), b, nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    run = osakd.train("digits", model="tied_model:net", epochs=1, out=tmp_path / "run")
+    assert osakd.evaluate(run.folder) == pytest.approx(run.result.last["test"])
+
+
+def test_the_caller_s_random_numbers_stay_as_they_are(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    osakd.train("digits", epochs=1, out=tmp_path)
+    osakd.load(tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_a_damaged_curve_and_a_damaged_network_are_named(tmp_path: Path) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
     (tmp_path / "metrics.jsonl").write_text("{}{\n")
@@ -311,34 +391,40 @@ def test_a_damaged_curve_and_a_damaged_network_are_named(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("checkpoint_every_epoch")
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+@pytest.mark.parametrize(("what", "code"), [("fsync", errno.ENOSPC), ("replace", errno.EDQUOT)])
+def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, code: int) -> None:
+    """At the curve's next row (fsync), or at the next checkpoint (replace)."""
+    kept = ["checkpoint.pt", "config.json", "metrics.jsonl"]
+
     class FillDisk(StopAt):
         def step(self, epoch: int, step: int) -> None:
             if epoch == 3:
-                monkeypatch.setattr(os, "fsync", full)
+                monkeypatch.setattr(os, what, full)
 
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(code, "no space")
 
     with pytest.raises(RunError, match=r"The disk is full at .*give the same command again"):
         osakd.train("digits", epochs=4, out=tmp_path / "a", watcher=FillDisk(0, 0))
     assert torch.load(tmp_path / "a/checkpoint.pt", weights_only=True)["epoch"] == 2
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["checkpoint.pt", "config.json", "metrics.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "a").glob("[!.]*")) == kept
+    assert not list((tmp_path / "a").glob(".*.tmp"))
     monkeypatch.undo()
     osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True)
     osakd.train("digits", epochs=4, out=tmp_path / "b")
     assert same_weights(tmp_path / "a", tmp_path / "b")
 
 
-def test_a_folder_that_cannot_be_written(read_only_folder: Path) -> None:
-    with pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
-        osakd.train("digits", epochs=1, out=read_only_folder / "run")
+def test_a_folder_that_cannot_be_written(tmp_path: Path, read_only_folder: Path) -> None:
+    run = osakd.train("digits", epochs=1, out=tmp_path)
+    data, cpu = load_data("digits"), torch.device("cpu")
+    with as_ordinary_user(), pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
+        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, watcher=train.Silent())
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot be made, a file is in the way"):
+    with pytest.raises(InputError, match="cannot be made, a file is in the way"):
         osakd.train("digits", epochs=1, out=tmp_path / "file" / "run")
 
 

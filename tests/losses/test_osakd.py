@@ -1,3 +1,4 @@
+import pickle
 from math import exp, log
 
 import numpy as np
@@ -188,6 +189,17 @@ def test_unknown_options(arguments: dict, message: str) -> None:
 def test_outputs_of_another_width_are_named() -> None:
     with pytest.raises(InputError, match="gives 4 outputs, but `num_classes` is 3"):
         OSAKDLoss(3, k=1)(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64))
+
+
+def test_can_be_pickled() -> None:
+    loss = pickle.loads(pickle.dumps(OSAKDLoss(3, k=2)))
+    assert loss.k == 2
+
+
+@pytest.mark.unchecked
+def test_logits_of_another_rank_are_named() -> None:
+    with pytest.raises(InputError, match=r"`logits` must be of shape \[n, 3\], got \[3\]"):
+        OSAKDLoss(3, k=1)(torch.zeros(3), torch.zeros(3, dtype=torch.int64))
 
 
 def test_prints_its_settings() -> None:

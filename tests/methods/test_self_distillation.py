@@ -1,5 +1,6 @@
 from math import log
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -84,6 +85,7 @@ def test_names_shorthands_and_labels() -> None:
     assert resolve_method("osakd-16nn") == resolve_method({"name": "osakd", "k": 16})
     assert resolve_method("osakd")[1]["soft_weight"] == 0.9
     assert resolve_method("osakd", soft_weight=0.99)[1]["soft_weight"] == 0.99
+    assert resolve_method({"name": "osakd", "k": np.int64(3), "soft_weight": np.float32(0.5)})[1]["k"] == 3
     assert method_label("plain") == "plain"
     assert method_label("osakd") == "osakd-8nn"
     assert method_label({"name": "osakd", "soft_weight": 0.3, "space": "logits"}) == "osakd-8nn-soft_weight=0.3-logits"
@@ -96,9 +98,16 @@ def test_names_shorthands_and_labels() -> None:
         ({"k": 3}, "Unknown method ''"),
         ({"name": "osakd", "kk": 3}, "Unknown setting of method 'osakd' 'kk'; did you mean 'k'"),
         ({"name": "plain", "k": 3}, "Method 'plain' has no settings, got 'k'"),
+        ({"name": "osakd", "pool": "Memory"}, "Unknown pool 'Memory'; did you mean 'memory'"),
+        ({"name": "osakd", "k": 2.5}, "`k` must be a whole number, got 2.5"),
+        ({"name": "osakd", "k": True}, "`k` must be a whole number, got True"),
+        ({"name": "osakd", "k": "3"}, "`k` must be a whole number, got '3'"),
+        ({"name": "osakd", "soft_weight": float("nan")}, "`soft_weight` must be a finite number, got nan"),
+        ({"name": "osakd", "count_self": 1}, "`count_self` must be true or false, got 1"),
+        ({"name": "label-smoothing", "smoothing": None}, "`smoothing` must be a finite number, got None"),
     ],
 )
-def test_unknown_names(method: str | dict, message: str) -> None:
+def test_unknown_names_and_values(method: str | dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve_method(method)
 

@@ -56,6 +56,15 @@ def own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "    return nn.Sequential(nn.Conv2d(3, 4, 3), pooled, nn.Flatten(), nn.Linear(4, num_classes))\n"
         "def wrong(num_classes, input_shape):\n"
         "    return nn.Sequential(nn.Flatten(), nn.LazyLinear(7))\n"
+        "def fails(num_classes, input_shape):\n"
+        "    import not_there_at_all\n"
+        "def leaves(num_classes, input_shape):\n"
+        "    raise SystemExit(3)\n"
+        "class Pair(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return x, x\n"
+        "def pair(num_classes, input_shape):\n"
+        "    return Pair(2, 2)\n"
         "def nothing(num_classes, input_shape):\n"
         "    return 3\n"
     )
@@ -82,6 +91,9 @@ def test_expected_channels(own_model: str) -> None:
         ("wrong", r"gives outputs of shape \[2, 7\] for 2 images, but the data have 4 classes"),
         ("nothing", "must return an nn.Module, got int"),
         ("missing", "cannot be imported"),
+        ("fails", r"failed \(ModuleNotFoundError: No module named 'not_there_at_all'\)"),
+        ("leaves", r"failed \(SystemExit: 3\)"),
+        ("pair", "gives a tuple: let it return a tensor of logits"),
         ("colour", "cannot take images of 1x5x5"),
     ],
 )

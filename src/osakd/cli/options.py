@@ -1,8 +1,10 @@
 """How the options of a command are read: from the command line and from a YAML file, the same names in both."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,14 @@ _KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "
 
 def new_parser(command: str, description: str) -> ArgumentParser:
     """A parser that raises instead of exiting, with ``--config``."""
-    set_loader("osakd", _load_yaml)
+    set_loader("osakd", _load_value)
     parser = ArgumentParser(
-        prog=f"osakd {command}", description=description, exit_on_error=False, parser_mode="osakd", version=None
+        prog=f"osakd {command}",
+        description=description,
+        exit_on_error=False,
+        parser_mode="osakd",
+        version=None,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these options")
     return parser
@@ -43,32 +50,39 @@ def add_method_options(parser: ArgumentParser, method: str) -> None:
 
 
 def chosen_method(argv: Sequence[str], default: str) -> str:
-    """The method that the command line or its configuration file names."""
-    name = _value_of(argv, "--method") or _value_of(argv, "--method.name")
-    path = _value_of(argv, "--config")
-    if name is None and path is not None and Path(path).is_file():
-        name = _read_yaml(Path(path)).get("method", {}).get("name")
-    return name or default
+    """The method that the command line, or else its last configuration file that does so, names."""
+    names = _values_of(argv, "--method") + _values_of(argv, "--method.name")
+    names += [name for path in _files(argv) if (name := _read_yaml(path).get("method", {}).get("name"))][::-1]
+    return names[0] if names else default
 
 
 def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace | None:
     """The options; None after ``--help``.
 
     Raises:
-        InputError: an unknown option or a value that is not of its type.
+        InputError: an unknown option, a value that is not of its type, or a configuration file that cannot be used.
     """
-    path = _value_of(argv, "--config")
-    if path is not None and Path(path).is_file():
-        _read_yaml(Path(path))
+    for path in _files(argv):
+        _read_yaml(path)
     try:
         return parser.parse_args([_as_declared(argument) for argument in argv])
-    except ArgumentError as error:
-        setting = re.search(r"unrecognized arguments: --method\.(\w+)", str(error), re.IGNORECASE)
-        if setting:
-            resolve_method({"name": chosen_method(argv, "plain"), setting[1]: None})  # says which settings there are
+    except (ArgumentError, TypeError) as error:
+        unknown = re.search(r"unrecognized arguments: (--[\w.]+)", str(error), re.IGNORECASE)
+        if unknown:
+            _explain(unknown[1], parser, argv)
         raise InputError(_one_sentence(str(error))) from error
     except SystemExit:
         return None
+
+
+def _explain(option: str, parser: ArgumentParser, argv: Sequence[str]) -> None:
+    """Raises a better error where an unknown option is a setting of a method, or nearly a known option."""
+    known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    if option.startswith("--method.") and "--method.name" in known:
+        resolve_method({"name": chosen_method(argv, "plain"), option.removeprefix("--method."): None})
+    near = difflib.get_close_matches(option.replace(".name", ""), known, n=1, cutoff=0.75)
+    if near:
+        raise InputError(f"Unknown option {option.replace('.name', '')}; did you mean {near[0]} (see --help)?")
 
 
 def training_options(found: Namespace) -> dict[str, Any]:
@@ -85,13 +99,16 @@ def _as_declared(argument: str) -> str:
     return ("--method.name" if name == "--method" else name) + equals + value
 
 
-def _value_of(argv: Sequence[str], option: str) -> str | None:
-    for number, argument in enumerate(argv):
-        if argument.startswith(f"{option}="):
-            return argument.partition("=")[2]
-        if argument == option and number + 1 < len(argv):
-            return argv[number + 1]
-    return None
+def _values_of(argv: Sequence[str], option: str) -> list[str]:
+    """What an option is given, the last first."""
+    values = [argument.partition("=")[2] for argument in argv if argument.startswith(f"{option}=")]
+    values += [value for name, value in pairwise(argv) if name == option]
+    return values[::-1]
+
+
+def _files(argv: Sequence[str]) -> list[Path]:
+    """The configuration files that are there; the parser itself names one that is not."""
+    return [path for value in _values_of(argv, "--config")[::-1] if (path := Path(value)).is_file()]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -113,10 +130,25 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return loaded
 
 
+def _load_value(text: str) -> Any:
+    """How the parser reads a value; what is no YAML is text."""
+    try:
+        return _load_yaml(text)
+    except yaml.YAMLError:
+        return text
+
+
 def _load_yaml(text: str) -> Any:
+    """YAML, with short forms written out and the names of options as the parser declares them."""
     loaded = yaml.safe_load(text)
-    if isinstance(loaded, dict) and isinstance(loaded.get("method"), str):
+    if not isinstance(loaded, dict):
+        # A file without options is as good as none.
+        return {} if loaded is None and "\n" in text else loaded
+    loaded = {str(key).replace("-", "_"): value for key, value in loaded.items()}
+    if isinstance(loaded.get("method"), str):
         loaded["method"] = {"name": loaded["method"]}
+    if isinstance(loaded.get("methods"), str):
+        loaded["methods"] = [loaded["methods"]]
     return loaded
 
 
@@ -126,7 +158,7 @@ def _one_sentence(message: str) -> str:
     key = re.match(r'Parser key "([^"]+)"(?: element \d+)?: (.*)', words)
     if key is None:
         return f"{words[0].upper()}{words[1:].rstrip('.')} (see --help)."
-    given = re.search(r"(?:Given|Got) value: (.*)$", key[2])
+    given = re.search(r"(?:Given|Got) value: ?(.*?)(?: - Expected.*| Given value type.*)?$", key[2])
     if given is None:
         return f"Option --{key[1]}: {key[2].rstrip('.')}."
     choices = re.search(r"Literal\[([^]]*)\]", key[2])

@@ -23,13 +23,13 @@ class _Display:
     """A rich progress display where standard output is a terminal."""
 
     def __init__(self) -> None:
-        self.console = Console()
+        self.console = Console(markup=False)
         self.bars: Progress | None = None
         if self.console.is_terminal:
             self.bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[said]}"),
+                TextColumn("{task.fields[said]}", markup=False),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
                 refresh_per_second=REFRESHES_PER_SECOND,
@@ -145,9 +145,9 @@ def describe(row: dict[str, Any]) -> str:
 
 def print_summary(summary: Summary) -> None:
     """The table of a comparison and its notes; a narrow terminal gets several tables below each other."""
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:
-        console = Console(width=WIDTH_OF_PLAIN_OUTPUT)
+        console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
     head, rows = table_rows(summary)
     console.print(title(summary), style="bold", highlight=False)
     for columns in _columns_that_fit([head, *rows], console.width):

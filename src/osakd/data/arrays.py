@@ -64,16 +64,17 @@ class DataArrays:
         height, width, channels = self.train.images.shape[1:]
         return channels, height, width
 
-    def record(self) -> dict[str, Any]:
-        """What a run's configuration says of its data."""
+    def record(self, *, channels: int, validation: float, seed: int) -> dict[str, Any]:
+        """What the configuration of a run with these channels and this validation split says of its data."""
+        kept, held_out = self._held_out(validation, seed)
         return {
             "name": self.name,
             "kind": self.kind,
             "content": self.content,
-            "input_shape": list(self.input_shape),
-            "class_counts": np.bincount(self.train.classes, minlength=self.num_classes).tolist(),
-            "train": len(self.train),
-            "validation": len(self.validation) if self.validation else 0,
+            "input_shape": [channels, *self.input_shape[1:]],
+            "class_counts": np.bincount(self.train.classes[kept], minlength=self.num_classes).tolist(),
+            "train": len(kept),
+            "validation": len(held_out),
             "test": len(self.test),
         }
 
@@ -83,10 +84,17 @@ class DataArrays:
         Raises:
             InputError: a share outside [0, 1), or one that leaves no image on a side.
         """
+        if share == 0:
+            return self
+        kept, held_out = self._held_out(share, seed)
+        return replace(self, train=self.train.take(kept), validation=self.train.take(held_out))
+
+    def _held_out(self, share: float, seed: int) -> tuple[Labels, Labels]:
+        """The rows of the training set that are kept, and those that are held out."""
         if not 0 <= share < 1:
             raise InputError(f"`validation` must be at least 0 and below 1 (a share of the training set), got {share}.")
         if share == 0:
-            return self
+            return np.arange(len(self.train)), np.arange(0)
         order = permutation(len(self.train), seed=seed, stage=0, stream="split", epoch=0)
         by_class = [order[self.train.classes[order] == label] for label in range(self.num_classes)]
         held_out = np.sort(np.concatenate([rows[: round(share * len(rows))] for rows in by_class]))
@@ -96,7 +104,7 @@ class DataArrays:
                 f"A `validation` share of {share} of {len(self.train)} training images leaves one side empty: "
                 "take another share."
             )
-        return replace(self, train=self.train.take(kept), validation=self.train.take(held_out))
+        return kept, held_out
 
     def with_channels(self, channels: int) -> "DataArrays":
         """The same images in grey (1) or colour (3)."""
@@ -121,13 +129,15 @@ class DataArrays:
         return mean, std
 
 
-def content_hash(parts: list[bytes], labels: Labels) -> str:
-    """SHA-256 over byte strings, their lengths and the labels; its first 16 hexadecimal digits."""
+def content_hash(*splits: tuple[list[bytes], Labels]) -> str:
+    """SHA-256 over the images and the classes of each split; its first 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    digest.update(labels.tobytes())
+    for images, classes in splits:
+        digest.update(len(classes).to_bytes(8, "little"))
+        for image in images:
+            digest.update(len(image).to_bytes(8, "little"))
+            digest.update(image)
+        digest.update(classes.tobytes())
     return digest.hexdigest()[:16]
 
 

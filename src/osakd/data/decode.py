@@ -20,12 +20,16 @@ _LAYOUT = "1"  # raise it when the cached arrays' layout changes
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Images as PNG, JPEG or similar bytes, their classes, and where each came from, for messages."""
+    """Images as PNG, JPEG or similar bytes, their classes, and where each came from, for messages.
+
+    ``named`` is False where the data do not name their classes and numbers stand in.
+    """
 
     images: list[bytes]
     classes: Labels
     class_names: tuple[str, ...]
     origins: list[str]
+    named: bool = True
 
 
 def cache_folder() -> Path:
@@ -42,22 +46,36 @@ def decoded(name: str, kind: str, train: EncodedSplit, test: EncodedSplit) -> Da
         InputError: an image that cannot be decoded, images of several sizes, a class beyond the training set's.
         RunError: the cache cannot be written.
     """
-    class_names = train.class_names
+    class_names = _class_names(name, train, test)
+    content = content_hash((train.images, train.classes), (test.images, test.classes))
+    folder = cache_folder() / f"{content}-{_LAYOUT}"
+    images = _read_cache(folder, train, test)
+    if images is None:
+        _write_cache(folder, _decode_splits(train, test))
+        images = _read_cache(folder, train, test)
+    if images is None:
+        raise RunError(f"The cache {str(folder)!r} cannot be read back: delete it, or name another in OSAKD_CACHE.")
+    splits = [Split(array, split.classes) for array, split in zip(images, (train, test), strict=True)]
+    return DataArrays(name, kind, content, class_names, *splits)
+
+
+def _class_names(name: str, train: EncodedSplit, test: EncodedSplit) -> tuple[str, ...]:
+    """The training set's; the test set must agree."""
+    names = train.class_names
     for split in (train, test):
         if not split.images:
             raise InputError(f"The data {name!r} has an empty split: both train and test need images.")
-        if split.classes.max() >= len(class_names):
+        if split.classes.max() >= len(names):
             raise InputError(
-                f"The data {name!r} has {len(class_names)} classes, but {split.origins[int(split.classes.argmax())]} "
+                f"The data {name!r} has {len(names)} classes, but {split.origins[int(split.classes.argmax())]} "
                 f"is of class {split.classes.max()}: correct its labels."
             )
-    content = content_hash(train.images + test.images, np.concatenate([train.classes, test.classes]))
-    folder = cache_folder() / f"{content}-{_LAYOUT}"
-    if not folder.is_dir():
-        _write_cache(folder, _decode_splits(train, test))
-    images = [np.load(folder / f"{part}.npy", mmap_mode="c") for part in ("train", "test")]
-    splits = [Split(array, split.classes) for array, split in zip(images, (train, test), strict=True)]
-    return DataArrays(name, kind, content, class_names, *splits)
+    if train.named and test.named and names != test.class_names:
+        raise InputError(
+            f"The data {name!r} names its classes {', '.join(names[:5])}, ... for training but "
+            f"{', '.join(test.class_names[:5])}, ... for testing: make them equal."
+        )
+    return names
 
 
 def _decode_splits(train: EncodedSplit, test: EncodedSplit) -> dict[str, Images]:
@@ -89,7 +107,7 @@ def _decode(split: EncodedSplit) -> list[Images]:
         except InputError:
             raise
         except Exception as error:  # Pillow's decoders raise many kinds
-            raise InputError(f"{origin} cannot be decoded ({error}): replace it or remove it.") from error
+            raise InputError(f"{origin} cannot be decoded as an image: replace it or remove it.") from error
     return images
 
 
@@ -103,8 +121,18 @@ def _stack(images: list[Images], colour: bool) -> list[Images]:
     ]
 
 
+def _read_cache(folder: Path, train: EncodedSplit, test: EncodedSplit) -> list[Images] | None:
+    """The arrays mapped into memory, shared between processes; None where they are missing or damaged."""
+    try:
+        images = [np.load(folder / f"{part}.npy", mmap_mode="c") for part in ("train", "test")]
+    except (OSError, ValueError, EOFError):
+        return None
+    sizes = [len(array) for array in images]
+    return images if sizes == [len(train.classes), len(test.classes)] else None
+
+
 def _write_cache(folder: Path, arrays: dict[str, Images]) -> None:
-    """A complete folder appears at once: it is written beside and renamed."""
+    """A complete folder appears at once, in place of a damaged one: it is written beside and renamed."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent))
@@ -112,8 +140,8 @@ def _write_cache(folder: Path, arrays: dict[str, Images]) -> None:
             for key, array in arrays.items():
                 np.save(beside / f"{key}.npy", array)
             beside.chmod(0o755)
-            if not folder.exists():
-                beside.rename(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # what is there could not be read
+            beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     except OSError as error:

@@ -14,8 +14,15 @@ from osakd.errors import InputError
 
 Table = Any  # pyarrow.Table; pyarrow comes without type hints
 
-_SPLITS = {"train": "train", "test": "test", "valid": "test", "validation": "test", "val": "test", "dev": "test"}
-_FILE = re.compile(r"(train|test|valid|validation|val|dev)\b")
+TEST_NAMES = ("test", "valid", "validation", "val", "dev")
+"""What a split to test on may be called; the first that is there is taken."""
+_FILE = re.compile(rf"(train|{'|'.join(TEST_NAMES)})(?![A-Za-z])")
+
+
+def names_split(path: Path) -> str | None:
+    """The split that a file's name, or its folder's, names."""
+    named = _FILE.match(path.name) or _FILE.match(path.parent.name)
+    return named[1] if named else None
 
 
 def read_parquet_folder(folder: Path) -> tuple[EncodedSplit, EncodedSplit]:
@@ -26,10 +33,10 @@ def read_parquet_folder(folder: Path) -> tuple[EncodedSplit, EncodedSplit]:
     """
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*.parquet")):
-        named = _FILE.match(path.name) or _FILE.match(path.parent.name)
-        if named:
-            files.setdefault(named[1], []).append(path)
-    test = next((name for name, role in _SPLITS.items() if role == "test" and name in files), None)
+        split = names_split(path)
+        if split:
+            files.setdefault(split, []).append(path)
+    test = next((name for name in TEST_NAMES if name in files), None)
     if "train" not in files or test is None:
         raise InputError(
             f"The Parquet files in {str(folder)!r} do not name a train and a test split: "
@@ -61,16 +68,22 @@ def split_from_table(table: Table, origin: str) -> EncodedSplit:
             f"{origin} has the columns {', '.join(table.column_names)}: an image column (with encoded bytes) and a "
             "class column (integers, called label) are needed."
         )
-    column = table.column(image_column).combine_chunks()
-    images: list[bytes] = [(row or {}).get("bytes") or b"" for row in column.to_pylist()]
+    rows = table.column(image_column).to_pylist()
+    images: list[bytes] = [(row.get("bytes") if isinstance(row, dict) else row) or b"" for row in rows]
     origins = [f"{origin}, row {row}" for row in range(len(images))]
     if b"" in images:
         raise InputError(f"{origins[images.index(b'')]} holds no image: remove the row, or embed the image's bytes.")
     labels = np.asarray(table.column(label_column).to_pylist(), dtype=np.float64)
     if np.isnan(labels).any() or labels.min(initial=0) < 0:
         raise InputError(f"{origin} has images without a class (empty or below 0): take a labelled split.")
-    names = features.get(label_column, {}).get("names") or range(int(labels.max(initial=0)) + 1)
-    return EncodedSplit(images, labels.astype(np.int64), tuple(map(str, names)), origins)
+    largest = int(labels.max(initial=0))
+    names = features.get(label_column, {}).get("names")
+    if not names and largest >= max(len(images), 1000):
+        raise InputError(f"{origin} has a class {largest} but only {len(images)} images: number the classes from 0.")
+    numbers = tuple(map(str, range(largest + 1)))
+    return EncodedSplit(
+        images, labels.astype(np.int64), tuple(map(str, names)) if names else numbers, origins, named=bool(names)
+    )
 
 
 def _read(files: list[Path]) -> EncodedSplit:
@@ -88,16 +101,22 @@ def _read(files: list[Path]) -> EncodedSplit:
         np.concatenate([split.classes for split in splits]),
         max((split.class_names for split in splits), key=len),
         [origin for split in splits for origin in split.origins],
+        named=any(split.named for split in splits),
     )
 
 
 def _features(table: Table) -> dict[str, Any]:
-    metadata = (table.schema.metadata or {}).get(b"huggingface")
-    return json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
+    """The hub's description of the columns; none where it is missing or not what the hub writes."""
+    try:
+        return dict(json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"])
+    except (KeyError, TypeError, ValueError):
+        return {}
 
 
 def _is_image(kind: Any) -> bool:
-    return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _label_column(table: Table, features: dict[str, Any]) -> str | None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.data.recipes import recipe_for
@@ -71,10 +73,13 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         if chosen[option] not in get_args(kind):
             raise unknown_name(option, chosen[option], get_args(kind))
     name, settings = resolve_method(method, soft_weight=recipe.soft_weight)
+    chosen = {key: _plain(key, value) for key, value in chosen.items()}
+    seed = _plain("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
-    chosen["milestones"] = list(chosen["milestones"])
-    record = run_view(data, chosen["model"], chosen["validation"], seed).record()
+    model = str(chosen["model"])
+    channels = _channels(data, model)
+    record = data.record(channels=channels, validation=chosen["validation"], seed=seed)
     config = RunConfig(data=record, method=name, settings=settings, seed=seed, **chosen)
     _check(config)
     return config
@@ -82,9 +87,28 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
 
 def run_view(data: "DataArrays", model: str, validation: float, seed: int) -> "DataArrays":
     """The data as a run sees them: with its validation split, in the channels that its network expects."""
-    channels = expected_channels(model, num_classes=data.num_classes, input_shape=data.input_shape)
-    view = data.hold_out(validation, seed)
-    return view.with_channels(channels) if channels in (1, 3) else view
+    return data.hold_out(validation, seed).with_channels(_channels(data, model))
+
+
+def _channels(data: "DataArrays", model: str) -> int:
+    """What the network expects where images can be had so, in grey or colour; else what they are."""
+    found = expected_channels(model, num_classes=data.num_classes, input_shape=data.input_shape)
+    return found if found in (1, 3) else data.input_shape[0]
+
+
+def _plain(option: str, value: Any) -> Any:
+    """A number in Python's own type, so that it can be recorded (NumPy's cannot)."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if option == "milestones":
+        return [float(share) for share in value]
+    if option in ("epochs", "batch_size", "seed"):
+        if isinstance(value, Integral):
+            return int(value)
+        raise InputError(f"`{option}` must be a whole number, got {value!r}.")
+    if isinstance(value, Real):
+        return float(value)
+    raise InputError(f"`{option}` must be a number, got {value!r}.")
 
 
 def can_continue(old: RunConfig, new: RunConfig) -> bool:
@@ -98,16 +122,18 @@ def _check(config: RunConfig) -> None:
     at_least = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "momentum": 0, "gamma": 0}
     for option, least in at_least.items():
         value = getattr(config, option)
-        if not value >= least:
-            raise InputError(f"`{option}` must be at least {least}, got {value}.")
-    if not config.learning_rate > 0:
-        raise InputError(f"`learning_rate` must be above 0, got {config.learning_rate}.")
+        if not least <= value < inf:
+            raise InputError(f"`{option}` must be {f'at least {least}' if value != inf else 'finite'}, got {value}.")
+    if not 0 < config.learning_rate < inf:
+        kind = "above 0" if config.learning_rate != inf else "finite"
+        raise InputError(f"`learning_rate` must be {kind}, got {config.learning_rate}.")
     if config.clip is not None and not config.clip > 0:
         raise InputError(f"`clip` must be above 0, got {config.clip}: leave it out not to clip.")
     if config.nesterov and config.momentum == 0:
         raise InputError("`nesterov` needs a `momentum` above 0.")
     if sorted(config.milestones) != config.milestones or any(not 0 < share < 1 for share in config.milestones):
         raise InputError(f"`milestones` must rise and lie between 0 and 1, got {config.milestones}.")
+    _check_settings(config.settings)
     training = config.data["train"]
     if training < 2:
         raise InputError(f"The training set must hold at least 2 images, got {training}.")
@@ -119,3 +145,12 @@ def _check(config: RunConfig) -> None:
                 f"`k` must be between 1 and {largest} ({largest} {'' if config.settings['count_self'] else 'other '}"
                 f"samples in the batch), got {k}: take another k or a larger batch."
             )
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    weight, balance, smoothing = (settings.get(name) for name in ("soft_weight", "balance", "smoothing"))
+    if weight is not None and (weight < 0 or (balance != "additive" and weight > 1)):
+        most = "" if balance == "additive" else f" and at most 1 with balance {balance!r}"
+        raise InputError(f"`soft_weight` must be at least 0{most}, got {weight}.")
+    if smoothing is not None and not 0 <= smoothing < 1:
+        raise InputError(f"`smoothing` must be at least 0 and below 1, got {smoothing}.")

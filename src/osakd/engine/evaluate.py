@@ -63,6 +63,13 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
             f"The network knows {outputs.shape[1]} classes, but {data.name!r} has {data.num_classes}: "
             "take data of the same classes."
         )
+    known = getattr(network, "class_names", data.class_names)
+    numbers = tuple(map(str, range(data.num_classes)))
+    if known != data.class_names and numbers not in (known, data.class_names):
+        raise InputError(
+            f"The network knows the classes {', '.join(known[:5])}, ... but {data.name!r} has "
+            f"{', '.join(data.class_names[:5])}, ...: take data of the same classes in the same order."
+        )
     network = network.to(device)
     return evaluate(network, DeviceSplit(split.images.to(device), split.classes.to(device)))
 

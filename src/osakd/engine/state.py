@@ -11,7 +11,7 @@ from torch import nn
 
 from osakd.errors import InputError, RunError
 from osakd.models.lookup import build_model
-from osakd.records import CHECKPOINT, STUDENT, RunConfig, read_config, write_atomic
+from osakd.records import CHECKPOINT, STUDENT, RunConfig, read_config, read_result, write_atomic
 
 
 def save_checkpoint(
@@ -46,7 +46,8 @@ def save_student(folder: Path, network: nn.Module, config: RunConfig, class_name
     """Writes the deployed network as safetensors, with what is needed to build it again."""
     from safetensors.torch import save
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    # Cloned: tensors that share memory (tied weights) cannot be written.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     about = {"model": config.model, "input_shape": config.data["input_shape"], "class_names": class_names}
     # One entry only: safetensors writes several in no fixed order, and equal runs shall give equal files.
     write_atomic(folder / STUDENT, save(tensors, metadata={"osakd": json.dumps(about)}))
@@ -69,7 +70,7 @@ def load_student(run: str | Path) -> nn.Module:
     path = Path(run) / STUDENT
     if read_config(Path(run)) is None:
         raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
-    if not path.exists():
+    if read_result(Path(run)) is None or not path.exists():
         raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
     try:
         with safe_open(path, framework="pt") as stored:
@@ -79,9 +80,10 @@ def load_student(run: str | Path) -> nn.Module:
         raise RunError(f"{str(path)!r} is damaged ({error}): move the run folder away and run again.") from error
     class_names = tuple(about["class_names"])
     channels, height, width = about["input_shape"]
-    network: nn.Module = build_model(
-        about["model"], num_classes=len(class_names), input_shape=(channels, height, width)
-    )
+    with torch.random.fork_rng(devices=[]):
+        network: nn.Module = build_model(
+            about["model"], num_classes=len(class_names), input_shape=(channels, height, width)
+        )
     network.load_state_dict(tensors)
     network.class_names = class_names  # type: ignore[assignment] - a plain attribute, for the user
     return network.eval()

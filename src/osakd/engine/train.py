@@ -1,11 +1,13 @@
 """The training loop: epochs, evaluation, records, checkpoints."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from osakd import records
@@ -25,6 +27,7 @@ from osakd.models.normalise import Normalise
 from osakd.records import Result, RunConfig
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
+SECONDS_TO_WAIT_FOR_A_LOCK = 5.0  # a worker whose parent was killed needs a moment to notice
 STAGE = 0  # the only stage of these methods
 
 
@@ -80,16 +83,23 @@ def train_run(
         InputError: the folder holds another configuration, or the same and ``resume`` is False.
         RunError: a loss that is not finite, or a disk that cannot be written.
     """
-    found = _check_folder(folder, config, resume)
-    finished = records.read_result(folder) if found == config else None
+    finished = _check_folder(folder, config, resume)
     if finished is not None:
         return finished
-    made_by = environment(device)  # now: the files may change while it works
-    parts = _build(config, data, device)
-    if found != config:
-        _claim_folder(folder, config)
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+        parts = _build(config, data, device)
+        with _locked(folder):
+            # Now that the folder is ours: another process may have been here since the first look.
+            finished = _check_folder(folder, config, resume)
+            return finished or _train(config, data, folder, parts, watcher)
+
+
+def _train(config: RunConfig, data: DataArrays, folder: Path, parts: _Parts, watcher: Watcher) -> Result:
+    made_by = environment(parts.splits["train"].classes.device)  # now: the files may change while it works
     done, seconds = state.load_checkpoint(folder, parts.method, parts.optimizer)
+    records.clear_left_overs(folder)
     records.cut_metrics(folder, done)
+    records.write_config(folder, config)
     steps = _steps(config)
     executor = SerialExecutor(
         parts.method,
@@ -119,11 +129,11 @@ def train_run(
     return result
 
 
-def _check_folder(folder: Path, config: RunConfig, resume: bool) -> RunConfig | None:
-    """The configuration of the run that is there, if there is one and it may go on."""
+def _check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None:
+    """The result where this run has finished; an error where it may not be started or go on."""
     found = records.read_config(folder)
     if found is None:
-        if folder.is_dir() and any(folder.iterdir()):
+        if not records.is_free(folder):
             raise InputError(f"{str(folder)!r} is not empty and holds no run: choose another folder.")
         return None
     if not can_continue(found, config):
@@ -134,29 +144,42 @@ def _check_folder(folder: Path, config: RunConfig, resume: bool) -> RunConfig | 
         )
     if not resume:
         raise InputError(f"{str(folder)!r} holds this run already: go on with --resume, or choose another --out.")
-    return found
+    result = records.read_result(folder)
+    if result is not None and found != config and not (folder / records.CHECKPOINT).exists():
+        raise InputError(f"{str(folder)!r} has no checkpoint to go on from: choose another folder with --out.")
+    return result if found == config else None
 
 
-def _claim_folder(folder: Path, config: RunConfig) -> None:
-    """Writes the configuration; a run that is to have more epochs is unfinished again before that says so."""
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a run folder; a process that ends, however it ends, lets go of it."""
     with records.explained(folder):
-        (folder / records.RESULT).unlink(missing_ok=True)
-    records.write_config(folder, config)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / records.LOCK)
+        try:
+            lock.acquire(timeout=SECONDS_TO_WAIT_FOR_A_LOCK)
+        except Timeout as error:
+            raise RunError(
+                f"Another process is training in {str(folder)!r}: wait for it, or choose another folder with --out."
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _build(config: RunConfig, data: DataArrays, device: torch.device) -> _Parts:
     """The method with its deployed network, equal for every method of one seed, on the device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="init", epoch=0))
-        network = build_model(
-            config.model,
-            num_classes=data.num_classes,
-            input_shape=data.input_shape,
-            normalise=build_normalise(config.scaling, data),
-        )
-        method = build_method(
-            config.method, config.settings, network, num_classes=data.num_classes, num_samples=len(data.train)
-        )
+    torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="init", epoch=0))
+    network = build_model(
+        config.model,
+        num_classes=data.num_classes,
+        input_shape=data.input_shape,
+        normalise=build_normalise(config.scaling, data),
+    )
+    method = build_method(
+        config.method, config.settings, network, num_classes=data.num_classes, num_samples=len(data.train)
+    )
     method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
     splits = {"train": data.train, "test": data.test} | ({"validation": data.validation} if data.validation else {})
     on_device = {name: _to_device(split, device) for name, split in splits.items()}
@@ -192,9 +215,10 @@ def _check_finite(outcome: EpochOutcome, method: nn.Module, epoch: int, steps: i
     if step is None and not all(bool(torch.isfinite(parameter).all()) for parameter in method.parameters()):
         step = steps - 1
     if step is not None:
+        kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
         raise RunError(
-            f"The loss is not finite at step {step + 1} of epoch {epoch}: take a smaller learning rate, or --clip; "
-            f"the last good checkpoint is in {str(folder)!r}."
+            f"The loss is not finite at step {step + 1} of epoch {epoch}: take a smaller learning rate or --clip, with "
+            f"another --out{kept}."
         )
 
 

@@ -9,7 +9,7 @@ from osakd.engine.config import Options, can_continue, configure
 from osakd.errors import InputError
 from osakd.experiments.runner import Job
 from osakd.methods.lookup import method_label
-from osakd.records import default_folder, read_config
+from osakd.records import default_folder, read_config, read_metrics
 
 
 def plan_comparison(
@@ -20,6 +20,8 @@ def plan_comparison(
     Raises:
         InputError: a value out of its range, a method given twice, or a folder that holds another configuration.
     """
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f"{str(out)!r} is a file: choose a folder with --out.")
     labels = [method_label(method) for method in methods]
     repeated = next((label for label in labels if labels.count(label) > 1), None)
     if repeated or not labels:
@@ -40,5 +42,6 @@ def plan_comparison(
                     f"{str(folder)!r} holds a run of another configuration ({'; '.join(found.differences(config))}): "
                     "choose another folder with --out."
                 )
+            read_metrics(folder)  # a damaged one is named before anything runs
             jobs.append(Job(label, data, config, folder, options.device))
     return jobs[0].folder.parent, jobs

@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.synchronize import Event
@@ -76,19 +79,36 @@ def run_jobs(
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     pool = ProcessPoolExecutor(min(processes, len(jobs)), context, initializer=_start, initargs=(stop, os.getpid()))
+    seen = {state.job.folder: state for state in done}
     try:
-        futures = {pool.submit(_run, job): job for job in jobs}
+        with _ctrl_c_ignored():  # the workers inherit this: Ctrl-C is the parent's to handle
+            futures = {pool.submit(_run, job): job for job in jobs}
         pending = set(futures)
         while pending:
             _, pending = wait(pending, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
-            look(done + [_progress(future, job) for future, job in futures.items()])
-    except KeyboardInterrupt:
+            for future, job in futures.items():
+                if job.folder not in seen or not seen[job.folder].done:
+                    seen[job.folder] = _progress(future, job)
+            look(list(seen.values()))
+    except BaseException:
         stop.set()
         raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    errors = {job.folder: _error(future) for future, job in futures.items()}
-    return {folder: error for folder, error in errors.items() if error is not None}
+        with _ctrl_c_ignored():
+            pool.shutdown(wait=True, cancel_futures=True)
+    return {folder: state.error for folder, state in seen.items() if state.error is not None}
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _finished(job: Job) -> bool:
@@ -108,7 +128,7 @@ class _StopAtRequest:
     def step(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the watcher's interface
         if _stop is not None and _stop.is_set():
             raise _StopRequestError
-        if step == 0 and os.getppid() != _parent:
+        if os.getppid() != _parent:
             os._exit(1)
 
     def epoch(self, row: dict[str, Any]) -> None:
@@ -120,14 +140,11 @@ _parent = 0
 
 
 def _start(stop: Event, parent: int) -> None:
-    """Prepares a worker: one thread, and Ctrl-C is the parent's to handle."""
-    import signal
-
+    """Prepares a worker: one thread."""
     import torch
 
     global _stop, _parent
     _stop, _parent = stop, parent
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
@@ -136,6 +153,8 @@ def _run(job: Job) -> None:
     from osakd.engine.environment import pick_device
     from osakd.engine.train import train_run
 
+    if _stop is not None and _stop.is_set():
+        raise _StopRequestError
     config = job.config
     data = run_view(_load(job.data), config.model, config.validation, config.seed)
     train_run(config, data, job.folder, resume=True, device=pick_device(job.device), watcher=_StopAtRequest())
@@ -160,11 +179,11 @@ def _error(future: Future[None]) -> InputError | RunError | None:
     error = future.exception()
     if isinstance(error, BrokenProcessPool):
         raise RunError(
-            "A worker process was killed from outside (by the system, for want of memory?): give the same command "
-            "again, it goes on from the last checkpoints; --processes 1 needs less memory."
+            "A worker process died: it was killed from outside (for want of memory?), or a script called osakd.compare "
+            'without `if __name__ == "__main__":`; the same again goes on, and --processes 1 needs less memory.'
         ) from error
     if isinstance(error, InputError | RunError):
         return error
     if error is not None:
-        raise error
+        return RunError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}.")
     return None

@@ -150,7 +150,7 @@ class OSAKDLoss(nn.Module):
             raise InputError(f"`k` must be at least 1, got {k}.")
         check_weight(soft_weight, balance)
         _look_up("divergence", divergence, DIVERGENCES)
-        self._to_space = _look_up("space", space, SPACES)
+        _look_up("space", space, SPACES)
         if memory is not None and memory.outputs.shape[1] != num_classes:
             raise InputError(
                 f"The memory holds outputs of {memory.outputs.shape[1]} classes, but `num_classes` is {num_classes}."
@@ -198,7 +198,7 @@ class OSAKDLoss(nn.Module):
     ) -> Float[Tensor, "n c"]:
         """The soft labels of a batch; a sample that finds no neighbour keeps its hard label."""
         self._check_batch(logits, index)
-        points = self._to_space(_at_least_float32(logits))
+        points = SPACES[self.space](_at_least_float32(logits))
         if self.memory is None:
             rows = torch.arange(len(points), device=points.device)
             references, reference_classes, valid = points, classes, None
@@ -227,6 +227,8 @@ class OSAKDLoss(nn.Module):
         )
 
     def _check_batch(self, logits: Tensor, index: Tensor | None) -> None:
+        if logits.ndim != 2:
+            raise InputError(f"`logits` must be of shape [n, {self.num_classes}], got {list(logits.shape)}.")
         if logits.shape[1] != self.num_classes:
             raise InputError(
                 f"The network gives {logits.shape[1]} outputs, but `num_classes` is {self.num_classes}: "

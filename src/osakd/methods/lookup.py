@@ -1,9 +1,11 @@
 """The methods by name: their settings, and how each is built. Torch is imported only to build one."""
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import Field, asdict, dataclass, fields
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from osakd.errors import InputError, unknown_name
 
@@ -72,12 +74,20 @@ def resolve_method(method: str | Mapping[str, Any], *, soft_weight: float = 0.9)
         The name and every setting by name.
 
     Raises:
-        InputError: an unknown name or setting.
+        InputError: an unknown name or setting, or a value that is not of its kind.
 
     Example:
         >>> resolve_method("osakd-16nn")[1]["k"]
         16
     """
+    name, settings = _given(method)
+    if settings.get("soft_weight", 0) is None:
+        settings["soft_weight"] = soft_weight
+    return name, settings
+
+
+def _given(method: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name and every setting; a weight that is left open stays None."""
     given: dict[str, Any] = {"name": method} if isinstance(method, str) else dict(method)
     name = str(given.pop("name", ""))
     shorthand = _SHORTHAND.fullmatch(name)
@@ -85,16 +95,34 @@ def resolve_method(method: str | Mapping[str, Any], *, soft_weight: float = 0.9)
         name, given = "osakd", {"k": int(shorthand[1])} | given
     if name not in METHODS:
         raise unknown_name("method", name, METHODS, "; osakd-16nn is osakd with 16 neighbours")
-    names = [field.name for field in fields(METHODS[name])]
+    known = {field.name: field for field in fields(METHODS[name])}
+    names = list(known)
     for setting in given:
         if setting not in names:
             if not names:
                 raise InputError(f"Method {name!r} has no settings, got {setting!r}: leave it out.")
             raise unknown_name(f"setting of method {name!r}", setting, names)
-    settings = asdict(METHODS[name](**given))
-    if settings.get("soft_weight", 0) is None:
-        settings["soft_weight"] = soft_weight
-    return name, settings
+    return name, asdict(METHODS[name](**{key: _checked(known[key], value) for key, value in given.items()}))
+
+
+def _checked(field: "Field[Any]", value: Any) -> Any:
+    """The value in its plain type (NumPy's numbers become Python's)."""
+    if get_origin(field.type) is Literal:
+        if value not in get_args(field.type):
+            raise unknown_name(field.name, str(value), get_args(field.type))
+        return value
+    if isinstance(value, bool):
+        if field.type is bool:
+            return value
+    elif field.type is int and isinstance(value, Integral):
+        return int(value)
+    elif field.type in (float, float | None):
+        if value is None and field.default is None:
+            return None
+        if isinstance(value, Real) and math.isfinite(value):
+            return float(value)
+    kind = {bool: "true or false", int: "a whole number"}.get(field.type, "a finite number")  # type: ignore[arg-type] - not a type's name
+    raise InputError(f"`{field.name}` must be {kind}, got {value!r}.")
 
 
 def method_label(method: str | Mapping[str, Any]) -> str:
@@ -104,8 +132,8 @@ def method_label(method: str | Mapping[str, Any]) -> str:
         >>> method_label({"name": "osakd", "k": 4, "pool": "memory"}), method_label("osakd-8nn")
         ('osakd-4nn-memory', 'osakd-8nn')
     """
-    name, settings = resolve_method(method)
-    defaults = resolve_method(name)[1]
+    name, settings = _given(method)
+    defaults = asdict(METHODS[name]())
     changed = {key: value for key, value in settings.items() if key != "k" and value != defaults[key]}
     parts = [f"{name}-{settings['k']}nn" if "k" in settings else name]
     parts += [value if isinstance(value, str) else f"{key}={value}" for key, value in changed.items()]

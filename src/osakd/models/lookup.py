@@ -60,19 +60,15 @@ def build_model(
     """
     from collections import OrderedDict
 
-    import torch
     from torch import nn
 
     from osakd.models.normalise import Normalise
 
-    build = _import_function(MODELS[name].target if name in MODELS else name)
-    body = build(num_classes=num_classes, input_shape=input_shape)
-    if not isinstance(body, nn.Module):
-        raise InputError(f"The model function {name!r} must return an nn.Module, got {type(body).__name__}.")
+    body = _build_body(name, num_classes, input_shape)
     channels = input_shape[0]
     normalise = normalise or Normalise([0.5] * channels, [0.5] * channels)
     network = nn.Sequential(OrderedDict(normalise=normalise, network=body))
-    _check_outputs(network, name, num_classes, input_shape, torch)
+    _check_outputs(network, name, num_classes, input_shape)
     return network
 
 
@@ -82,38 +78,66 @@ def expected_channels(name: str, *, num_classes: int, input_shape: tuple[int, in
 
     if name in MODELS:
         return input_shape[0]
-    body = _import_function(name)(num_classes=num_classes, input_shape=input_shape)
+    body = _build_body(name, num_classes, input_shape)
     return next((layer.in_channels for layer in body.modules() if isinstance(layer, nn.Conv2d)), input_shape[0])
 
 
-def _import_function(target: str) -> Callable[..., Any]:
-    module_name, colon, function = target.partition(":")
-    if not colon:
+def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> "nn.Module":
+    from torch import nn
+
+    target = MODELS[name].target if name in MODELS else name
+    if ":" not in target:
         raise unknown_name("model", target, MODELS, "; or package.module:function for your own")
+    build = _import_function(target)
+    try:
+        body = build(num_classes=num_classes, input_shape=input_shape)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
+        raise InputError(
+            f"The model function {name!r} failed ({_words(error)}): it is called with num_classes={num_classes} and "
+            f"input_shape={input_shape}."
+        ) from error
+    if not isinstance(body, nn.Module):
+        raise InputError(f"The model function {name!r} must return an nn.Module, got {type(body).__name__}.")
+    if not any(True for _ in body.parameters()):
+        raise InputError(f"The network of {name!r} has no parameters: there is nothing to train.")
+    return body
+
+
+def _import_function(target: str) -> Callable[..., Any]:
+    module_name, _, function = target.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module_name), function)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise InputError(
-            f"The model function {target!r} cannot be imported ({error}): give package.module:function, importable "
-            "from the current folder."
+            f"The model function {target!r} cannot be imported ({_words(error)}): give package.module:function, "
+            "importable from the current folder."
         ) from error
+    if not callable(found):
+        raise InputError(f"{target!r} is not a function but of type {type(found).__name__}.")
     return found
 
 
-def _check_outputs(
-    network: "nn.Module", name: str, num_classes: int, input_shape: tuple[int, int, int], torch: Any
-) -> None:
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _check_outputs(network: "nn.Module", name: str, num_classes: int, input_shape: tuple[int, int, int]) -> None:
     """Runs two black images through the network, in eval mode, which leaves its buffers alone."""
-    was_training = network.training
+    import torch
+
     try:
         with torch.no_grad():
             outputs = network.eval()(torch.zeros(2, *input_shape))
-    except RuntimeError as error:
+    except Exception as error:  # a user's network may raise anything
         shape = "x".join(map(str, input_shape))
-        raise InputError(f"Model {name!r} cannot take images of {shape}: {str(error).splitlines()[0]}.") from error
-    network.train(was_training)
+        raise InputError(f"Model {name!r} cannot take images of {shape} ({_words(error)}).") from error
+    network.train()
+    if not isinstance(outputs, torch.Tensor):
+        raise InputError(f"Model {name!r} gives a {type(outputs).__name__}: let it return a tensor of logits.")
     if tuple(outputs.shape) != (2, num_classes):
         raise InputError(
             f"Model {name!r} gives outputs of shape {list(outputs.shape)} for 2 images, but the data have "
