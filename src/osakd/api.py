@@ -13,6 +13,7 @@ from osakd.records import SUMMARY, Result, RunConfig, default_folder, write_json
 if TYPE_CHECKING:
     from torch import nn
 
+    from osakd.engine.config import ExecutorName
     from osakd.engine.train import Watcher
     from osakd.experiments.runner import Progress
     from osakd.report.aggregate import Summary
@@ -114,6 +115,7 @@ def compare(
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     out: str | Path | None = None,
     processes: int | None = None,
+    executor: "ExecutorName" = "auto",
     look: "Callable[[list[Progress]], None] | None" = None,
     **options: Any,
 ) -> Comparison:
@@ -126,7 +128,8 @@ def compare(
         methods: as ``method`` of ``train``.
         seeds: how many (0, 1, ...), or which.
         out: folder of the comparison; by default ``runs/<data>-<model>``.
-        processes: how many runs at a time, one thread each; by default one per core.
+        processes: cores to use: as threads of a fused program, or as processes; by default all.
+        executor: ``fused`` runs them in one program, ``serial`` each in a process; ``auto`` fuses what it can.
         look: is given the progress of every run four times a second.
         **options: as for ``train``.
 
@@ -150,7 +153,7 @@ def compare(
             raise InputError(f"`{option}` must be at least 1, got {count}.")
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
-    errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
+    errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None), executor=executor)
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])

@@ -16,6 +16,10 @@ class RunError(RuntimeError):
     """The work failed for a reason outside the caller's input. The command line ends with exit code 1."""
 
 
+class NotFusedError(InputError):
+    """These runs cannot share a program; one by one they can be run."""
+
+
 def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") -> InputError:
     """The error for a name that is not in a table, with the nearest known one.
 

@@ -5,7 +5,7 @@ A run is a folder:
 ==================== ================================================================================
 ``config.json``      the whole configuration, written before the first step
 ``metrics.jsonl``    one line per epoch: losses, accuracies, diagnostics of the soft labels
-``checkpoint.pt``    what an exact resume needs
+``checkpoint.pt``    what an exact resume needs; ``checkpoint.previous.pt`` while several runs go on together
 ``student.safetensors``  the deployed network, written at the end
 ``result.json``      the last epoch, the best on the test set, environment; its presence means "finished"
 ==================== ================================================================================
@@ -28,6 +28,7 @@ from osakd.errors import InputError, RunError
 Kind = TypeVar("Kind")
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
 LOCK, LEFT_OVER = ".lock", ".tmp"
 STUDENT, RESULT, SUMMARY = "student.safetensors", "result.json", "summary.json"
 

@@ -118,7 +118,8 @@ def test_when_every_run_fails_the_reason_is_said(tmp_path: Path) -> None:
         osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, learning_rate=1e39, processes=1, out=tmp_path)
 
 
-def test_a_killed_worker_costs_one_sentence_and_the_same_command_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", ["serial", "fused"])
+def test_a_killed_worker_costs_one_sentence_and_the_same_command_goes_on(tmp_path: Path, executor: Any) -> None:
     from osakd.engine.config import Options
     from osakd.experiments.compare import plan_comparison
 
@@ -130,7 +131,55 @@ def test_a_killed_worker_costs_one_sentence_and_the_same_command_goes_on(tmp_pat
 
     _, jobs = plan_comparison("digits", ["plain"], [0, 1], Options(epochs=2000), tmp_path)
     with pytest.raises(RunError, match=r"A worker process died: .* the same again goes on"):
-        run_jobs(jobs, processes=2, look=kill_a_worker)
+        run_jobs(jobs, processes=2, look=kill_a_worker, executor=executor)
+
+
+@pytest.fixture
+def random_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A network that draws random numbers: it cannot be fused."""
+    (tmp_path / "dropout_model.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes, input_shape):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return "dropout_model:net"
+
+
+def test_auto_fuses_what_it_can_and_runs_the_rest_one_by_one(tmp_path: Path, random_model: str) -> None:
+    options: dict[str, Any] = {"methods": ["plain", "osakd"], "seeds": 2, "epochs": 1, "processes": 2}
+    together = osakd.compare("digits", out=tmp_path / "a", **options).summary
+    assert [e["executor"].partition(" ")[0] for e in together.environments] == ["fused/channels"]
+    alone = osakd.compare("digits", out=tmp_path / "b", model=random_model, **options).summary
+    assert [environment["executor"] for environment in alone.environments] == ["serial"]
+    assert [len(method.seeds) for method in alone.methods] == [2, 2]
+
+
+def test_serial_on_request_gives_what_train_gives(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"methods": ["plain"], "seeds": 2, "epochs": 2, "processes": 1, "executor": "serial"}
+    osakd.compare("digits", out=tmp_path / "a", **options)
+    osakd.train("digits", seed=1, epochs=2, out=tmp_path / "b")
+    student = "student.safetensors"
+    assert (tmp_path / "a/plain-seed1" / student).read_bytes() == (tmp_path / "b" / student).read_bytes()
+
+
+def test_fused_on_request_is_refused_where_it_cannot_be(tmp_path: Path, random_model: str) -> None:
+    with pytest.raises(InputError, match=r"These networks cannot be fused \(channels: Dropout"):
+        osakd.compare("digits", methods=["plain"], seeds=2, epochs=1, model=random_model, executor="fused")
+
+
+def test_seeds_with_other_methods_do_not_share_a_program(tmp_path: Path) -> None:
+    from osakd.engine.config import Options
+    from osakd.experiments.compare import plan_comparison
+    from osakd.experiments.runner import programs_of
+
+    _, jobs = plan_comparison("digits", ["plain", "osakd", "label-smoothing"], [0, 1, 2], Options(), tmp_path)
+    (whole,) = programs_of(jobs)
+    assert len(whole) == 9
+    assert [job.config.seed for job in whole] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    first, second = programs_of([job for job in jobs if (job.label, job.config.seed) != ("plain", 1)])
+    assert (len(first), len(second)) == (6, 2)
+    assert programs_of(jobs[:1]) == []
 
 
 def test_no_methods_and_no_seeds() -> None:

@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import osakd
 from osakd import InputError, RunError
 from osakd.data.sources import load_data
-from osakd.engine import state, train
+from osakd.engine import folders, state, train
+from osakd.engine.executors.serial import SerialExecutor
 from osakd.records import RunConfig, read_config, read_metrics, read_result
 from tests.conftest import as_ordinary_user
 
@@ -185,14 +186,14 @@ def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_b
 ) -> None:
     orders: dict[str, list[list[int]]] = {}
     starts: dict[str, torch.Tensor] = {}
-    run_epoch = train.SerialExecutor.run_epoch
+    run_epoch = SerialExecutor.run_epoch
 
-    def spy(self: Any, order: np.ndarray, **rest: Any) -> Any:
+    def spy(self: Any, given: list[np.ndarray], **rest: Any) -> Any:
         starts.setdefault(name, torch.cat([p.detach().flatten().clone() for p in self.method.parameters()]))
-        orders.setdefault(name, []).append(order.tolist())
-        return run_epoch(self, order, **rest)
+        orders.setdefault(name, []).append(given[0].tolist())
+        return run_epoch(self, given, **rest)
 
-    monkeypatch.setattr(train.SerialExecutor, "run_epoch", spy)
+    monkeypatch.setattr(SerialExecutor, "run_epoch", spy)
     for name in ("plain", "osakd", "label-smoothing"):
         osakd.train("digits", method=name, epochs=2, out=tmp_path / name)
     assert orders["plain"] == orders["osakd"] == orders["label-smoothing"]
@@ -233,14 +234,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
                     next(executors[0].method.parameters()).fill_(float("nan"))
 
     executors: list[Any] = []
-    init = train.SerialExecutor.__init__
+    init = SerialExecutor.__init__
 
     def keep(self: Any, *args: Any, **rest: Any) -> None:
         executors.append(self)
         init(self, *args, **rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.SerialExecutor, "__init__", keep)
+        patch.setattr(SerialExecutor, "__init__", keep)
         with pytest.raises(
             RunError, match=r"at step 7 of epoch 2: take a smaller learning rate .* the last good checkpoint is in"
         ):
@@ -346,7 +347,7 @@ def test_a_start_that_was_killed_does_not_block_its_folder(tmp_path: Path) -> No
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "SECONDS_TO_WAIT_FOR_A_LOCK", 0.05)
+    monkeypatch.setattr(folders, "SECONDS_TO_WAIT_FOR_A_LOCK", 0.05)
 
     class Intruder(StopAt):
         def step(self, epoch: int, step: int) -> None:

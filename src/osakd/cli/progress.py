@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from osakd.errors import NotFusedError
 from osakd.experiments.runner import Progress as RunProgress
 from osakd.records import RunConfig
 from osakd.report.aggregate import Summary
@@ -109,16 +110,16 @@ class ComparisonProgress(_Display):
             return
         for state in states:
             name = state.job.folder.name
-            if state.done and name not in self._finished:
+            if state.done and name not in self._finished and not isinstance(state.error, NotFusedError):
                 self._finished.add(name)
                 what = str(state.error or describe(state.rows[-1]))
                 self.line(f"[{len(self._finished)}/{len(states)}] {name}: {what}", at_once=True)
             self._show(state, name)
-        running = [f"{s.job.folder.name} at epoch {len(s.rows)}" for s in states if s.running and s.rows]
+        running = [f"{_name(s)} at epoch {len(s.rows)}" for s in states if s.running and s.rows]
         if running:
             self.line(f"[{len(self._finished)}/{len(states)}] {', '.join(running)}")
         if self.bars is not None:
-            epochs = sum(state.job.config.epochs if state.done else len(state.rows) for state in states)
+            epochs = sum(s.job.config.epochs if s.done else s.replicas * len(s.rows) for s in states)
             total = sum(state.job.config.epochs for state in states)
             if "" not in self._tasks:
                 self._tasks[""] = self.bars.add_task("all runs", total=total, said="")
@@ -130,12 +131,17 @@ class ComparisonProgress(_Display):
             return
         if state.done and name in self._tasks:
             self.bars.remove_task(self._tasks.pop(name))
-        elif state.running:
+        elif state.running and state.replicas:
             if name not in self._tasks:
-                self._tasks[name] = self.bars.add_task(name, total=state.job.config.epochs, said="")
+                self._tasks[name] = self.bars.add_task(_name(state), total=state.job.config.epochs, said="")
             said = f"epoch {len(state.rows)}/{state.job.config.epochs}"
             said += f", {describe(state.rows[-1])}" if state.rows else ""
             self.bars.update(self._tasks[name], completed=len(state.rows), said=said)
+
+
+def _name(state: RunProgress) -> str:
+    """The run, and how many others go along in its program."""
+    return state.job.folder.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
 
 
 def describe(row: dict[str, Any]) -> str:
@@ -158,6 +164,8 @@ def print_summary(summary: Summary) -> None:
             table.add_row(*(row[column] for column in columns))
         console.print(table, highlight=False)
         console.print()
+    for executor in dict.fromkeys(environment["executor"] for environment in summary.environments):
+        console.print(f"Run by: {executor}.", highlight=False)
     for note in summary.notes:
         console.print(note, style="yellow" if note.startswith("Warning") else None, highlight=False)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
+ExecutorName = Literal["auto", "serial", "fused"]
 Scaling = Literal["half", "unit", "statistics"]
 
 

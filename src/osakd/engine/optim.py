@@ -1,5 +1,6 @@
 """The optimizer and the learning rate of each epoch."""
 
+from collections.abc import Sequence
 from math import cos, pi
 
 import torch
@@ -8,9 +9,8 @@ from torch import nn
 from osakd.records import RunConfig
 
 
-def build_optimizer(config: RunConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """SGD or AdamW over everything that trains, fused: one kernel for all parameters."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+def build_optimizer(config: RunConfig, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """SGD or AdamW, fused: one kernel for all parameters."""
     if config.optimizer == "adamw":
         return torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(

@@ -11,35 +11,45 @@ from torch import nn
 
 from osakd.errors import InputError, RunError
 from osakd.models.lookup import build_model
-from osakd.records import CHECKPOINT, STUDENT, RunConfig, read_config, read_result, write_atomic
+from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result, write_atomic
 
 
 def save_checkpoint(
-    folder: Path, *, epoch: int, seconds: float, method: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, *, epoch: int, seconds: float, executor: str, state: dict[str, Any], keep_previous: bool
 ) -> None:
-    """Writes the state after an epoch: weights, buffers (a memory among them), optimizer."""
+    """Writes the state after an epoch: weights, buffers (a memory among them), optimizer.
+
+    Runs that go on together keep the one before too: killed between two of them, all can go back to the same epoch.
+    """
     stream = io.BytesIO()
-    torch.save(
-        {"epoch": epoch, "seconds": seconds, "method": method.state_dict(), "optimizer": optimizer.state_dict()}, stream
-    )
+    torch.save({"epoch": epoch, "seconds": seconds, "executor": executor, **state}, stream)
+    if keep_previous and (folder / CHECKPOINT).exists():
+        (folder / CHECKPOINT).replace(folder / PREVIOUS)
     write_atomic(folder / CHECKPOINT, stream.getvalue())
 
 
-def load_checkpoint(folder: Path, method: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, float]:
-    """Restores the state in place; the last finished epoch (0 without a checkpoint) and the seconds so far."""
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return 0, 0.0
-    device = next(method.parameters()).device
+def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]:
+    """The checkpoints of a run, the latest first; each ``epoch``, ``seconds``, ``executor``, ``method``, ``optimizer``.
+
+    Without any it is one of epoch 0, which holds no state.
+
+    Raises:
+        RunError: one is damaged.
+    """
+    paths = [path for path in (folder / CHECKPOINT, folder / PREVIOUS) if path.exists()]
+    return [_read(path, device) for path in paths] or [{"epoch": 0, "seconds": 0.0, "executor": ""}]
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        method.load_state_dict(state["method"])
-        optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        if not {"epoch", "seconds", "executor", "method", "optimizer"} <= set(state):
+            raise KeyError("a part is missing")
+    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise RunError(
             f"The checkpoint {str(path)!r} is damaged: delete it to start this run again from its first epoch."
         ) from error
-    return state["epoch"], state["seconds"]
+    return state
 
 
 def save_student(folder: Path, network: nn.Module, config: RunConfig, class_names: tuple[str, ...]) -> None:

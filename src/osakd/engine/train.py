@@ -1,34 +1,36 @@
-"""The training loop: epochs, evaluation, records, checkpoints."""
+"""The training loop: epochs, evaluation, records, checkpoints; of one run, or of many in one program."""
 
+import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from filelock import FileLock, Timeout
-from torch import nn
 
 from osakd import records
-from osakd.data.arrays import DataArrays, Split
+from osakd.data.arrays import DataArrays
 from osakd.data.streams import permutation, torch_seed
 from osakd.engine import state
-from osakd.engine.config import can_continue
+from osakd.engine.build import STAGE, build
 from osakd.engine.environment import environment
-from osakd.engine.evaluate import DeviceSplit, evaluate
-from osakd.engine.executors.serial import EpochOutcome, SerialExecutor
+from osakd.engine.executors import choose
+from osakd.engine.executors.base import EpochOutcome, Executor
+from osakd.engine.folders import check_folder, locked
 from osakd.engine.optim import build_optimizer, learning_rate
-from osakd.errors import InputError, RunError
-from osakd.methods.base import Method
-from osakd.methods.lookup import build_method
-from osakd.models.lookup import build_model
-from osakd.models.normalise import Normalise
+from osakd.errors import NotFusedError, RunError
 from osakd.records import Result, RunConfig
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
-SECONDS_TO_WAIT_FOR_A_LOCK = 5.0  # a worker whose parent was killed needs a moment to notice
-STAGE = 0  # the only stage of these methods
+
+
+class Planned(NamedTuple):
+    """A run to make: its configuration, the data as it sees them, and where it is recorded."""
+
+    config: RunConfig
+    data: DataArrays
+    folder: Path
 
 
 class Watcher(Protocol):
@@ -57,12 +59,6 @@ class Silent:
         """Nothing."""
 
 
-class _Parts(NamedTuple):
-    method: Method
-    optimizer: torch.optim.Optimizer
-    splits: dict[str, DeviceSplit]
-
-
 def train_run(
     config: RunConfig, data: DataArrays, folder: Path, *, resume: bool, device: torch.device, watcher: Watcher
 ) -> Result:
@@ -70,7 +66,7 @@ def train_run(
 
     Args:
         config: the complete configuration.
-        data: as ``configure`` gave them with the configuration.
+        data: as ``run_view`` gives them for that configuration.
         folder: of the run; made if missing.
         resume: go on with a run that is there.
         device: to train on.
@@ -83,118 +79,165 @@ def train_run(
         InputError: the folder holds another configuration, or the same and ``resume`` is False.
         RunError: a loss that is not finite, or a disk that cannot be written.
     """
-    finished = _check_folder(folder, config, resume)
+    finished = check_folder(folder, config, resume)
     if finished is not None:
         return finished
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
-        parts = _build(config, data, device)
-        with _locked(folder):
+        executor, name = choose.serial(build(config, data, device), _settings(config))
+        with locked(folder):
             # Now that the folder is ours: another process may have been here since the first look.
-            finished = _check_folder(folder, config, resume)
-            return finished or _train(config, data, folder, parts, watcher)
+            finished = check_folder(folder, config, resume)
+            if finished is None:
+                errors = _Loop([Planned(config, data, folder)], executor, name, device, watcher).run()
+                if errors:
+                    raise errors[folder]
+                finished = records.read_result(folder)
+    assert finished is not None  # noqa: S101 - for the type checker: the loop has just written it
+    return finished
 
 
-def _train(config: RunConfig, data: DataArrays, folder: Path, parts: _Parts, watcher: Watcher) -> Result:
-    made_by = environment(parts.splits["train"].classes.device)  # now: the files may change while it works
-    done, seconds = state.load_checkpoint(folder, parts.method, parts.optimizer)
-    records.clear_left_overs(folder)
-    records.cut_metrics(folder, done)
-    records.write_config(folder, config)
-    steps = _steps(config)
-    executor = SerialExecutor(
-        parts.method,
-        parts.optimizer,
-        parts.splits["train"],
-        batch_size=config.batch_size,
-        clip=config.clip,
-        total_steps=steps * config.epochs,
-    )
-    watcher.start(config, steps, done)
-    last_saved = time.monotonic()
-    for epoch in range(done + 1, config.epochs + 1):
+def train_fused(
+    runs: Sequence[Planned],
+    *,
+    device: torch.device,
+    watcher: Watcher,
+    lowerings: Sequence[str] = tuple(choose.LOWERINGS),
+) -> dict[Path, RunError]:
+    """Trains runs that differ only in seed and method in one program, or goes on where they stopped together.
+
+    Args:
+        runs: those of one seed side by side, each seed with the same methods in the same order; none has finished.
+        device: to train on.
+        watcher: is told of every step.
+        lowerings: how networks may be fused: ``channels``, ``vmap``; the faster is taken.
+
+    Returns:
+        The error of each run that failed, by folder; the others have finished.
+
+    Raises:
+        NotFusedError: these networks cannot be fused, or the runs stopped at different epochs.
+        RunError: a disk that cannot be written, or a folder where another process trains.
+    """
+    with torch.random.fork_rng(devices=[]), ExitStack() as locks:
+        built = [build(run.config, run.data, device) for run in runs]
+        groups = len({run.config.seed for run in runs})
+        keys = [json.dumps([run.config.method, run.config.settings], sort_keys=True) for run in runs]
+        for run in runs:
+            locks.enter_context(locked(run.folder))
+            check_folder(run.folder, run.config, resume=True)
+        before = state.read_checkpoints(runs[0].folder, device)[0]["executor"]
+        if before.startswith("fused/"):  # to go on bit for bit it must be the same lowering
+            lowerings = [name for name in choose.LOWERINGS if before.startswith(f"fused/{name}")]
+        executor, name = choose.fused(built, keys, groups, _settings(runs[0].config), lowerings)
+        return _Loop(runs, executor, name, device, watcher).run()
+
+
+class _Loop:
+    """The epochs of runs that go on together."""
+
+    def __init__(
+        self, runs: Sequence[Planned], executor: Executor, name: str, device: torch.device, watcher: Watcher
+    ) -> None:
+        self.runs, self.executor, self.watcher = list(runs), executor, watcher
+        self.made_by = environment(device) | {"executor": name}  # now: the files may change while it works
+        self.errors: dict[Path, RunError] = {}
+        self.steps = _steps(runs[0].config)
+        self.seconds = 0.0
+        self.done = self._load([state.read_checkpoints(run.folder, device) for run in runs])
+
+    def run(self) -> dict[Path, RunError]:
+        """Trains to the end; the errors of runs that failed."""
+        for run in self.runs:
+            records.clear_left_overs(run.folder)
+            records.cut_metrics(run.folder, self.done)
+            records.write_config(run.folder, run.config)
+        config = self.runs[0].config
+        self.watcher.start(config, self.steps, self.done)
+        last_saved = time.monotonic()
+        for epoch in range(self.done + 1, config.epochs + 1):
+            rows = self._epoch(epoch)
+            if epoch == config.epochs or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
+                self._save(epoch)
+                last_saved = time.monotonic()
+            for row in rows:
+                self.watcher.epoch(row)
+            if len(self.errors) == len(self.runs):
+                return self.errors
+        for run, network in zip(self.runs, self.executor.deployed(), strict=True):
+            if run.folder not in self.errors:
+                state.save_student(run.folder, network, run.config, run.data.class_names)
+                (run.folder / records.PREVIOUS).unlink(missing_ok=True)
+                result = _result(run.config, records.read_metrics(run.folder), self.seconds, self.made_by)
+                records.write_result(run.folder, result)
+        return self.errors
+
+    def _load(self, checkpoints: Sequence[Sequence[dict[str, Any]]]) -> int:
+        """Goes on from the last epoch of which every run has a checkpoint."""
+        common = set.intersection(*({one["epoch"] for one in run} for run in checkpoints))
+        if not common:
+            raise NotFusedError(
+                "Runs that stopped at different epochs cannot go on in one program: take --executor serial."
+            )
+        done = max(common)
+        found = [next(one for one in run if one["epoch"] == done) for run in checkpoints]
+        self.seconds = found[0]["seconds"]
+        if done:
+            try:
+                self.executor.load(found)
+            except (RuntimeError, KeyError, ValueError) as error:
+                path = self.runs[0].folder / records.CHECKPOINT
+                raise RunError(
+                    f"The checkpoint {str(path)!r} is damaged: delete it to start this run again from its first epoch."
+                ) from error
+        return done
+
+    def _epoch(self, epoch: int) -> list[dict[str, Any]]:
+        """Trains and evaluates; a row for each run that is well."""
         start = time.monotonic()
-        outcome = _run_epoch(executor, config, epoch, steps, watcher)
-        trained = time.monotonic() - start
-        _check_finite(outcome, parts.method, epoch, steps, folder)
-        row = _row(config, parts, epoch, outcome, trained)
-        seconds += time.monotonic() - start
-        records.append(folder / records.METRICS, row)
-        if epoch == config.epochs or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
-            state.save_checkpoint(folder, epoch=epoch, seconds=seconds, method=parts.method, optimizer=parts.optimizer)
-            last_saved = time.monotonic()
-        watcher.epoch(row)
-    state.save_student(folder, _deployed(parts.method), config, data.class_names)
-    result = _result(config, records.read_metrics(folder), seconds, made_by)
-    records.write_result(folder, result)
-    return result
-
-
-def _check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None:
-    """The result where this run has finished; an error where it may not be started or go on."""
-    found = records.read_config(folder)
-    if found is None:
-        if not records.is_free(folder):
-            raise InputError(f"{str(folder)!r} is not empty and holds no run: choose another folder.")
-        return None
-    if not can_continue(found, config):
-        why = "; ".join(found.differences(config))
-        more = " (more epochs continue only a constant schedule)" if found.schedule != "constant" else ""
-        raise InputError(
-            f"{str(folder)!r} holds a run of another configuration ({why}){more}: choose another folder with --out."
+        first = self.runs[0].config
+        # A network's own random numbers (dropout) are the same whether or not the run was resumed.
+        torch.manual_seed(torch_seed(seed=first.seed, stage=STAGE, stream="noise", epoch=epoch))
+        orders = [
+            permutation(run.config.data["train"], seed=run.config.seed, stage=STAGE, stream="order", epoch=epoch)
+            for run in self.runs
+        ]
+        rate, first_step = learning_rate(first, epoch), (epoch - 1) * self.steps
+        outcomes = self.executor.run_epoch(
+            orders, rate=rate, first_step=first_step, on_step=lambda step: self.watcher.step(epoch, step)
         )
-    if not resume:
-        raise InputError(f"{str(folder)!r} holds this run already: go on with --resume, or choose another --out.")
-    result = records.read_result(folder)
-    if result is not None and found != config and not (folder / records.CHECKPOINT).exists():
-        raise InputError(f"{str(folder)!r} has no checkpoint to go on from: choose another folder with --out.")
-    return result if found == config else None
+        seconds = (time.monotonic() - start) / len(self.runs)
+        splits = ["test", "validation"] if first.validation else ["test"]
+        scores = {split: self.executor.scores(split) for split in splits}
+        self.seconds += (time.monotonic() - start) / len(self.runs)
+        rows = []
+        for number, (run, outcome) in enumerate(zip(self.runs, outcomes, strict=True)):
+            if run.folder in self.errors:
+                continue
+            if outcome.first_bad_step is not None:
+                self.errors[run.folder] = _not_finite(outcome, epoch, run.folder)
+                continue
+            row = _row(run.config, epoch, rate, seconds, outcome) | {s: scores[s][number] for s in splits}
+            records.append(run.folder / records.METRICS, row)
+            rows.append(row)
+        return rows
+
+    def _save(self, epoch: int) -> None:
+        for run, found in zip(self.runs, self.executor.states(), strict=True):
+            if run.folder not in self.errors:
+                name, together = self.made_by["executor"], len(self.runs) > 1
+                state.save_checkpoint(
+                    run.folder, epoch=epoch, seconds=self.seconds, executor=name, state=found, keep_previous=together
+                )
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a run folder; a process that ends, however it ends, lets go of it."""
-    with records.explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / records.LOCK)
-        try:
-            lock.acquire(timeout=SECONDS_TO_WAIT_FOR_A_LOCK)
-        except Timeout as error:
-            raise RunError(
-                f"Another process is training in {str(folder)!r}: wait for it, or choose another folder with --out."
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _build(config: RunConfig, data: DataArrays, device: torch.device) -> _Parts:
-    """The method with its deployed network, equal for every method of one seed, on the device."""
-    torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="init", epoch=0))
-    network = build_model(
-        config.model,
-        num_classes=data.num_classes,
-        input_shape=data.input_shape,
-        normalise=build_normalise(config.scaling, data),
-    )
-    method = build_method(
-        config.method, config.settings, network, num_classes=data.num_classes, num_samples=len(data.train)
-    )
-    method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
-    splits = {"train": data.train, "test": data.test} | ({"validation": data.validation} if data.validation else {})
-    on_device = {name: _to_device(split, device) for name, split in splits.items()}
-    return _Parts(method, build_optimizer(config, method), on_device)
-
-
-def build_normalise(scaling: str, data: DataArrays) -> Normalise:
-    """The first layer of a network: how [0, 1] is scaled."""
-    channels = data.input_shape[0]
-    fixed = {"half": ([0.5] * channels, [0.5] * channels), "unit": ([0.0] * channels, [1.0] * channels)}
-    return Normalise(*(data.statistics() if scaling == "statistics" else fixed[scaling]))
-
-
-def _to_device(split: Split, device: torch.device) -> DeviceSplit:
-    return DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.classes).to(device))
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """What an executor must know of a configuration."""
+    return {
+        "optimizer": lambda parameters: build_optimizer(config, parameters),
+        "batch_size": config.batch_size,
+        "clip": config.clip,
+        "total_steps": _steps(config) * config.epochs,
+    }
 
 
 def _steps(config: RunConfig) -> int:
@@ -202,43 +245,24 @@ def _steps(config: RunConfig) -> int:
     return full + (rest > 1)
 
 
-def _run_epoch(executor: SerialExecutor, config: RunConfig, epoch: int, steps: int, watcher: Watcher) -> EpochOutcome:
-    # A network's own random numbers (dropout) are the same whether or not the run was resumed.
-    torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="noise", epoch=epoch))
-    order = permutation(config.data["train"], seed=config.seed, stage=STAGE, stream="order", epoch=epoch)
-    on_step: Callable[[int], None] = lambda step: watcher.step(epoch, step)  # noqa: E731 - one line, one use
-    return executor.run_epoch(order, rate=learning_rate(config, epoch), first_step=(epoch - 1) * steps, on_step=on_step)
+def _not_finite(outcome: EpochOutcome, epoch: int, folder: Path) -> RunError:
+    step = (outcome.first_bad_step or 0) + 1
+    kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
+    return RunError(
+        f"The loss is not finite at step {step} of epoch {epoch}: take a smaller learning rate or --clip, with "
+        f"another --out{kept}."
+    )
 
 
-def _check_finite(outcome: EpochOutcome, method: nn.Module, epoch: int, steps: int, folder: Path) -> None:
-    step = outcome.first_bad_step
-    if step is None and not all(bool(torch.isfinite(parameter).all()) for parameter in method.parameters()):
-        step = steps - 1
-    if step is not None:
-        kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
-        raise RunError(
-            f"The loss is not finite at step {step + 1} of epoch {epoch}: take a smaller learning rate or --clip, with "
-            f"another --out{kept}."
-        )
-
-
-def _row(config: RunConfig, parts: _Parts, epoch: int, outcome: EpochOutcome, seconds: float) -> dict[str, Any]:
-    network = _deployed(parts.method)
-    row: dict[str, Any] = {
+def _row(config: RunConfig, epoch: int, rate: float, seconds: float, outcome: EpochOutcome) -> dict[str, Any]:
+    """The learning curve's row, but for the scores; the time is the run's share of the program's."""
+    return {
         "epoch": epoch,
-        "learning_rate": learning_rate(config, epoch),
+        "learning_rate": rate,
         "seconds": round(seconds, 3),
         "images_per_second": round(config.data["train"] / seconds, 1),
         "train": outcome.parts,
-        "test": evaluate(network, parts.splits["test"]),
     }
-    if "validation" in parts.splits:
-        row["validation"] = evaluate(network, parts.splits["validation"])
-    return row
-
-
-def _deployed(method: Method) -> nn.Module:
-    return next(iter(method.predictors().values()))
 
 
 def _result(config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any]) -> Result:

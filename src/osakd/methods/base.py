@@ -47,5 +47,9 @@ class Method(nn.Module, ABC):
         """The loss of a batch, by name; the same parts at every step."""
 
     @abstractmethod
+    def networks(self) -> dict[str, nn.Module]:
+        """The children that are networks, by attribute; ``forward`` calls each once, on the images of the batch."""
+
+    @abstractmethod
     def predictors(self) -> dict[str, nn.Module]:
         """The networks that are evaluated and reported, by name; the first is the one that is deployed."""

@@ -47,6 +47,10 @@ class SelfDistillation(Method):
         parts = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
         return LossTerms(terms.total, parts | diagnostics(terms.soft_labels, batch.classes), logits)
 
+    def networks(self) -> dict[str, nn.Module]:
+        """The one network."""
+        return {"network": self.network}
+
     def predictors(self) -> dict[str, nn.Module]:
         """The one network."""
         return {"student": self.network}

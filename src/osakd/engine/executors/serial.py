@@ -1,31 +1,25 @@
 """The serial executor: one method, one step after another, no host synchronisation inside an epoch."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from osakd.engine.evaluate import DeviceSplit, to_floats
+from osakd.engine.evaluate import DeviceSplit, evaluate, to_floats
+from osakd.engine.executors.base import EpochOutcome, split_order
 from osakd.methods.base import Batch, Method
 
 
-class EpochOutcome(NamedTuple):
-    """What an epoch leaves: the mean of every part of the loss, and the first non-finite step (from 0), if any."""
-
-    parts: dict[str, float]
-    first_bad_step: int | None
-
-
 class SerialExecutor:
-    """Runs the epochs of one method.
+    """Runs the epochs of one method, any module.
 
     Args:
         method: on its device.
-        optimizer: of the method's parameters.
-        train: the training set on that device.
+        splits: the data on that device, by name.
+        optimizer: builds the optimizer of the parameters that train.
         batch_size: images per step; a last batch of one image is dropped.
         clip: largest norm of the gradient, or None.
         total_steps: of the whole schedule, for the clock.
@@ -34,62 +28,66 @@ class SerialExecutor:
     def __init__(
         self,
         method: Method,
-        optimizer: torch.optim.Optimizer,
-        train: DeviceSplit,
+        splits: dict[str, DeviceSplit],
         *,
+        optimizer: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
         batch_size: int,
         clip: float | None,
         total_steps: int,
     ) -> None:
-        self.method, self.optimizer, self.train = method, optimizer, train
+        self.method, self.splits = method, splits
+        self.parameters = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        self.optimizer = optimizer(self.parameters)
         self.batch_size, self.clip, self.total_steps = batch_size, clip, total_steps
 
     def run_epoch(
-        self, order: NDArray[np.int64], *, rate: float, first_step: int, on_step: Callable[[int], None]
-    ) -> EpochOutcome:
-        """One pass over the training set in the given order.
-
-        Args:
-            order: rows of the training set, ``[m]``.
-            rate: the learning rate.
-            first_step: steps taken before this epoch.
-            on_step: called before each step with its number within the epoch; it may raise to stop.
-        """
-        device = self.train.classes.device
+        self, orders: Sequence[NDArray[np.int64]], *, rate: float, first_step: int, on_step: Callable[[int], None]
+    ) -> list[EpochOutcome]:
+        """One pass over the training set in the given order."""
+        train = self.splits["train"]
+        device = train.classes.device
         self.method.train()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batches = split_order(torch.from_numpy(order).to(device), self.batch_size)
+        batches = split_order(torch.from_numpy(orders[0]).to(device), self.batch_size)
         steps = torch.arange(first_step, first_step + len(batches), device=device)
         progress = steps / self.total_steps
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         totals: list[Tensor] = []
         parts: list[dict[str, Tensor]] = []
         for number, rows in enumerate(batches):
             on_step(number)
-            batch = Batch(
-                to_floats(self.train.images.index_select(0, rows)),
-                self.train.classes.index_select(0, rows),
-                rows,
-                steps[number],
-                progress[number],
-            )
-            terms = self.method(batch)
+            images = to_floats(train.images.index_select(0, rows))
+            classes = train.classes.index_select(0, rows)
+            terms = self.method(Batch(images, classes, rows, steps[number], progress[number]))
             self.optimizer.zero_grad()
             terms.total.backward()
             if self.clip is not None:
-                nn.utils.clip_grad_norm_(parameters, self.clip)
+                nn.utils.clip_grad_norm_(self.parameters, self.clip)
             self.optimizer.step()
             totals.append(terms.total.detach())
             parts.append(terms.parts)
-        bad = (~torch.isfinite(torch.stack(totals))).nonzero()
-        return EpochOutcome(_means(parts, [len(rows) for rows in batches]), int(bad[0]) if len(bad) else None)
+        weights = torch.stack([torch.isfinite(parameter).all() for parameter in self.parameters]).all()
+        # The last step may spoil the weights after its own loss was fine.
+        fine = torch.isfinite(torch.stack([*totals, totals[-1].where(weights, torch.nan)])).tolist()
+        bad = min(fine.index(False), len(batches) - 1) if False in fine else None
+        return [EpochOutcome(_means(parts, [len(rows) for rows in batches]), bad)]
 
+    def scores(self, split: str) -> list[dict[str, float]]:
+        """The scores of the deployed network on a split."""
+        return [evaluate(self.deployed()[0], self.splits[split])]
 
-def split_order(order: Tensor, batch_size: int) -> list[Tensor]:
-    """The batches of an epoch; a last one of a single sample is left out, since batch statistics need two."""
-    batches = list(order.split(batch_size))
-    return batches[:-1] if len(batches[-1]) == 1 else batches
+    def states(self) -> list[dict[str, Any]]:
+        """What a checkpoint holds."""
+        return [{"method": self.method.state_dict(), "optimizer": self.optimizer.state_dict()}]
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Goes on from a state."""
+        self.method.load_state_dict(states[0]["method"])
+        self.optimizer.load_state_dict(states[0]["optimizer"])
+
+    def deployed(self) -> list[nn.Module]:
+        """The deployed network."""
+        return [next(iter(self.method.predictors().values()))]
 
 
 def _means(parts: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:

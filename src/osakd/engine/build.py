@@ -1,0 +1,56 @@
+"""From a configuration to what an executor runs: the method on its device, and the images beside it."""
+
+from typing import NamedTuple
+
+import torch
+
+from osakd.data.arrays import DataArrays, Split
+from osakd.data.streams import torch_seed
+from osakd.engine.evaluate import DeviceSplit
+from osakd.methods.base import Method
+from osakd.methods.lookup import build_method
+from osakd.models.lookup import build_model
+from osakd.models.normalise import Normalise
+from osakd.records import RunConfig
+
+STAGE = 0  # the only stage of these methods
+
+
+class Built(NamedTuple):
+    """A method and its data, on one device."""
+
+    method: Method
+    splits: dict[str, DeviceSplit]
+
+
+def build(config: RunConfig, data: DataArrays, device: torch.device) -> Built:
+    """The method of a run; its deployed network is equal for every method of one seed."""
+    torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="init", epoch=0))
+    network = build_model(
+        config.model,
+        num_classes=data.num_classes,
+        input_shape=data.input_shape,
+        normalise=build_normalise(config.scaling, data),
+    )
+    method = build_method(
+        config.method, config.settings, network, num_classes=data.num_classes, num_samples=len(data.train)
+    )
+    method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
+    return Built(method, on_device(data, device))
+
+
+def on_device(data: DataArrays, device: torch.device) -> dict[str, DeviceSplit]:
+    """The splits of the data by name."""
+    splits = {"train": data.train, "test": data.test} | ({"validation": data.validation} if data.validation else {})
+    return {name: _to_device(split, device) for name, split in splits.items()}
+
+
+def build_normalise(scaling: str, data: DataArrays) -> Normalise:
+    """The first layer of a network: how [0, 1] is scaled."""
+    channels = data.input_shape[0]
+    fixed = {"half": ([0.5] * channels, [0.5] * channels), "unit": ([0.0] * channels, [1.0] * channels)}
+    return Normalise(*(data.statistics() if scaling == "statistics" else fixed[scaling]))
+
+
+def _to_device(split: Split, device: torch.device) -> DeviceSplit:
+    return DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.classes).to(device))

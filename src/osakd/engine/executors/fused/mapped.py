@@ -1,0 +1,55 @@
+"""The vmap lowering: replicas of any network, their parameters stacked, mapped over groups and within groups."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from osakd.engine.executors.fused.replicas import Layout
+
+
+class MappedNetwork(nn.Module):
+    """Replicas of one network in one.
+
+    Args:
+        networks: the replicas, the ones of a group side by side.
+        layout: how many, in how many groups.
+        input_shape: channels, height and width of an image.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.layout, self.channels = layout, input_shape[0]
+        parameters, buffers = stack_module_state(list(networks))
+        self.names = {name.replace(".", "/"): name for name in [*parameters, *buffers]}
+        for key, name in self.names.items():
+            if name in parameters:
+                self.register_parameter(key, nn.Parameter(parameters[name].detach()))
+            else:
+                self.register_buffer(key, buffers[name])
+        # Kept out of the list of children: its own parameters are not ours.
+        self._skeleton = [networks[0]]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``[replicas, n, c]`` of folded images ``[n, copies * channels, h, w]``."""
+        groups = self.layout.groups
+        copies = images.shape[1] // self.channels
+        apart = images.unflatten(1, (copies, self.channels)).transpose(0, 1)
+        state = {name: getattr(self, key).unflatten(0, (groups, -1)) for key, name in self.names.items()}
+        per_group = vmap(self._one, in_dims=(0, None))
+        if copies == 1:
+            return vmap(per_group, in_dims=(0, None))(state, apart[0]).flatten(0, 1)
+        return vmap(per_group, in_dims=(0, 0))(state, apart).flatten(0, 1)
+
+    def home(self, name: str) -> Any:
+        """The stacked parameter or buffer that holds what each replica calls ``name``."""
+        return getattr(self, name.replace(".", "/"))
+
+    def stacked(self, name: str, shape: torch.Size) -> Tensor:
+        """The parameter or buffer that replicas call ``name``, as a view ``[replicas, *shape]``."""
+        return self.home(name).view(-1, *shape)
+
+    def _one(self, state: dict[str, Tensor], images: Tensor) -> Tensor:
+        return functional_call(self._skeleton[0].train(self.training), state, (images,))
