@@ -22,6 +22,7 @@ from osakd.engine.executors.fused.channels import FoldedNetwork, NotLowerableErr
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.fused.replicas import Layout
 from osakd.engine.executors.serial import SerialExecutor
+from osakd.errors import NotFusedError
 from osakd.methods.base import Method
 from osakd.methods.lookup import METHODS, build_method, resolve_method
 from osakd.models.lookup import build_model
@@ -191,6 +192,58 @@ def test_what_the_channels_lowering_does_not_know_is_named(layer: nn.Module, rea
     networks = [nn.Sequential(layer, nn.Flatten(), nn.Linear(32, 3)) for _ in range(2)]
     with pytest.raises(NotLowerableError, match=reason):
         FoldedNetwork(networks, Layout(2, 2), (2, 4, 4))
+
+
+class ByMode(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 3)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.layer(features) if self.training else torch.relu(self.layer(features))
+
+
+class ByValue(ByMode):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.layer(features if features.sum() > 0 else -features)
+
+
+def test_a_network_that_differs_by_mode_is_not_folded() -> None:
+    networks = [nn.Sequential(nn.Flatten(), ByMode()) for _ in range(2)]
+    with pytest.raises(NotLowerableError, match="other layers in training than in evaluation"):
+        FoldedNetwork(networks, Layout(2, 2), (2, 4, 4))
+
+
+def test_a_network_that_branches_on_values_is_not_fused_but_runs() -> None:
+    splits = on_device(load_data("digits"), CPU)
+    replicas = []
+    for _ in SEEDS:
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), ByValue())
+        replicas.append(Built(build_method("plain", {}, network, num_classes=3, num_samples=600), splits))
+    with pytest.raises(NotFusedError, match=r"cannot be fused \(channels: .*; vmap: .*\): take --executor serial"):
+        choose.fused(replicas, ["plain"] * 2, 2, settings())
+
+
+@pytest.mark.parametrize("lowering", choose.LOWERINGS)
+def test_what_is_frozen_stays_frozen(lowering: str) -> None:
+    methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
+    frozen = [next(method.parameters()).requires_grad_(False) for method in methods]
+    before = [parameter.clone() for parameter in frozen]
+    splits = [on_device(load_data("digits"), CPU)] * 2
+    executor = FusedExecutor(methods, ["plain"] * 2, splits, lowering=choose.LOWERINGS[lowering], **settings())
+    run(executor, SEEDS, [1])
+    executor.load(copy.deepcopy(executor.states()))
+    assert all(torch.equal(a, b) for a, b in zip(frozen, before, strict=True))
+    assert len(executor.states()[0]["optimizer"]["state"]) == len(list(methods[0].parameters())) - 1
+
+
+def test_a_method_with_parameters_of_its_own_is_not_fused_yet() -> None:
+    methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
+    for method in methods:
+        method.register_parameter("gate", nn.Parameter(torch.zeros(1)))
+    splits = [on_device(load_data("digits"), CPU)] * 2
+    with pytest.raises(NotLowerableError, match="parameters outside of its network"):
+        FusedExecutor(methods, ["plain"] * 2, splits, lowering=FoldedNetwork, **settings())
 
 
 def planned(tmp_path: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[train.Planned]:

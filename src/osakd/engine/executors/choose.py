@@ -9,7 +9,7 @@ import torch
 
 from osakd.engine.build import Built
 from osakd.engine.executors.base import Executor
-from osakd.engine.executors.fused.channels import FoldedNetwork, NotLowerableError
+from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor, Lowering
 from osakd.engine.executors.fused.mapped import MappedNetwork
 from osakd.engine.executors.serial import SerialExecutor
@@ -53,7 +53,7 @@ def fused(
     for name in lowerings:
         try:
             seconds[name] = _time(lambda name=name: build(name, copy.deepcopy([r.method for r in replicas])))
-        except (NotLowerableError, RuntimeError) as error:
+        except Exception as error:  # a user's network may do anything
             reasons.append(f"{name}: {' '.join(str(error).split())}")
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor serial.")

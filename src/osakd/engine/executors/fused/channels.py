@@ -41,10 +41,11 @@ class FoldedNetwork(nn.Module):
             len(list(m.parameters(recurse=False))) for m in networks[0].modules()
         ):
             raise NotLowerableError("tied weights")
-        graph = _KnownLayers().trace(networks[0])
-        traced = fx.GraphModule(networks[0], graph)
         was_training = networks[0].training
-        traced.eval()
+        graph = _KnownLayers().trace(networks[0].train())
+        if str(graph) != str(_KnownLayers().trace(networks[0].eval())):
+            raise NotLowerableError("other layers in training than in evaluation")
+        traced = fx.GraphModule(networks[0], graph)
         ShapeProp(traced).propagate(
             torch.zeros(2, *input_shape, dtype=parameters[0].dtype, device=parameters[0].device)
         )
@@ -54,6 +55,8 @@ class FoldedNetwork(nn.Module):
         for node in graph.nodes:
             _lower(node, networks, layout, root, self.homes)
         self.folded = fx.GraphModule(root, graph)
+        for name, parameter in networks[0].named_parameters():
+            self.home(name).requires_grad_(parameter.requires_grad)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``[replicas, n, c]`` of folded images ``[n, copies * channels, h, w]``."""

@@ -16,7 +16,7 @@ from torch.func import functional_call, vmap
 
 from osakd.engine.evaluate import DeviceSplit, scores
 from osakd.engine.executors.base import EpochOutcome, split_order
-from osakd.engine.executors.fused.channels import FoldedNetwork
+from osakd.engine.executors.fused.channels import FoldedNetwork, NotLowerableError
 from osakd.engine.executors.fused.mapped import MappedNetwork
 from osakd.engine.executors.fused.replicas import Layout
 from osakd.methods.base import Batch, Method
@@ -56,6 +56,8 @@ class FusedExecutor:
         self.batch_size, self.clip, self.total_steps = batch_size, clip, total_steps
         height, width, channels = splits[0]["train"].images.shape[1:]
         (self.child,) = methods[0].networks()
+        if any(not name.startswith(f"{self.child}.") for name, _ in methods[0].named_parameters()):
+            raise NotLowerableError("a method with parameters outside of its network")
         networks = [method.networks()[self.child] for method in methods]
         self.network = lowering(networks, self.layout, (channels, height, width)).to(splits[0]["train"].images.device)
         self.losses = [

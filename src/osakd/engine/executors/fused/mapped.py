@@ -29,6 +29,8 @@ class MappedNetwork(nn.Module):
                 self.register_parameter(key, nn.Parameter(parameters[name].detach()))
             else:
                 self.register_buffer(key, buffers[name])
+        for name, parameter in networks[0].named_parameters():
+            self.home(name).requires_grad_(parameter.requires_grad)
         # Kept out of the list of children: its own parameters are not ours.
         self._skeleton = [networks[0]]
 
