@@ -87,13 +87,13 @@ def train_run(
         with locked(folder):
             # Now that the folder is ours: another process may have been here since the first look.
             finished = check_folder(folder, config, resume)
-            if finished is None:
-                errors = _Loop([Planned(config, data, folder)], executor, name, device, watcher).run()
-                if errors:
-                    raise errors[folder]
-                finished = records.read_result(folder)
-    assert finished is not None  # noqa: S101 - for the type checker: the loop has just written it
-    return finished
+            if finished is not None:
+                return finished
+            loop = _Loop([Planned(config, data, folder)], executor, name, device, watcher)
+            errors = loop.run()
+            if errors:
+                raise errors[folder]
+            return loop.results[folder]
 
 
 def train_fused(
@@ -141,6 +141,7 @@ class _Loop:
         self.runs, self.executor, self.watcher = list(runs), executor, watcher
         self.made_by = environment(device) | {"executor": name}  # now: the files may change while it works
         self.errors: dict[Path, RunError] = {}
+        self.results: dict[Path, Result] = {}
         self.steps = _steps(runs[0].config)
         self.seconds = 0.0
         self.done = self._load([state.read_checkpoints(run.folder, device) for run in runs])
@@ -169,6 +170,7 @@ class _Loop:
                 (run.folder / records.PREVIOUS).unlink(missing_ok=True)
                 result = _result(run.config, records.read_metrics(run.folder), self.seconds, self.made_by)
                 records.write_result(run.folder, result)
+                self.results[run.folder] = result
         return self.errors
 
     def _load(self, checkpoints: Sequence[Sequence[dict[str, Any]]]) -> int:

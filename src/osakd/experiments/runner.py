@@ -97,7 +97,7 @@ def run_jobs(
     programs = [] if executor == "serial" else programs_of([job for job in rest if _startable(job)])
     errors: Errors = {}
     if programs:
-        # Mapped networks (vmap) were slower than a process for each wherever they were measured on CPUs.
+        # Nothing recorded shows mapped networks (vmap) ahead of a process for each: they run on request only.
         run = partial(_run_fused, lowerings=("channels",) if executor == "auto" else ("channels", "vmap"))
         errors |= _run_all(programs, run, workers=1, threads=processes, seen=seen, look=look)
     fused = {job.folder for program in programs for job in program}
