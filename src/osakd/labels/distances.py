@@ -1,0 +1,61 @@
+"""Squared Euclidean distances by direct differences, and the k smallest of a row, stably.
+
+Direct differences keep ties exact and tiny distances apart; the norm expansion loses both to cancellation when outputs
+are confident.
+"""
+
+import torch
+from torch import Tensor
+
+BLOCK_ROWS = 256
+"""Rows of references per block of the selection in two stages."""
+CHUNK_ELEMENTS = 2**18
+"""Elements of one chunk of differences: half a core's second-level cache in float32."""
+
+
+def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
+    """Distances ``[n, m]`` of queries ``[n, c]`` to references ``[m, c]``, or to each query's own ``[n, m, c]``.
+
+    They are summed class by class, so a pair's distance does not depend on the pairs beside it; many references are
+    taken in chunks that stay in the cache.
+    """
+    step = max(1, CHUNK_ELEMENTS // queries.shape[0])
+    parts = [_chunk_distances(queries, part) for part in references.split(step, dim=-2)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k smallest of each row and where they are, stably."""
+    if distances.dtype == torch.float32:
+        # Non-negative floats order as their bits do, so one top-k over (bits, index) is a stable sort.
+        index = torch.arange(distances.shape[1], device=distances.device)
+        keys = (distances.view(torch.int32).to(torch.int64) << 32) | index
+        order = torch.topk(keys, k, largest=False).indices
+    else:
+        order = torch.sort(distances, dim=1, stable=True).indices[:, :k]
+    return distances.gather(1, order), order
+
+
+def smallest_in_two_stages(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """As ``smallest``, for long rows: the minimum of each block, then a search inside the k best blocks.
+
+    The k smallest lie in those blocks: a value outside them is preceded by k block minima.
+    """
+    n, rows = distances.shape
+    padding = -rows % BLOCK_ROWS
+    blocks = torch.nn.functional.pad(distances, (0, padding), value=torch.inf).unflatten(1, (-1, BLOCK_ROWS))
+    _, best = smallest(blocks.amin(2), k)
+    # Ascending blocks keep the candidates in the order of their index, so that ties still go to the lower one.
+    best = best.sort(dim=1).values
+    candidates = blocks.gather(1, best[:, :, None].expand(n, k, BLOCK_ROWS)).flatten(1)
+    nearest, position = smallest(candidates, k)
+    found = best.gather(1, position // BLOCK_ROWS) * BLOCK_ROWS + position % BLOCK_ROWS
+    return nearest, found.clamp(max=rows - 1)
+
+
+def _chunk_distances(queries: Tensor, references: Tensor) -> Tensor:
+    differences = (q[:, None] - r for q, r in zip(queries.unbind(1), references.unbind(-1), strict=True))
+    total = next(differences).square()
+    for difference in differences:
+        total = torch.addcmul(total, difference, difference)
+    return total

@@ -1,0 +1,144 @@
+r"""The search among many references, exact, as one operator that maps over replicas and compiles.
+
+On the CPU a cheap lower bound of every distance, one matrix product in chunks that stay in the cache, leaves a few
+blocks of rows in which the exact distances (direct differences) are computed. With :math:`u` the unit roundoff of the
+product's type, c columns and :math:`e = 8 (c + 3) u`, the norm expansion and every later rounding obey
+
+.. math:: d(q, r) \ge (1 - e) |r|^2 - 2 \, q \cdot r + (1 - e) |q|^2.
+
+The k nearest are certain where the k-th distance found is below the bound of every block left out. Queries for which
+that fails in float32 (their neighbours are closer than its resolution, as confident outputs are) are searched again in
+float64, and what is left is compared with every reference. Elsewhere every distance is computed: a decision that
+depends on values would make the host wait.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from osakd.labels.distances import smallest, smallest_in_two_stages, squared_distances
+
+BLOCK_ROWS = 32
+"""Rows of references per block that the bounds keep or leave out."""
+SPARE_BLOCKS = 4
+"""Blocks searched beyond the ones that k neighbours and the query itself can lie in."""
+CHUNK_ELEMENTS = 2**19
+"""Elements of one chunk of bounds."""
+
+
+@torch.library.custom_op("osakd::k_nearest_of_many", mutates_args=())
+def k_nearest_of_many(
+    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """As ``k_nearest``, for queries and references of one type, float32 or float64."""
+    return _compare_with_all(queries, references, k, exclude, valid)
+
+
+def _compare_with_all(
+    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    distances = squared_distances(queries, references)
+    if valid is not None:
+        distances = torch.where(valid, distances, torch.inf)
+    if exclude is not None:
+        rows = torch.arange(len(references), device=references.device)
+        distances = torch.where(rows == exclude[:, None], torch.inf, distances)
+    return smallest_in_two_stages(distances, k)
+
+
+@k_nearest_of_many.register_kernel("cpu")
+def _filtered(
+    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    distances = torch.empty(len(queries), k, dtype=queries.dtype)
+    found = torch.empty(len(queries), k, dtype=torch.int64)
+    left = torch.arange(len(queries))
+    for dtype in (torch.float32, torch.float64):
+        own = None if exclude is None else exclude[left]
+        distances[left], found[left], certain = _search_blocks(queries[left], references, k, own, valid, dtype)
+        left = left[~certain]
+        if not len(left):
+            return distances, found
+    own = None if exclude is None else exclude[left]
+    distances[left], found[left] = _compare_with_all(queries[left], references, k, own, valid)
+    return distances, found
+
+
+@k_nearest_of_many.register_fake
+def _(
+    queries: Tensor,
+    references: Tensor,  # noqa: ARG001 - the operator's signature
+    k: int,
+    exclude: Tensor | None,  # noqa: ARG001
+    valid: Tensor | None,  # noqa: ARG001
+) -> tuple[Tensor, Tensor]:
+    return queries.new_empty(len(queries), k), queries.new_empty(len(queries), k, dtype=torch.int64)
+
+
+@k_nearest_of_many.register_vmap
+def _(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | int | None) -> object:
+    """Replica by replica: each has a memory of its own, and one alone fills the cores."""
+    found = [
+        k_nearest_of_many(
+            *(
+                argument.select(dim, replica) if isinstance(argument, Tensor) and dim is not None else argument
+                for argument, dim in zip(arguments, in_dims, strict=True)
+            )
+        )
+        for replica in range(info.batch_size)
+    ]
+    return tuple(torch.stack(part) for part in zip(*found, strict=True)), (0, 0)
+
+
+def _search_blocks(
+    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Distances and rows of the nearest in the most promising blocks, and the queries for which that is certain."""
+    factor = 1 - 8 * (queries.shape[1] + 3) * torch.finfo(dtype).eps / 2
+    bounds = _block_bounds(queries.to(dtype), references, valid, factor)
+    searched = min(k + 1 + SPARE_BLOCKS, bounds.shape[1] - 1)
+    values, blocks = torch.topk(bounds, searched + 1, dim=1, largest=False)
+    # Ascending rows keep the candidates in order, so that ties go to the lower one.
+    blocks = blocks[:, :-1].sort(dim=1).values
+    rows = (blocks[:, :, None] * BLOCK_ROWS + torch.arange(BLOCK_ROWS)).flatten(1)
+    beyond = rows >= len(references)
+    rows = rows.clamp(max=len(references) - 1)
+    candidates = references.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+    distances = squared_distances(queries, candidates)
+    never = beyond if valid is None else beyond | ~valid[rows]
+    if exclude is not None:
+        never = never | (rows == exclude[:, None])
+    nearest, position = smallest(distances.masked_fill(never, torch.inf), k)
+    rest = values[:, -1].double() + factor * queries.double().square().sum(1)
+    # A bound of infinity means that the blocks left out hold no row that could be a neighbour.
+    certain = (nearest[:, -1] < rest) | values[:, -1].isposinf()
+    return nearest, rows.gather(1, position), certain
+
+
+def _block_bounds(queries: Tensor, references: Tensor, valid: Tensor | None, factor: float) -> Tensor:
+    """The least bound of each block, without the query's own norm, ``[n, blocks]``."""
+    n, columns = queries.shape
+    total = len(references)
+    step = max(1, CHUNK_ELEMENTS // n // BLOCK_ROWS) * BLOCK_ROWS
+    weights = torch.cat([-2 * queries, torch.ones(n, 1, dtype=queries.dtype)], dim=1).T.contiguous()
+    table = torch.zeros(min(step, total + -total % BLOCK_ROWS), columns + 1, dtype=queries.dtype)
+    ones = torch.ones(columns, dtype=queries.dtype)
+    bounds = torch.empty(len(table), n, dtype=queries.dtype)
+    minima = []
+    for start in range(0, total, step):
+        part = references[start : start + step]
+        count = len(part)
+        padded = count + -count % BLOCK_ROWS
+        table[:count, :columns] = part
+        norms = torch.mv(table[:count, :columns].square(), ones).mul_(factor)
+        norms = torch.where(norms.isfinite(), norms, -torch.inf)
+        if valid is not None:
+            norms = torch.where(valid[start : start + step], norms, torch.inf)
+        table[:count, columns] = norms
+        table[count:padded] = 0
+        table[count:padded, columns] = torch.inf
+        torch.mm(table[:padded], weights, out=bounds[:padded])
+        minima.append(bounds[:padded].view(-1, BLOCK_ROWS, n).amin(1))
+    # What is not a number or overflows is searched before all else.
+    return torch.cat(minima).T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
