@@ -60,11 +60,10 @@ DATA = {
         Recipe(model="lenet-fashion"),
         "zalando-datasets/fashion_mnist",
     ),
-    # The paper trains ResNet-50 here; lenet stands in until that network is part of osakd.
     "tiny_imagenet": KnownData(
         "100,000 + 10,000 colour images 64x64 of 200 classes",
         "Stanford CS231n, 2015",
-        Recipe(soft_weight=0.99),
+        Recipe(model="resnet50", soft_weight=0.99),
         "zh-plus/tiny-imagenet",
     ),
 }

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.engine.executors.fused.replicas import Layout
 from osakd.models.normalise import Normalise
+from osakd.models.resnet import GlobalAverage, PaddedShortcut
 
 
 class NotLowerableError(Exception):
@@ -76,7 +77,16 @@ class FoldedNetwork(nn.Module):
 
 class _KnownLayers(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return type(m) in _LAYERS or super().is_leaf_module(m, module_qualified_name)
+        return type(m) in (*_LAYERS, *_CHANNELWISE) or super().is_leaf_module(m, module_qualified_name)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+
+class _Proxy(fx.Proxy):
+    def __iadd__(self, other: object) -> fx.Proxy:
+        # Python would take the plain sum instead, and forget that other names of this value see the change.
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
 
 class _Normalise(nn.Module):
@@ -147,6 +157,19 @@ class _BatchNorm2d(nn.BatchNorm2d):
         return super().forward(self.layout.spread(input, self.channels, self.layout.replicas))
 
 
+class _PaddedShortcut(nn.Module):
+    def __init__(self, layers: Sequence[PaddedShortcut], layout: Layout) -> None:  # noqa: ARG002 - as its siblings
+        super().__init__()
+        self.layer = layers[0]
+
+    def forward(self, images: Tensor) -> Tensor:
+        layer = self.layer
+        # Channels last, so that the result is: padding a middle dimension would lay it out anew.
+        pixels = images[:, :, :: layer.stride, :: layer.stride].permute(0, 2, 3, 1)
+        padded = F.pad(pixels.unflatten(3, (-1, layer.in_channels)), (layer.before, layer.behind))
+        return padded.flatten(3).permute(0, 3, 1, 2)
+
+
 class _Linear(nn.Module):
     def __init__(self, layers: Sequence[nn.Linear], layout: Layout) -> None:
         super().__init__()
@@ -188,11 +211,13 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Layout], nn.Module]] = {
     Normalise: _Normalise,
     nn.Conv2d: _Conv2d,
     nn.BatchNorm2d: _BatchNorm2d,
+    PaddedShortcut: _PaddedShortcut,
     nn.Linear: _Linear,
 }
 # What works on each channel by itself is the same on folded ones.
-_CHANNELWISE = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Identity)
+_CHANNELWISE = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Identity, GlobalAverage)
 _CHANNELWISE_FUNCTIONS = (F.relu, torch.relu)
+_SUMS = (operator.add, torch.add, operator.iadd)
 
 
 def _lower(
@@ -217,14 +242,22 @@ def _lower(
         root.add_module(homes[target], folded)
         node.target = homes[target]
         return
-    if node.op == "call_function" and node.target in (operator.add, torch.add, operator.iadd):
+    if node.op == "call_function" and node.target in _SUMS and _adds_alike(node):
         _call(node, root, _Add(_channels(node.all_input_nodes[0]), layout))
-    elif (node.op, node.target) in (("call_function", torch.flatten), ("call_method", "flatten")) and node.args[1:] == (
-        1,
+    elif (node.op, node.target) in (("call_function", torch.flatten), ("call_method", "flatten")) and (
+        node.args[1:] == (1,) and not node.kwargs
     ):
         _call(node, root, _flatten(node, layout))
     elif node.op != "call_function" or node.target not in _CHANNELWISE_FUNCTIONS:
         raise NotLowerableError(str(node.target))
+
+
+def _adds_alike(node: fx.Node) -> bool:
+    """Whether it adds two values of one shape; the folded sum is a new value, so ``+=`` must be the last use."""
+    left, right = node.all_input_nodes if len(node.all_input_nodes) == 2 else (node, node)
+    if left is right or node.kwargs or left.meta["tensor_meta"].shape != right.meta["tensor_meta"].shape:
+        return False
+    return node.target is not operator.iadd or all(user <= node for user in left.users)
 
 
 def _call(node: fx.Node, root: nn.Module, module: nn.Module) -> None:
