@@ -30,6 +30,14 @@ def real_images() -> Path:
     return Path(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``gpu`` are skipped, with the reason, where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+
+
 @pytest.fixture
 def read_only_folder() -> Iterator[Path]:
     """A folder that nobody may write; root may all the same, unless it works ``as_ordinary_user``."""

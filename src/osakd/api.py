@@ -13,7 +13,6 @@ from osakd.records import SUMMARY, Result, RunConfig, default_folder, write_json
 if TYPE_CHECKING:
     from torch import nn
 
-    from osakd.engine.config import ExecutorName
     from osakd.engine.train import Watcher
     from osakd.experiments.runner import Progress
     from osakd.report.aggregate import Summary
@@ -103,7 +102,13 @@ def train(
     folder = default if out is None else Path(out).expanduser()
     view = run_view(arrays, config.model, config.validation, seed)
     result = train_run(
-        config, view, folder, resume=resume, device=pick_device(chosen.device), watcher=watcher or Silent()
+        config,
+        view,
+        folder,
+        resume=resume,
+        device=pick_device(chosen.device),
+        watcher=watcher or Silent(),
+        executor=chosen.executor,
     )
     return Run(folder, config, result)
 
@@ -115,7 +120,6 @@ def compare(
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     out: str | Path | None = None,
     processes: int | None = None,
-    executor: "ExecutorName" = "auto",
     look: "Callable[[list[Progress]], None] | None" = None,
     **options: Any,
 ) -> Comparison:
@@ -129,7 +133,6 @@ def compare(
         seeds: how many (0, 1, ...), or which.
         out: folder of the comparison; by default ``runs/<data>-<model>``.
         processes: cores to use: as threads of a fused program, or as processes; by default all.
-        executor: ``fused`` runs them in one program, ``serial`` each in a process; ``auto`` fuses what it can.
         look: is given the progress of every run four times a second.
         **options: as for ``train``.
 
@@ -153,7 +156,7 @@ def compare(
             raise InputError(f"`{option}` must be at least 1, got {count}.")
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
-    errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None), executor=executor)
+    errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])

@@ -56,6 +56,7 @@ class RunConfig:
         gamma: factor of the step schedule.
         scaling: of the input: ``half``, ``unit`` or ``statistics``.
         validation: share of the training set held out.
+        precision: ``float32``, ``tf32`` or ``bf16``.
     """
 
     data: dict[str, Any]
@@ -76,6 +77,7 @@ class RunConfig:
     gamma: float
     scaling: str
     validation: float
+    precision: str = "float32"
 
     def differences(self, other: "RunConfig") -> list[str]:
         """What the other configuration has otherwise, as ``name: ours, not theirs``."""

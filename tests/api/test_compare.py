@@ -129,9 +129,9 @@ def test_a_killed_worker_costs_one_sentence_and_the_same_command_goes_on(tmp_pat
             workers = [c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
             os.kill(int(workers[0]), signal.SIGKILL)
 
-    _, jobs = plan_comparison("digits", ["plain"], [0, 1], Options(epochs=2000), tmp_path)
+    _, jobs = plan_comparison("digits", ["plain"], [0, 1], Options(epochs=2000, executor=executor), tmp_path)
     with pytest.raises(RunError, match=r"A worker process died: .* the same again goes on"):
-        run_jobs(jobs, processes=2, look=kill_a_worker, executor=executor)
+        run_jobs(jobs, processes=2, look=kill_a_worker)
 
 
 @pytest.fixture

@@ -36,18 +36,19 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def test_plain_lines_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with progress.TrainingProgress() as watcher:
-        watcher.start(jobs(tmp_path)[0].config, 10, 1)
+        watcher.start(jobs(tmp_path)[0].config, 10, 1, ["Executor: serial, a single run on the CPU."])
         watcher.step(2, 0)
         watcher.epoch(row(2))
         watcher.epoch(row(3))  # within ten seconds of the last line
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "digits (600 images), lenet-digits, plain, seed 0, 4 epochs, from epoch 2"
-    assert lines[1:] == ["epoch 2: test 50.00 %, 1,234 images/s"]
+    assert lines[1] == "Executor: serial, a single run on the CPU."
+    assert lines[2:] == ["epoch 2: test 50.00 %, 1,234 images/s"]
 
 
 def test_bar_of_a_run(tmp_path: Path, terminal: io.StringIO) -> None:
     with progress.TrainingProgress() as watcher:
-        watcher.start(jobs(tmp_path)[0].config, 10, 0)
+        watcher.start(jobs(tmp_path)[0].config, 10, 0, [])
         watcher.epoch(row(1))
         watcher.step(2, 5)
         assert watcher.bars is not None

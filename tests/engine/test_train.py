@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class StopAt:
     def __init__(self, epoch: int, step: int) -> None:
         self.where = (epoch, step)
 
-    def start(self, config: RunConfig, steps: int, done: int) -> None:
+    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         pass
 
     def step(self, epoch: int, step: int) -> None:
@@ -70,7 +71,7 @@ from osakd.engine import train
 train.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 
 class Kill:
-    def start(self, config, steps, done): pass
+    def start(self, config, steps, done, notes): pass
     def step(self, epoch, step):
         if (epoch, step) == (4, 5):
             os.kill(os.getpid(), signal.SIGKILL)

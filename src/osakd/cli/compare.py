@@ -6,7 +6,6 @@ from typing import Any
 
 from osakd import api
 from osakd.cli.options import add_training_options, new_parser, parse, training_options
-from osakd.engine.config import ExecutorName
 
 
 def command(argv: Sequence[str]) -> int:
@@ -27,12 +26,6 @@ def command(argv: Sequence[str]) -> int:
         "--out", type=str | None, default=None, help="folder of the comparison; by default runs/DATA-MODEL"
     )
     parser.add_argument("--processes", type=int | None, default=None, help="cores to use; by default all")
-    parser.add_argument(
-        "--executor",
-        type=ExecutorName,
-        default="auto",
-        help="fused: all in one program; serial: a process for each run",
-    )
     add_training_options(parser)
     found = parse(parser, argv)
     if found is None:
@@ -48,7 +41,6 @@ def command(argv: Sequence[str]) -> int:
                 seeds=found.seeds,
                 out=found.out,
                 processes=found.processes,
-                executor=found.executor,
                 look=progress.look,
                 **training_options(found),
             )

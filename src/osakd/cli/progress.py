@@ -1,6 +1,7 @@
 """What a person sees while networks train: bars on a terminal, plain lines elsewhere; and the table at the end."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -67,7 +68,7 @@ class TrainingProgress(_Display):
         self._said = ""
         self._next_look = 0.0
 
-    def start(self, config: RunConfig, steps: int, done: int) -> None:
+    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         """Says what is trained."""
         from_epoch = f", from epoch {done + 1}" if done else ""
         self.console.print(
@@ -75,6 +76,8 @@ class TrainingProgress(_Display):
             f"seed {config.seed}, {config.epochs} epochs{from_epoch}",
             highlight=False,
         )
+        for note in notes:
+            self.console.print(note, highlight=False)
         self._epochs, self._steps = config.epochs, steps
         if self.bars is not None:
             self._task = self.bars.add_task("", total=config.epochs * steps, completed=done * steps, said="")
@@ -100,6 +103,7 @@ class ComparisonProgress(_Display):
         super().__init__()
         self._tasks: dict[str, TaskID] = {}
         self._finished: set[str] | None = None
+        self._said: set[str] = set()
 
     def look(self, states: list[RunProgress]) -> None:
         """Shows the state of every run; those of the first look were recorded before."""
@@ -108,6 +112,12 @@ class ComparisonProgress(_Display):
             if states:
                 self.console.print(f"{len(states)} runs are recorded already.", highlight=False)
             return
+        for note in dict.fromkeys(note for state in states for note in state.notes):
+            # Single runs measure each for itself: the first speaks for all of its method.
+            kind = note.partition(":")[0] if note.startswith("Executor") else note.partition(" is predicted")[0]
+            if kind not in self._said:
+                self._said.add(kind)
+                self.console.print(note, highlight=False)
         for state in states:
             name = state.job.folder.name
             if state.done and name not in self._finished and not isinstance(state.error, NotFusedError):

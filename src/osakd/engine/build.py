@@ -23,8 +23,17 @@ class Built(NamedTuple):
     splits: dict[str, DeviceSplit]
 
 
-def build(config: RunConfig, data: DataArrays, device: torch.device) -> Built:
-    """The method of a run; its deployed network is equal for every method of one seed."""
+def build(
+    config: RunConfig, data: DataArrays, device: torch.device, splits: dict[str, DeviceSplit] | None = None
+) -> Built:
+    """The method of a run; its deployed network is equal for every method of one seed.
+
+    Args:
+        config: of the run.
+        data: as ``run_view`` gives them for that configuration.
+        device: to train on.
+        splits: the data, if they are on the device already.
+    """
     torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="init", epoch=0))
     network = build_model(
         config.model,
@@ -36,7 +45,7 @@ def build(config: RunConfig, data: DataArrays, device: torch.device) -> Built:
         config.method, config.settings, network, num_classes=data.num_classes, num_samples=len(data.train)
     )
     method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
-    return Built(method, on_device(data, device))
+    return Built(method, splits or on_device(data, device))
 
 
 def on_device(data: DataArrays, device: torch.device) -> dict[str, DeviceSplit]:

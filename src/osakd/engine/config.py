@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
-ExecutorName = Literal["auto", "serial", "fused"]
+ExecutorName = Literal["auto", "serial", "graphed", "fused"]
+Precision = Literal["float32", "tf32", "bf16"]
 Scaling = Literal["half", "unit", "statistics"]
+
+
+NOT_RECORDED = ("device", "executor")
+"""Options that decide where and how fast a run computes, not what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,10 @@ class Options:
         gamma: factor of each step of the step schedule.
         scaling: of the input: half (to [-1, 1]), unit ([0, 1]) or statistics (standardised per channel).
         validation: share of the training set held out for validation, drawn by seed.
+        precision: of products and convolutions; float32 is IEEE's on CUDA too; bf16 is for the forward pass.
         device: cpu, cuda or cuda:N; by default cuda where there is one.
+        executor: serial: step after step; graphed: in a CUDA graph; fused: many runs in one program; by default what
+            is fastest for the device and the network.
     """
 
     model: str | None = None
@@ -57,7 +65,9 @@ class Options:
     gamma: float = 0.1
     scaling: Scaling | None = None
     validation: float = 0.0
+    precision: Precision = "float32"
     device: str | None = None
+    executor: ExecutorName = "auto"
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
@@ -67,12 +77,14 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         InputError: an unknown name or a value out of its range.
     """
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
-    given = {key: value for key, value in vars(options).items() if value is not None and key != "device"}
+    given = {key: value for key, value in vars(options).items() if value is not None and key not in NOT_RECORDED}
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
     chosen |= {"clip": None, "scaling": recipe.scaling} | given
-    for option, kind in (("optimizer", Optimizer), ("schedule", Schedule), ("scaling", Scaling)):
-        if chosen[option] not in get_args(kind):
-            raise unknown_name(option, chosen[option], get_args(kind))
+    kinds = {"optimizer": Optimizer, "schedule": Schedule, "scaling": Scaling, "precision": Precision}
+    for option, kind in (kinds | {"executor": ExecutorName}).items():
+        value = chosen.get(option, options.executor)
+        if value not in get_args(kind):
+            raise unknown_name(option, value, get_args(kind))
     name, settings = resolve_method(method, soft_weight=recipe.soft_weight)
     chosen = {key: _plain(key, value) for key, value in chosen.items()}
     seed = _plain("seed", seed)

@@ -1,10 +1,11 @@
 """The optimizer and the learning rate of each epoch."""
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from math import cos, pi
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from osakd.records import RunConfig
 
@@ -31,3 +32,59 @@ def learning_rate(config: RunConfig, epoch: int) -> float:
     if config.schedule == "cosine":
         return config.learning_rate * (1 + cos(pi * done)) / 2
     return config.learning_rate
+
+
+class ScheduledOptimizer:
+    """An optimizer and its rate. For a captured step the rate is a tensor, which a replay reads anew.
+
+    Args:
+        optimizer: with one group of parameters.
+        captured: its step is captured in a CUDA graph.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, *, captured: bool) -> None:
+        self.optimizer, self.captured = optimizer, captured
+        device = optimizer.param_groups[0]["params"][0].device
+        self.on_cuda = device.type == "cuda"
+        self.rate = torch.zeros((), dtype=torch.float64 if not self.on_cuda else torch.float32, device=device)
+        self._prepare()
+
+    @property
+    def state(self) -> MutableMapping[Any, Any]:
+        """Of each parameter."""
+        return self.optimizer.state
+
+    def set_rate(self, rate: float) -> None:
+        """The learning rate from now on."""
+        self.rate.fill_(rate)
+        if not self.captured:
+            self.optimizer.param_groups[0]["lr"] = rate
+
+    def step(self) -> None:
+        """Moves the parameters and forgets their gradients."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def tensors(self) -> list[Tensor]:
+        """The state that a step changes."""
+        values = [value for state in self.optimizer.state.values() for value in state.values()]
+        return [value for value in values if isinstance(value, Tensor)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The same whether or not the step is captured."""
+        state = self.optimizer.state_dict()
+        changed = {"lr": float(self.rate)} | ({"capturable": False} if "capturable" in state["param_groups"][0] else {})
+        return state | {"param_groups": [group | changed for group in state["param_groups"]]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a state."""
+        self.optimizer.load_state_dict(state)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        group = self.optimizer.param_groups[0]
+        self.set_rate(float(group["lr"]))
+        if self.captured:
+            group["lr"] = self.rate
+            if "capturable" in group:
+                group["capturable"] = self.on_cuda

@@ -13,13 +13,15 @@ from osakd import records
 from osakd.data.arrays import DataArrays
 from osakd.data.streams import permutation, torch_seed
 from osakd.engine import state
-from osakd.engine.build import STAGE, build
+from osakd.engine.build import STAGE, build, on_device
 from osakd.engine.environment import environment
 from osakd.engine.executors import choose
-from osakd.engine.executors.base import EpochOutcome, Executor
 from osakd.engine.folders import check_folder, locked
 from osakd.engine.optim import build_optimizer, learning_rate
-from osakd.errors import NotFusedError, RunError
+from osakd.engine.precision import matmul_precision
+from osakd.engine.results import curve_row, not_finite, result_of
+from osakd.engine.waves import common_epoch, replicas_that_fit, waves
+from osakd.errors import RunError
 from osakd.records import Result, RunConfig
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -36,8 +38,8 @@ class Planned(NamedTuple):
 class Watcher(Protocol):
     """What is told of a run while it works; each call may raise to stop it."""
 
-    def start(self, config: RunConfig, steps: int, done: int) -> None:
-        """Before the first step: steps in an epoch, and the epochs that an earlier start has done."""
+    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
+        """Before the first step: steps in an epoch, epochs that an earlier start has done, what is worth saying."""
 
     def step(self, epoch: int, step: int) -> None:
         """Before each step; epochs count from 1, the steps of an epoch from 0."""
@@ -49,7 +51,7 @@ class Watcher(Protocol):
 class Silent:
     """A watcher that says nothing."""
 
-    def start(self, config: RunConfig, steps: int, done: int) -> None:
+    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         """Nothing."""
 
     def step(self, epoch: int, step: int) -> None:
@@ -60,7 +62,14 @@ class Silent:
 
 
 def train_run(
-    config: RunConfig, data: DataArrays, folder: Path, *, resume: bool, device: torch.device, watcher: Watcher
+    config: RunConfig,
+    data: DataArrays,
+    folder: Path,
+    *,
+    resume: bool,
+    device: torch.device,
+    watcher: Watcher,
+    executor: str = "auto",
 ) -> Result:
     """Trains one run to its end, or goes on where it stopped.
 
@@ -71,6 +80,7 @@ def train_run(
         resume: go on with a run that is there.
         device: to train on.
         watcher: is told of every step and epoch.
+        executor: ``serial``, ``graphed``, or ``auto`` for the one that fits the device.
 
     Returns:
         The result, which is also on disk.
@@ -82,14 +92,15 @@ def train_run(
     finished = check_folder(folder, config, resume)
     if finished is not None:
         return finished
-    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
-        executor, name = choose.serial(build(config, data, device), _settings(config))
+    # The caller's random numbers and precision stay as they are.
+    with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device):
+        chosen = choose.single(build(config, data, device), _settings(config), executor, device)
         with locked(folder):
             # Now that the folder is ours: another process may have been here since the first look.
             finished = check_folder(folder, config, resume)
             if finished is not None:
                 return finished
-            loop = _Loop([Planned(config, data, folder)], executor, name, device, watcher)
+            loop = _Loop([Planned(config, data, folder)], chosen, device, watcher)
             errors = loop.run()
             if errors:
                 raise errors[folder]
@@ -105,6 +116,8 @@ def train_fused(
 ) -> dict[Path, RunError]:
     """Trains runs that differ only in seed and method in one program, or goes on where they stopped together.
 
+    What does not fit into memory together, or stopped at another epoch, runs in waves.
+
     Args:
         runs: those of one seed side by side, each seed with the same methods in the same order; none has finished.
         device: to train on.
@@ -115,36 +128,49 @@ def train_fused(
         The error of each run that failed, by folder; the others have finished.
 
     Raises:
-        NotFusedError: these networks cannot be fused, or the runs stopped at different epochs.
+        NotFusedError: these networks cannot be fused, or the runs of a seed stopped at different epochs.
         RunError: a disk that cannot be written, or a folder where another process trains.
     """
-    with torch.random.fork_rng(devices=[]), ExitStack() as locks:
-        built = [build(run.config, run.data, device) for run in runs]
-        groups = len({run.config.seed for run in runs})
-        keys = [json.dumps([run.config.method, run.config.settings], sort_keys=True) for run in runs]
+    config = runs[0].config
+    folders = [run.folder for run in runs]
+    errors: dict[Path, RunError] = {}
+    with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device), ExitStack() as locks:
         for run in runs:
             locks.enter_context(locked(run.folder))
             check_folder(run.folder, run.config, resume=True)
-        before = state.read_checkpoints(runs[0].folder, device)[0]["executor"]
-        if before.startswith("fused/"):  # to go on bit for bit it must be the same lowering
-            lowerings = [name for name in choose.LOWERINGS if before.startswith(f"fused/{name}")]
-        executor, name = choose.fused(built, keys, groups, _settings(runs[0].config), lowerings)
-        return _Loop(runs, executor, name, device, watcher).run()
+        first = build(config, runs[0].data, device)
+        fit = replicas_that_fit(first, _settings(config), device)
+        for wave in waves(folders, len({run.config.seed for run in runs}), fit, device):
+            errors |= _train_wave([runs[number] for number in wave], device, watcher, lowerings)
+    return errors
+
+
+def _train_wave(
+    runs: Sequence[Planned], device: torch.device, watcher: Watcher, lowerings: Sequence[str]
+) -> dict[Path, RunError]:
+    splits = {id(run.data): on_device(run.data, device) for run in runs}
+    built = [build(run.config, run.data, device, splits[id(run.data)]) for run in runs]
+    keys = [json.dumps([run.config.method, run.config.settings], sort_keys=True) for run in runs]
+    before = state.read_checkpoints(runs[0].folder, device)[0]["executor"]
+    if before.startswith("fused/"):  # to go on bit for bit it must be the same lowering
+        lowerings = [name for name in choose.LOWERINGS if before.startswith(f"fused/{name}")]
+    groups = len({run.config.seed for run in runs})
+    chosen = choose.fused(built, keys, groups, _settings(runs[0].config), lowerings)
+    return _Loop(runs, chosen, device, watcher).run()
 
 
 class _Loop:
     """The epochs of runs that go on together."""
 
-    def __init__(
-        self, runs: Sequence[Planned], executor: Executor, name: str, device: torch.device, watcher: Watcher
-    ) -> None:
-        self.runs, self.executor, self.watcher = list(runs), executor, watcher
-        self.made_by = environment(device) | {"executor": name}  # now: the files may change while it works
+    def __init__(self, runs: Sequence[Planned], chosen: choose.Choice, device: torch.device, watcher: Watcher) -> None:
+        self.runs, self.executor, self.watcher = list(runs), chosen.executor, watcher
+        self.notes = chosen.notes
+        self.made_by = environment(device) | {"executor": chosen.name}  # now: the files may change while it works
         self.errors: dict[Path, RunError] = {}
         self.results: dict[Path, Result] = {}
         self.steps = _steps(runs[0].config)
         self.seconds = 0.0
-        self.done = self._load([state.read_checkpoints(run.folder, device) for run in runs])
+        self.done = self._load(device)
 
     def run(self) -> dict[Path, RunError]:
         """Trains to the end; the errors of runs that failed."""
@@ -153,7 +179,7 @@ class _Loop:
             records.cut_metrics(run.folder, self.done)
             records.write_config(run.folder, run.config)
         config = self.runs[0].config
-        self.watcher.start(config, self.steps, self.done)
+        self.watcher.start(config, self.steps, self.done, self.notes)
         last_saved = time.monotonic()
         for epoch in range(self.done + 1, config.epochs + 1):
             rows = self._epoch(epoch)
@@ -168,19 +194,15 @@ class _Loop:
             if run.folder not in self.errors:
                 state.save_student(run.folder, network, run.config, run.data.class_names)
                 (run.folder / records.PREVIOUS).unlink(missing_ok=True)
-                result = _result(run.config, records.read_metrics(run.folder), self.seconds, self.made_by)
+                result = result_of(run.config, records.read_metrics(run.folder), self.seconds, self.made_by)
                 records.write_result(run.folder, result)
                 self.results[run.folder] = result
         return self.errors
 
-    def _load(self, checkpoints: Sequence[Sequence[dict[str, Any]]]) -> int:
+    def _load(self, device: torch.device) -> int:
         """Goes on from the last epoch of which every run has a checkpoint."""
-        common = set.intersection(*({one["epoch"] for one in run} for run in checkpoints))
-        if not common:
-            raise NotFusedError(
-                "Runs that stopped at different epochs cannot go on in one program: take --executor serial."
-            )
-        done = max(common)
+        done = common_epoch([run.folder for run in self.runs], device) or 0
+        checkpoints = (state.read_checkpoints(run.folder, device) for run in self.runs)
         found = [next(one for one in run if one["epoch"] == done) for run in checkpoints]
         self.seconds = found[0]["seconds"]
         if done:
@@ -216,9 +238,9 @@ class _Loop:
             if run.folder in self.errors:
                 continue
             if outcome.first_bad_step is not None:
-                self.errors[run.folder] = _not_finite(outcome, epoch, run.folder)
+                self.errors[run.folder] = not_finite(outcome, epoch, run.folder)
                 continue
-            row = _row(run.config, epoch, rate, seconds, outcome) | {s: scores[s][number] for s in splits}
+            row = curve_row(run.config, epoch, rate, seconds, outcome) | {s: scores[s][number] for s in splits}
             records.append(run.folder / records.METRICS, row)
             rows.append(row)
         return rows
@@ -239,51 +261,10 @@ def _settings(config: RunConfig) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "clip": config.clip,
         "total_steps": _steps(config) * config.epochs,
+        "precision": config.precision,
     }
 
 
 def _steps(config: RunConfig) -> int:
     full, rest = divmod(config.data["train"], config.batch_size)
     return full + (rest > 1)
-
-
-def _not_finite(outcome: EpochOutcome, epoch: int, folder: Path) -> RunError:
-    step = (outcome.first_bad_step or 0) + 1
-    kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
-    return RunError(
-        f"The loss is not finite at step {step} of epoch {epoch}: take a smaller learning rate or --clip, with "
-        f"another --out{kept}."
-    )
-
-
-def _row(config: RunConfig, epoch: int, rate: float, seconds: float, outcome: EpochOutcome) -> dict[str, Any]:
-    """The learning curve's row, but for the scores; the time is the run's share of the program's."""
-    return {
-        "epoch": epoch,
-        "learning_rate": rate,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(config.data["train"] / seconds, 1),
-        "train": outcome.parts,
-    }
-
-
-def _result(config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any]) -> Result:
-    best = max(rows, key=lambda row: row["test"]["accuracy"])
-    chosen = max(rows, key=lambda row: row["validation"]["accuracy"]) if "validation" in rows[0] else None
-    notes = []
-    if config.data["train"] % config.batch_size == 1:
-        notes.append("The last batch of each epoch held one image and was dropped.")
-    return Result(
-        epochs=config.epochs,
-        last=rows[-1],
-        best_on_test={"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]},
-        chosen_on_validation=chosen
-        and {
-            "accuracy": chosen["test"]["accuracy"],
-            "validation_accuracy": chosen["validation"]["accuracy"],
-            "epoch": chosen["epoch"],
-        },
-        seconds=round(seconds, 3),
-        environment=made_by,
-        notes=notes,
-    )

@@ -1,6 +1,5 @@
 """Many runs on one machine: fused in one program, or in a pool of processes; progress is read from their records."""
 
-import json
 import multiprocessing
 import os
 import signal
@@ -9,41 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
-from multiprocessing.synchronize import Event
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from osakd.engine.config import ExecutorName
 from osakd.engine.folders import check_folder
 from osakd.errors import InputError, NotFusedError, RunError
-from osakd.records import RunConfig, read_config, read_metrics, read_result
-
-if TYPE_CHECKING:
-    from osakd.data.arrays import DataArrays
-    from osakd.engine.train import Planned
+from osakd.experiments.jobs import Errors, Job, Program, programs_of
+from osakd.experiments.worker import Notes, prepare, run_fused, run_single
+from osakd.records import read_config, read_metrics, read_result
 
 SECONDS_BETWEEN_LOOKS = 0.25
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run to make.
-
-    Attributes:
-        label: of its method, for people.
-        data: as ``load_data`` takes it.
-        config: its complete configuration.
-        folder: where it is recorded.
-        device: to run on, None for the default.
-    """
-
-    label: str
-    data: str
-    config: RunConfig
-    folder: Path
-    device: str | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +33,7 @@ class Progress:
         done: it has ended.
         error: why it failed, if it did.
         replicas: runs in its program; 0 for one that goes along with another job's.
+        notes: what its program said when it started.
     """
 
     job: Job
@@ -65,23 +42,20 @@ class Progress:
     done: bool
     error: InputError | RunError | None = None
     replicas: int = 1
+    notes: tuple[str, ...] = ()
 
 
-Program = tuple[Job, ...]
-Errors = dict[Path, InputError | RunError]
-
-
-def run_jobs(
-    jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progress]], None], executor: ExecutorName = "auto"
-) -> Errors:
+def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progress]], None]) -> Errors:
     """Runs every job; a job that is on disk already is not run again.
+
+    With the executor ``fused``, jobs that differ in seed and method only run in one program; with ``serial`` or
+    ``graphed`` each in a process of its own, one at a time on a GPU; ``auto`` is the first where the networks can be
+    folded into channels, else the second.
 
     Args:
         jobs: in the order in which they start.
         processes: cores to use: threads of a fused program, or processes of one thread each.
         look: is given the state of every job four times a second.
-        executor: ``fused`` runs jobs that differ in seed and method only in one program; ``serial`` each in a process
-            of its own; ``auto`` the first where the networks can be folded into channels, else the second.
 
     Returns:
         The error of each job that failed, by folder; the others ran to their end.
@@ -94,11 +68,12 @@ def run_jobs(
     seen = {state.job.folder: state for state in done}
     look(done)
     rest = [job for job in jobs if job.folder not in seen]
-    programs = [] if executor == "serial" else programs_of([job for job in rest if _startable(job)])
+    executor = rest[0].executor if rest else "auto"
+    programs = programs_of([job for job in rest if _startable(job)]) if executor in ("auto", "fused") else []
     errors: Errors = {}
     if programs:
         # Nothing recorded shows mapped networks (vmap) ahead of a process for each: they run on request only.
-        run = partial(_run_fused, lowerings=("channels",) if executor == "auto" else ("channels", "vmap"))
+        run = partial(run_fused, lowerings=("channels",) if executor == "auto" else ("channels", "vmap"))
         errors |= _run_all(programs, run, workers=1, threads=processes, seen=seen, look=look)
     fused = {job.folder for program in programs for job in program}
     if executor == "auto":
@@ -109,23 +84,12 @@ def run_jobs(
     for (job,) in singles:
         seen.pop(job.folder, None)
     if singles:
-        errors |= _run_all(singles, _run, workers=processes, threads=1, seen=seen, look=look)
+        from osakd.engine.environment import pick_device
+
+        on_gpu = pick_device(singles[0][0].device).type != "cpu"
+        workers = 1 if on_gpu else processes
+        errors |= _run_all(singles, run_single, workers=workers, threads=1, seen=seen, look=look)
     return errors
-
-
-def programs_of(jobs: Sequence[Job]) -> list[Program]:
-    """Jobs that may share a program: all but seed and method are equal, and every seed has the same methods."""
-    by_seed: dict[tuple[str, int], list[Job]] = {}
-    for job in jobs:
-        shared = {k: v for k, v in asdict(job.config).items() if k not in ("method", "settings", "seed")}
-        shared["data"] = {k: v for k, v in shared["data"].items() if k != "class_counts"}
-        key = json.dumps([shared, job.data, job.device], sort_keys=True)
-        by_seed.setdefault((key, job.config.seed), []).append(job)
-    alike: dict[tuple[str, tuple[str, ...]], list[Job]] = {}
-    for (key, _), group in by_seed.items():
-        group = sorted(group, key=lambda job: job.label)
-        alike.setdefault((key, tuple(job.label for job in group)), []).extend(group)
-    return [tuple(group) for group in alike.values() if len(group) > 1]
 
 
 def _run_all(
@@ -140,20 +104,25 @@ def _run_all(
     """Runs programs in a pool of processes; ``seen`` is kept up to date."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    start = (stop, os.getpid(), threads)
-    pool = ProcessPoolExecutor(min(workers, len(programs)), context, initializer=_start, initargs=start)
+    notes: Notes = context.SimpleQueue()
+    start = (stop, notes, os.getpid(), threads)
+    pool = ProcessPoolExecutor(min(workers, len(programs)), context, initializer=prepare, initargs=start)
     errors: Errors = {}
+    said: dict[str, tuple[str, ...]] = {}
     try:
         with _ctrl_c_ignored():  # the workers inherit this: Ctrl-C is the parent's to handle
             futures = {pool.submit(run, program): program for program in programs}
         pending = set(futures)
         while pending:
             ended, pending = wait(pending, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+            while not notes.empty():
+                folder, sentences = notes.get()
+                said[folder] = tuple(sentences)
             for future in ended:
                 errors |= _errors(future, futures[future])
             for future, program in futures.items():
                 if future in ended or not future.done():
-                    seen |= _progress(future, program, errors)
+                    seen |= _progress(future, program, errors, said)
             look(list(seen.values()))
     except BaseException:
         stop.set()
@@ -189,89 +158,17 @@ def _finished(job: Job) -> bool:
     return read_config(job.folder) == job.config and read_result(job.folder) is not None
 
 
-class _StopRequestError(Exception):
-    """The parent asked this process to stop."""
-
-
-class _StopAtRequest:
-    """The watcher of a run in a pool: it stops when it is told to, or when its parent is gone."""
-
-    def start(self, config: RunConfig, steps: int, done: int) -> None:
-        """Its records say everything."""
-
-    def step(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the watcher's interface
-        if _stop is not None and _stop.is_set():
-            raise _StopRequestError
-        if os.getppid() != _parent:
-            os._exit(1)
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Its records say everything."""
-
-
-_stop: Event | None = None
-_parent = 0
-
-
-def _start(stop: Event, parent: int, threads: int) -> None:
-    """Prepares a worker."""
-    import torch
-
-    global _stop, _parent
-    _stop, _parent = stop, parent
-    torch.set_num_threads(threads)
-
-
-def _run(program: Program) -> Errors:
-    from osakd.engine.environment import pick_device
-    from osakd.engine.train import train_run
-
-    (job,) = program
-    plan = _plan(job)
-    train_run(*plan, resume=True, device=pick_device(job.device), watcher=_StopAtRequest())
-    return {}
-
-
-def _run_fused(program: Program, lowerings: Sequence[str]) -> Errors:
-    from osakd.engine.environment import pick_device
-    from osakd.engine.train import train_fused
-
-    plans = [_plan(job) for job in program]
-    device = pick_device(program[0].device)
-    return dict(train_fused(plans, device=device, watcher=_StopAtRequest(), lowerings=lowerings))
-
-
-def _plan(job: Job) -> "Planned":
-    from osakd.engine.config import run_view
-    from osakd.engine.train import Planned
-
-    if _stop is not None and _stop.is_set():
-        raise _StopRequestError
-    config = job.config
-    return Planned(config, _view(job.data, config.model, config.validation, config.seed, run_view), job.folder)
-
-
-@lru_cache(maxsize=8)
-def _view(data: str, model: str, validation: float, seed: int, run_view: Callable[..., "DataArrays"]) -> "DataArrays":
-    """The data as a run sees them; runs of one seed share them."""
-    return run_view(_load(data), model, validation, seed)
-
-
-@lru_cache(maxsize=1)
-def _load(data: str) -> "DataArrays":
-    from osakd.data.sources import load_data
-
-    return load_data(data)
-
-
-def _progress(future: "Future[Errors]", program: Program, errors: Errors) -> dict[Path, Progress]:
+def _progress(
+    future: "Future[Errors]", program: Program, errors: Errors, said: dict[str, tuple[str, ...]]
+) -> dict[Path, Progress]:
     done = future.done()
+    notes = said.get(str(program[0].folder), ())
     found = {}
     for number, job in enumerate(program):
         running = future.running() and job.folder.exists()
         rows = read_metrics(job.folder) if (running and not number) or done else []
         replicas = 0 if number else len(program)
-        found[job.folder] = Progress(job, rows, running, done, errors.get(job.folder), replicas)
+        found[job.folder] = Progress(job, rows, running, done, errors.get(job.folder), replicas, notes)
     return found
 
 

@@ -196,8 +196,12 @@ class OSAKDLoss(nn.Module):
     def soft_labels(
         self, logits: Float[Tensor, "n c"], classes: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, "n c"]:
-        """The soft labels of a batch; a sample that finds no neighbour keeps its hard label."""
+        """The soft labels of a batch, at least in float32; a sample that finds no neighbour keeps its hard label."""
         self._check_batch(logits, index)
+        with torch.autocast(logits.device.type, enabled=False):
+            return self._soft_labels(logits, classes, index)
+
+    def _soft_labels(self, logits: Tensor, classes: Tensor, index: Tensor | None) -> Tensor:
         points = SPACES[self.space](_at_least_float32(logits))
         if self.memory is None:
             rows = torch.arange(len(points), device=points.device)

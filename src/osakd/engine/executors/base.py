@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 
 class EpochOutcome(NamedTuple):
@@ -46,12 +46,3 @@ class Executor(Protocol):
     def deployed(self) -> list[nn.Module]:
         """The deployed networks, each by itself."""
         ...
-
-
-def split_order(order: Tensor, batch_size: int) -> list[Tensor]:
-    """The batches of an epoch, ``[..., m]`` along the last axis.
-
-    A last one of a single sample is left out, since batch statistics need two.
-    """
-    batches = list(order.split(batch_size, dim=-1))
-    return batches[:-1] if batches[-1].shape[-1] == 1 else batches

@@ -1,9 +1,8 @@
 """Which executor runs a set of replicas, and why."""
 
 import copy
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,16 +11,56 @@ from osakd.engine.executors.base import Executor
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor, Lowering
 from osakd.engine.executors.fused.mapped import MappedNetwork
+from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.serial import SerialExecutor
-from osakd.errors import NotFusedError
+from osakd.errors import InputError, NotFusedError
 
 LOWERINGS: dict[str, Lowering] = {"channels": FoldedNetwork, "vmap": MappedNetwork}
-TIMED_STEPS = 3
 
 
-def serial(built: Built, settings: dict[str, Any]) -> tuple[Executor, str]:
-    """The executor of a single run."""
-    return SerialExecutor(built.method, built.splits, **settings), "serial"
+class Choice(NamedTuple):
+    """An executor.
+
+    Attributes:
+        executor: ready to run.
+        name: for the record: what it is, and what was measured.
+        notes: sentences for the person who started the run.
+    """
+
+    executor: Executor
+    name: str
+    notes: list[str]
+
+
+def single(built: Built, settings: dict[str, Any], name: str, device: torch.device) -> Choice:
+    """The executor of a single run.
+
+    Args:
+        built: the method and its data.
+        settings: of the executor.
+        name: ``serial``, ``graphed``, or ``auto``.
+        device: of the run.
+
+    Raises:
+        InputError: an executor that this device does not have, or that is for several runs.
+    """
+    cuda = device.type == "cuda"
+    if name == "fused":
+        raise InputError("The executor fused runs several runs in one program: take osakd compare, or another one.")
+    if name == "graphed" and not cuda:
+        raise InputError(f"The executor graphed needs a CUDA device, this run is on {device.type}: take serial.")
+    chosen = {"auto": "graphed" if cuda else "serial"}.get(name, name)
+    why = {"serial": "a single run on the CPU", "graphed": "a single run on a CUDA device"}[chosen]
+
+    def build(method: Any) -> SerialExecutor:
+        return SerialExecutor(method, built.splits, **settings, graphed=chosen == "graphed")
+
+    notes = [f"Executor: {chosen}, {why if name == 'auto' else 'as asked'}."]
+    batch_size = settings["batch_size"]
+    notes += search_notes(
+        [built.method], batch_size, lambda: step_seconds(build(copy.deepcopy(built.method)), batch_size)
+    )
+    return Choice(build(built.method), chosen, notes)
 
 
 def fused(
@@ -30,8 +69,8 @@ def fused(
     groups: int,
     settings: dict[str, Any],
     lowerings: Sequence[str] = tuple(LOWERINGS),
-) -> tuple[Executor, str]:
-    """The fused executor in the faster of its lowerings, and what was measured.
+) -> Choice:
+    """The fused executor in the faster of its lowerings; inside a CUDA graph where CUDA is.
 
     Args:
         replicas: the methods and their data, those of one seed side by side.
@@ -44,34 +83,24 @@ def fused(
         NotFusedError: neither lowering can run these networks.
     """
     splits = [replicas[number].splits for number in range(0, len(replicas), len(replicas) // groups)]
+    graphed = splits[0]["train"].classes.is_cuda
     seconds: dict[str, float] = {}
     reasons: list[str] = []
 
     def build(name: str, methods: Sequence[Any]) -> FusedExecutor:
-        return FusedExecutor(methods, keys, splits, lowering=LOWERINGS[name], **settings)
+        return FusedExecutor(methods, keys, splits, lowering=LOWERINGS[name], **settings, graphed=graphed)
 
     for name in lowerings:
         try:
-            seconds[name] = _time(lambda name=name: build(name, copy.deepcopy([r.method for r in replicas])))
+            trial = build(name, copy.deepcopy([replica.method for replica in replicas]))
+            seconds[name] = step_seconds(trial, settings["batch_size"])
         except Exception as error:  # a user's network may do anything
             reasons.append(f"{name}: {' '.join(str(error).split())}")
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor serial.")
     best = min(seconds, key=lambda name: seconds[name])
     measured = ", ".join(f"{name} {1000 * value / len(replicas):.2f} ms" for name, value in seconds.items())
-    return build(
-        best, [r.method for r in replicas]
-    ), f"fused/{best} ({len(replicas)} replicas; per replica and step: {measured})"
-
-
-def _time(build: Callable[[], FusedExecutor]) -> float:
-    """Median seconds of a training step."""
-    executor = build()
-    rows = torch.arange(min(executor.batch_size, len(executor.splits[0]["train"].classes)))
-    orders = [rows.numpy()] * executor.layout.replicas
-    found = []
-    for _ in range(TIMED_STEPS + 1):
-        start = time.perf_counter()
-        executor.run_epoch(orders, rate=0.0, first_step=0, on_step=lambda _: None)
-        found.append(time.perf_counter() - start)
-    return sorted(found[1:])[TIMED_STEPS // 2]
+    name = f"fused/{best} ({len(replicas)} replicas; per replica and step: {measured})"
+    methods = [replica.method for replica in replicas]
+    notes = [f"Executor: {name}.", *search_notes(methods, settings["batch_size"], lambda: seconds[best])]
+    return Choice(build(best, methods), name, notes)

@@ -1,4 +1,4 @@
-"""The serial executor: one method, one step after another, no host synchronisation inside an epoch."""
+"""The executor of one method, any module: eagerly (serial), or its whole step in a CUDA graph (graphed)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from osakd.engine.evaluate import DeviceSplit, evaluate, to_floats
-from osakd.engine.executors.base import EpochOutcome, split_order
+from osakd.engine.executors.base import EpochOutcome
+from osakd.engine.executors.steps import EagerSteps, GraphedSteps
+from osakd.engine.optim import ScheduledOptimizer
+from osakd.engine.precision import autocast
 from osakd.methods.base import Batch, Method
 
 
@@ -23,6 +26,8 @@ class SerialExecutor:
         batch_size: images per step; a last batch of one image is dropped.
         clip: largest norm of the gradient, or None.
         total_steps: of the whole schedule, for the clock.
+        precision: of the forward pass: ``float32``, ``tf32`` or ``bf16``.
+        graphed: the whole step is captured once and replayed.
     """
 
     def __init__(
@@ -34,43 +39,46 @@ class SerialExecutor:
         batch_size: int,
         clip: float | None,
         total_steps: int,
+        precision: str = "float32",
+        graphed: bool = False,
     ) -> None:
-        self.method, self.splits = method, splits
+        self.method, self.splits, self.clip, self.precision = method, splits, clip, precision
         self.parameters = [parameter for parameter in method.parameters() if parameter.requires_grad]
-        self.optimizer = optimizer(self.parameters)
-        self.batch_size, self.clip, self.total_steps = batch_size, clip, total_steps
+        self.optimizer = ScheduledOptimizer(optimizer(self.parameters), captured=graphed)
+        clock = {"batch_size": batch_size, "total_steps": total_steps}
+        self.steps = GraphedSteps(self.step, self._state, **clock) if graphed else EagerSteps(self.step, **clock)
+        self.names: list[str] = []
 
     def run_epoch(
         self, orders: Sequence[NDArray[np.int64]], *, rate: float, first_step: int, on_step: Callable[[int], None]
     ) -> list[EpochOutcome]:
         """One pass over the training set in the given order."""
-        train = self.splits["train"]
-        device = train.classes.device
         self.method.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        batches = split_order(torch.from_numpy(orders[0]).to(device), self.batch_size)
-        steps = torch.arange(first_step, first_step + len(batches), device=device)
-        progress = steps / self.total_steps
-        totals: list[Tensor] = []
-        parts: list[dict[str, Tensor]] = []
-        for number, rows in enumerate(batches):
-            on_step(number)
-            images = to_floats(train.images.index_select(0, rows))
-            classes = train.classes.index_select(0, rows)
-            terms = self.method(Batch(images, classes, rows, steps[number], progress[number]))
-            self.optimizer.zero_grad()
-            terms.total.backward()
-            if self.clip is not None:
-                nn.utils.clip_grad_norm_(self.parameters, self.clip)
-            self.optimizer.step()
-            totals.append(terms.total.detach())
-            parts.append(terms.parts)
+        self.optimizer.set_rate(rate)
+        order = torch.from_numpy(orders[0]).to(self.splits["train"].classes.device)
+        values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
         weights = torch.stack([torch.isfinite(parameter).all() for parameter in self.parameters]).all()
         # The last step may spoil the weights after its own loss was fine.
-        fine = torch.isfinite(torch.stack([*totals, totals[-1].where(weights, torch.nan)])).tolist()
-        bad = min(fine.index(False), len(batches) - 1) if False in fine else None
-        return [EpochOutcome(_means(parts, [len(rows) for rows in batches]), bad)]
+        totals = values[:, self.names.index("total")]
+        fine = torch.isfinite(torch.cat([totals, totals[-1:].where(weights, torch.nan)])).tolist()
+        bad = min(fine.index(False), len(sizes) - 1) if False in fine else None
+        shares = torch.tensor(sizes, dtype=torch.float64, device=values.device) / sum(sizes)
+        means = (shares @ values.double()).tolist()
+        return [EpochOutcome(dict(zip(self.names, means, strict=True)), bad)]
+
+    def step(self, rows: Tensor, step: Tensor, progress: Tensor) -> Tensor:
+        """One step on these rows of the training set; the parts of the loss, ``[parts]``."""
+        train = self.splits["train"]
+        images = to_floats(train.images.index_select(0, rows))
+        batch = Batch(images, train.classes.index_select(0, rows), rows, step, progress)
+        with autocast(self.precision, rows.device):
+            terms = self.method(batch)
+        terms.total.backward()
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.optimizer.step()
+        self.names = list(terms.parts)
+        return torch.stack(list(terms.parts.values()))
 
     def scores(self, split: str) -> list[dict[str, float]]:
         """The scores of the deployed network on a split."""
@@ -84,15 +92,11 @@ class SerialExecutor:
         """Goes on from a state."""
         self.method.load_state_dict(states[0]["method"])
         self.optimizer.load_state_dict(states[0]["optimizer"])
+        self.steps.forget()
 
     def deployed(self) -> list[nn.Module]:
         """The deployed network."""
         return [next(iter(self.method.predictors().values()))]
 
-
-def _means(parts: list[dict[str, Tensor]], sizes: list[int]) -> dict[str, float]:
-    """Means over the epoch's samples; one transfer for all parts."""
-    names = list(parts[0])
-    table = torch.stack([torch.stack([step[name] for step in parts]) for name in names]).double()
-    weights = torch.tensor(sizes, dtype=table.dtype, device=table.device)
-    return dict(zip(names, (table @ weights / weights.sum()).tolist(), strict=True))
+    def _state(self) -> list[Tensor]:
+        return [*self.method.parameters(), *self.method.buffers(), *self.optimizer.tensors()]

@@ -15,10 +15,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from osakd.engine.evaluate import DeviceSplit, scores
-from osakd.engine.executors.base import EpochOutcome, split_order
+from osakd.engine.executors.base import EpochOutcome
 from osakd.engine.executors.fused.channels import FoldedNetwork, NotLowerableError
 from osakd.engine.executors.fused.mapped import MappedNetwork
 from osakd.engine.executors.fused.replicas import Layout
+from osakd.engine.executors.steps import EagerSteps, GraphedSteps
+from osakd.engine.optim import ScheduledOptimizer
+from osakd.engine.precision import autocast
 from osakd.methods.base import Batch, Method
 
 Lowering = type[FoldedNetwork] | type[MappedNetwork]
@@ -37,6 +40,8 @@ class FusedExecutor:
         batch_size: images per step and replica.
         clip: largest norm of each replica's gradient, or None.
         total_steps: of the whole schedule, for the clock.
+        precision: of the forward pass: ``float32``, ``tf32`` or ``bf16``.
+        graphed: the whole step is captured once and replayed.
     """
 
     def __init__(
@@ -50,10 +55,12 @@ class FusedExecutor:
         batch_size: int,
         clip: float | None,
         total_steps: int,
+        precision: str = "float32",
+        graphed: bool = False,
     ) -> None:
         self.methods, self.splits = list(methods), list(splits)
         self.layout = Layout(len(methods), len(splits))
-        self.batch_size, self.clip, self.total_steps = batch_size, clip, total_steps
+        self.clip, self.precision = clip, precision
         height, width, channels = splits[0]["train"].images.shape[1:]
         (self.child,) = methods[0].networks()
         if any(not name.startswith(f"{self.child}.") for name, _ in methods[0].named_parameters()):
@@ -66,45 +73,46 @@ class FusedExecutor:
             if (rows := [r for r, k in enumerate(keys) if k == key])
         ]
         self.parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizer = optimizer(self.parameters)
+        self.optimizer = ScheduledOptimizer(optimizer(self.parameters), captured=graphed)
+        clock = {"batch_size": batch_size, "total_steps": total_steps}
+        self.steps = GraphedSteps(self.step, self._state, **clock) if graphed else EagerSteps(self.step, **clock)
 
     def run_epoch(
         self, orders: Sequence[NDArray[np.int64]], *, rate: float, first_step: int, on_step: Callable[[int], None]
     ) -> list[EpochOutcome]:
         """One pass over the training set for every replica."""
-        device = self.splits[0]["train"].classes.device
         self.network.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.set_rate(rate)
         every = self.layout.replicas // self.layout.groups
-        order = torch.from_numpy(np.stack([orders[r] for r in range(0, self.layout.replicas, every)])).to(device)
-        batches = split_order(order, self.batch_size)
-        steps = torch.arange(first_step, first_step + len(batches), device=device)
-        progress = steps / self.total_steps
-        history: list[list[dict[str, Tensor]]] = []
-        for number, rows in enumerate(batches):
-            on_step(number)
-            classes = torch.stack([s["train"].classes[r] for s, r in zip(self.splits, rows.unbind(), strict=True)])
-            logits = self.network(self._images("train", rows))
-            batch = (classes.repeat_interleave(every, 0), rows.repeat_interleave(every, 0))
-            terms = [loss(logits, *batch, steps[number], progress[number]) for loss in self.losses]
-            self.optimizer.zero_grad()
-            total = torch.stack([total.sum() for total, _ in terms]).sum()
-            total.backward()
-            if self.clip is not None:
-                self._clip(self.clip)
-            self.optimizer.step()
-            history.append([parts for _, parts in terms])
-        sizes = torch.tensor([rows.shape[1] for rows in batches], dtype=torch.float64, device=device)
+        order = torch.from_numpy(np.stack([orders[r] for r in range(0, self.layout.replicas, every)]))
+        order = order.to(self.splits[0]["train"].classes.device)
+        values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
         # The last step may spoil the weights after its own loss was fine.
         weights = torch.stack(
             [torch.isfinite(p).unflatten(0, (self.layout.replicas, -1)).flatten(1).all(1) for p in self.parameters]
         )
         fine = weights.all(0).tolist()
+        shares = torch.tensor(sizes, dtype=torch.float64, device=values.device) / sum(sizes)
         outcomes: dict[int, EpochOutcome] = {}
-        for number, loss in enumerate(self.losses):
-            outcomes |= loss.outcomes([step[number] for step in history], sizes, fine)
+        for loss, part in zip(self.losses, values.split([loss.width for loss in self.losses], dim=1), strict=True):
+            outcomes |= loss.outcomes(part, shares, fine)
         return [outcomes[r] for r in range(self.layout.replicas)]
+
+    def step(self, rows: Tensor, step: Tensor, progress: Tensor) -> Tensor:
+        """One step on these rows of each group's training set ``[groups, n]``; the parts of every loss, flat."""
+        every = self.layout.replicas // self.layout.groups
+        classes = torch.stack(
+            [s["train"].classes.index_select(0, r) for s, r in zip(self.splits, rows.unbind(), strict=True)]
+        )
+        batch = (classes.repeat_interleave(every, 0), rows.repeat_interleave(every, 0), step, progress)
+        with autocast(self.precision, rows.device):
+            logits = self.network(self._images("train", rows))
+            totals, parts = zip(*[loss(logits, *batch) for loss in self.losses], strict=True)
+        torch.stack([total.sum() for total in totals]).sum().backward()
+        if self.clip is not None:
+            self._clip(self.clip)
+        self.optimizer.step()
+        return torch.cat(parts)
 
     @torch.no_grad()
     def scores(self, split: str) -> list[dict[str, float]]:
@@ -152,6 +160,7 @@ class FusedExecutor:
             self.optimizer.state[home] = {
                 key: _joined([part[key] for part in parts], home) for key in parts[0] if parts[0][key] is not None
             }
+        self.steps.forget()
 
     def deployed(self) -> list[nn.Module]:
         """The deployed networks, each by itself."""
@@ -173,6 +182,10 @@ class FusedExecutor:
         factors = (largest / (norms + 1e-6)).clamp(max=1.0)
         for gradient in gradients:
             gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
+
+    def _state(self) -> list[Tensor]:
+        buffers = [tensor for loss in self.losses for tensor in loss.state.values()]
+        return [*self.network.parameters(), *self.network.buffers(), *buffers, *self.optimizer.tensors()]
 
     def _home(self, name: str) -> nn.Parameter:
         """The parameter of all replicas that holds the one which each calls ``name``."""
@@ -206,7 +219,9 @@ class _MappedLoss:
 
     def __init__(self, methods: Sequence[Method], rows: Sequence[int], child: str) -> None:
         self.rows = list(rows)
-        self.names = [name for name, _ in methods[0].named_buffers() if not name.startswith(f"{child}.")]
+        self.index = torch.tensor(self.rows, device=next(methods[0].parameters()).device)
+        self.names: list[str] = []
+        self.buffers = [name for name, _ in methods[0].named_buffers() if not name.startswith(f"{child}.")]
         self.state: dict[str, Tensor] = {}
         self.read(methods)
         self.template = copy.deepcopy(methods[0])
@@ -216,34 +231,39 @@ class _MappedLoss:
 
     def __call__(
         self, logits: Tensor, classes: Tensor, index: Tensor, step: Tensor, progress: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Totals ``[rows]`` and parts ``[rows]`` of these replicas."""
+    ) -> tuple[Tensor, Tensor]:
+        """Totals ``[rows]`` and parts ``[width]`` of these replicas."""
 
         def one(state: dict[str, Tensor], z: Tensor, y: Tensor, i: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             self.given.outputs = z
             terms = functional_call(self.template, state, (Batch(z, y, i, step, progress),))
             return terms.total, terms.parts
 
-        return vmap(one)(self.state, logits[self.rows], classes[self.rows], index[self.rows])
+        own = (tensor.index_select(0, self.index) for tensor in (logits, classes, index))
+        totals, parts = vmap(one)(self.state, *own)
+        self.names = list(parts)
+        return totals, torch.cat(list(parts.values()))
 
-    def outcomes(
-        self, history: Sequence[dict[str, Tensor]], sizes: Tensor, weights_fine: Sequence[bool]
-    ) -> dict[int, EpochOutcome]:
-        """What an epoch leaves of each replica, by its number; one transfer for all."""
-        names = list(history[0])
-        table = torch.stack([torch.stack([step[name] for step in history]) for name in names]).double()
-        means = torch.einsum("psr,s->rp", table, sizes / sizes.sum()).tolist()
-        finite = torch.isfinite(table[names.index("total")]).tolist()
+    @property
+    def width(self) -> int:
+        """How many values a step gives."""
+        return len(self.names) * len(self.rows)
+
+    def outcomes(self, values: Tensor, shares: Tensor, weights_fine: Sequence[bool]) -> dict[int, EpochOutcome]:
+        """What an epoch leaves of each replica, by its number; ``values`` are of its steps ``[steps, width]``."""
+        table = values.double().unflatten(1, (len(self.names), -1))
+        means = torch.einsum("spr,s->rp", table, shares).tolist()
+        finite = torch.isfinite(table[:, self.names.index("total")]).tolist()
         found = {}
         for number, row in enumerate(self.rows):
-            spoilt = None if weights_fine[row] else len(history) - 1
+            spoilt = None if weights_fine[row] else len(finite) - 1
             bad = next((step for step, fine in enumerate(finite) if not fine[number]), spoilt)
-            found[row] = EpochOutcome(dict(zip(names, means[number], strict=True)), bad)
+            found[row] = EpochOutcome(dict(zip(self.names, means[number], strict=True)), bad)
         return found
 
     def read(self, methods: Sequence[Method]) -> None:
         """Takes the buffers of the methods."""
-        self.state = {name: torch.stack([method.get_buffer(name) for method in methods]) for name in self.names}
+        self.state = {name: torch.stack([method.get_buffer(name) for method in methods]) for name in self.buffers}
 
     def write(self, methods: Sequence[Method]) -> None:
         """Gives the buffers back to the methods."""

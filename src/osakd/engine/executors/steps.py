@@ -1,0 +1,151 @@
+"""How the steps of an epoch are run: one after another, or captured once in a CUDA graph and replayed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""One step: rows of the training set ``[..., n]``, steps taken, share of the schedule done; gives values ``[v]``."""
+WARM_UP_STEPS = 3
+
+
+class Steps(Protocol):
+    """What runs the steps of an epoch."""
+
+    def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
+        """Runs every batch of an epoch.
+
+        Args:
+            order: rows of the training set, ``[..., m]``.
+            first_step: steps taken before this epoch.
+            on_step: called before each step with its number within the epoch.
+
+        Returns:
+            What each step gave ``[steps, v]``, and the size of each batch.
+        """
+        ...
+
+    def forget(self) -> None:
+        """The step's tensors are others now."""
+        ...
+
+
+class EagerSteps:
+    """One step after another.
+
+    Args:
+        step: to run.
+        batch_size: rows per step.
+        total_steps: of the whole schedule, for the clock.
+    """
+
+    def __init__(self, step: Step, *, batch_size: int, total_steps: int) -> None:
+        self.step, self.batch_size, self.total_steps = step, batch_size, total_steps
+
+    def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
+        """Runs every batch of an epoch."""
+        batches = split_order(order, self.batch_size)
+        clock = torch.arange(first_step, first_step + len(batches), device=order.device)
+        progress = clock / self.total_steps
+        values = []
+        for number, rows in enumerate(batches):
+            on_step(number)
+            values.append(self.step(rows, clock[number], progress[number]))
+        return torch.stack(values), [rows.shape[-1] for rows in batches]
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+
+class GraphedSteps:
+    """Captures the step once for each size of batch; an epoch is then replays alone, and the host never waits.
+
+    The step reads its rows and the clock from tensors that it advances itself, and writes its values to a table. Where
+    there is no CUDA, a replay calls the step again: slower than ``EagerSteps``, but the same, which tests rely on.
+
+    Args:
+        step: to run.
+        state: every tensor that a step changes; those that appear with the first step start at zero.
+        batch_size: rows per step.
+        total_steps: of the whole schedule, for the clock.
+    """
+
+    def __init__(self, step: Step, state: Callable[[], Sequence[Tensor]], *, batch_size: int, total_steps: int) -> None:
+        self.step, self.state, self.batch_size, self.total_steps = step, state, batch_size, total_steps
+        self.replays: dict[int, Callable[[], object]] = {}
+
+    def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
+        """Runs every batch of an epoch."""
+        sizes = [rows.shape[-1] for rows in split_order(order, self.batch_size)]
+        if not self.replays:
+            # Number of the step in the epoch, its first row, steps taken; and how far a step moves them.
+            self.counters = torch.zeros(3, dtype=torch.int64, device=order.device)
+            self.moves = {size: torch.tensor([1, size, 1], device=order.device) for size in sizes}
+            self.order = order.clone()
+            self._capture(len(sizes))
+        self.order.copy_(order)
+        self.counters.copy_(torch.tensor([0, 0, first_step]))
+        for number, size in enumerate(sizes):
+            on_step(number)
+            self.replays[size]()
+        return self.table.clone(), sizes
+
+    def forget(self) -> None:
+        """Captures anew at the next epoch."""
+        self.replays = {}
+
+    @torch.no_grad()
+    def _capture(self, steps: int) -> None:
+        """Warms up and captures; the state is as before."""
+        before = [(tensor, tensor.clone()) for tensor in self.state()]
+        cuda = self.order.device.type == "cuda"
+        with _side_stream() if cuda else nullcontext(), torch.enable_grad():
+            warm = [self.step(*self._inputs(size)) for size in self.moves for _ in range(WARM_UP_STEPS)]
+        self.table = torch.stack(warm)[:1].detach().repeat(steps, 1)
+        pool = None
+        for size in self.moves:
+            self.replays[size] = partial(self._replay, size)
+            if cuda:
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph, pool=pool), torch.enable_grad():
+                    self._replay(size)
+                pool = graph.pool()
+                self.replays[size] = graph.replay
+        known = {id(tensor) for tensor, _ in before}
+        for tensor in self.state():
+            if id(tensor) not in known:
+                tensor.zero_()
+        for tensor, value in before:
+            tensor.copy_(value)
+
+    def _inputs(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
+        rows = self.counters[1] + torch.arange(size, device=self.order.device)
+        return self.order.index_select(-1, rows), self.counters[2], self.counters[2] / self.total_steps
+
+    def _replay(self, size: int) -> None:
+        values = self.step(*self._inputs(size))
+        self.table.index_copy_(0, self.counters[:1], values.detach()[None])
+        self.counters += self.moves[size]
+
+
+@contextmanager
+def _side_stream() -> Iterator[None]:
+    """What is captured must have run before, and not on the default stream."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream().wait_stream(stream)
+
+
+def split_order(order: Tensor, batch_size: int) -> list[Tensor]:
+    """The batches of an epoch, ``[..., m]`` along the last axis.
+
+    A last one of a single sample is left out, since batch statistics need two.
+    """
+    batches = list(order.split(batch_size, dim=-1))
+    return batches[:-1] if batches[-1].shape[-1] == 1 else batches

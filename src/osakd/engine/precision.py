@@ -1,0 +1,37 @@
+"""What float32 means while networks train: IEEE float32 by default; TF32, or bfloat16 in the forward pass, on request.
+
+Soft labels are computed at least in float32 whatever the precision, and weights and optimizer state stay float32.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from osakd.errors import InputError
+
+
+@contextmanager
+def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """Sets how CUDA multiplies float32 matrices (cuDNN's own default is TF32), and sets it back.
+
+    Raises:
+        InputError: TF32 on a device that has none.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise InputError(f"`precision` tf32 is of CUDA devices alone, this run is on {device.type}: take float32.")
+    kinds: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined] - made at run time
+    before = [kind.fp32_precision for kind in kinds]
+    for kind in kinds:
+        kind.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        for kind, value in zip(kinds, before, strict=True):
+            kind.fp32_precision = value
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The context of a forward pass; nothing is cached across steps, so that a step can be captured."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)

@@ -1,0 +1,53 @@
+"""What a run leaves: the rows of its learning curve, its result, or its error."""
+
+from pathlib import Path
+from typing import Any
+
+from osakd import records
+from osakd.engine.executors.base import EpochOutcome
+from osakd.errors import RunError
+from osakd.records import Result, RunConfig
+
+
+def not_finite(outcome: EpochOutcome, epoch: int, folder: Path) -> RunError:
+    """The error of a run whose loss or weights are no numbers any more."""
+    step = (outcome.first_bad_step or 0) + 1
+    kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
+    return RunError(
+        f"The loss is not finite at step {step} of epoch {epoch}: take a smaller learning rate or --clip, with "
+        f"another --out{kept}."
+    )
+
+
+def curve_row(config: RunConfig, epoch: int, rate: float, seconds: float, outcome: EpochOutcome) -> dict[str, Any]:
+    """The learning curve's row, but for the scores; the time is the run's share of the program's."""
+    return {
+        "epoch": epoch,
+        "learning_rate": rate,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(config.data["train"] / seconds, 1),
+        "train": outcome.parts,
+    }
+
+
+def result_of(config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any]) -> Result:
+    """How a run ended, from its learning curve."""
+    best = max(rows, key=lambda row: row["test"]["accuracy"])
+    chosen = max(rows, key=lambda row: row["validation"]["accuracy"]) if "validation" in rows[0] else None
+    notes = []
+    if config.data["train"] % config.batch_size == 1:
+        notes.append("The last batch of each epoch held one image and was dropped.")
+    return Result(
+        epochs=config.epochs,
+        last=rows[-1],
+        best_on_test={"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]},
+        chosen_on_validation=chosen
+        and {
+            "accuracy": chosen["test"]["accuracy"],
+            "validation_accuracy": chosen["validation"]["accuracy"],
+            "epoch": chosen["epoch"],
+        },
+        seconds=round(seconds, 3),
+        environment=made_by,
+        notes=notes,
+    )

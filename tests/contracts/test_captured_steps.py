@@ -1,0 +1,86 @@
+"""A captured step is the step: its values, its state, its schedule; and nothing in a step makes the host wait."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+
+from osakd.engine.executors import choose
+from osakd.engine.executors.fused.executor import FusedExecutor
+from osakd.engine.executors.serial import SerialExecutor
+from tests.contracts.test_executors import SEEDS, VARIANTS, fused, run, serial
+
+CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_graphed_equals_serial_over_epochs_with_a_changing_rate(variant: Any, kind: str, device: str) -> None:
+    """Bit for bit on the CPU, where the same operators run."""
+
+    def optimizer(parameters: Any) -> torch.optim.Optimizer:
+        if kind == "adamw":
+            return torch.optim.AdamW(parameters, 0.02, fused=True)
+        return torch.optim.SGD(parameters, 0.02, momentum=0.9, nesterov=True, weight_decay=1e-3, fused=True)
+
+    eager, graphed = (
+        serial(variant, 0, "residual", device=device, graphed=graphed, optimizer=optimizer) for graphed in (False, True)
+    )
+    for epoch, rate in ((1, 0.02), (2, 0.002)):
+        expected, found = (run(executor, [0], [epoch], rate=rate) for executor in (eager, graphed))
+        assert found[0][0] == pytest.approx(expected[0][0], rel=0 if device == "cpu" else 1e-3)
+    # A state goes from one to the other, and from epoch to epoch.
+    again = serial(variant, 0, "residual", device=device, graphed=True, optimizer=optimizer)
+    again.load(copy.deepcopy(eager.states()))
+    eager.load(copy.deepcopy(graphed.states()))
+    expected, found = (run(executor, [0], [3]) for executor in (eager, again))
+    assert found[0][0] == pytest.approx(expected[0][0], rel=0 if device == "cpu" else 1e-3)
+    groups = [executor.states()[0]["optimizer"]["param_groups"] for executor in (eager, again)]
+    assert groups[0] == groups[1]
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("lowering", choose.LOWERINGS)
+def test_a_fused_step_can_be_captured(lowering: str, device: str) -> None:
+    eager, graphed = (fused(lowering, "residual", device=device, graphed=graphed) for graphed in (False, True))
+    seeds = [seed for seed in SEEDS for _ in VARIANTS]
+    expected, found = (run(executor, seeds, [1, 2]) for executor in (eager, graphed))
+    for epoch in range(2):
+        for one, other in zip(expected[epoch], found[epoch], strict=True):
+            assert other == pytest.approx(one, rel=0 if device == "cpu" else 1e-3)
+
+
+def fake(executor: SerialExecutor | FusedExecutor) -> None:
+    mode = FakeTensorMode()
+    with FakeCopyMode(mode):
+        copied = copy.deepcopy(executor)
+    with mode:
+        rows = torch.arange(64)
+        if isinstance(executor, FusedExecutor):
+            rows = rows.repeat(len(SEEDS), 1)
+        for _ in range(2):  # the first makes the optimizer's state
+            values = copied.step(rows, torch.tensor(0), torch.tensor(0.0))
+    assert values.ndim == 1
+
+
+@pytest.mark.parametrize("graphed", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_a_whole_step_runs_on_fake_tensors(variant: Any, graphed: bool) -> None:
+    """They have no values: whatever asks for one raises."""
+    fake(serial(variant, 0, "residual", graphed=graphed))
+
+
+@pytest.mark.parametrize("lowering", choose.LOWERINGS)
+def test_a_whole_fused_step_runs_on_fake_tensors(lowering: str) -> None:
+    fake(fused(lowering, "residual"))
+
+
+def test_fake_tensors_catch_a_step_that_waits() -> None:
+    executor = serial("plain", 0, "lenet-digits")
+    step = executor.method.forward
+    executor.method.forward = lambda batch: step(batch._replace(images=batch.images * batch.images.sum().item()))  # type: ignore[method-assign] - a spy
+    with pytest.raises(Exception, match=r"item|data-dependent|scalar"):
+        fake(executor)
