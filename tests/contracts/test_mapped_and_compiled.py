@@ -36,8 +36,9 @@ def test_mapped_over_replicas(name: str, dtype: torch.dtype) -> None:
 
 
 def test_memory_mapped_over_replicas() -> None:
-    def step(outputs: Tensor, classes: Tensor, valid: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-        state = {"memory.outputs": outputs, "memory.classes": classes, "memory.valid": valid}
+    def step(outputs: Tensor, classes: Tensor, valid: Tensor, norms: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        names = [f"memory.{name}" for name, _ in OutputMemory(1, 1).named_buffers()]
+        state = dict(zip(names, (outputs, classes, valid, norms), strict=True))
         loss = torch.func.functional_call(module, state, (logits, CLASSES, torch.arange(N)))
         return loss, state["memory.outputs"]
 

@@ -17,6 +17,8 @@ def points(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
     if kind == "clustered":
         centres = rng.normal(size=(7, 10))
         return centres[rng.integers(7, size=count)] + 1e-4 * rng.normal(size=(count, 10))
+    if kind == "repeated":
+        return rng.normal(size=(7, 10))[rng.integers(7, size=count)]
     if kind == "duplicated":
         return rng.integers(-8, 8, size=(5, 10))[rng.integers(5, size=count)].astype(float)
     if kind == "tied":
@@ -26,8 +28,8 @@ def points(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kind", ["random", "clustered", "duplicated", "tied", "saturated"])
-@pytest.mark.parametrize("rows", [100, ROWS_FOR_TWO_STAGES])
+@pytest.mark.parametrize("kind", ["random", "clustered", "repeated", "duplicated", "tied", "saturated"])
+@pytest.mark.parametrize("rows", [99, 100, ROWS_FOR_TWO_STAGES, ROWS_FOR_TWO_STAGES + 1])
 def test_equals_a_stable_full_sort(kind: str, rows: int, dtype: torch.dtype) -> None:
     rng = np.random.default_rng(rows)
     # Rounded to float32, so that both types see the same points.
@@ -36,7 +38,7 @@ def test_equals_a_stable_full_sort(kind: str, rows: int, dtype: torch.dtype) -> 
     exclude[0] = -1
     valid = rng.random(rows) < 0.9
     queries = data[rng.integers(rows, size=QUERIES)]
-    if rows == ROWS_FOR_TWO_STAGES:
+    if rows >= ROWS_FOR_TWO_STAGES:
         assert QUERIES * rows > DIRECT_PAIRS
         assert rows > 2 * 8 * BLOCK_ROWS
     distances, found = k_nearest(
@@ -49,7 +51,7 @@ def test_equals_a_stable_full_sort(kind: str, rows: int, dtype: torch.dtype) -> 
     expected = [order[:8] for order in sorted_neighbours(queries, data, exclude, valid)]
     true = ((data[np.array(expected)] - queries[:, None]) ** 2).sum(-1)
     np.testing.assert_allclose(distances, true, rtol=1e-5, atol=0)
-    if dtype == torch.float64 or kind in ("duplicated", "tied", "saturated"):
+    if dtype == torch.float64 or kind in ("repeated", "duplicated", "tied", "saturated"):
         assert found.tolist() == expected
 
 

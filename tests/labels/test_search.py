@@ -7,8 +7,10 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import vmap
 
+from osakd.labels.distances import smallest, squared_distances
+from osakd.labels.memory import OutputMemory
 from osakd.labels.neighbours import k_nearest
-from osakd.labels.search import _search_blocks, k_nearest_of_many
+from osakd.labels.search import _search_blocks, k_nearest_of_many, norms_of
 from tests.references.posterior import sorted_neighbours
 
 ROWS, QUERIES, K = 20_001, 16, 8
@@ -46,8 +48,24 @@ def test_each_precision_is_tried_only_where_the_one_before_cannot_tell(
     exclude = torch.arange(QUERIES)
     check(queries, references, exclude)
     for dtype, settled in ((torch.float32, float32), (torch.float64, float64)):
-        certain = _search_blocks(queries.double(), references.double(), K, exclude, None, dtype)[2]
+        certain = _search_blocks(
+            queries.double(), references.double(), K, exclude, norms_of(references.double()), dtype
+        )[2]
         assert abs(int(certain.sum()) - settled) <= 1
+
+
+@pytest.mark.parametrize("sharpness", [2.0, 10.0, 30.0])
+def test_a_memory_is_searched_exactly(sharpness: float) -> None:
+    memory = OutputMemory(ROWS, 10)
+    outputs = softmax_outputs(sharpness)
+    memory.write(torch.arange(1, ROWS), outputs[1:], torch.zeros(ROWS - 1, dtype=torch.int64))
+    exclude = torch.arange(1, QUERIES + 1)
+    queries = outputs[exclude]
+    given = {"exclude": exclude, "valid": memory.valid, "norms": memory.norms}
+    found = k_nearest(queries, memory.outputs, K, **given)[1]
+    expected = smallest(torch.where(memory.valid, squared_distances(queries, outputs), torch.inf), K + 1)[1]
+    for row, order in enumerate(expected.tolist()):
+        assert found[row].tolist() == [index for index in order if index != exclude[row]][:K]
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, 1e30])
@@ -99,7 +117,7 @@ def test_mapped_over_replicas_with_memories_of_their_own() -> None:
 
 def test_what_other_devices_do_is_equal() -> None:
     references = softmax_outputs(4.0)
-    arguments = (references[:QUERIES], references, K, torch.arange(QUERIES), torch.arange(ROWS) % 3 > 0)
+    arguments = (references[:QUERIES], references, K, torch.arange(QUERIES), torch.arange(ROWS) % 3 > 0, None)
     everywhere = k_nearest_of_many._init_fn(*arguments)
     for found, expected in zip(k_nearest_of_many(*arguments), everywhere, strict=True):
         assert torch.equal(found, expected)
@@ -107,7 +125,7 @@ def test_what_other_devices_do_is_equal() -> None:
 
 def test_operator_is_well_formed() -> None:
     references = softmax_outputs(2.0)
-    torch.library.opcheck(k_nearest_of_many, (references[:QUERIES], references, K, torch.arange(QUERIES), None))
+    torch.library.opcheck(k_nearest_of_many, (references[:QUERIES], references, K, torch.arange(QUERIES), None, None))
     with FakeTensorMode():
         distances, found = k_nearest(torch.zeros(64, 10), torch.zeros(50_000, 10), K)
     assert (distances.shape, found.shape, found.dtype) == ((64, K), (64, K), torch.int64)

@@ -5,12 +5,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from osakd.errors import InputError
+from osakd.labels.search import norms_of
 
 
 class OutputMemory(nn.Module):
     """The latest output and the class of every training sample, by sample index.
 
-    Its state is three buffers, so it moves with the module that holds it and is saved and restored whole.
+    Its state is buffers, so it moves with the module that holds it and is saved and restored whole.
     Rows that were never written are not ``valid``. In eval mode it is read, never written.
 
     Args:
@@ -30,6 +31,7 @@ class OutputMemory(nn.Module):
     outputs: Float[Tensor, "m c"]
     classes: Int[Tensor, " m"]
     valid: Bool[Tensor, " m"]
+    norms: Float[Tensor, " m"]
 
     def __init__(self, num_samples: int, num_classes: int) -> None:
         if num_samples < 1 or num_classes < 1:
@@ -41,6 +43,8 @@ class OutputMemory(nn.Module):
         self.register_buffer("outputs", torch.zeros(num_samples, num_classes))
         self.register_buffer("classes", torch.zeros(num_samples, dtype=torch.int64))
         self.register_buffer("valid", torch.zeros(num_samples, dtype=torch.bool))
+        # As ``norms_of`` gives them: infinite where nothing was written.
+        self.register_buffer("norms", torch.full((num_samples,), torch.inf, dtype=torch.float64))
 
     @torch.no_grad()
     def write(self, index: Int[Tensor, " n"], outputs: Float[Tensor, "n c"], classes: Int[Tensor, " n"]) -> None:
@@ -48,7 +52,9 @@ class OutputMemory(nn.Module):
         if not self.training:
             return
         # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
-        self.outputs[index] = outputs.to(self.outputs.dtype)
+        outputs = outputs.to(self.outputs.dtype)
+        self.outputs[index] = outputs
+        self.norms[index] = norms_of(outputs)
         self.classes[index] = classes.to(torch.int64)
         self.valid[index] = torch.ones_like(index, dtype=torch.bool)
 

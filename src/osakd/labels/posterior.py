@@ -59,7 +59,7 @@ def knn_posterior(
     soft_labels, found = posterior_and_found(
         queries, references, classes, num_classes=num_classes, k=k, exclude=exclude, valid=valid
     )
-    return torch.where(found, soft_labels, 1 / num_classes)
+    return soft_labels if found is None else torch.where(found, soft_labels, 1 / num_classes)
 
 
 def posterior_and_found(
@@ -71,14 +71,22 @@ def posterior_and_found(
     k: int,
     exclude: Int[Tensor, " n"] | None = None,
     valid: Bool[Tensor, " m"] | None = None,
-) -> tuple[Float[Tensor, "n num_classes"], Bool[Tensor, "n 1"]]:
-    """As ``knn_posterior``, with the rows that found no neighbour left at zero and marked False."""
+    norms: Float[Tensor, " m"] | None = None,
+) -> tuple[Float[Tensor, "n num_classes"], Bool[Tensor, "n 1"] | None]:
+    """As ``knn_posterior``, with the rows that found no neighbour left at zero and marked False.
+
+    The marks are None where every row is sure to find k neighbours, as in a mini-batch.
+
+    ``norms`` is as in ``k_nearest``.
+    """
     if num_classes < 1:
         raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
-    distances, rows = k_nearest(queries.detach(), references.detach(), k, exclude=exclude, valid=valid)
+    distances, rows = k_nearest(queries.detach(), references.detach(), k, exclude=exclude, valid=valid, norms=norms)
     # A comparison, not F.one_hot: that one cannot be mapped over replicas.
     labels = torch.arange(num_classes, device=classes.device)
-    counted = (classes[rows][:, :, None] == labels) & torch.isfinite(distances)[:, :, None]
-    counts = counted.sum(1).to(distances.dtype)
+    counted = classes[rows][:, :, None] == labels
+    if valid is None and k <= len(references) - (exclude is not None):
+        return counted.sum(1).to(distances.dtype) / k, None
+    counts = (counted & torch.isfinite(distances)[:, :, None]).sum(1).to(distances.dtype)
     total = counts.sum(1, keepdim=True)
     return counts / total.clamp(min=1), total > 0

@@ -29,7 +29,12 @@ CHUNK_ELEMENTS = 2**19
 
 @torch.library.custom_op("osakd::k_nearest_of_many", mutates_args=())
 def k_nearest_of_many(
-    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None
+    queries: Tensor,
+    references: Tensor,
+    k: int,
+    exclude: Tensor | None,
+    valid: Tensor | None,
+    norms: Tensor | None,  # noqa: ARG001 - for the kernel below
 ) -> tuple[Tensor, Tensor]:
     """As ``k_nearest``, for queries and references of one type, float32 or float64."""
     return _compare_with_all(queries, references, k, exclude, valid)
@@ -49,14 +54,15 @@ def _compare_with_all(
 
 @k_nearest_of_many.register_kernel("cpu")
 def _filtered(
-    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None
+    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None, norms: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     distances = torch.empty(len(queries), k, dtype=queries.dtype)
     found = torch.empty(len(queries), k, dtype=torch.int64)
     left = torch.arange(len(queries))
+    norms = norms_of(references, valid) if norms is None else norms
     for dtype in (torch.float32, torch.float64):
         own = None if exclude is None else exclude[left]
-        distances[left], found[left], certain = _search_blocks(queries[left], references, k, own, valid, dtype)
+        distances[left], found[left], certain = _search_blocks(queries[left], references, k, own, norms, dtype)
         left = left[~certain]
         if not len(left):
             return distances, found
@@ -72,6 +78,7 @@ def _(
     k: int,
     exclude: Tensor | None,  # noqa: ARG001
     valid: Tensor | None,  # noqa: ARG001
+    norms: Tensor | None,  # noqa: ARG001
 ) -> tuple[Tensor, Tensor]:
     return queries.new_empty(len(queries), k), queries.new_empty(len(queries), k, dtype=torch.int64)
 
@@ -91,54 +98,58 @@ def _(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | int | Non
     return tuple(torch.stack(part) for part in zip(*found, strict=True)), (0, 0)
 
 
+def norms_of(references: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Squared norms ``[m]`` for the search, in float64 whatever the precision that it starts with.
+
+    Infinite for rows that are never neighbours; minus infinite for those that must be compared one by one, since their
+    norm overflows or is not a number.
+    """
+    norms = references.double().square().sum(1)
+    norms = torch.where(norms.isfinite(), norms, -torch.inf)
+    return norms if valid is None else torch.where(valid, norms, torch.inf)
+
+
 def _search_blocks(
-    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None, dtype: torch.dtype
+    queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, norms: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Distances and rows of the nearest in the most promising blocks, and the queries for which that is certain."""
     factor = 1 - 8 * (queries.shape[1] + 3) * torch.finfo(dtype).eps / 2
-    bounds = _block_bounds(queries.to(dtype), references, valid, factor)
+    bounds = _block_bounds(queries.to(dtype), references, norms, factor)
     searched = min(k + 1 + SPARE_BLOCKS, bounds.shape[1] - 1)
     values, blocks = torch.topk(bounds, searched + 1, dim=1, largest=False)
     # Ascending rows keep the candidates in order, so that ties go to the lower one.
     blocks = blocks[:, :-1].sort(dim=1).values
     rows = (blocks[:, :, None] * BLOCK_ROWS + torch.arange(BLOCK_ROWS)).flatten(1)
-    beyond = rows >= len(references)
-    rows = rows.clamp(max=len(references) - 1)
-    candidates = references.index_select(0, rows.flatten()).unflatten(0, rows.shape)
-    distances = squared_distances(queries, candidates)
-    never = beyond if valid is None else beyond | ~valid[rows]
+    inside = rows.clamp(max=len(references) - 1)
+    candidates = references.index_select(0, inside.flatten()).unflatten(0, rows.shape)
+    never = norms.index_select(0, inside.flatten()).view_as(rows).isposinf() | (rows != inside)
     if exclude is not None:
-        never = never | (rows == exclude[:, None])
-    nearest, position = smallest(distances.masked_fill(never, torch.inf), k)
-    rest = values[:, -1].double() + factor * queries.double().square().sum(1)
+        never |= rows == exclude[:, None]
+    distances = squared_distances(queries, candidates).masked_fill_(never, torch.inf)
+    nearest, position = smallest(distances, k)
+    rest = factor * (values[:, -1].double() + queries.double().square().sum(1))
     # A bound of infinity means that the blocks left out hold no row that could be a neighbour.
     certain = (nearest[:, -1] < rest) | values[:, -1].isposinf()
-    return nearest, rows.gather(1, position), certain
+    return nearest, inside.gather(1, position), certain
 
 
-def _block_bounds(queries: Tensor, references: Tensor, valid: Tensor | None, factor: float) -> Tensor:
-    """The least bound of each block, without the query's own norm, ``[n, blocks]``."""
+def _block_bounds(queries: Tensor, references: Tensor, norms: Tensor, factor: float) -> Tensor:
+    """The least bound of each block ``[n, blocks]``, over the factor and without the query's own norm."""
     n, columns = queries.shape
     total = len(references)
     step = max(1, CHUNK_ELEMENTS // n // BLOCK_ROWS) * BLOCK_ROWS
-    weights = torch.cat([-2 * queries, torch.ones(n, 1, dtype=queries.dtype)], dim=1).T.contiguous()
+    weights = torch.cat([queries * (-2 / factor), torch.ones(n, 1, dtype=queries.dtype)], dim=1).T.contiguous()
     table = torch.zeros(min(step, total + -total % BLOCK_ROWS), columns + 1, dtype=queries.dtype)
-    ones = torch.ones(columns, dtype=queries.dtype)
     bounds = torch.empty(len(table), n, dtype=queries.dtype)
     minima = []
     for start in range(0, total, step):
-        part = references[start : start + step]
-        count = len(part)
+        count = min(step, total - start)
         padded = count + -count % BLOCK_ROWS
-        table[:count, :columns] = part
-        norms = torch.mv(table[:count, :columns].square(), ones).mul_(factor)
-        norms = torch.where(norms.isfinite(), norms, -torch.inf)
-        if valid is not None:
-            norms = torch.where(valid[start : start + step], norms, torch.inf)
-        table[:count, columns] = norms
+        table[:count, :columns] = references[start : start + count]
+        table[:count, columns] = norms[start : start + count]
         table[count:padded] = 0
         table[count:padded, columns] = torch.inf
         torch.mm(table[:padded], weights, out=bounds[:padded])
         minima.append(bounds[:padded].view(-1, BLOCK_ROWS, n).amin(1))
-    # What is not a number or overflows is searched before all else.
+    # What is not a number is searched before all else.
     return torch.cat(minima).T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)

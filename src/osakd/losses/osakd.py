@@ -183,14 +183,8 @@ class OSAKDLoss(nn.Module):
     ) -> LossParts:
         """As calling the loss, with every part by name, for logging."""
         soft_labels = self.soft_labels(logits, classes, index)
-        return loss_parts(
-            logits,
-            classes,
-            soft_labels,
-            soft_weight=self.soft_weight,
-            divergence=self.divergence,
-            balance=self.balance,
-        )
+        options = {"soft_weight": self.soft_weight, "divergence": self.divergence, "balance": self.balance}
+        return loss_parts(logits, classes, soft_labels, **options)
 
     @torch.no_grad()
     def soft_labels(
@@ -205,12 +199,13 @@ class OSAKDLoss(nn.Module):
         points = SPACES[self.space](_at_least_float32(logits))
         if self.memory is None:
             rows = torch.arange(len(points), device=points.device)
-            references, reference_classes, valid = points, classes, None
+            references, reference_classes, valid, norms = points, classes, None, None
         else:
             if index is not None:
                 self.memory.write(index, points, classes)
             rows = index
-            references, reference_classes, valid = self.memory.outputs, self.memory.classes, self.memory.valid
+            references, norms = self.memory.outputs, self.memory.norms
+            reference_classes, valid = self.memory.classes, self.memory.valid
         found_labels, found = posterior_and_found(
             points,
             references,
@@ -219,7 +214,10 @@ class OSAKDLoss(nn.Module):
             k=min(self.k, len(references)),
             exclude=None if self.count_self else rows,
             valid=valid,
+            norms=norms,
         )
+        if found is None:
+            return found_labels
         hard_labels = (classes[:, None] == torch.arange(self.num_classes, device=classes.device)).to(found_labels.dtype)
         return torch.where(found, found_labels, hard_labels)
 
@@ -266,7 +264,7 @@ def check_weight(soft_weight: float, balance: Balance) -> None:
 
 def _kl(log_p: Tensor, q: Tensor) -> Tensor:
     # xlogy: a class without neighbours adds nothing, whatever its probability.
-    return (torch.xlogy(q, q) - q * log_p).sum(1).mean()
+    return (torch.xlogy(q, q).sum() - (q * log_p).sum()) / len(q)
 
 
 def _mse(log_p: Tensor, q: Tensor) -> Tensor:

@@ -38,8 +38,9 @@ def search_notes(methods: Sequence[Method], batch_size: int, seconds_per_step: C
     outputs: Tensor = loss.memory.outputs
     generator = torch.Generator(outputs.device).manual_seed(0)
     outputs.normal_(generator=generator).copy_(outputs.softmax(1))
-    loss.memory.valid.fill_(True)
-    index = torch.arange(min(batch_size, len(outputs)), device=outputs.device)
+    index = torch.arange(len(outputs), device=outputs.device)
+    loss.memory.train().write(index, outputs.clone(), loss.memory.classes.clone())
+    index = index[:batch_size]
     logits, classes = outputs[index].log(), loss.memory.classes[index]
     seconds = len(losses) * _median_seconds(lambda: loss.soft_labels(logits, classes, index).sum().item())
     whole = max(seconds, seconds_per_step())
