@@ -19,9 +19,9 @@ from osakd.engine.build import Built, on_device
 from osakd.engine.config import Options, configure, run_view
 from osakd.engine.executors import choose
 from osakd.engine.executors.base import Executor
-from osakd.engine.executors.fused.channels import FoldedNetwork, NotLowerableError
+from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor
-from osakd.engine.executors.fused.replicas import Layout
+from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.errors import NotFusedError
 from osakd.methods.base import Method

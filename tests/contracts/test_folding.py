@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from osakd.engine.executors.fused.channels import FoldedNetwork, NotLowerableError
-from osakd.engine.executors.fused.replicas import Layout
+from osakd.engine.executors.fused.channels import FoldedNetwork
+from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
 from osakd.models.lookup import build_model
 from osakd.models.resnet import Bottleneck, GlobalAverage
 
@@ -71,7 +71,7 @@ def test_folded_networks_are_the_networks(float64: None, model: str, groups: int
         networks.append(FOLDED[model]().to(memory_format=torch.channels_last))
     folded = FoldedNetwork(networks, Layout(2, groups), (1, 9, 9))
     images = torch.rand(6, groups, 9, 9)
-    outputs = folded.train()(images)
+    outputs = folded.train()(list(images.split(1, dim=1)))
     outputs.square().sum().backward()
     for number, network in enumerate(networks):
         expected = network.train()(images[:, [number % groups]])

@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train one network with one method",
     "evaluate": "score a trained network on a test set",
     "list": "show the known data, models and methods",
+    "bench": "time training here, against an ordinary script",
 }
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 

@@ -30,8 +30,10 @@ def command(argv: Sequence[str]) -> int:
 
     from osakd import api
     from osakd.cli.progress import TrainingProgress
+    from osakd.engine.allocator import keep_freed_memory
     from osakd.report.aggregate import soft_label_notes
 
+    keep_freed_memory()
     again = shlex.join(["osakd", "train", *argv, *([] if "--resume" in argv else ["--resume"])])
     with TrainingProgress() as progress:
         try:

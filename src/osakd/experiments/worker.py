@@ -52,9 +52,12 @@ def prepare(stop: Event, notes: Notes, parent: int, threads: int) -> None:
     """Prepares a process of the pool."""
     import torch
 
+    from osakd.engine.allocator import keep_freed_memory
+
     global _stop, _notes, _parent
     _stop, _notes, _parent = stop, notes, parent
     torch.set_num_threads(threads)
+    keep_freed_memory()
 
 
 def run_single(program: Program) -> Errors:

@@ -81,7 +81,7 @@ class GraphedSteps:
     def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
         """Runs every batch of an epoch."""
         sizes = [rows.shape[-1] for rows in split_order(order, self.batch_size)]
-        if not self.replays:
+        if not self.replays or order.shape != self.order.shape:
             # Number of the step in the epoch, its first row, steps taken; and how far a step moves them.
             self.counters = torch.zeros(3, dtype=torch.int64, device=order.device)
             self.moves = {size: torch.tensor([1, size, 1], device=order.device) for size in sizes}

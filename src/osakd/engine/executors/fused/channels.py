@@ -1,7 +1,7 @@
 """The channels lowering: a network of known layers, rewritten so that its replicas are folded into channels.
 
-The replicas of one seed share images, so the first convolution is wide; later ones are grouped; linear layers are
-batched products. Everything stays in channels-last memory. A replica's parameter is a slice of a folded one.
+The replicas of one seed share images, so the first convolution is wide, one for each seed; later ones are grouped;
+linear layers are batched products. A replica's parameter is a slice of a folded one.
 """
 
 import operator
@@ -13,13 +13,10 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.engine.executors.fused.replicas import Layout
+from osakd.engine.executors.fused import layers as folded_layers
+from osakd.engine.executors.fused.replicas import Layout, NotLowerableError, Parts
 from osakd.models.normalise import Normalise
 from osakd.models.resnet import GlobalAverage, PaddedShortcut
-
-
-class NotLowerableError(Exception):
-    """The network has a layer or an operation that this lowering does not know."""
 
 
 class FoldedNetwork(nn.Module):
@@ -59,8 +56,8 @@ class FoldedNetwork(nn.Module):
         for name, parameter in networks[0].named_parameters():
             self.home(name).requires_grad_(parameter.requires_grad)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``[replicas, n, c]`` of folded images ``[n, copies * channels, h, w]``."""
+    def forward(self, images: Parts) -> Tensor:
+        """Logits ``[replicas, n, c]`` of the images of each group, or of all, ``[n, channels, h, w]``."""
         return self.folded(images)
 
     def home(self, name: str) -> Any:
@@ -89,130 +86,12 @@ class _Proxy(fx.Proxy):
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
 
-class _Normalise(nn.Module):
-    def __init__(self, layers: Sequence[Normalise], layout: Layout) -> None:
-        super().__init__()
-        self.layout, self.channels = layout, layers[0].mean.shape[0]
-        self.register_buffer("mean", torch.cat([layer.mean for layer in layers]))
-        self.register_buffer("std", torch.cat([layer.std for layer in layers]))
-        first = layers[0]
-        self.equal = all(torch.equal(la.mean, first.mean) and torch.equal(la.std, first.std) for la in layers)
-
-    def forward(self, images: Tensor) -> Tensor:
-        copies = images.shape[1] // self.channels
-        if copies == 1 and not self.equal:
-            images, copies = self.layout.spread(images, self.channels, self.layout.groups), self.layout.groups
-        # The replicas of a group have the same statistics: every (replicas / copies)-th one speaks for its group.
-        every = self.layout.replicas // copies
-        shape = (self.layout.replicas, self.channels, 1, 1)
-        mean, std = (cast(Tensor, b).view(shape)[::every].reshape(-1, 1, 1) for b in (self.mean, self.std))
-        return (images - mean) / std
-
-
-class _Conv2d(nn.Module):
-    def __init__(self, layers: Sequence[nn.Conv2d], layout: Layout) -> None:
-        super().__init__()
-        first = layers[0]
-        if first.padding_mode != "zeros":
-            raise NotLowerableError(f"padding mode {first.padding_mode!r}")
-        self.layout, self.channels, self.inner_groups = layout, first.in_channels, first.groups
-        self.stride, self.padding, self.dilation = first.stride, first.padding, first.dilation
-        weight = torch.cat([layer.weight.detach() for layer in layers])
-        self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-        biases = [layer.bias for layer in layers if layer.bias is not None]
-        self.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases])) if biases else None
-
-    def forward(self, images: Tensor) -> Tensor:
-        copies = images.shape[1] // self.channels
-        if self.inner_groups > 1 and copies != self.layout.replicas:
-            images, copies = self.layout.spread(images, self.channels, self.layout.replicas), self.layout.replicas
-        return F.conv2d(
-            images, self.weight, self.bias, self.stride, self.padding, self.dilation, self.inner_groups * copies
-        )
-
-
-class _BatchNorm2d(nn.BatchNorm2d):
-    def __init__(self, layers: Sequence[nn.BatchNorm2d], layout: Layout) -> None:
-        first = layers[0]
-        if first.momentum is None:
-            raise NotLowerableError("BatchNorm2d without momentum")
-        super().__init__(
-            layout.replicas * first.num_features, first.eps, first.momentum, first.affine, first.track_running_stats
-        )
-        self.layout, self.channels = layout, first.num_features
-        for name, tensor in [*first.named_parameters(), *first.named_buffers()]:
-            if tensor.ndim:
-                stacked = torch.cat(
-                    [
-                        layer.get_parameter(name) if name in first._parameters else layer.get_buffer(name)
-                        for layer in layers
-                    ]
-                )
-                getattr(self, name).data = stacked.detach().clone()
-        self.num_batches_tracked = (
-            cast(Tensor, first.num_batches_tracked).clone() if first.track_running_stats else None
-        )
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name of the class it extends
-        return super().forward(self.layout.spread(input, self.channels, self.layout.replicas))
-
-
-class _PaddedShortcut(nn.Module):
-    def __init__(self, layers: Sequence[PaddedShortcut], layout: Layout) -> None:  # noqa: ARG002 - as its siblings
-        super().__init__()
-        self.layer = layers[0]
-
-    def forward(self, images: Tensor) -> Tensor:
-        layer = self.layer
-        # Channels last, so that the result is: padding a middle dimension would lay it out anew.
-        pixels = images[:, :, :: layer.stride, :: layer.stride].permute(0, 2, 3, 1)
-        padded = F.pad(pixels.unflatten(3, (-1, layer.in_channels)), (layer.before, layer.behind))
-        return padded.flatten(3).permute(0, 3, 1, 2)
-
-
-class _Linear(nn.Module):
-    def __init__(self, layers: Sequence[nn.Linear], layout: Layout) -> None:
-        super().__init__()
-        self.replicas = layout.replicas
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
-        biases = [layer.bias for layer in layers if layer.bias is not None]
-        self.bias = nn.Parameter(torch.stack([bias.detach() for bias in biases])) if biases else None
-
-    def forward(self, features: Tensor) -> Tensor:
-        if features.ndim != 3:
-            raise NotLowerableError("a linear layer on images")
-        weight = self.weight.transpose(1, 2)
-        return features @ weight if self.bias is None else torch.baddbmm(self.bias[:, None], features, weight)
-
-
-class _Flatten(nn.Module):
-    def __init__(self, channels: int, layout: Layout) -> None:
-        super().__init__()
-        self.channels, self.layout = channels, layout
-
-    def forward(self, images: Tensor) -> Tensor:
-        images = self.layout.spread(images, self.channels, self.layout.replicas)
-        n, _, height, width = images.shape
-        return images.reshape(n, self.layout.replicas, self.channels * height * width).transpose(0, 1)
-
-
-class _Add(nn.Module):
-    def __init__(self, channels: int, layout: Layout) -> None:
-        super().__init__()
-        self.channels, self.layout = channels, layout
-
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        if left.ndim == 4:
-            left, right = (self.layout.spread(side, self.channels, self.layout.replicas) for side in (left, right))
-        return left + right
-
-
 _LAYERS: dict[type[nn.Module], Callable[[Any, Layout], nn.Module]] = {
-    Normalise: _Normalise,
-    nn.Conv2d: _Conv2d,
-    nn.BatchNorm2d: _BatchNorm2d,
-    PaddedShortcut: _PaddedShortcut,
-    nn.Linear: _Linear,
+    Normalise: folded_layers.Normalise,
+    nn.Conv2d: folded_layers.Conv2d,
+    nn.BatchNorm2d: folded_layers.BatchNorm2d,
+    PaddedShortcut: folded_layers.PaddedShortcut,
+    nn.Linear: folded_layers.Linear,
 }
 # What works on each channel by itself is the same on folded ones.
 _CHANNELWISE = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Identity, GlobalAverage)
@@ -235,7 +114,7 @@ def _lower(
         elif kind is nn.Flatten and (layers[0].start_dim, layers[0].end_dim) == (1, -1):
             folded = _flatten(node, layout)
         elif kind in _CHANNELWISE:
-            folded = layers[0]
+            folded = folded_layers.Each(layers[0])
         else:
             raise NotLowerableError(kind.__name__)
         homes[target] = target.replace(".", "_")
@@ -243,12 +122,14 @@ def _lower(
         node.target = homes[target]
         return
     if node.op == "call_function" and node.target in _SUMS and _adds_alike(node):
-        _call(node, root, _Add(_channels(node.all_input_nodes[0]), layout))
+        _call(node, root, folded_layers.Add(_channels(node.all_input_nodes[0]), layout))
     elif (node.op, node.target) in (("call_function", torch.flatten), ("call_method", "flatten")) and (
         node.args[1:] == (1,) and not node.kwargs
     ):
         _call(node, root, _flatten(node, layout))
-    elif node.op != "call_function" or node.target not in _CHANNELWISE_FUNCTIONS:
+    elif node.op == "call_function" and node.target in _CHANNELWISE_FUNCTIONS:
+        _call(node, root, folded_layers.Each(cast(Any, node.target)))
+    else:
         raise NotLowerableError(str(node.target))
 
 
@@ -269,7 +150,7 @@ def _flatten(node: fx.Node, layout: Layout) -> nn.Module:
     source = node.all_input_nodes[0]
     if len(source.meta["tensor_meta"].shape) == 2:  # flat already
         return nn.Identity()
-    return _Flatten(_channels(source), layout)
+    return folded_layers.Flatten(_channels(source), layout)
 
 
 def _channels(node: fx.Node) -> int:

@@ -16,9 +16,9 @@ from torch.func import functional_call, vmap
 
 from osakd.engine.evaluate import DeviceSplit, scores
 from osakd.engine.executors.base import EpochOutcome
-from osakd.engine.executors.fused.channels import FoldedNetwork, NotLowerableError
+from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.mapped import MappedNetwork
-from osakd.engine.executors.fused.replicas import Layout
+from osakd.engine.executors.fused.replicas import Layout, NotLowerableError, Parts
 from osakd.engine.executors.steps import EagerSteps, GraphedSteps
 from osakd.engine.optim import ScheduledOptimizer
 from osakd.engine.precision import autocast
@@ -167,12 +167,12 @@ class FusedExecutor:
         self._write_back()
         return [next(iter(method.predictors().values())) for method in self.methods]
 
-    def _images(self, split: str, rows: Tensor) -> Tensor:
-        """The images of each group's rows ``[copies, n]``, folded into channels."""
+    def _images(self, split: str, rows: Tensor) -> Parts:
+        """The images of each group's rows ``[groups or 1, n]``."""
+        dtype = self.parameters[0].dtype
         sources = [group[split].images for group in self.splits]
         parts = [source.index_select(0, row) for source, row in zip(sources, rows.unbind(), strict=False)]
-        folded = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
-        return folded.permute(0, 3, 1, 2).to(self.parameters[0].dtype).div_(255)
+        return [part.permute(0, 3, 1, 2).to(dtype).div_(255) for part in parts]
 
     def _clip(self, largest: float) -> None:
         """As ``nn.utils.clip_grad_norm_``, for each replica by itself."""

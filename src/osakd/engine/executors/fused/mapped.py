@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from osakd.engine.executors.fused.replicas import Layout
+from osakd.engine.executors.fused.replicas import Layout, Parts
 
 
 class MappedNetwork(nn.Module):
@@ -19,9 +19,9 @@ class MappedNetwork(nn.Module):
         input_shape: channels, height and width of an image.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: tuple[int, int, int]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: tuple[int, int, int]) -> None:  # noqa: ARG002 - a lowering's interface
         super().__init__()
-        self.layout, self.channels = layout, input_shape[0]
+        self.layout = layout
         parameters, buffers = stack_module_state(list(networks))
         self.names = {name.replace(".", "/"): name for name in [*parameters, *buffers]}
         for key, name in self.names.items():
@@ -34,16 +34,13 @@ class MappedNetwork(nn.Module):
         # Kept out of the list of children: its own parameters are not ours.
         self._skeleton = [networks[0]]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``[replicas, n, c]`` of folded images ``[n, copies * channels, h, w]``."""
-        groups = self.layout.groups
-        copies = images.shape[1] // self.channels
-        apart = images.unflatten(1, (copies, self.channels)).transpose(0, 1)
-        state = {name: getattr(self, key).unflatten(0, (groups, -1)) for key, name in self.names.items()}
+    def forward(self, images: Parts) -> Tensor:
+        """Logits ``[replicas, n, c]`` of the images of each group, or of all, ``[n, channels, h, w]``."""
+        state = {name: getattr(self, key).unflatten(0, (self.layout.groups, -1)) for key, name in self.names.items()}
         per_group = vmap(self._one, in_dims=(0, None))
-        if copies == 1:
-            return vmap(per_group, in_dims=(0, None))(state, apart[0]).flatten(0, 1)
-        return vmap(per_group, in_dims=(0, 0))(state, apart).flatten(0, 1)
+        if len(images) == 1:
+            return vmap(per_group, in_dims=(0, None))(state, images[0]).flatten(0, 1)
+        return vmap(per_group, in_dims=(0, 0))(state, torch.stack(images)).flatten(0, 1)
 
     def home(self, name: str) -> Any:
         """The stacked parameter or buffer that holds what each replica calls ``name``."""

@@ -1,0 +1,149 @@
+"""The table of goals: which measured times are compared, and what is aimed at. It knows numbers only, no torch."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, Literal, NamedTuple
+
+Seconds = Mapping[str, Sequence[float]]
+"""Seconds per step of each contender, one value for each round."""
+
+
+class Goal(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+        what: is measured.
+        against: what it is compared with.
+        subject: contender that is measured.
+        baselines: contenders it is compared with, of which the fastest counts; none for a limit in seconds.
+        kind: ``faster``: baseline over subject, at least the goal; ``cost``: subject over baseline, at most the goal.
+        times: how many of the baseline's steps are worth one of the subject's.
+        cpu: goal on two cores, with the stretch goal.
+        gpu: goal on a GPU, with the stretch goal.
+        floor: name of the least work of the subject's step.
+    """
+
+    what: str
+    against: str
+    subject: str
+    baselines: tuple[str, ...]
+    kind: Literal["faster", "cost"]
+    times: int = 1
+    cpu: tuple[float, float | None] | None = None
+    gpu: tuple[float, float | None] | None = None
+    floor: str | None = None
+
+
+SCRIPT = ("plain script, 0 workers, 2 threads", "plain script, 2 workers, 1 thread")
+GOALS = (
+    Goal("one LeNet run, batch 64", "the plain script", "lenet plain", SCRIPT, "faster", 1, (1.5, 3), (10, None), "lenet"),
+    Goal(
+        "15 runs (5 seeds x plain, 8NN, 16NN), fused", "the plain script, 15 times", "fused 15", SCRIPT, "faster", 15,
+        (4, 6), (100, None), "lenet x 15",
+    ),
+    Goal(
+        "15 runs, fused", "15 graphed runs, one after another", "fused 15", ("lenet plain",), "faster", 15,
+        None, (4, 8), "lenet x 15",
+    ),
+    Goal(
+        "two processes of one thread", "one process of two threads", "two processes", ("lenet plain",), "faster", 1,
+        (1.3, None), None, "lenet",
+    ),
+    Goal(
+        "OSAKD step, in-batch, LeNet", "plain step", "lenet osakd", ("lenet plain",), "cost", 1,
+        (1.10, 1.05), (1.15, None), "lenet",
+    ),
+    Goal(
+        "OSAKD step, in-batch, ResNet", "plain step", "resnet osakd", ("resnet plain",), "cost", 1,
+        (1.02, None), (1.03, None), "resnet",
+    ),
+    Goal(
+        "OSAKD step, memory of 50,000 x 10, LeNet", "plain step", "lenet memory", ("lenet plain",), "cost", 1,
+        (2.0, 1.6), (1.6, None), "lenet + search",
+    ),
+    Goal(
+        "OSAKD step, memory of 50,000 x 10, ResNet", "plain step", "resnet memory", ("resnet plain",), "cost", 1,
+        None, (1.03, None), "resnet + search",
+    ),
+    Goal(
+        "search of 64 among 50,000 x 10", "product and torch.topk", "search", ("product and topk",), "faster", 1,
+        (2, None), (1.5, None), "search",
+    ),
+    Goal("osakd --help", "the clock, seconds", "osakd --help", (), "cost", 1, (0.3, None), (0.3, None)),
+    Goal("import osakd", "an empty Python, seconds more", "import osakd", (), "cost", 1, (0.1, None), (0.1, None)),
+)  # fmt: skip
+
+
+class Line(NamedTuple):
+    """A goal and what came out.
+
+    Attributes:
+        goal: which.
+        value: the ratio, or the seconds.
+        aim: the goal and the stretch goal of this device.
+        met: ``stretch``, ``yes`` or ``no``.
+        milliseconds: median of the subject's step, and of the baseline's.
+        floor: least milliseconds of the subject's step, and the share of it that is reached.
+    """
+
+    goal: Goal
+    value: float
+    aim: tuple[float, float | None]
+    met: str
+    milliseconds: tuple[float, float | None]
+    floor: tuple[float, float] | None
+
+
+def lines(seconds: Seconds, floors: Mapping[str, float], *, gpu: bool) -> list[Line]:
+    """Every goal of this device whose contenders were timed."""
+    found = []
+    for goal in GOALS:
+        aim = goal.gpu if gpu else goal.cpu
+        if aim is not None and goal.subject in seconds and (not goal.baselines or set(goal.baselines) & set(seconds)):
+            found.append(_line(goal, aim, seconds, floors))
+    return found
+
+
+def _line(goal: Goal, aim: tuple[float, float | None], seconds: Seconds, floors: Mapping[str, float]) -> Line:
+    subject = median(seconds[goal.subject])
+    base = min((median(seconds[name]) for name in goal.baselines if name in seconds), default=None)
+    value = subject
+    if base is not None:
+        value = goal.times * base / subject if goal.kind == "faster" else subject / base
+    reached = [limit is not None and (value >= limit if goal.kind == "faster" else value <= limit) for limit in aim]
+    met = "stretch" if reached[1] else "yes" if reached[0] else "no"
+    floor = floors.get(goal.floor or "")
+    return Line(
+        goal,
+        value,
+        aim,
+        met,
+        (1000 * subject, None if base is None else 1000 * goal.times * base),
+        None if floor is None else (1000 * floor, floor / subject),
+    )
+
+
+def table(found: Sequence[Line]) -> str:
+    """The goals as a Markdown table."""
+    rows = ["| what | against | measured | goal | stretch | met | ms | against ms | floor ms | share of the floor |"]
+    rows.append("|---|---|---|---|---|---|---|---|---|---|")
+    for line in found:
+        timed = line.goal.baselines != ()
+        sign = "" if not timed or line.goal.kind == "cost" else "x"
+        limit = ["-" if aim is None else f"{aim:g}{sign}" for aim in line.aim]
+        times = ["-" if value is None else f"{value:.2f}" for value in line.milliseconds]
+        floor = ["-", "-"] if line.floor is None else [f"{line.floor[0]:.2f}", f"{100 * line.floor[1]:.0f} %"]
+        cells = [line.goal.what, line.goal.against, f"{line.value:.2f}{sign}", *limit, line.met, *times, *floor]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def extrapolations(seconds: Seconds, steps_per_epoch: int = 782, epochs: int = 100) -> list[str]:
+    """What the measured steps would add up to, said as what it is."""
+    named: dict[str, Any] = {"lenet plain": "one LeNet run", "fused 15": "one column of Table I (15 runs)"}
+    return [
+        f"{what} of {epochs} epochs: {steps_per_epoch * epochs:,} steps x {1000 * median(seconds[name]):.3f} ms = "
+        f"{steps_per_epoch * epochs * median(seconds[name]) / 60:.1f} minutes, extrapolated, without evaluation"
+        for name, what in named.items()
+        if name in seconds
+    ]

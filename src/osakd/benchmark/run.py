@@ -1,0 +1,167 @@
+"""The benchmark: builds the contenders, times them in turn, and writes the record, the table and the curves."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from osakd.benchmark import contenders as c
+from osakd.benchmark.curves import write_curves
+from osakd.benchmark.floors import Rates, measure_rates, search_step, training_step
+from osakd.benchmark.goals import SCRIPT, extrapolations, lines, table
+from osakd.engine.allocator import keep_freed_memory
+from osakd.engine.environment import environment, pick_device
+from osakd.errors import InputError
+from osakd.records import write_atomic, write_json
+
+ROUNDS, WARM_UP = 5, 20
+STEPS = {"cpu": 200, "cuda": 2000}
+SLOW_SHARE = 5
+"""A contender whose step takes long is timed for a fifth of the steps in each of the five rounds."""
+REPLICAS, MEMORY_ROWS, BATCHES = (1, 3, 5, 15, 45), (10_000, 50_000, 200_000, 1_000_000), (64, 128, 256, 512, 1024)
+
+
+class Timed(NamedTuple):
+    """A contender and its steps in a round."""
+
+    build: Callable[[], c.Contender]
+    steps: int
+
+
+def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, say: Callable[[str], None]) -> str:
+    """Times everything and writes ``<device>-<commit>.json``, ``.md`` and ``.svg`` under ``out``.
+
+    Args:
+        out: folder of records.
+        device_name: as ``--device``.
+        script: the plain script.
+        steps: in a round; by default 200 on a CPU, 2,000 on a GPU.
+        say: is told what is timed.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: the plain script is not there.
+    """
+    if not script.is_file():
+        raise InputError(
+            f"osakd bench needs a checkout of osakd: the script that it compares with is missing ({str(script)!r})."
+        )
+    device = pick_device(device_name)
+    keep_freed_memory()
+    made_by = environment(device) | {"processor": _processor(), "cores": torch.get_num_threads()}
+    steps = STEPS[device.type] if steps is None else steps
+    begin = time.perf_counter()
+    seconds: dict[str, list[float]] = {}
+    for title, group in _groups(device, script, steps).items():
+        say(f"{title} ({time.perf_counter() - begin:.0f} s so far)")
+        seconds |= interleaved(group)
+    seconds["import osakd"] = [
+        with_it - without
+        for with_it, without in zip(seconds["python -c 'import osakd'"], seconds["python -c pass"], strict=True)
+    ]
+    rates = measure_rates(device)
+    floors = _floors(rates, device)
+    found = lines(seconds, floors, gpu=device.type == "cuda")
+    text = "\n".join(
+        [
+            table(found), "",
+            f"Medians of {ROUNDS} rounds; a round is {steps} steps, {max(1, steps // SLOW_SHARE)} of a slow contender "
+            f"and of a curve, after {WARM_UP} of warm-up. Floors: {rates.operations / 1e9:.0f} GFLOP/s and "
+            f"{rates.bytes / 1e9:.0f} GB/s, measured in the same run.",
+            *extrapolations(seconds), f"The benchmark took {time.perf_counter() - begin:.0f} s.",
+        ]
+    )  # fmt: skip
+    stem = f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}"
+    record = {"made_by": made_by, "rounds": ROUNDS, "steps": steps, "warm_up": WARM_UP, "rates": rates._asdict()}
+    write_json(out / f"{stem}.json", record | {"floors": floors, "seconds_per_step": seconds})
+    write_atomic(out / f"{stem}.md", f"{text}\n".encode())
+    write_curves(seconds, out / f"{stem}.svg")
+    return text
+
+
+def interleaved(group: Mapping[str, Timed]) -> dict[str, list[float]]:
+    """Seconds per step of each contender in each round, one after another in every round."""
+    built = {name: (timed.build(), timed.steps) for name, timed in group.items()}
+    for contender, steps in built.values():
+        contender(min(WARM_UP, steps))
+    found: dict[str, list[float]] = {name: [] for name in built}
+    for _ in range(ROUNDS):
+        for name, (contender, steps) in built.items():
+            found[name].append(contender(steps) / steps)
+    return found
+
+
+def _groups(device: torch.device, script: Path, steps: int) -> dict[str, dict[str, Timed]]:
+    """What is compared is timed side by side."""
+    cuda = device.type == "cuda"
+    split = c.made_images(device)
+    some = max(1, steps // SLOW_SHARE)
+    resnet = "resnet32" if cuda else "resnet20"
+
+    def single(method: Any, **options: Any) -> Callable[[], c.Contender]:
+        return lambda: c.single(method, split, graphed=cuda, **options)
+
+    def fused(replicas: int) -> Callable[[], c.Contender]:
+        methods = c.COLUMN[: min(replicas, 3)]
+        return lambda: c.fused(replicas // len(methods), methods, split, graphed=cuda)
+
+    def plain(workers: int, threads: int) -> Callable[[], c.Contender]:
+        return lambda: c.plain_script(script, workers=workers, threads=threads, device=device.type)
+
+    lenet = {
+        SCRIPT[0]: Timed(plain(0, 2), steps),
+        SCRIPT[1]: Timed(plain(2, 1), steps),
+        "lenet plain": Timed(single("plain"), steps),
+        "fused 15": Timed(fused(15), steps),
+        "lenet osakd": Timed(single("osakd"), steps),
+        "lenet memory": Timed(lambda: _filled(single(c.MEMORY)()), steps),
+    }
+    if not cuda:
+        lenet["two processes"] = Timed(lambda: c.processes(2, "plain"), steps)
+    resnets = {f"resnet {name}": Timed(single(name, model=resnet), some) for name in ("plain", "osakd")}
+    if cuda:
+        resnets["resnet memory"] = Timed(single(c.MEMORY, model=resnet), some)
+    searches = {f"search {rows}": Timed(lambda rows=rows: c.search(rows, device), some) for rows in MEMORY_ROWS}
+    searches["search"] = Timed(lambda: c.search(c.ROWS, device), steps)
+    searches["product and topk"] = Timed(lambda: c.search(c.ROWS, device, ours=False), steps)
+    curves = {f"replicas {count}": Timed(fused(count), some) for count in REPLICAS}
+    for batch in BATCHES:
+        for method in ("plain", "osakd"):
+            curves[f"{method}, batch {batch}"] = Timed(single(method, batch=batch), some)
+    starts = {
+        "osakd --help": Timed(lambda: c.start("-m", "osakd", "--help"), 1),
+        "python -c pass": Timed(lambda: c.start("-c", "pass"), 1),
+        "python -c 'import osakd'": Timed(lambda: c.start("-c", "import osakd"), 1),
+    }
+    return {
+        "LeNet": lenet, f"{resnet}": resnets, "search over a memory": searches, "cost as work grows": curves,
+        "start": starts,
+    }  # fmt: skip
+
+
+def _filled(contender: c.Contender) -> c.Contender:
+    """After an epoch the memory holds an output of every image, as in all but the first epoch of a run."""
+    contender(-(-c.ROWS // c.BATCH))
+    return contender
+
+
+def _floors(rates: Rates, device: torch.device) -> dict[str, float]:
+    lenet, search = training_step("lenet").floor(rates), search_step().floor(rates)
+    resnet = training_step("resnet32" if device.type == "cuda" else "resnet20").floor(rates)
+    return {
+        "lenet": lenet, "lenet x 15": 15 * lenet, "resnet": resnet, "search": search,
+        "lenet + search": lenet + search, "resnet + search": resnet + search,
+    }  # fmt: skip
+
+
+def _processor() -> str:
+    try:
+        said = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return next(line.partition(":")[2].strip() for line in said.splitlines() if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
