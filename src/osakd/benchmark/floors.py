@@ -40,10 +40,8 @@ def measure_rates(device: torch.device) -> Rates:
     left, right = (torch.randn(size, size, device=device) for _ in range(2))
     source = torch.randn(2**26, device=device)
     target = torch.empty_like(source)
-    return Rates(
-        2 * size**3 / _best(lambda: left @ right, device),
-        2 * source.nbytes / _best(lambda: target.copy_(source), device),
-    )
+    product, copy = _best(lambda: left @ right, device), _best(lambda: target.copy_(source), device)
+    return Rates(operations=2 * size**3 / product, bytes=2 * source.nbytes / copy)
 
 
 def training_step(model: str, *, batch: int = BATCH) -> Work:

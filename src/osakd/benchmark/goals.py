@@ -36,7 +36,10 @@ class Goal(NamedTuple):
 
 SCRIPT = ("plain script, 0 workers, 2 threads", "plain script, 2 workers, 1 thread")
 GOALS = (
-    Goal("one LeNet run, batch 64", "the plain script", "lenet plain", SCRIPT, "faster", 1, (1.5, 3), (10, None), "lenet"),
+    Goal(
+        "one LeNet run, batch 64", "the plain script", "lenet plain", SCRIPT, "faster", 1,
+        (1.5, 3), (10, None), "lenet",
+    ),
     Goal(
         "15 runs (5 seeds x plain, 8NN, 16NN), fused", "the plain script, 15 times", "fused 15", SCRIPT, "faster", 15,
         (4, 6), (100, None), "lenet x 15",

@@ -76,6 +76,7 @@ def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, 
             *extrapolations(seconds), f"The benchmark took {time.perf_counter() - begin:.0f} s.",
         ]
     )  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
     stem = f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}"
     record = {"made_by": made_by, "rounds": ROUNDS, "steps": steps, "warm_up": WARM_UP, "rates": rates._asdict()}
     write_json(out / f"{stem}.json", record | {"floors": floors, "seconds_per_step": seconds})
