@@ -17,10 +17,10 @@ from osakd.engine.environment import environment, pick_device
 from osakd.errors import InputError
 from osakd.records import write_atomic, write_json
 
-ROUNDS, WARM_UP = 5, 20
+ROUNDS, WARM_UP = 7, 20
 STEPS = {"cpu": 200, "cuda": 2000}
 SLOW_SHARE = 5
-"""A contender whose step takes long is timed for a fifth of the steps in each of the five rounds."""
+"""A contender whose step takes long is timed for a fifth of the steps in each round."""
 REPLICAS, MEMORY_ROWS, BATCHES = (1, 3, 5, 15, 45), (10_000, 50_000, 200_000, 1_000_000), (64, 128, 256, 512, 1024)
 
 
@@ -56,32 +56,33 @@ def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, 
     made_by = environment(device) | {"processor": _processor(), "cores": torch.get_num_threads()}
     steps = STEPS[device.type] if steps is None else steps
     begin = time.perf_counter()
+    rates = measure_rates(device)
+    floors = _floors(rates, device)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}.json"
+    record = {"made_by": made_by, "rounds": ROUNDS, "steps": steps, "warm_up": WARM_UP, "rates": rates._asdict()}
     seconds: dict[str, list[float]] = {}
     for title, group in _groups(device, script, steps).items():
         say(f"{title} ({time.perf_counter() - begin:.0f} s so far)")
         seconds |= interleaved(group)
+        write_json(path, record | {"floors": floors, "seconds_per_step": seconds})
     seconds["import osakd"] = [
         with_it - without
         for with_it, without in zip(seconds["python -c 'import osakd'"], seconds["python -c pass"], strict=True)
     ]
-    rates = measure_rates(device)
-    floors = _floors(rates, device)
-    found = lines(seconds, floors, gpu=device.type == "cuda")
     text = "\n".join(
         [
-            table(found), "",
+            table(lines(seconds, floors, gpu=device.type == "cuda")), "",
             f"Medians of {ROUNDS} rounds; a round is {steps} steps, {max(1, steps // SLOW_SHARE)} of a slow contender "
             f"and of a curve, after {WARM_UP} of warm-up. Floors: {rates.operations / 1e9:.0f} GFLOP/s and "
-            f"{rates.bytes / 1e9:.0f} GB/s, measured in the same run.",
-            *extrapolations(seconds), f"The benchmark took {time.perf_counter() - begin:.0f} s.",
+            f"{rates.bytes / 1e9:.0f} GB/s, measured in the same run. The benchmark took "
+            f"{time.perf_counter() - begin:.0f} s.", "",
+            *(f"- {line}" for line in extrapolations(seconds)),
         ]
     )  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
-    stem = f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}"
-    record = {"made_by": made_by, "rounds": ROUNDS, "steps": steps, "warm_up": WARM_UP, "rates": rates._asdict()}
-    write_json(out / f"{stem}.json", record | {"floors": floors, "seconds_per_step": seconds})
-    write_atomic(out / f"{stem}.md", f"{text}\n".encode())
-    write_curves(seconds, out / f"{stem}.svg")
+    write_json(path, record | {"floors": floors, "seconds_per_step": seconds})
+    write_atomic(path.with_suffix(".md"), f"{text}\n".encode())
+    write_curves(seconds, path.with_suffix(".svg"))
     return text
 
 

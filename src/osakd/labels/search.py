@@ -19,11 +19,11 @@ from torch import Tensor
 
 from osakd.labels.distances import smallest, smallest_in_two_stages, squared_distances
 
-BLOCK_ROWS = 32
+BLOCK_ROWS = 16
 """Rows of references per block that the bounds keep or leave out."""
-SPARE_BLOCKS = 4
+SPARE_BLOCKS = 2
 """Blocks searched beyond the ones that k neighbours and the query itself can lie in."""
-CHUNK_ELEMENTS = 2**19
+CHUNK_ELEMENTS = 2**20
 """Elements of one chunk of bounds."""
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.engine.executors.fused.replicas import Layout, NotLowerableError, Parts
 from osakd.models.normalise import Normalise as NormaliseLayer
+from osakd.models.normalise import normalised
 from osakd.models.resnet import PaddedShortcut as PaddedShortcutLayer
 
 
@@ -37,7 +38,7 @@ class Normalise(nn.Module):
         mean, std = (
             cast(Tensor, buffer).view(len(images), -1, self.channels, 1, 1)[:, 0] for buffer in (self.mean, self.std)
         )
-        return [(part - mean[number]) / std[number] for number, part in enumerate(images)]
+        return [normalised(part, mean[number], std[number]) for number, part in enumerate(images)]
 
 
 class Conv2d(nn.Module):

@@ -1,0 +1,54 @@
+"""The arithmetic of the table: ratios, medians, floors, and which goals a device has."""
+
+import pytest
+
+from osakd.benchmark.goals import GOALS, SCRIPT, extrapolations, lines, table
+
+SECONDS = {
+    SCRIPT[0]: [0.008, 0.010, 0.009],
+    SCRIPT[1]: [0.012, 0.011, 0.020],
+    "lenet plain": [0.005, 0.0045, 0.004],
+    "fused 15": [0.030, 0.027, 0.024],
+    "lenet osakd": [0.0050, 0.0048, 0.0049],
+    "osakd --help": [0.02, 0.5, 0.03],
+}
+
+
+def found(*, gpu: bool = False) -> dict[str, tuple[float, str]]:
+    return {line.goal.what: (round(line.value, 3), line.met) for line in lines(SECONDS, {"lenet": 0.0009}, gpu=gpu)}
+
+
+def test_the_faster_script_counts_and_medians_are_compared() -> None:
+    values = found()
+    assert values["one LeNet run, batch 64"] == (2.0, "yes")  # 9 ms over 4.5 ms
+    assert values["15 runs (5 seeds x plain, 8NN, 16NN), fused"] == (5.0, "yes")  # 15 x 9 ms over 27 ms
+    assert values["OSAKD step, in-batch, LeNet"] == (1.089, "yes")
+    assert values["osakd --help"] == (0.03, "yes")
+    assert "two processes of one thread" not in values  # it was not timed
+
+
+def test_a_gpu_has_goals_of_its_own() -> None:
+    values = found(gpu=True)
+    assert values["one LeNet run, batch 64"] == (2.0, "no")
+    assert values["15 runs, fused"] == (2.5, "no")
+
+
+def test_floors_and_their_share() -> None:
+    (line, *_) = lines(SECONDS, {"lenet": 0.0009}, gpu=False)
+    assert line.floor == pytest.approx((0.9, 0.2))
+    rows = table([line]).splitlines()
+    assert rows[2].endswith("| 2.00x | 1.5x | 3x | yes | 4.50 | 9.00 | 0.90 | 20 % |")
+    assert all(row.count("|") == rows[0].count("|") for row in rows)
+
+
+def test_extrapolations_say_what_they_are() -> None:
+    one, column = extrapolations(SECONDS)
+    assert one == (
+        "one LeNet run of 100 epochs: 78,200 steps x 4.500 ms = 5.9 minutes, extrapolated, without evaluation"
+    )
+    assert column.startswith("one column of Table I (15 runs) of 100 epochs: 78,200 steps x 27.000 ms = 35.2 minutes")
+
+
+def test_every_goal_has_one_of_a_device() -> None:
+    assert all(goal.cpu or goal.gpu for goal in GOALS)
+    assert len({(goal.what, goal.against) for goal in GOALS}) == len(GOALS)
