@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from osakd.benchmark.goals import extrapolations, lines, table
 from osakd.report.aggregate import Difference, MethodSummary, Spread, Summary
 from osakd.report.tables import markdown
 
@@ -35,6 +36,16 @@ def test_the_ten_lines_run() -> None:
 @pytest.mark.parametrize("name", ["digits.json", "cifar10.json", "fashion_mnist.json"])
 def test_tables_are_the_records(name: str) -> None:
     assert recorded(name) in README
+
+
+def test_the_performance_page_shows_its_record() -> None:
+    page = (ROOT / "docs/performance.md").read_text()
+    (stem,) = set(re.findall(r"\(\.\./benchmarks/records/(.+?)\.svg\)", page))
+    record = json.loads((ROOT / f"benchmarks/records/{stem}.json").read_text())
+    assert table(lines(record["seconds_per_step"], record["floors"], gpu=False)) in page
+    assert (ROOT / f"benchmarks/records/{stem}.svg").exists()
+    for extrapolation in extrapolations(record["seconds_per_step"]):
+        assert extrapolation in page
 
 
 def test_commands_are_real() -> None:
