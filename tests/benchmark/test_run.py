@@ -12,7 +12,7 @@ import torch
 from osakd.benchmark import contenders, run
 from osakd.benchmark.contenders import made_images
 from osakd.benchmark.curves import write_curves
-from osakd.benchmark.floors import Rates, Work, search_step, training_step
+from osakd.benchmark.floors import Rates, Work, best_of, search_step, training_step
 from osakd.benchmark.run import Timed, interleaved
 from osakd.cli.main import main
 from osakd.engine.allocator import keep_freed_memory
@@ -103,6 +103,7 @@ def test_work_of_a_step() -> None:
     lenet = training_step("lenet")
     assert lenet.operations == pytest.approx(64 * 3.205e6, rel=0.01)  # 2 x 1.6 MMAC per image
     assert search_step(50_000).operations == 2 * 64 * 50_000 * 10
+    assert best_of(Rates(1, 4), Rates(3, 2)) == Rates(3, 4)
     assert Work(2e9, 1e9).floor(Rates(1e9, 1e9)) == 2.0
     assert Work(1e9, 3e9).floor(Rates(1e9, 1e9)) == 3.0
 

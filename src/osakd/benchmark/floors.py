@@ -44,6 +44,11 @@ def measure_rates(device: torch.device) -> Rates:
     return Rates(operations=2 * size**3 / product, bytes=2 * source.nbytes / copy)
 
 
+def best_of(one: Rates, other: Rates) -> Rates:
+    """The higher of two measurements, rate by rate."""
+    return Rates(max(one.operations, other.operations), max(one.bytes, other.bytes))
+
+
 def training_step(model: str, *, batch: int = BATCH) -> Work:
     """Forward, backward and update of one network: the images once, weights, gradients and momenta five times."""
     network = build_model(model, num_classes=CLASSES, input_shape=SHAPE)
