@@ -82,7 +82,7 @@ class Line(NamedTuple):
 
     Attributes:
         goal: which.
-        value: the ratio, or the seconds.
+        value: the median over the rounds of the ratio within a round; or the seconds.
         aim: the goal and the stretch goal of this device.
         met: ``stretch``, ``yes`` or ``no``.
         milliseconds: median of the subject's step, and of the baseline's.
@@ -108,11 +108,15 @@ def lines(seconds: Seconds, floors: Mapping[str, float], *, gpu: bool) -> list[L
 
 
 def _line(goal: Goal, aim: tuple[float, float | None], seconds: Seconds, floors: Mapping[str, float]) -> Line:
-    subject = median(seconds[goal.subject])
-    base = min((median(seconds[name]) for name in goal.baselines if name in seconds), default=None)
-    value = subject
-    if base is not None:
-        value = goal.times * base / subject if goal.kind == "faster" else subject / base
+    subject, value = median(seconds[goal.subject]), median(seconds[goal.subject])
+    timed = [seconds[name] for name in goal.baselines if name in seconds]
+    base = None
+    if timed:
+        best = min(timed, key=median)
+        base = median(best)
+        # Round by round: a machine that slows down slows both.
+        pairs = list(zip(best, seconds[goal.subject], strict=True))
+        value = median(goal.times * b / s if goal.kind == "faster" else s / b for b, s in pairs)
     reached = [limit is not None and (value >= limit if goal.kind == "faster" else value <= limit) for limit in aim]
     met = "stretch" if reached[1] else "yes" if reached[0] else "no"
     floor = floors.get(goal.floor or "")

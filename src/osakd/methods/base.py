@@ -1,7 +1,8 @@
 """What a training method is: an ``nn.Module`` that maps a batch to its loss."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple, Self
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -40,11 +41,40 @@ class LossTerms(NamedTuple):
 
 
 class Method(nn.Module, ABC):
-    """Every method's interface. It holds its networks as children; executors know nothing else of it."""
+    """Every method's interface. It holds its networks as children; executors know nothing else of it.
+
+    Attributes:
+        frozen: children that never train, never leave eval mode, and are in no optimizer and no checkpoint.
+    """
+
+    frozen: ClassVar[tuple[str, ...]] = ()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, or eval mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        for name in self.frozen:
+            self.get_submodule(name).eval()
+        return self
+
+    def own_state(self) -> dict[str, Tensor]:
+        """The state that training changes: all but what is frozen."""
+        return {name: value for name, value in self.state_dict().items() if not self._is_frozen(name)}
+
+    def load_own_state(self, state: Mapping[str, Tensor]) -> None:
+        """Takes a state as ``own_state`` gives it.
+
+        Raises:
+            RuntimeError: a tensor is missing, left over, or of another shape.
+        """
+        kept = {name: value for name, value in self.state_dict().items() if self._is_frozen(name)}
+        self.load_state_dict({**state, **kept})
+
+    def _is_frozen(self, name: str) -> bool:
+        return name.startswith(tuple(f"{child}." for child in self.frozen))
 
     @abstractmethod
     def forward(self, batch: Batch) -> LossTerms:
-        """The loss of a batch, by name; the same parts at every step."""
+        """The loss of a batch, by name; the same parts at every step, ``total`` among them."""
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
