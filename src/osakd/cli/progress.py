@@ -118,6 +118,9 @@ class ComparisonProgress(_Display):
             if kind not in self._said:
                 self._said.add(kind)
                 self.console.print(note, highlight=False)
+        for reason in {str(state.error) for state in states if isinstance(state.error, NotFusedError)} - self._said:
+            self._said.add(reason)
+            self.console.print(f"Not in one program: {reason}", highlight=False)
         for state in states:
             name = state.job.folder.name
             if state.done and name not in self._finished and not isinstance(state.error, NotFusedError):

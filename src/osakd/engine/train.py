@@ -113,6 +113,7 @@ def train_fused(
     device: torch.device,
     watcher: Watcher,
     lowerings: Sequence[str] = tuple(choose.LOWERINGS),
+    against_processes: bool = False,
 ) -> dict[Path, RunError]:
     """Trains runs that differ only in seed and method in one program, or goes on where they stopped together.
 
@@ -123,6 +124,7 @@ def train_fused(
         device: to train on.
         watcher: is told of every step.
         lowerings: how networks may be fused: ``channels``, ``vmap``; the faster is taken.
+        against_processes: refuse where a process for each run is clearly faster.
 
     Returns:
         The error of each run that failed, by folder; the others have finished.
@@ -141,12 +143,12 @@ def train_fused(
         first = build(config, runs[0].data, device)
         fit = replicas_that_fit(first, _settings(config), device)
         for wave in waves(folders, len({run.config.seed for run in runs}), fit, device):
-            errors |= _train_wave([runs[number] for number in wave], device, watcher, lowerings)
+            errors |= _train_wave([runs[number] for number in wave], device, watcher, lowerings, against_processes)
     return errors
 
 
 def _train_wave(
-    runs: Sequence[Planned], device: torch.device, watcher: Watcher, lowerings: Sequence[str]
+    runs: Sequence[Planned], device: torch.device, watcher: Watcher, lowerings: Sequence[str], against_processes: bool
 ) -> dict[Path, RunError]:
     splits = {id(run.data): on_device(run.data, device) for run in runs}
     built = [build(run.config, run.data, device, splits[id(run.data)]) for run in runs]
@@ -154,8 +156,11 @@ def _train_wave(
     before = state.read_checkpoints(runs[0].folder, device)[0]["executor"]
     if before.startswith("fused/"):  # to go on bit for bit it must be the same lowering
         lowerings = [name for name in choose.LOWERINGS if before.startswith(f"fused/{name}")]
+        against_processes = False
     groups = len({run.config.seed for run in runs})
-    chosen = choose.fused(built, keys, groups, _settings(runs[0].config), lowerings)
+    chosen = choose.fused(
+        built, keys, groups, _settings(runs[0].config), lowerings, against_processes=against_processes
+    )
     return _Loop(runs, chosen, device, watcher).run()
 
 

@@ -73,7 +73,8 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
     errors: Errors = {}
     if programs:
         # Nothing recorded shows mapped networks (vmap) ahead of a process for each: they run on request only.
-        run = partial(run_fused, lowerings=("channels",) if executor == "auto" else ("channels", "vmap"))
+        auto = executor == "auto"
+        run = partial(run_fused, lowerings=("channels",) if auto else ("channels", "vmap"), against_processes=auto)
         errors |= _run_all(programs, run, workers=1, threads=processes, seen=seen, look=look)
     fused = {job.folder for program in programs for job in program}
     if executor == "auto":

@@ -72,14 +72,22 @@ def run_single(program: Program) -> Errors:
     return {}
 
 
-def run_fused(program: Program, lowerings: Sequence[str]) -> Errors:
+def run_fused(program: Program, lowerings: Sequence[str], against_processes: bool) -> Errors:
     """Runs jobs in one program; the errors of those that failed."""
     from osakd.engine.environment import pick_device
     from osakd.engine.train import train_fused
 
     plans = [_plan(job) for job in program]
     device = pick_device(program[0].device)
-    return dict(train_fused(plans, device=device, watcher=_StopAtRequest(program), lowerings=lowerings))
+    return dict(
+        train_fused(
+            plans,
+            device=device,
+            watcher=_StopAtRequest(program),
+            lowerings=lowerings,
+            against_processes=against_processes,
+        )
+    )
 
 
 def _plan(job: Job) -> "Planned":

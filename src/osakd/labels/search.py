@@ -1,8 +1,9 @@
 r"""The search among many references, exact, as one operator that maps over replicas and compiles.
 
 On the CPU a cheap lower bound of every distance, one matrix product in chunks that stay in the cache, leaves a few
-blocks of rows in which the exact distances (direct differences) are computed. With :math:`u` the unit roundoff of the
-product's type, c columns and :math:`e = 8 (c + 3) u`, the norm expansion and every later rounding obey
+blocks of rows in which the exact distances (direct differences) are computed. Points are first moved by the uniform
+distribution, around which the outputs of a network lie before it has learned. With :math:`u` the unit roundoff of the
+product's type, c columns and :math:`e = 8 (c + 3) u`, the norm expansion and every rounding obey
 
 .. math:: d(q, r) \ge (1 - e) |r|^2 - 2 \, q \cdot r + (1 - e) |q|^2.
 
@@ -99,12 +100,12 @@ def _(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | int | Non
 
 
 def norms_of(references: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Squared norms ``[m]`` for the search, in float64 whatever the precision that it starts with.
+    """Squared distances from the uniform distribution ``[m]``, in float64 whatever the precision of the search.
 
     Infinite for rows that are never neighbours; minus infinite for those that must be compared one by one, since their
     norm overflows or is not a number.
     """
-    norms = references.double().square().sum(1)
+    norms = (references.double() - _centre(references.shape[1])).square().sum(1)
     norms = torch.where(norms.isfinite(), norms, -torch.inf)
     return norms if valid is None else torch.where(valid, norms, torch.inf)
 
@@ -113,8 +114,10 @@ def _search_blocks(
     queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, norms: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Distances and rows of the nearest in the most promising blocks, and the queries for which that is certain."""
-    factor = 1 - 8 * (queries.shape[1] + 3) * torch.finfo(dtype).eps / 2
-    bounds = _block_bounds(queries.to(dtype), references, norms, factor)
+    columns = queries.shape[1]
+    factor = 1 - 8 * (columns + 3) * torch.finfo(dtype).eps / 2
+    moved = (queries.double() - _centre(columns)).to(dtype)
+    bounds = _block_bounds(moved, references, norms, factor)
     searched = min(k + 1 + SPARE_BLOCKS, bounds.shape[1] - 1)
     values, blocks = torch.topk(bounds, searched + 1, dim=1, largest=False)
     # Ascending rows keep the candidates in order, so that ties go to the lower one.
@@ -127,16 +130,16 @@ def _search_blocks(
         never |= rows == exclude[:, None]
     distances = squared_distances(queries, candidates).masked_fill_(never, torch.inf)
     nearest, position = smallest(distances, k)
-    rest = factor * (values[:, -1].double() + queries.double().square().sum(1))
+    rest = factor * (values[:, -1].double() + moved.double().square().sum(1))
     # A bound of infinity means that the blocks left out hold no row that could be a neighbour.
     certain = (nearest[:, -1] < rest) | values[:, -1].isposinf()
     return nearest, inside.gather(1, position), certain
 
 
 def _block_bounds(queries: Tensor, references: Tensor, norms: Tensor, factor: float) -> Tensor:
-    """The least bound of each block ``[n, blocks]``, over the factor and without the query's own norm."""
+    """The least bound of each block for moved queries ``[n, blocks]``, over the factor, without the query's norm."""
     n, columns = queries.shape
-    total = len(references)
+    total, centre = len(references), _centre(columns)
     step = max(1, CHUNK_ELEMENTS // n // BLOCK_ROWS) * BLOCK_ROWS
     weights = torch.cat([queries * (-2 / factor), torch.ones(n, 1, dtype=queries.dtype)], dim=1).T.contiguous()
     table = torch.zeros(min(step, total + -total % BLOCK_ROWS), columns + 1, dtype=queries.dtype)
@@ -145,7 +148,7 @@ def _block_bounds(queries: Tensor, references: Tensor, norms: Tensor, factor: fl
     for start in range(0, total, step):
         count = min(step, total - start)
         padded = count + -count % BLOCK_ROWS
-        table[:count, :columns] = references[start : start + count]
+        table[:count, :columns] = references[start : start + count].to(queries.dtype) - centre
         table[:count, columns] = norms[start : start + count]
         table[count:padded] = 0
         table[count:padded, columns] = torch.inf
@@ -153,3 +156,8 @@ def _block_bounds(queries: Tensor, references: Tensor, norms: Tensor, factor: fl
         minima.append(bounds[:padded].view(-1, BLOCK_ROWS, n).amin(1))
     # What is not a number is searched before all else.
     return torch.cat(minima).T.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+
+
+def _centre(columns: int) -> float:
+    """Each coordinate of the uniform distribution, rounded so that it is the same in every precision."""
+    return round(2**24 / columns) / 2**24

@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, TypeVar
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+Itself = TypeVar("Itself", bound="Method")
 
 
 class Batch(NamedTuple):
@@ -49,7 +51,7 @@ class Method(nn.Module, ABC):
 
     frozen: ClassVar[tuple[str, ...]] = ()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self: Itself, mode: bool = True) -> Itself:
         """Training mode, or eval mode; what is frozen stays in eval mode."""
         super().train(mode)
         for name in self.frozen:

@@ -15,6 +15,8 @@ from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.errors import InputError, NotFusedError
 
+CLEARLY = 0.9
+"""Less than this share of the other's time is clearly faster."""
 LOWERINGS: dict[str, Lowering] = {"channels": FoldedNetwork, "vmap": MappedNetwork}
 
 
@@ -69,6 +71,8 @@ def fused(
     groups: int,
     settings: dict[str, Any],
     lowerings: Sequence[str] = tuple(LOWERINGS),
+    *,
+    against_processes: bool = False,
 ) -> Choice:
     """The fused executor in the faster of its lowerings; inside a CUDA graph where CUDA is.
 
@@ -78,9 +82,10 @@ def fused(
         groups: how many seeds.
         settings: of the executor.
         lowerings: which to try.
+        against_processes: refuse where a process of one thread for each run, one per core, is clearly faster.
 
     Raises:
-        NotFusedError: neither lowering can run these networks.
+        NotFusedError: neither lowering can run these networks, or it is not worth it.
     """
     splits = [replicas[number].splits for number in range(0, len(replicas), len(replicas) // groups)]
     graphed = splits[0]["train"].classes.is_cuda
@@ -99,8 +104,26 @@ def fused(
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor serial.")
     best = min(seconds, key=lambda name: seconds[name])
+    if against_processes and not graphed:
+        alone, together = _seconds_alone(replicas[0], settings), seconds[best] / len(replicas)
+        if alone < CLEARLY * together:
+            raise NotFusedError(
+                f"A process for each run is faster than one program ({1000 * alone:.1f} ms per replica and step, fused "
+                f"{1000 * together:.1f} ms): take --executor serial."
+            )
     measured = ", ".join(f"{name} {1000 * value / len(replicas):.2f} ms" for name, value in seconds.items())
     name = f"fused/{best} ({len(replicas)} replicas; per replica and step: {measured})"
     methods = [replica.method for replica in replicas]
     notes = [f"Executor: {name}.", *search_notes(methods, settings["batch_size"], lambda: seconds[best])]
     return Choice(build(best, methods), name, notes)
+
+
+def _seconds_alone(replica: Built, settings: dict[str, Any]) -> float:
+    """Of a step in a process of one thread, shared among as many processes as there are threads now."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        trial = SerialExecutor(copy.deepcopy(replica.method), replica.splits, **settings)
+        return step_seconds(trial, settings["batch_size"]) / threads
+    finally:
+        torch.set_num_threads(threads)
