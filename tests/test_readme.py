@@ -44,6 +44,7 @@ def test_the_performance_page_shows_its_record() -> None:
     record = json.loads((ROOT / f"benchmarks/records/{stem}.json").read_text())
     assert table(lines(record["seconds_per_step"], record["floors"], gpu=False)) in page
     assert (ROOT / f"benchmarks/records/{stem}.svg").exists()
+    assert (ROOT / "benchmarks/records/tried.md").read_text() in page
     for extrapolation in extrapolations(record["seconds_per_step"]):
         assert extrapolation in page
 
