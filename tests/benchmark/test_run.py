@@ -70,6 +70,7 @@ def test_every_contender_is_built_from_what_is_there(monkeypatch: pytest.MonkeyP
     names = [name for group in groups.values() for name in group]
     assert len(names) == len(set(names))
     assert {f"replicas {count}" for count in (1, 3, 5, 15, 45)} <= set(names)
+    assert all(seeds * methods == count for count, (seeds, methods) in run.REPLICAS.items())
     assert {f"search {rows}" for rows in (10_000, 50_000, 200_000, 1_000_000)} <= set(names)
 
 

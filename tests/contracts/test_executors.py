@@ -374,6 +374,21 @@ def test_runs_at_different_epochs_are_refused(tmp_path: Path) -> None:
         train.train_fused(more, device=CPU, watcher=train.Silent())
 
 
+@pytest.mark.parametrize(("alone", "fused_anyway"), [(0.1, False), (10.0, True)])
+def test_processes_are_preferred_where_they_are_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch, alone: float, fused_anyway: bool
+) -> None:
+    splits = on_device(load_data("digits"), CPU)
+    replicas = [Built(method_of("plain", seed, "lenet-digits"), splits) for seed in SEEDS]
+    monkeypatch.setattr(choose, "_seconds_alone", lambda *_: alone)
+    monkeypatch.setattr(choose, "step_seconds", lambda *_: 1.0)
+    if fused_anyway:
+        choose.fused(replicas, ["plain"] * 2, 2, settings(), against_processes=True)
+    else:
+        with pytest.raises(NotFusedError, match=r"A process for each run is faster .* \(100.0 ms per replica"):
+            choose.fused(replicas, ["plain"] * 2, 2, settings(), against_processes=True)
+
+
 def test_the_faster_lowering_is_taken_and_recorded() -> None:
     splits = on_device(load_data("digits"), CPU)
     replicas = [Built(method_of("plain", seed, "lenet-digits"), splits) for seed in SEEDS]

@@ -18,7 +18,7 @@ def write_curves(seconds: Mapping[str, Sequence[float]], path: Path) -> None:
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     replicas, rows, batch = figure.subplots(1, 3)
     per_replica = {count: [value / count for value in found] for count, found in _series(seconds, "replicas ").items()}
-    _draw(replicas, {"plain, 8NN, 16NN": per_replica}, "replicas in one program", "ms per replica and step")
+    _draw(replicas, {"LeNet, batch of 64": per_replica}, "replicas in one program", "ms per replica and step")
     _draw(rows, {"batch of 64": _series(seconds, "search ")}, "rows of the memory", "ms per search")
     steps = {method: _series(seconds, f"{method}, batch ") for method in ("plain", "osakd")}
     _draw(batch, steps, "images in a batch", "ms per step")

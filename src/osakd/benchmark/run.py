@@ -22,7 +22,9 @@ STEPS = {"cpu": 40, "cuda": 400}
 """In a round; short ones, since the speed of a machine drifts from one to the next."""
 SLOW_SHARE, CURVE_SHARE = 2, 5
 """A contender whose step takes long is timed for half of the steps in each round, a point of a curve for a fifth."""
-REPLICAS, MEMORY_ROWS, BATCHES = (1, 3, 5, 15, 45), (10_000, 50_000, 200_000, 1_000_000), (64, 128, 256, 512, 1024)
+REPLICAS = {1: (1, 1), 3: (1, 3), 5: (5, 1), 15: (5, 3), 45: (15, 3)}
+"""Seeds and methods of so many replicas."""
+MEMORY_ROWS, BATCHES = (10_000, 50_000, 200_000, 1_000_000), (64, 128, 256, 512, 1024)
 
 
 class Timed(NamedTuple):
@@ -112,8 +114,8 @@ def _groups(device: torch.device, script: Path, steps: int) -> dict[str, dict[st
         return lambda: c.single(method, split, graphed=cuda, **options)
 
     def fused(replicas: int) -> Callable[[], c.Contender]:
-        methods = c.COLUMN[: min(replicas, 3)]
-        return lambda: c.fused(replicas // len(methods), methods, split, graphed=cuda)
+        seeds, methods = REPLICAS[replicas]
+        return lambda: c.fused(seeds, c.COLUMN[:methods], split, graphed=cuda)
 
     def plain(workers: int, threads: int) -> Callable[[], c.Contender]:
         return lambda: c.plain_script(script, workers=workers, threads=threads, device=device.type)

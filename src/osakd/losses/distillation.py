@@ -57,7 +57,7 @@ def distillation_loss(
     return temperature**2 * per_class.sum(1).mean()
 
 
-def ramp(progress: Float[Tensor, ""], end: float) -> Float[Tensor, ""]:
+def ramp(progress: Float[Tensor, "..."], end: float) -> Float[Tensor, "..."]:
     r"""The weight :math:`\exp(-5 (1 - \min(t, e) / e)^2)` that rises from almost 0 to 1.
 
     Args:
