@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in under 8 minutes, on a machine with torch and no network.
+# Everything that needs a GPU, in under 8 minutes, on a machine with torch, pytest and no network.
 #
 #   benchmarks/gpu_check.sh GIVEN OUT [EARLIER.tar.gz]
 #
@@ -44,14 +44,14 @@ step() {
 
 wheels=("$given"/wheels/*.whl)
 if [ -e "${wheels[0]}" ]; then
-  step wheels 60 "$python" -m pip install --quiet --no-index --no-deps "${wheels[@]}"
+  step wheels 30 "$python" -m pip install --quiet --no-index --no-deps "${wheels[@]}"
 fi
-step install 60 "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+step install 30 "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 export OSAKD_CACHE="$out/../cache"
-step tests 110 "$python" -m pytest -q -p no:cacheprovider -m gpu tests
+step tests 90 "$python" -m pytest -q -p no:cacheprovider -m gpu tests
 step bench 200 "$python" -m osakd bench --device "$device" --out "$out/records" ${STEPS:+--steps "$STEPS"}
 # torchvision imports on such machines: the key layout of ResNet-50 is checked against it.
-step torchvision 40 "$python" -m pytest -q -p no:cacheprovider -k torchvision tests/models
+step torchvision 30 "$python" -m pytest -q -p no:cacheprovider -k torchvision tests/models
 if [ -d "$given/cifar10" ]; then
   step train 60 "$python" -m osakd compare --data "$given/cifar10" --model lenet --epochs 100 --seeds 5 \
     --methods plain osakd-8nn osakd-16nn --device "$device" --out "$out/runs/table1-cifar10"

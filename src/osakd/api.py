@@ -143,6 +143,7 @@ def compare(
         InputError: something given cannot be used.
         RunError: a run failed; the others are finished and recorded.
     """
+    from osakd.engine.environment import check_device, pick_device
     from osakd.experiments.compare import plan_comparison
     from osakd.experiments.runner import run_jobs
     from osakd.report.aggregate import summarise
@@ -154,6 +155,8 @@ def compare(
     for option, count in (("processes", processes), ("seeds", len(numbers))):
         if count < 1:
             raise InputError(f"`{option}` must be at least 1, got {count}.")
+    if chosen.executor == "graphed" or chosen.precision == "tf32":
+        check_device(chosen.executor, chosen.precision, pick_device(chosen.device))
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
     errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))

@@ -84,3 +84,27 @@ def test_fake_tensors_catch_a_step_that_waits() -> None:
     executor.method.forward = lambda batch: step(batch._replace(images=batch.images * batch.images.sum().item()))  # type: ignore[method-assign] - a spy
     with pytest.raises(Exception, match=r"item|data-dependent|scalar"):
         fake(executor)
+
+
+def test_warming_up_draws_no_random_numbers_and_leaves_the_state_even_when_it_fails() -> None:
+    executor = serial("plain", 0, "lenet-digits", graphed=True)
+    before = copy.deepcopy(executor.states()[0]["method"])
+    torch.manual_seed(0)
+    run(executor, [0], [1], rate=0.0)
+    found = torch.rand(1)
+    torch.manual_seed(0)
+    assert torch.equal(found, torch.rand(1))
+    assert all(torch.equal(before[name], value) for name, value in executor.states()[0]["method"].items())
+    fails = serial("plain", 0, "lenet-digits", graphed=True)
+    step, calls = fails.steps.step, []
+
+    def fail(*inputs: Any) -> torch.Tensor:
+        calls.append(inputs)
+        if len(calls) > 2:
+            raise RuntimeError
+        return step(*inputs)
+
+    fails.steps.step = fail
+    with pytest.raises(RuntimeError):
+        run(fails, [0], [1])
+    assert all(torch.equal(before[name], value) for name, value in fails.states()[0]["method"].items())

@@ -14,7 +14,7 @@ CUDA = torch.device("cuda")
 
 
 def settings() -> list[str]:
-    backends: Any = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
+    backends: Any = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]
     return [backend.fp32_precision for backend in backends]
 
 
@@ -22,7 +22,7 @@ def settings() -> list[str]:
 def test_products_of_float32_are_ieee_unless_asked_otherwise(precision: str, expected: str) -> None:
     before = settings()
     with matmul_precision(precision, CUDA):
-        assert settings() == [expected, expected]
+        assert settings() == [expected] * 3
     assert settings() == before
 
 

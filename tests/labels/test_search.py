@@ -140,3 +140,28 @@ def test_compiled() -> None:
         compiled(references[:QUERIES], references, K), k_nearest(references[:QUERIES], references, K), strict=True
     ):
         assert torch.equal(found, expected)
+
+
+def test_norms_that_were_rounded_or_know_nothing_of_validity_are_mended() -> None:
+    references = softmax_outputs(10.0)
+    valid = torch.arange(ROWS) % 2 == 1
+    queries = references[:QUERIES]
+    expected = k_nearest(queries, references, K, valid=valid)[1]
+    for norms in (norms_of(references), norms_of(references).float(), norms_of(references).bfloat16()):
+        assert torch.equal(k_nearest(queries, references, K, valid=valid, norms=norms)[1], expected)
+
+
+def test_a_row_that_is_not_a_number_hides_no_other() -> None:
+    references = softmax_outputs(2.0)
+    references[5] = torch.nan
+    arguments = (references[:4], references, 1, None, None, None)
+    for search in (k_nearest_of_many._init_fn, k_nearest_of_many):
+        assert search(*arguments)[1].flatten().tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_memory_of_another_type_goes_on(dtype: torch.dtype) -> None:
+    memory = OutputMemory(ROWS, 10).to(dtype)
+    memory.write(torch.arange(4), softmax_outputs(2.0)[:4], torch.arange(4))
+    assert memory.valid.sum() == 4

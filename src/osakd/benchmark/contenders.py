@@ -20,6 +20,7 @@ from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.serial import SerialExecutor
+from osakd.errors import RunError
 from osakd.labels.neighbours import k_nearest
 from osakd.labels.search import norms_of
 from osakd.methods.base import Method
@@ -89,7 +90,10 @@ def plain_script(script: Path, *, workers: int, threads: int, device: str) -> Co
     def run(steps: int) -> float:
         options = {"--steps": steps, "--workers": workers, "--threads": threads, "--device": device}
         command = [sys.executable, str(script), *(str(part) for pair in options.items() for part in pair)]
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603 - ours
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        if done.returncode:
+            raise RunError(f"The plain script failed: {done.stderr.strip().splitlines()[-1]}")
+        return float(done.stdout)
 
     return run
 
@@ -100,6 +104,7 @@ def processes(count: int, method: str) -> Contender:
     pipes = [context.Pipe() for _ in range(count)]
     for _, theirs in pipes:
         context.Process(target=_serve, args=(theirs, method), daemon=True).start()
+        theirs.close()  # so that a process that dies is noticed
 
     def run(steps: int) -> float:
         for ours, _ in pipes:

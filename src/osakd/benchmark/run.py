@@ -13,7 +13,8 @@ from osakd.benchmark.curves import write_curves
 from osakd.benchmark.floors import Rates, best_of, measure_rates, search_step, training_step
 from osakd.benchmark.goals import SCRIPT, extrapolations, lines, table
 from osakd.engine.allocator import keep_freed_memory
-from osakd.engine.environment import environment, pick_device
+from osakd.engine.environment import current, environment, pick_device
+from osakd.engine.precision import matmul_precision
 from osakd.errors import InputError
 from osakd.records import write_atomic, write_json
 
@@ -64,38 +65,44 @@ def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, 
     path = out / f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}.json"
     record = {"made_by": made_by, "rounds": ROUNDS, "steps": steps, "warm_up": WARM_UP}
     seconds: dict[str, list[float]] = {}
-    for title, group in _groups(device, script, steps).items():
-        say(f"{title} ({time.perf_counter() - begin:.0f} s so far)")
-        seconds |= interleaved(group)
-        rates = best_of(rates, measure_rates(device))  # other tenants of the machine come and go
-        write_json(path, record | {"rates": rates._asdict(), "seconds_per_step": seconds})
-    seconds["import osakd"] = [
-        with_it - without
-        for with_it, without in zip(seconds["python -c 'import osakd'"], seconds["python -c pass"], strict=True)
-    ]
-    floors = _floors(rates, device)
-    text = "\n".join(
-        [
-            table(lines(seconds, floors, gpu=device.type == "cuda")), "",
-            f"Medians of {ROUNDS} rounds, ratios taken within each round; a round is {steps} steps, "
-            f"{max(1, steps // SLOW_SHARE)} of a slow contender, "
-            f"{max(1, steps // CURVE_SHARE)} of a curve, after {WARM_UP} of warm-up. "
-            f"Floors: {rates.operations / 1e9:.0f} GFLOP/s and {rates.bytes / 1e9:.0f} GB/s, the best of this run. "
-            f"The benchmark took {time.perf_counter() - begin:.0f} s.", "",
-            *(f"- {line}" for line in extrapolations(seconds)),
-        ]
-    )  # fmt: skip
-    write_json(path, record | {"rates": rates._asdict(), "floors": floors, "seconds_per_step": seconds})
-    write_atomic(path.with_suffix(".md"), f"{text}\n".encode())
-    write_curves(seconds, path.with_suffix(".svg"))
+    text = ""
+    # As runs are: a GPU's float32 is IEEE's. The plain script keeps torch's own defaults, as most scripts do.
+    with matmul_precision("float32", device), current(device):
+        for title, group in _groups(device, script, steps).items():
+            say(f"{title} ({time.perf_counter() - begin:.0f} s so far)")
+            seconds |= interleaved(group, warm_up=steps if device.type == "cuda" else WARM_UP)
+            if "python -c pass" in seconds:
+                pairs = zip(seconds["python -c 'import osakd'"], seconds["python -c pass"], strict=True)
+                seconds["import osakd"] = [with_it - without for with_it, without in pairs]
+            rates = best_of(rates, measure_rates(device))  # other tenants of the machine come and go
+            floors = _floors(rates, device)
+            text = _text(seconds, floors, rates, steps, time.perf_counter() - begin, gpu=device.type == "cuda")
+            write_json(path, record | {"rates": rates._asdict(), "floors": floors, "seconds_per_step": seconds})
+            write_atomic(path.with_suffix(".md"), f"{text}\n".encode())
+            write_curves(seconds, path.with_suffix(".svg"))
     return text
 
 
-def interleaved(group: Mapping[str, Timed]) -> dict[str, list[float]]:
+def _text(
+    seconds: Mapping[str, list[float]], floors: Mapping[str, float], rates: Rates, steps: int, took: float, *, gpu: bool
+) -> str:
+    return "\n".join(
+        [
+            table(lines(seconds, floors, gpu=gpu)), "",
+            f"Medians of {ROUNDS} rounds, ratios taken within each round; a round is {steps} steps, "
+            f"{max(1, steps // SLOW_SHARE)} of a slow contender, {max(1, steps // CURVE_SHARE)} of a curve, after "
+            f"{WARM_UP} of warm-up. Floors: {rates.operations / 1e9:.0f} GFLOP/s and {rates.bytes / 1e9:.0f} GB/s, the "
+            f"best of this run. The benchmark took {took:.0f} s.", "",
+            *(f"- {line}" for line in extrapolations(seconds)),
+        ]
+    )  # fmt: skip
+
+
+def interleaved(group: Mapping[str, Timed], *, warm_up: int = WARM_UP) -> dict[str, list[float]]:
     """Seconds per step of each contender in each round, one after another in every round."""
     built = {name: (timed.build(), timed.steps) for name, timed in group.items()}
     for contender, steps in built.values():
-        contender(min(WARM_UP, steps))
+        contender(min(warm_up, steps))
     found: dict[str, list[float]] = {name: [] for name in built}
     for _ in range(ROUNDS):
         for name, (contender, steps) in built.items():

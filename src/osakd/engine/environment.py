@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,25 @@ def pick_device(name: str | None) -> torch.device:
             f"The device {name!r} cannot be used here (there is none, or torch is built without it): take cpu."
         ) from error
     return device
+
+
+def check_device(executor: str, precision: str, device: torch.device) -> None:
+    """Refuses what only a CUDA device has.
+
+    Raises:
+        InputError: an executor or a precision that this device does not have.
+    """
+    if device.type == "cuda":
+        return
+    if executor == "graphed":
+        raise InputError(f"The executor graphed needs a CUDA device, this run is on {device.type}: take serial.")
+    if precision == "tf32":
+        raise InputError(f"`precision` tf32 is of CUDA devices alone, this run is on {device.type}: take float32.")
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Makes a GPU the current one: streams and captured graphs belong to that, whatever tensors are on."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _git(*arguments: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from osakd.errors import InputError
+from osakd.engine.environment import check_device
 
 
 @contextmanager
@@ -19,9 +19,8 @@ def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
     Raises:
         InputError: TF32 on a device that has none.
     """
-    if precision == "tf32" and device.type != "cuda":
-        raise InputError(f"`precision` tf32 is of CUDA devices alone, this run is on {device.type}: take float32.")
-    kinds: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined] - made at run time
+    check_device("auto", precision, device)
+    kinds: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # type: ignore[attr-defined] - made at run time
     before = [kind.fp32_precision for kind in kinds]
     for kind in kinds:
         kind.fp32_precision = "tf32" if precision == "tf32" else "ieee"

@@ -14,7 +14,7 @@ from osakd.data.arrays import DataArrays
 from osakd.data.streams import permutation, torch_seed
 from osakd.engine import state
 from osakd.engine.build import STAGE, build, on_device
-from osakd.engine.environment import environment
+from osakd.engine.environment import current, environment
 from osakd.engine.executors import choose
 from osakd.engine.folders import check_folder, locked
 from osakd.engine.optim import build_optimizer, learning_rate
@@ -93,7 +93,7 @@ def train_run(
     if finished is not None:
         return finished
     # The caller's random numbers and precision stay as they are.
-    with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device):
+    with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device), current(device):
         chosen = choose.single(build(config, data, device), _settings(config), executor, device)
         with locked(folder):
             # Now that the folder is ours: another process may have been here since the first look.
@@ -137,6 +137,7 @@ def train_fused(
     folders = [run.folder for run in runs]
     errors: dict[Path, RunError] = {}
     with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device), ExitStack() as locks:
+        locks.enter_context(current(device))
         for run in runs:
             locks.enter_context(locked(run.folder))
             check_folder(run.folder, run.config, resume=True)

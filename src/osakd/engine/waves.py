@@ -1,7 +1,6 @@
 """Which runs go on together in one program: those at the same epoch, as many as fit into memory."""
 
 import copy
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +66,7 @@ def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except ValueError:  # a system that does not say
+        said = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:  # a system that does not say
         return sys.maxsize
+    return next(1024 * int(line.split()[1]) for line in said.splitlines() if line.startswith("MemAvailable"))

@@ -9,17 +9,18 @@ from torch import Tensor
 
 BLOCK_ROWS = 256
 """Rows of references per block of the selection in two stages."""
-CHUNK_ELEMENTS = 2**18
-"""Elements of one chunk of differences: half a core's second-level cache in float32."""
+CHUNK_ELEMENTS, CHUNK_ELEMENTS_OF_A_GPU = 2**18, 2**26
+"""Elements of one chunk of differences: half a core's second-level cache in float32; on a GPU launches cost more."""
 
 
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
     """Distances ``[n, m]`` of queries ``[n, c]`` to references ``[m, c]``, or to each query's own ``[n, m, c]``.
 
     They are summed class by class, so a pair's distance does not depend on the pairs beside it; many references are
-    taken in chunks that stay in the cache.
+    taken in chunks that stay in the cache. What is not a number is infinitely far.
     """
-    step = max(1, CHUNK_ELEMENTS // queries.shape[0])
+    elements = CHUNK_ELEMENTS if queries.device.type == "cpu" else CHUNK_ELEMENTS_OF_A_GPU
+    step = max(1, elements // queries.shape[0])
     parts = [_chunk_distances(queries, part) for part in references.split(step, dim=-2)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -58,4 +59,4 @@ def _chunk_distances(queries: Tensor, references: Tensor) -> Tensor:
     total = next(differences).square()
     for difference in differences:
         total = torch.addcmul(total, difference, difference)
-    return total
+    return torch.where(total.isnan(), torch.inf, total)

@@ -54,7 +54,7 @@ class OutputMemory(nn.Module):
         # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
         outputs = outputs.to(self.outputs.dtype)
         self.outputs[index] = outputs
-        self.norms[index] = norms_of(outputs)
+        self.norms[index] = norms_of(outputs).to(self.norms.dtype)
         self.classes[index] = classes.to(torch.int64)
         self.valid[index] = torch.ones_like(index, dtype=torch.bool)
 

@@ -60,7 +60,10 @@ def _filtered(
     distances = torch.empty(len(queries), k, dtype=queries.dtype)
     found = torch.empty(len(queries), k, dtype=torch.int64)
     left = torch.arange(len(queries))
-    norms = norms_of(references, valid) if norms is None else norms
+    if norms is None or norms.dtype != torch.float64:  # a module's cast may have rounded them
+        norms = norms_of(references, valid)
+    elif valid is not None:
+        norms = torch.where(valid, norms, torch.inf)
     for dtype in (torch.float32, torch.float64):
         own = None if exclude is None else exclude[left]
         distances[left], found[left], certain = _search_blocks(queries[left], references, k, own, norms, dtype)

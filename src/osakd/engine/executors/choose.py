@@ -1,12 +1,14 @@
 """Which executor runs a set of replicas, and why."""
 
 import copy
+import gc
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from osakd.engine.build import Built
+from osakd.engine.environment import check_device
 from osakd.engine.executors.base import Executor
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor, Lowering
@@ -49,14 +51,18 @@ def single(built: Built, settings: dict[str, Any], name: str, device: torch.devi
     cuda = device.type == "cuda"
     if name == "fused":
         raise InputError("The executor fused runs several runs in one program: take osakd compare, or another one.")
-    if name == "graphed" and not cuda:
-        raise InputError(f"The executor graphed needs a CUDA device, this run is on {device.type}: take serial.")
+    check_device(name, "float32", device)
     chosen = {"auto": "graphed" if cuda else "serial"}.get(name, name)
     why = {"serial": "a single run on the CPU", "graphed": "a single run on a CUDA device"}[chosen]
 
     def build(method: Any) -> SerialExecutor:
         return SerialExecutor(method, built.splits, **settings, graphed=chosen == "graphed")
 
+    if name == "auto" and chosen == "graphed":
+        try:
+            step_seconds(build(copy.deepcopy(built.method)), settings["batch_size"])
+        except Exception as error:  # a user's network may do anything
+            chosen, why = "serial", f"since its step cannot be captured ({' '.join(str(error).split())})"
     notes = [f"Executor: {chosen}, {why if name == 'auto' else 'as asked'}."]
     batch_size = settings["batch_size"]
     notes += search_notes(
@@ -97,10 +103,11 @@ def fused(
 
     for name in lowerings:
         try:
-            trial = build(name, copy.deepcopy([replica.method for replica in replicas]))
-            seconds[name] = step_seconds(trial, settings["batch_size"])
+            methods = copy.deepcopy([replica.method for replica in replicas])
+            seconds[name] = step_seconds(build(name, methods), settings["batch_size"])
         except Exception as error:  # a user's network may do anything
             reasons.append(f"{name}: {' '.join(str(error).split())}")
+    gc.collect()  # an executor and its steps hold each other: a trial's memory is free only now
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor serial.")
     best = min(seconds, key=lambda name: seconds[name])

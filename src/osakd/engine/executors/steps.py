@@ -65,7 +65,8 @@ class GraphedSteps:
     """Captures the step once for each size of batch; an epoch is then replays alone, and the host never waits.
 
     The step reads its rows and the clock from tensors that it advances itself, and writes its values to a table. Where
-    there is no CUDA, a replay calls the step again: slower than ``EagerSteps``, but the same, which tests rely on.
+    there is no CUDA, a replay calls the step again: slower than ``EagerSteps``, but the same, which tests rely on. What
+    a step decides on the host is decided once, when it is captured.
 
     Args:
         step: to run.
@@ -102,7 +103,20 @@ class GraphedSteps:
     def _capture(self, steps: int) -> None:
         """Warms up and captures; the state is as before."""
         before = [(tensor, tensor.clone()) for tensor in self.state()]
-        cuda = self.order.device.type == "cuda"
+        device = self.order.device
+        try:
+            # Warming up draws random numbers that are no run's.
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                self._warm_up_and_capture(steps, cuda=device.type == "cuda")
+        finally:
+            known = {id(tensor) for tensor, _ in before}
+            for tensor in self.state():
+                if id(tensor) not in known:
+                    tensor.zero_()
+            for tensor, value in before:
+                tensor.copy_(value)
+
+    def _warm_up_and_capture(self, steps: int, *, cuda: bool) -> None:
         with _side_stream() if cuda else nullcontext(), torch.enable_grad():
             warm = [self.step(*self._inputs(size)) for size in self.moves for _ in range(WARM_UP_STEPS)]
         self.table = torch.stack(warm)[:1].detach().repeat(steps, 1)
@@ -115,12 +129,6 @@ class GraphedSteps:
                     self._replay(size)
                 pool = graph.pool()
                 self.replays[size] = graph.replay
-        known = {id(tensor) for tensor, _ in before}
-        for tensor in self.state():
-            if id(tensor) not in known:
-                tensor.zero_()
-        for tensor, value in before:
-            tensor.copy_(value)
 
     def _inputs(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
         rows = self.counters[1] + torch.arange(size, device=self.order.device)
