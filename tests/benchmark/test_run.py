@@ -36,9 +36,9 @@ def test_rounds_are_interleaved_after_a_warm_up() -> None:
 
         return contender
 
-    found = interleaved({"a": Timed(partial(build, "a"), 50), "b": Timed(partial(build, "b"), 5)})
-    assert calls == [("a", 20), ("b", 5), *[("a", 50), ("b", 5)] * run.ROUNDS]
-    assert found["a"] == [float(3 + 2 * number) for number in range(run.ROUNDS)]
+    found = interleaved({"a": Timed(partial(build, "a"), 50), "b": Timed(partial(build, "b"), 5)}, 4)
+    assert calls == [("a", 20), ("b", 5), *[("a", 50), ("b", 5)] * 4]
+    assert found["a"] == [3.0, 5.0, 7.0, 9.0]
 
 
 def test_the_command_records_every_value(
@@ -53,7 +53,7 @@ def test_the_command_records_every_value(
         return found | {"start": groups["start"]}
 
     monkeypatch.setattr(run, "_groups", few)
-    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(run, "ROUNDS", {"cpu": 1})
     assert main(["bench", "--out", str(tmp_path), "--steps", "2", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     assert "| 15 runs (5 seeds x plain, 8NN, 16NN), fused |" not in said  # without the plain script

@@ -18,7 +18,9 @@ from osakd.engine.precision import matmul_precision
 from osakd.errors import InputError
 from osakd.records import write_atomic, write_json
 
-ROUNDS, WARM_UP = 10, 20
+WARM_UP = 20
+ROUNDS = {"cpu": 10, "cuda": 5}
+"""On a GPU fewer: the plain script starts anew in each, and the machine is one's own."""
 STEPS = {"cpu": 40, "cuda": 400}
 """In a round; short ones, since the speed of a machine drifts from one to the next."""
 SLOW_SHARE, CURVE_SHARE = 2, 5
@@ -58,19 +60,19 @@ def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, 
     device = pick_device(device_name)
     keep_freed_memory()
     made_by = environment(device) | {"processor": _processor(), "cores": torch.get_num_threads()}
-    steps = STEPS[device.type] if steps is None else steps
+    steps, rounds = STEPS[device.type] if steps is None else steps, ROUNDS[device.type]
     begin = time.perf_counter()
     rates = measure_rates(device)
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}.json"
-    record = {"made_by": made_by, "rounds": ROUNDS, "steps": steps, "warm_up": WARM_UP}
+    record = {"made_by": made_by, "rounds": rounds, "steps": steps, "warm_up": WARM_UP}
     seconds: dict[str, list[float]] = {}
     text = ""
     # As runs are: a GPU's float32 is IEEE's. The plain script keeps torch's own defaults, as most scripts do.
     with matmul_precision("float32", device), current(device):
         for title, group in _groups(device, script, steps).items():
             say(f"{title} ({time.perf_counter() - begin:.0f} s so far)")
-            seconds |= interleaved(group, warm_up=steps if device.type == "cuda" else WARM_UP)
+            seconds |= interleaved(group, rounds, warm_up=steps if device.type == "cuda" else WARM_UP)
             if "python -c pass" in seconds:
                 pairs = zip(seconds["python -c 'import osakd'"], seconds["python -c pass"], strict=True)
                 seconds["import osakd"] = [with_it - without for with_it, without in pairs]
@@ -89,7 +91,7 @@ def _text(
     return "\n".join(
         [
             table(lines(seconds, floors, gpu=gpu)), "",
-            f"Medians of {ROUNDS} rounds, ratios taken within each round; a round is {steps} steps, "
+            f"Medians of {ROUNDS['cuda' if gpu else 'cpu']} rounds, ratios within each; a round is {steps} steps, "
             f"{max(1, steps // SLOW_SHARE)} of a slow contender, {max(1, steps // CURVE_SHARE)} of a curve, after "
             f"{WARM_UP} of warm-up. Floors: {rates.operations / 1e9:.0f} GFLOP/s and {rates.bytes / 1e9:.0f} GB/s, the "
             f"best of this run. The benchmark took {took:.0f} s.", "",
@@ -98,13 +100,13 @@ def _text(
     )  # fmt: skip
 
 
-def interleaved(group: Mapping[str, Timed], *, warm_up: int = WARM_UP) -> dict[str, list[float]]:
+def interleaved(group: Mapping[str, Timed], rounds: int, *, warm_up: int = WARM_UP) -> dict[str, list[float]]:
     """Seconds per step of each contender in each round, one after another in every round."""
     built = {name: (timed.build(), timed.steps) for name, timed in group.items()}
     for contender, steps in built.values():
         contender(min(warm_up, steps))
     found: dict[str, list[float]] = {name: [] for name in built}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, (contender, steps) in built.items():
             found[name].append(contender(steps) / steps)
     return found

@@ -12,9 +12,7 @@ def command(argv: Sequence[str]) -> int:
     parser = new_parser("bench", "Time training steps side by side with an ordinary script. Keep the machine idle.")
     parser.add_argument("--out", type=str, default="runs/bench", help="folder for the record, the table and the curves")
     parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda or cuda:N; cuda where there is one")
-    parser.add_argument(
-        "--steps", type=int | None, default=None, help="in each of ten rounds; by default 40, on a GPU 400"
-    )
+    parser.add_argument("--steps", type=int | None, default=None, help="in each round; by default 40, on a GPU 400")
     found = parse(parser, argv)
     if found is None:
         return 0
