@@ -1,0 +1,66 @@
+r"""Deep mutual learning: networks that are trained together, each from the classes and from the others.
+
+.. math:: L_k = \mathrm{CE}(p_k, y) + \frac{1}{K - 1} \sum_{l \ne k} KL(p_l \| p_k)
+
+No gradient flows into the networks that a network learns from.
+
+Reference:
+    Zhang et al., "Deep Mutual Learning", CVPR 2018, eq. (5) to (8).
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.errors import InputError
+from osakd.losses.distillation import distillation_loss
+from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.kd import MeanOf
+
+
+@final
+class MutualLearning(Method):
+    """Peers, of the same or of different kinds.
+
+    Args:
+        network: the first peer, which is deployed.
+        peers: the others, at least one.
+        soft_weight: of the mean divergence from the other peers.
+
+    Raises:
+        InputError: no other peer.
+    """
+
+    def __init__(self, network: nn.Module, peers: Sequence[nn.Module], *, soft_weight: float = 1.0) -> None:
+        if not peers:
+            raise InputError("Mutual learning needs at least one other peer, got none.")
+        super().__init__()
+        self.network, self.peers, self.soft_weight = network, nn.ModuleList(peers), soft_weight
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The sum of the peers' losses; the parts are named by peer, the first without a number."""
+        logits = [peer(batch.images) for peer in (self.network, *self.peers)]
+        parts = {}
+        totals = []
+        for number, own in enumerate(logits):
+            others = [other for other in logits if other is not own]
+            hard = F.cross_entropy(own, batch.classes)
+            soft = torch.stack([distillation_loss(own, other) for other in others]).mean()
+            totals.append(hard + self.soft_weight * soft)
+            suffix = f"_{number + 1}" if number else ""
+            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": self.soft_weight * soft}
+        total = torch.stack(totals).sum()
+        parts = {"total": total, **parts}
+        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, logits[0])
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Every peer."""
+        return {"network": self.network} | {f"peers.{number}": peer for number, peer in enumerate(self.peers)}
+
+    def predictors(self) -> dict[str, nn.Module]:
+        """Each peer, and their average."""
+        others = {f"peer{number + 2}": peer for number, peer in enumerate(self.peers)}
+        return {"student": self.network, **others, "ensemble": MeanOf([self.network, *self.peers])}

@@ -1,0 +1,99 @@
+r"""Offline distillation: a network learns from the classes and from a frozen teacher.
+
+.. math:: L = w_h \, \mathrm{CE}(p, y) + w_s \, T^2 \, KL(q^T \| p^T)
+
+Born-Again Networks and self-referenced deep learning are the same with a teacher of the network's own kind, trained
+before it.
+
+Reference:
+    Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; Furlanello et al., "Born-Again Neural
+    Networks", ICML 2018; Lan et al., "Self-Referenced Deep Learning", ACCV 2018.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.losses.distillation import Form, distillation_loss
+from osakd.methods.base import Batch, LossTerms, Method
+
+
+@final
+class Distillation(Method):
+    """One network that learns from classes and a teacher.
+
+    Args:
+        network: the network to train and deploy.
+        teacher: gives the soft targets; it is never trained, and always in eval mode.
+        hard_weight: of the cross-entropy with the classes.
+        soft_weight: of the soft term, its square of the temperature included.
+        temperature: T, above 0.
+        form: of the soft term, see ``distillation_loss``.
+        earlier: networks whose average with this one is reported as ``ensemble``.
+    """
+
+    frozen = ("teacher", "earlier")
+
+    def __init__(
+        self,
+        network: nn.Module,
+        teacher: nn.Module,
+        *,
+        hard_weight: float = 0.1,
+        soft_weight: float = 0.9,
+        temperature: float = 4.0,
+        form: Form = "kl",
+        earlier: Sequence[nn.Module] = (),
+    ) -> None:
+        super().__init__()
+        self.network, self.teacher, self.earlier = network, teacher, nn.ModuleList(earlier)
+        self.hard_weight, self.soft_weight, self.temperature = hard_weight, soft_weight, temperature
+        self.form: Form = form
+        for name in self.frozen:
+            self.get_submodule(name).requires_grad_(False)
+        self.train()
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The loss of a batch."""
+        logits = self.network(batch.images)
+        with torch.no_grad():
+            targets = self.teacher(batch.images)
+        hard = F.cross_entropy(logits, batch.classes)
+        soft = distillation_loss(logits, targets, temperature=self.temperature, form=self.form)
+        weighted_hard, weighted_soft = self.hard_weight * hard, self.soft_weight * soft
+        total = weighted_hard + weighted_soft
+        named = {"total": total, "hard": hard, "soft": soft}
+        named |= {"weighted_hard": weighted_hard, "weighted_soft": weighted_soft}
+        return LossTerms(total, {name: value.detach() for name, value in named.items()}, logits)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The one that is trained."""
+        return {"network": self.network}
+
+    def predictors(self) -> dict[str, nn.Module]:
+        """The network, and its average with those before it."""
+        found: dict[str, nn.Module] = {"student": self.network}
+        if len(self.earlier):
+            found["ensemble"] = MeanOf([*self.earlier, self.network])
+        return found
+
+
+@final
+class MeanOf(nn.Module):
+    """The average of the probabilities of several networks, as logits.
+
+    Args:
+        networks: of one task, at least one.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logarithms of the averaged probabilities ``[n, c]``."""
+        each = torch.stack([network(images).log_softmax(1) for network in self.networks])
+        return each.logsumexp(0) - torch.log(torch.tensor(float(len(self.networks)), device=images.device))

@@ -1,0 +1,142 @@
+"""Methods with teachers and peers: losses against loops, gradients where they should flow and nowhere else."""
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from osakd.errors import InputError
+from osakd.methods.base import Batch, Method
+from osakd.methods.dml import MutualLearning
+from osakd.methods.kd import Distillation, MeanOf
+
+N, FEATURES = 6, 5
+
+
+def network(classes: int = 3, *, hidden: int = 4) -> nn.Module:
+    """With BatchNorm, whose statistics show whether it was in training mode."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, hidden), nn.BatchNorm1d(hidden), nn.Linear(hidden, classes))
+
+
+def batch(classes: int = 3) -> Batch:
+    images = torch.randn(N, 1, 1, FEATURES, generator=torch.Generator().manual_seed(0))
+    return Batch(images, torch.arange(N) % classes, torch.arange(N), torch.tensor(0), torch.tensor(0.0))
+
+
+def softmax(logits: Tensor, temperature: float = 1.0) -> list[list[float]]:
+    rows = (logits.detach().double() / temperature).tolist()
+    return [[math.exp(z) / sum(math.exp(other) for other in row) for z in row] for row in rows]
+
+
+def cross_entropy(logits: Tensor, classes: Tensor) -> float:
+    return -sum(math.log(row[label]) for row, label in zip(softmax(logits), classes.tolist(), strict=True)) / N
+
+
+def divergence(targets: Tensor, logits: Tensor, temperature: float) -> float:
+    pairs = zip(softmax(targets, temperature), softmax(logits, temperature), strict=True)
+    return sum(q * math.log(q / p) for qs, ps in pairs for q, p in zip(qs, ps, strict=True)) / N
+
+
+def gradients(method: Method) -> dict[str, Tensor | None]:
+    method.forward(batch()).total.backward()
+    return {name: parameter.grad for name, parameter in method.named_parameters()}
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize(("hard", "soft", "temperature"), [(0.1, 0.9, 4.0), (1.0, 1.0, 3.0)])
+def test_distillation_is_its_equation(classes: int, hard: float, soft: float, temperature: float) -> None:
+    student, teacher = network(classes), network(classes, hidden=8).eval()
+    options: dict[str, Any] = {"hard_weight": hard, "soft_weight": soft, "temperature": temperature}
+    terms = Distillation(student, teacher, **options)(batch(classes))
+    logits, targets = student(batch().images), teacher(batch().images)
+    expected_hard = cross_entropy(logits, batch(classes).classes)
+    expected_soft = temperature**2 * divergence(targets, logits, temperature)
+    assert terms.parts["hard"].item() == pytest.approx(expected_hard, rel=1e-5)
+    assert terms.parts["soft"].item() == pytest.approx(expected_soft, rel=1e-4, abs=1e-6)
+    assert terms.total.item() == pytest.approx(hard * expected_hard + soft * expected_soft, rel=1e-4)
+    assert terms.parts["weighted_hard"] + terms.parts["weighted_soft"] == pytest.approx(terms.total.item())
+
+
+def test_a_teacher_is_never_trained_and_its_statistics_stay() -> None:
+    teacher = network()
+    before = copy.deepcopy(teacher.state_dict())
+    method = Distillation(network(), teacher, earlier=[network()])
+    for _ in range(3):
+        method.train()
+        assert method.network.training
+        assert not any(module.training for module in method.teacher.modules())
+        found = gradients(method)
+    assert all((gradient is None) == name.startswith(("teacher.", "earlier.")) for name, gradient in found.items())
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_a_teacher_is_in_no_checkpoint() -> None:
+    method = Distillation(network(), network(), earlier=[network()])
+    state = copy.deepcopy(method.own_state())
+    assert {name.partition(".")[0] for name in state} == {"network"}
+    other = Distillation(network(), method.teacher, earlier=list(method.earlier))
+    other.load_own_state(state)
+    assert torch.equal(other(batch()).total, method(batch()).total)
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_own_state({})
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        other.load_own_state(state | {"network.9.weight": torch.zeros(1)})
+
+
+def test_the_deployed_network_is_the_one_given() -> None:
+    for method in (Distillation(network(), network()), MutualLearning(network(), [network()])):
+        name, deployed = next(iter(method.predictors().items()))
+        assert name == "student"
+        assert deployed is method.get_submodule("network")
+
+
+def test_predictors_average_probabilities() -> None:
+    first, second = network().eval(), network().eval()
+    found = MeanOf([first, second])(batch().images).exp()
+    expected = (first(batch().images).softmax(1) + second(batch().images).softmax(1)) / 2
+    torch.testing.assert_close(found, expected)
+    assert list(Distillation(network(), network(), earlier=[first]).predictors()) == ["student", "ensemble"]
+    assert list(MutualLearning(network(), [first, second]).predictors()) == ["student", "peer2", "peer3", "ensemble"]
+
+
+@pytest.mark.parametrize("peers", [2, 3])
+def test_mutual_learning_is_its_equation(peers: int) -> None:
+    networks = [network(hidden=4 + number) for number in range(peers)]  # also of different sizes
+    terms = MutualLearning(networks[0], networks[1:])(batch())
+    logits = [one(batch().images) for one in networks]
+    expected = 0.0
+    for own in range(peers):
+        soft = [divergence(logits[other], logits[own], 1.0) for other in range(peers) if other != own]
+        expected += cross_entropy(logits[own], batch().classes) + sum(soft) / (peers - 1)
+    assert terms.total.item() == pytest.approx(expected, rel=1e-5)
+    assert torch.equal(terms.logits, logits[0])
+    assert {"total", "hard", "soft", "weighted_soft", "hard_2", "soft_2"} <= set(terms.parts)
+
+
+def test_no_gradient_flows_from_one_peer_s_loss_into_another() -> None:
+    """Each peer's gradient is that of its own loss with the others' outputs as constants."""
+    torch.manual_seed(0)
+    method = MutualLearning(network(), [network()])
+    alone = copy.deepcopy(method.network)
+    targets = method.peers[0](batch().images).detach()
+    found = gradients(method)
+    Distillation(alone, _Given(targets), hard_weight=1.0, soft_weight=1.0, temperature=1.0)(batch()).total.backward()
+    for name, parameter in alone.named_parameters():
+        torch.testing.assert_close(found[f"network.{name}"], parameter.grad)
+
+
+def test_mutual_learning_needs_a_peer() -> None:
+    with pytest.raises(InputError, match="at least one other peer"):
+        MutualLearning(network(), [])
+
+
+class _Given(nn.Module):
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.outputs
