@@ -115,8 +115,8 @@ def fused(
         alone, together = _seconds_alone(replicas[0], settings), seconds[best] / len(replicas)
         if alone < CLEARLY * together:
             raise NotFusedError(
-                f"A process for each run is faster than one program ({1000 * alone:.1f} ms per replica and step, fused "
-                f"{1000 * together:.1f} ms): take --executor serial."
+                f"A process for each run is faster here ({1000 * alone:.1f} ms per replica and step, in one program "
+                f"{1000 * together:.1f} ms)."
             )
     measured = ", ".join(f"{name} {1000 * value / len(replicas):.2f} ms" for name, value in seconds.items())
     name = f"fused/{best} ({len(replicas)} replicas; per replica and step: {measured})"
