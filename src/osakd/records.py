@@ -237,6 +237,8 @@ def explained(path: Path) -> Iterator[None]:
             raise RunError(
                 f"No permission to write {str(path)!r}: choose another folder or change its permissions."
             ) from error
+        if error.errno == errno.ENOENT:
+            raise InputError(f"{str(path)!r} cannot be made there: choose another folder.") from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise InputError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
         raise

@@ -88,6 +88,15 @@ def test_without_a_checkout_it_says_so(tmp_path: Path) -> None:
         run.run(tmp_path, "cpu", script=tmp_path / "plain_script.py", steps=1, say=print)
 
 
+@pytest.mark.parametrize("where", ["a file", "/proc/nowhere/x"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    (tmp_path / "a file").touch()
+    assert main(["bench", "--out", str(tmp_path / where), "--device", "cpu"]) == 2
+    assert "choose another folder" in capsys.readouterr().err
+
+
 def test_steps_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--steps", "0"]) == 2
     assert "`steps` must be at least 1, got 0" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.environment import current, environment, pick_device
 from osakd.engine.precision import matmul_precision
 from osakd.errors import InputError
-from osakd.records import write_atomic, write_json
+from osakd.records import explained, write_atomic, write_json
 
 WARM_UP = 20
 ROUNDS = {"cpu": 10, "cuda": 5}
@@ -63,7 +63,8 @@ def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, 
     steps, rounds = STEPS[device.type] if steps is None else steps, ROUNDS[device.type]
     begin = time.perf_counter()
     rates = measure_rates(device)
-    out.mkdir(parents=True, exist_ok=True)
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
     path = out / f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}.json"
     record = {"made_by": made_by, "rounds": rounds, "steps": steps, "warm_up": WARM_UP}
     seconds: dict[str, list[float]] = {}

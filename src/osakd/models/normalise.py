@@ -35,7 +35,7 @@ class Normalise(nn.Module):
 def normalised(
     images: Float[Tensor, "n channels h w"], mean: Float[Tensor, "channels 1 1"], std: Float[Tensor, "channels 1 1"]
 ) -> Float[Tensor, "n channels h w"]:
-    """``(images - mean) / std``, in whole rows where images lie channels last: six times faster than pixel by pixel."""
+    """``(images - mean) / std``, in whole rows where images lie channels last: much faster than pixel by pixel."""
     if images.stride(1) == 1 and images.shape[1] > 1:
         mean, std = (value.view(1, -1).repeat(images.shape[3], 1).T[:, None] for value in (mean, std))
     return (images - mean).div_(std)

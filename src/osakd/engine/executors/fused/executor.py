@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from osakd.engine.evaluate import DeviceSplit, scores
+from osakd.engine.evaluate import DeviceSplit, scores, to_floats
 from osakd.engine.executors.base import EpochOutcome
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.mapped import MappedNetwork
@@ -169,10 +169,8 @@ class FusedExecutor:
 
     def _images(self, split: str, rows: Tensor) -> Parts:
         """The images of each group's rows ``[groups or 1, n]``."""
-        dtype = self.parameters[0].dtype
         sources = [group[split].images for group in self.splits]
-        parts = [source.index_select(0, row) for source, row in zip(sources, rows.unbind(), strict=False)]
-        return [part.permute(0, 3, 1, 2).to(dtype).div_(255) for part in parts]
+        return [to_floats(source.index_select(0, row)) for source, row in zip(sources, rows.unbind(), strict=False)]
 
     def _clip(self, largest: float) -> None:
         """As ``nn.utils.clip_grad_norm_``, for each replica by itself."""
