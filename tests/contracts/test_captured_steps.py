@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from osakd.engine.executors import choose
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.serial import SerialExecutor
-from tests.contracts.test_executors import SEEDS, VARIANTS, fused, run, serial
+from tests.contracts.replicas import SEEDS, VARIANTS, fused, run, serial
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 

@@ -8,7 +8,7 @@ import torch
 import osakd
 from osakd import InputError, OSAKDLoss
 from osakd.engine.precision import autocast, matmul_precision
-from tests.contracts.test_executors import fused, run, serial
+from tests.contracts.replicas import fused, run, serial
 
 CUDA = torch.device("cuda")
 

@@ -15,7 +15,7 @@ from osakd.engine.executors import measure
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.engine.waves import replicas_that_fit, waves
 from osakd.records import read_result
-from tests.contracts.test_executors import planned, serial, settings
+from tests.contracts.replicas import planned, serial, settings
 
 CPU = torch.device("cpu")
 

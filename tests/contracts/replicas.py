@@ -1,0 +1,105 @@
+"""What the contract tests run: methods on a small network or a LeNet, alone, fused, or planned as whole runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from osakd.data.sources import load_data
+from osakd.data.streams import permutation
+from osakd.engine import train
+from osakd.engine.build import on_device
+from osakd.engine.config import Options, configure, run_view
+from osakd.engine.executors import choose
+from osakd.engine.executors.base import Executor
+from osakd.engine.executors.fused.executor import FusedExecutor
+from osakd.engine.executors.serial import SerialExecutor
+from osakd.methods.base import Method
+from osakd.methods.lookup import METHODS, build_method, resolve_method
+from osakd.models.lookup import build_model
+from osakd.models.normalise import Normalise
+
+SEEDS = (0, 1)
+VARIANTS: list[Any] = [
+    *METHODS,
+    {"name": "osakd", "k": 5, "pool": "memory"},
+    {"name": "osakd", "divergence": "mse_sum"},
+]
+STEPS, EPOCHS = 10, 5
+CPU = torch.device("cpu")
+
+
+class Residual(nn.Module):
+    """Everything that the channels lowering knows, in one small network."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU())
+        self.left = nn.Conv2d(6, 6, 3, padding=1, groups=2)
+        self.norm = nn.BatchNorm2d(6)
+        self.pool = nn.AvgPool2d(2)
+        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 8, bias=False), nn.ReLU())
+        self.out = nn.Linear(8, num_classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(images)
+        x = torch.relu(self.norm(self.left(x)) + x)
+        return self.out(torch.flatten(self.head(self.pool(x)), 1))
+
+
+def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Method:
+    torch.manual_seed(seed)
+    if model == "residual":
+        network: nn.Module = nn.Sequential(Normalise([0.4 + 0.1 * seed], [0.5]), Residual(10))
+    else:
+        network = build_model(model, num_classes=10, input_shape=(1, 8, 8))
+    name, settings = resolve_method(variant)
+    method = build_method(name, settings, network, num_classes=10, num_samples=600)
+    return method.to(device).to(memory_format=torch.channels_last)
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    def sgd(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, 0.02, momentum=0.9, weight_decay=1e-3, fused=True)
+
+    return {"optimizer": sgd, "batch_size": 64, "clip": 2.0, "total_steps": STEPS * EPOCHS} | changes
+
+
+def run(
+    executor: Executor, seeds: Sequence[int], epochs: Sequence[int], rate: float = 0.02
+) -> list[list[dict[str, float]]]:
+    history = []
+    for epoch in epochs:
+        orders = [permutation(600, seed=seed, stage=0, stream="order", epoch=epoch) for seed in seeds]
+        done = executor.run_epoch(orders, rate=rate, first_step=STEPS * (epoch - 1), on_step=lambda _: None)
+        assert all(outcome.first_bad_step is None for outcome in done)
+        history.append([outcome.parts for outcome in done])
+    return history
+
+
+def fused(
+    lowering: str, model: str, variants: Sequence[Any] = VARIANTS, device: str = "cpu", **changes: Any
+) -> FusedExecutor:
+    splits = on_device(load_data("digits"), torch.device(device))
+    methods = [method_of(variant, seed, model, device) for seed in SEEDS for variant in variants]
+    keys = [str(variant) for _ in SEEDS for variant in variants]
+    options = settings(**changes)
+    return FusedExecutor(methods, keys, [splits] * len(SEEDS), lowering=choose.LOWERINGS[lowering], **options)
+
+
+def serial(variant: Any, seed: int, model: str, device: str = "cpu", **changes: Any) -> SerialExecutor:
+    splits = on_device(load_data("digits"), torch.device(device))
+    return SerialExecutor(method_of(variant, seed, model, device), splits, **settings(**changes))
+
+
+def planned(tmp_path: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[train.Planned]:
+    data = load_data("digits")
+    plans = []
+    for seed in SEEDS:
+        for variant in variants:
+            config = configure(data, variant, seed, Options(**options))
+            view = run_view(data, config.model, config.validation, seed)
+            plans.append(train.Planned(config, view, tmp_path / f"{config.method}-seed{seed}"))
+    return plans

@@ -1,0 +1,121 @@
+"""Whole runs that go on in one program: what they leave, and how they stop, fail and go on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from osakd import InputError
+from osakd.engine import state, train
+from osakd.engine.executors.fused.executor import FusedExecutor
+from osakd.records import read_metrics, read_result
+from tests.contracts.replicas import CPU, planned
+
+
+class Stop(train.Silent):
+    def __init__(self, epoch: int) -> None:
+        self.at = epoch
+
+    def step(self, epoch: int, step: int) -> None:
+        if (epoch, step) == (self.at, 3):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("validation", [0.0, 0.2])
+def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, validation: float) -> None:
+    plans = planned(tmp_path / "fused", epochs=3, validation=validation)
+    assert train.train_fused(plans, device=CPU, watcher=train.Silent()) == {}
+    for plan in plans:
+        alone = tmp_path / "serial" / plan.folder.name
+        expected = train.train_run(plan.config, plan.data, alone, resume=False, device=CPU, watcher=train.Silent())
+        found = read_result(plan.folder)
+        assert found is not None
+        assert found.environment["executor"].startswith("fused/")
+        assert found.last["train"] == pytest.approx(expected.last["train"], abs=1e-3)
+        assert found.last["test"]["accuracy"] == pytest.approx(expected.last["test"]["accuracy"], abs=0.005)
+        assert [row.keys() for row in read_metrics(plan.folder)] == [row.keys() for row in read_metrics(alone)]
+        assert sorted(p.name for p in plan.folder.iterdir()) == sorted(p.name for p in alone.iterdir())
+
+
+def test_stopped_fused_runs_go_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    memory = {"name": "osakd", "k": 5, "pool": "memory"}
+    with pytest.raises(KeyboardInterrupt):
+        train.train_fused(
+            planned(tmp_path / "a", ["plain", memory], epochs=4), device=CPU, watcher=Stop(3), lowerings=["channels"]
+        )
+    for place in ("a", "b"):
+        # Where a run goes on, its checkpoint decides, not a new timing.
+        lowerings = ["vmap", "channels"] if place == "a" else ["channels"]
+        plans = planned(tmp_path / place, ["plain", memory], epochs=4)
+        train.train_fused(plans, device=CPU, watcher=train.Silent(), lowerings=lowerings)
+    for plan in planned(tmp_path / "a", ["plain", memory], epochs=4):
+        one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_killed_between_two_checkpoints_they_go_back_to_the_same_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    save = state.save_checkpoint
+
+    def killed(folder: Path, **what: Any) -> None:
+        if what["epoch"] == 3 and folder == plans[2].folder:
+            raise KeyboardInterrupt
+        save(folder, **what)
+
+    plans = planned(tmp_path / "a", epochs=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "save_checkpoint", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train.train_fused(plans, device=CPU, watcher=train.Silent(), lowerings=["vmap"])
+    assert [state.read_checkpoints(plan.folder, CPU)[0]["epoch"] for plan in plans] == [3, 3, 2, 2]
+    for place in ("a", "b"):
+        again = planned(tmp_path / place, epochs=4)
+        train.train_fused(again, device=CPU, watcher=train.Silent(), lowerings=["vmap"])
+    for plan in plans:
+        one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert not (plan.folder / "checkpoint.previous.pt").exists()
+
+
+def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_epoch = FusedExecutor.run_epoch
+
+    def spoil(self: FusedExecutor, orders: Sequence[np.ndarray], **rest: Any) -> Any:
+        found = run_epoch(self, orders, **rest)
+        return [found[0], found[1]._replace(first_bad_step=4), *found[2:]]
+
+    monkeypatch.setattr(FusedExecutor, "run_epoch", spoil)
+    plans = planned(tmp_path, epochs=2)
+    errors = train.train_fused(plans, device=CPU, watcher=train.Silent())
+    assert list(errors) == [plans[1].folder]
+    assert "not finite at step 5 of epoch 1" in str(errors[plans[1].folder])
+    assert [read_result(plan.folder) is not None for plan in plans] == [True, False, True, True]
+
+
+def test_networks_that_cannot_be_fused_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "random_model.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes, input_shape):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    plans = planned(tmp_path / "runs", epochs=1, model="random_model:net")
+    with pytest.raises(
+        InputError, match=r"cannot be fused \(channels: Dropout; vmap: .*random.*\): take --executor serial"
+    ):
+        train.train_fused(plans, device=CPU, watcher=train.Silent())
+    assert not list((tmp_path / "runs").rglob("config.json"))
+
+
+def test_runs_at_different_epochs_are_refused(tmp_path: Path) -> None:
+    plans = planned(tmp_path, epochs=1)
+    train.train_run(*plans[0], resume=False, device=CPU, watcher=train.Silent())
+    more = planned(tmp_path, epochs=2)
+    with pytest.raises(InputError, match="Runs that stopped at different epochs cannot go on in one program"):
+        train.train_fused(more, device=CPU, watcher=train.Silent())
