@@ -31,6 +31,8 @@ def test_a_gpu_has_goals_of_its_own() -> None:
     values = found(gpu=True)
     assert values["one LeNet run, batch 64"] == (2.222, "no")
     assert values["15 runs, fused"] == (2.5, "no")
+    column = lines({"column of Table I": [50.0, 61.0, 59.0]}, {}, gpu=True)
+    assert [(line.value, line.met) for line in column] == [(59.0, "yes")]
 
 
 def test_floors_and_their_share() -> None:

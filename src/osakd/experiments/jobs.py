@@ -1,13 +1,13 @@
 """What is to be run: jobs, and the programs that they may share."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from osakd.engine.config import ExecutorName
 from osakd.errors import InputError, RunError
-from osakd.records import RunConfig
+from osakd.records import RunConfig, read_metrics
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,13 @@ def programs_of(jobs: Sequence[Job]) -> list[Program]:
         group = sorted(group, key=lambda job: job.label)
         alike.setdefault((key, tuple(job.label for job in group)), []).extend(group)
     return [tuple(group) for group in alike.values() if len(group) > 1]
+
+
+def longest_first(jobs: Iterable[Job]) -> list[Job]:
+    """Jobs by the steps that are left of them; of equals, those that search a memory first, else as they come."""
+
+    def work(job: Job) -> tuple[float, bool]:
+        epochs = job.config.epochs - len(read_metrics(job.folder))
+        return epochs * job.config.data["train"] / job.config.batch_size, job.config.settings.get("pool") == "memory"
+
+    return sorted(jobs, key=work, reverse=True)

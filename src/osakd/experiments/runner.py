@@ -15,7 +15,7 @@ from typing import Any
 
 from osakd.engine.folders import check_folder
 from osakd.errors import InputError, NotFusedError, RunError
-from osakd.experiments.jobs import Errors, Job, Program, programs_of
+from osakd.experiments.jobs import Errors, Job, Program, longest_first, programs_of
 from osakd.experiments.worker import Notes, prepare, run_fused, run_single
 from osakd.records import read_config, read_metrics, read_result
 
@@ -53,7 +53,7 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
     folded into channels, else the second.
 
     Args:
-        jobs: in the order in which they start.
+        jobs: of one comparison; the longest start first, so that no core waits for the last one.
         processes: cores to use: threads of a fused program, or processes of one thread each.
         look: is given the state of every job four times a second.
 
@@ -81,7 +81,7 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
         # What cannot be fused, or is not worth it, is run one by one.
         fused -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
         errors = {folder: error for folder, error in errors.items() if folder in fused}
-    singles: list[Program] = [(job,) for job in rest if job.folder not in fused]
+    singles: list[Program] = [(job,) for job in longest_first(job for job in rest if job.folder not in fused)]
     for (job,) in singles:
         seen.pop(job.folder, None)
     if singles:

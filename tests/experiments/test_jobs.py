@@ -1,0 +1,25 @@
+"""The order in which jobs start."""
+
+from pathlib import Path
+
+from osakd import records
+from osakd.engine.config import Options
+from osakd.experiments.compare import plan_comparison
+from osakd.experiments.jobs import longest_first
+
+
+def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None:
+    methods = ["plain", "osakd", {"name": "osakd", "k": 5, "pool": "memory"}]
+    _, jobs = plan_comparison("digits", methods, [0, 1], Options(epochs=4), tmp_path)
+    begun = jobs[0].folder
+    begun.mkdir()
+    records.append(begun / records.METRICS, {"epoch": 1, "test": {"accuracy": 0.5}})
+    found = [job.folder.name for job in longest_first(jobs)]
+    assert found == [
+        "osakd-5nn-memory-seed0",
+        "osakd-5nn-memory-seed1",
+        "osakd-8nn-seed0",
+        "plain-seed1",
+        "osakd-8nn-seed1",
+        "plain-seed0",
+    ]
