@@ -20,6 +20,7 @@ def recorded(name: str) -> str:
     for method in found["methods"]:
         method["spreads"] = {key: Spread(**value) for key, value in method["spreads"].items()}
         method["differences"] = {key: Difference(**value) for key, value in method["differences"].items()}
+        method.setdefault("epochs", list(range(1, found["epochs"] + 1)))  # older ones evaluated every epoch
     return markdown(Summary(**(found | {"methods": [MethodSummary(**method) for method in found["methods"]]})))
 
 

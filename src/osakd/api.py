@@ -13,7 +13,7 @@ from osakd.records import SUMMARY, Result, RunConfig, default_folder, write_json
 if TYPE_CHECKING:
     from torch import nn
 
-    from osakd.engine.train import Watcher
+    from osakd.engine.loop import Watcher
     from osakd.experiments.runner import Progress
     from osakd.report.aggregate import Summary
 
@@ -92,7 +92,10 @@ def train(
     from osakd.data.sources import load_data
     from osakd.engine.config import configure, run_view
     from osakd.engine.environment import pick_device
-    from osakd.engine.train import Silent, train_run
+    from osakd.engine.folders import check_folder
+    from osakd.engine.loop import Silent
+    from osakd.engine.stages import adopt
+    from osakd.engine.train import train_run
     from osakd.methods.lookup import method_label
 
     chosen = _options(options)
@@ -100,7 +103,9 @@ def train(
     config = configure(arrays, method, seed, chosen)
     default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
     folder = default if out is None else Path(out).expanduser()
-    view = run_view(arrays, config.model, config.validation, seed)
+    view = run_view(arrays, config.model, config.validation, seed, config.fraction)
+    check_folder(folder, config, resume)
+    adopt(method, config, folder)
     result = train_run(
         config,
         view,
@@ -144,6 +149,7 @@ def compare(
         RunError: a run failed; the others are finished and recorded.
     """
     from osakd.engine.environment import check_device, pick_device
+    from osakd.engine.stages import adopt
     from osakd.experiments.compare import plan_comparison
     from osakd.experiments.runner import run_jobs
     from osakd.report.aggregate import summarise
@@ -159,6 +165,8 @@ def compare(
         check_device(chosen.executor, chosen.precision, pick_device(chosen.device))
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
+    for job in jobs:
+        adopt(job.method, job.config, job.folder)
     errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))

@@ -8,6 +8,7 @@ A run is a folder:
 ``checkpoint.pt``    what an exact resume needs; ``checkpoint.previous.pt`` while several runs go on together
 ``student.safetensors``  the deployed network, written at the end
 ``result.json``      the last epoch, the best on the test set, environment; its presence means "finished"
+``teacher/``         the run of the stage before, for a method that has one; a run folder itself
 ==================== ================================================================================
 
 Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line of that one is dropped by the reader.
@@ -31,6 +32,7 @@ CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 LOCK, LEFT_OVER = ".lock", ".tmp"
 STUDENT, RESULT, SUMMARY = "student.safetensors", "result.json", "summary.json"
+TEACHER = "teacher"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class RunConfig:
         scaling: of the input: ``half``, ``unit`` or ``statistics``.
         validation: share of the training set held out.
         precision: ``float32``, ``tf32`` or ``bf16``.
+        stage: key of the random streams: 0 for the deployed network's, higher for the stages before it.
+        fraction: share of the training set that is used at all.
+        evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
+        crop: pixels of padding around an image, from which a random crop of its size is taken.
+        crop_padding: what is there: ``zero`` or ``reflect``.
+        flip: half of the images are mirrored.
     """
 
     data: dict[str, Any]
@@ -78,6 +86,12 @@ class RunConfig:
     scaling: str
     validation: float
     precision: str = "float32"
+    stage: int = 0
+    fraction: float = 1.0
+    evaluate_every: int = 1
+    crop: int = 0
+    crop_padding: str = "zero"
+    flip: bool = False
 
     def differences(self, other: "RunConfig") -> list[str]:
         """What the other configuration has otherwise, as ``name: ours, not theirs``."""
@@ -95,9 +109,10 @@ class Result:
         last: the last row of the learning curve.
         best_on_test: accuracy and epoch of the best test accuracy, the paper's protocol; it is chosen on test data.
         chosen_on_validation: test accuracy and epoch at the best validation accuracy, or None without a split.
-        seconds: time of training and evaluation.
+        seconds: time of training and evaluation, without the stages before this one.
         environment: versions, commit, machine.
         notes: what the reader of the result should know.
+        cost: ``step_ms``, the median time of a training step, and ``memory_mib``, the peak memory of one replica's.
     """
 
     epochs: int
@@ -107,6 +122,7 @@ class Result:
     seconds: float
     environment: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    cost: dict[str, float] = field(default_factory=dict)
 
 
 def default_folder(*parts: str) -> Path:
@@ -120,9 +136,9 @@ def default_folder(*parts: str) -> Path:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a run may be started in a folder: it is missing, or holds nothing but what a killed start left."""
+    """Whether a run may be started in a folder: it is missing, or a killed start left it. A teacher may wait in it."""
     try:
-        return all(path.name == LOCK or path.suffix == LEFT_OVER for path in folder.iterdir())
+        return all(path.name in (LOCK, TEACHER) or path.suffix == LEFT_OVER for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return True
 
@@ -169,8 +185,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     # A complete line ends with a newline, so what follows the last one was torn.
     try:
         rows = [json.loads(line) for line in content.split(b"\n")[:-1]]
-        if not all(row["epoch"] and row["test"] for row in rows):
-            raise ValueError("a row without scores")
+        if not all(row["epoch"] and row["train"] for row in rows):
+            raise ValueError("a row without values")
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(folder / METRICS, error) from error
     return rows

@@ -22,7 +22,7 @@ def row(epoch: int, accuracy: float = 0.5) -> dict[str, Any]:
 
 def jobs(tmp_path: Path) -> list[Job]:
     config = configure(load_data("digits"), "plain", 0, Options(epochs=4))
-    return [Job("plain", "digits", config, tmp_path / f"plain-seed{seed}", None) for seed in range(3)]
+    return [Job("plain", "digits", "plain", config, tmp_path / f"plain-seed{seed}", None) for seed in range(3)]
 
 
 @pytest.fixture

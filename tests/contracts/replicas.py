@@ -1,5 +1,6 @@
 """What the contract tests run: methods on a small network or a LeNet, alone, fused, or planned as whole runs."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,24 +10,36 @@ from torch import nn
 
 from osakd.data.sources import load_data
 from osakd.data.streams import permutation
-from osakd.engine import train
+from osakd.engine import loop
 from osakd.engine.build import on_device
 from osakd.engine.config import Options, configure, run_view
 from osakd.engine.executors import choose
 from osakd.engine.executors.base import Executor
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.serial import SerialExecutor
+from osakd.engine.optim import Groups
 from osakd.methods.base import Method
-from osakd.methods.lookup import METHODS, build_method, resolve_method
+from osakd.methods.build import build_method
+from osakd.methods.lookup import resolve_method
+from osakd.methods.settings import METHODS
 from osakd.models.lookup import build_model
 from osakd.models.normalise import Normalise
 
 SEEDS = (0, 1)
-VARIANTS: list[Any] = [
-    *METHODS,
+FOLDING: list[Any] = [
+    *(name for name, settings in METHODS.items() if settings.folds),
     {"name": "osakd", "k": 5, "pool": "memory"},
     {"name": "osakd", "divergence": "mse_sum"},
 ]
+"""Methods that train one network, which can be folded into channels."""
+OTHERS: list[Any] = [
+    *(name for name, settings in METHODS.items() if not settings.folds),
+    {"name": "born-again", "generations": 2},
+    {"name": "codistillation", "copies": 3, "burn_in": 0.4, "refresh": 7},
+    {"name": "dml", "peers": ["resnet8", "lenet-digits"]},
+    {"name": "ffl", "shared": False, "peer": "resnet8"},
+]
+VARIANTS = [*FOLDING, *OTHERS]
 STEPS, EPOCHS = 10, 5
 CPU = torch.device("cpu")
 
@@ -49,20 +62,43 @@ class Residual(nn.Module):
         return self.out(torch.flatten(self.head(self.pool(x)), 1))
 
 
+def staged(num_classes: int) -> nn.Module:
+    """The residual network as stages, for branches."""
+    whole = Residual(num_classes)
+    features = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, groups=2), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(4))
+    parts = {"stage1": whole.stem, "stage2": features, "head": whole.head, "out": whole.out}
+    return nn.Sequential(OrderedDict(parts))
+
+
 def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Method:
     torch.manual_seed(seed)
-    if model == "residual":
-        network: nn.Module = nn.Sequential(Normalise([0.4 + 0.1 * seed], [0.5]), Residual(10))
-    else:
-        network = build_model(model, num_classes=10, input_shape=(1, 8, 8))
-    name, settings = resolve_method(variant)
-    method = build_method(name, settings, network, num_classes=10, num_samples=600)
+
+    def build_network(other: str | None) -> nn.Module:
+        name = other or model
+        if name in ("residual", "staged"):
+            body = Residual(10) if name == "residual" else staged(10)
+            return nn.Sequential(OrderedDict(normalise=Normalise([0.4 + 0.1 * seed], [0.5]), network=body))
+        return build_model(name, num_classes=10, input_shape=(1, 8, 8))
+
+    name, settings = resolve_method(variant, model=model)
+    network = build_network(None)
+    earlier = settings.get("generations", 1)
+    method = build_method(
+        name,
+        settings,
+        network,
+        num_classes=10,
+        num_samples=600,
+        input_shape=(1, 8, 8),
+        build_network=build_network,
+        teachers=[build_network("resnet8" if name == "kd" else None).eval() for _ in range(earlier)],
+    )
     return method.to(device).to(memory_format=torch.channels_last)
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    def sgd(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, 0.02, momentum=0.9, weight_decay=1e-3, fused=True)
+    def sgd(groups: Groups) -> torch.optim.Optimizer:
+        return torch.optim.SGD(groups, 0.02, momentum=0.9, weight_decay=1e-3, fused=True)
 
     return {"optimizer": sgd, "batch_size": 64, "clip": 2.0, "total_steps": STEPS * EPOCHS} | changes
 
@@ -80,7 +116,7 @@ def run(
 
 
 def fused(
-    lowering: str, model: str, variants: Sequence[Any] = VARIANTS, device: str = "cpu", **changes: Any
+    lowering: str, model: str, variants: Sequence[Any] = FOLDING, device: str = "cpu", **changes: Any
 ) -> FusedExecutor:
     splits = on_device(load_data("digits"), torch.device(device))
     methods = [method_of(variant, seed, model, device) for seed in SEEDS for variant in variants]
@@ -94,12 +130,12 @@ def serial(variant: Any, seed: int, model: str, device: str = "cpu", **changes: 
     return SerialExecutor(method_of(variant, seed, model, device), splits, **settings(**changes))
 
 
-def planned(tmp_path: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[train.Planned]:
+def planned(tmp_path: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[loop.Planned]:
     data = load_data("digits")
     plans = []
     for seed in SEEDS:
         for variant in variants:
             config = configure(data, variant, seed, Options(**options))
             view = run_view(data, config.model, config.validation, seed)
-            plans.append(train.Planned(config, view, tmp_path / f"{config.method}-seed{seed}"))
+            plans.append(loop.Planned(config, view, tmp_path / f"{config.method}-seed{seed}"))
     return plans

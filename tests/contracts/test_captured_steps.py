@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from osakd.engine.executors import choose
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.serial import SerialExecutor
-from tests.contracts.replicas import SEEDS, VARIANTS, fused, run, serial
+from tests.contracts.replicas import FOLDING, OTHERS, SEEDS, VARIANTS, fused, run, serial
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 
@@ -26,14 +26,15 @@ def test_graphed_equals_serial_over_epochs_with_a_changing_rate(variant: Any, ki
             return torch.optim.AdamW(parameters, 0.02, fused=True)
         return torch.optim.SGD(parameters, 0.02, momentum=0.9, nesterov=True, weight_decay=1e-3, fused=True)
 
+    model = "staged" if variant in OTHERS else "residual"
     eager, graphed = (
-        serial(variant, 0, "residual", device=device, graphed=graphed, optimizer=optimizer) for graphed in (False, True)
+        serial(variant, 0, model, device=device, graphed=graphed, optimizer=optimizer) for graphed in (False, True)
     )
     for epoch, rate in ((1, 0.02), (2, 0.002)):
         expected, found = (run(executor, [0], [epoch], rate=rate) for executor in (eager, graphed))
         assert found[0][0] == pytest.approx(expected[0][0], rel=0 if device == "cpu" else 1e-3)
     # A state goes from one to the other, and from epoch to epoch.
-    again = serial(variant, 0, "residual", device=device, graphed=True, optimizer=optimizer)
+    again = serial(variant, 0, model, device=device, graphed=True, optimizer=optimizer)
     again.load(copy.deepcopy(eager.states()))
     eager.load(copy.deepcopy(graphed.states()))
     expected, found = (run(executor, [0], [3]) for executor in (eager, again))
@@ -45,8 +46,9 @@ def test_graphed_equals_serial_over_epochs_with_a_changing_rate(variant: Any, ki
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
 def test_a_fused_step_can_be_captured(lowering: str, device: str) -> None:
-    eager, graphed = (fused(lowering, "residual", device=device, graphed=graphed) for graphed in (False, True))
-    seeds = [seed for seed in SEEDS for _ in VARIANTS]
+    variants = FOLDING if lowering == "channels" else [*FOLDING, *OTHERS]
+    eager, graphed = (fused(lowering, "staged", variants, device=device, graphed=graphed) for graphed in (False, True))
+    seeds = [seed for seed in SEEDS for _ in variants]
     expected, found = (run(executor, seeds, [1, 2]) for executor in (eager, graphed))
     for epoch in range(2):
         for one, other in zip(expected[epoch], found[epoch], strict=True):
@@ -70,12 +72,12 @@ def fake(executor: SerialExecutor | FusedExecutor) -> None:
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_a_whole_step_runs_on_fake_tensors(variant: Any, graphed: bool) -> None:
     """They have no values: whatever asks for one raises."""
-    fake(serial(variant, 0, "residual", graphed=graphed))
+    fake(serial(variant, 0, "staged" if variant in OTHERS else "residual", graphed=graphed))
 
 
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
 def test_a_whole_fused_step_runs_on_fake_tensors(lowering: str) -> None:
-    fake(fused(lowering, "residual"))
+    fake(fused(lowering, "staged", FOLDING if lowering == "channels" else VARIANTS))
 
 
 def test_fake_tensors_catch_a_step_that_waits() -> None:

@@ -1,7 +1,6 @@
 """One meaning: the same seed gives the same run on every executor. A new method passes through here once registered."""
 
 import copy
-from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -15,14 +14,17 @@ from osakd.engine.build import Built, on_device
 from osakd.engine.executors import choose
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor
+from osakd.engine.executors.fused.folded import FoldedMethods
 from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
+from osakd.engine.optim import Groups
 from osakd.errors import NotFusedError
-from osakd.methods.lookup import build_method
+from osakd.methods.self_distillation import SelfDistillation
 from tests.contracts.replicas import (
     CPU,
     EPOCHS,
+    FOLDING,
+    OTHERS,
     SEEDS,
-    VARIANTS,
     fused,
     method_of,
     run,
@@ -40,15 +42,20 @@ def float64() -> Any:
 
 @pytest.mark.parametrize(
     ("lowering", "model", "epochs"),
-    [*product(choose.LOWERINGS, ["lenet-digits", "residual"], [EPOCHS]), ("channels", "resnet8", 1)],
+    [
+        *product(choose.LOWERINGS, ["lenet-digits", "residual"], [EPOCHS]),
+        ("channels", "resnet8", 1),
+        ("vmap", "staged", EPOCHS),
+    ],
 )
 def test_fused_equals_serial_replica_by_replica(float64: None, lowering: str, model: str, epochs: int) -> None:
     """After 50 steps, with BatchNorm, memory, weight decay and clipping, and different input statistics per seed.
 
     ResNet-8, which is slow, takes 10 steps.
     """
-    together = fused(lowering, model)
-    order = [(seed, variant) for seed in SEEDS for variant in VARIANTS]
+    variants = OTHERS if model == "staged" else FOLDING
+    together = fused(lowering, model, variants)
+    order = [(seed, variant) for seed in SEEDS for variant in variants]
     history = run(together, [seed for seed, _ in order], range(1, epochs + 1))
     states, scores = together.states(), together.scores("test")
     for number, (seed, variant) in enumerate(order):
@@ -61,7 +68,10 @@ def test_fused_equals_serial_replica_by_replica(float64: None, lowering: str, mo
         for index, moments in state["optimizer"]["state"].items():
             found = states[number]["optimizer"]["state"][index]["momentum_buffer"]
             torch.testing.assert_close(found, moments["momentum_buffer"], rtol=0, atol=1e-9)
-        assert scores[number] == pytest.approx(alone.scores("test")[0], abs=1e-9)
+        expected = alone.scores("test")[0]
+        assert scores[number].keys() == expected.keys()
+        for name, values in expected.items():
+            assert scores[number][name] == pytest.approx(values, abs=1e-9)
 
 
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
@@ -76,13 +86,16 @@ def test_in_float32_the_losses_stay_within_a_thousandth(lowering: str) -> None:
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
 def test_a_state_goes_from_serial_to_fused_and_back(float64: None, lowering: str, kind: str) -> None:
-    def adamw(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(parameters, 0.02, fused=True)
+    def adamw(groups: Groups) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(groups, 0.02, fused=True)
 
     changes = {"optimizer": adamw} if kind == "adamw" else {}
     # Not the residual network: its bias before a BatchNorm has no gradient but rounding, which AdamW blows up.
     model = "lenet-digits" if kind == "adamw" else "residual"
-    variants = ["plain", {"name": "osakd", "k": 5, "pool": "memory"}]
+    variants: list[Any] = ["plain", {"name": "osakd", "k": 5, "pool": "memory"}]
+    if lowering == "vmap":
+        model = "staged" if model == "residual" else model
+        variants += ["codistillation", "ffl"]
     whole, parts = [], []
     for seed in SEEDS:
         for variant in variants:
@@ -93,7 +106,7 @@ def test_a_state_goes_from_serial_to_fused_and_back(float64: None, lowering: str
             whole.append(copy.deepcopy(alone.states()[0]))
     middle = fused(lowering, model, variants, **changes)
     middle.load(parts)
-    run(middle, [0, 0, 1, 1], [2])
+    run(middle, [seed for seed in SEEDS for _ in variants], [2])
     number = 0
     for seed in SEEDS:
         for variant in variants:
@@ -108,7 +121,7 @@ def test_a_state_goes_from_serial_to_fused_and_back(float64: None, lowering: str
 def test_a_replica_that_is_not_finite_harms_no_other() -> None:
     healthy, ill = (fused("channels", "residual", ["plain", "osakd"]) for _ in range(2))
     with torch.no_grad():
-        for parameter in ill.network.parameters():
+        for parameter, _ in ill.held:
             parameter.unflatten(0, (4, -1))[1].fill_(torch.nan)
     orders = [permutation(600, seed=seed, stage=0, stream="order", epoch=1) for seed in (0, 0, 1, 1)]
     expected = healthy.run_epoch(orders, rate=0.02, first_step=0, on_step=lambda _: None)
@@ -158,7 +171,7 @@ def test_a_network_that_branches_on_values_is_not_fused_but_runs() -> None:
     replicas = []
     for _ in SEEDS:
         network = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), ByValue())
-        replicas.append(Built(build_method("plain", {}, network, num_classes=3, num_samples=600), splits))
+        replicas.append(Built(SelfDistillation(network), splits))
     with pytest.raises(NotFusedError, match=r"cannot be fused \(channels: .*; vmap: .*\): take --executor serial"):
         choose.fused(replicas, ["plain"] * 2, 2, settings())
 
@@ -176,13 +189,13 @@ def test_what_is_frozen_stays_frozen(lowering: str) -> None:
     assert len(executor.states()[0]["optimizer"]["state"]) == len(list(methods[0].parameters())) - 1
 
 
-def test_a_method_with_parameters_of_its_own_is_not_fused_yet() -> None:
+def test_a_method_with_parameters_of_its_own_is_not_folded() -> None:
     methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
     for method in methods:
         method.register_parameter("gate", nn.Parameter(torch.zeros(1)))
     splits = [on_device(load_data("digits"), CPU)] * 2
     with pytest.raises(NotLowerableError, match="parameters outside of its network"):
-        FusedExecutor(methods, ["plain"] * 2, splits, lowering=FoldedNetwork, **settings())
+        FusedExecutor(methods, ["plain"] * 2, splits, lowering=FoldedMethods, **settings())
 
 
 @pytest.mark.parametrize(("alone", "fused_anyway"), [(0.1, False), (10.0, True)])

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import osakd
 from osakd import InputError, RunError
 from osakd.data.sources import load_data
-from osakd.engine import folders, state, train
+from osakd.engine import folders, loop, state, train
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.records import RunConfig, read_config, read_metrics, read_result
 from tests.conftest import as_ordinary_user
@@ -59,7 +59,7 @@ def curve(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
 KILLED = """
@@ -67,8 +67,8 @@ import os, signal, sys
 import torch
 torch.set_num_threads(1)
 import osakd
-from osakd.engine import train
-train.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+from osakd.engine import loop, train
+loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 
 class Kill:
     def start(self, config, steps, done, notes): pass
@@ -129,14 +129,14 @@ def test_checkpoints_are_at_most_every_ten_seconds(tmp_path: Path, monkeypatch: 
     saved: list[int] = []
     save = state.save_checkpoint
 
-    def count(folder: Path, **what: Any) -> None:
+    def count(folder: Path, what: dict[str, Any], **how: Any) -> None:
         saved.append(what["epoch"])
-        save(folder, **what)
+        save(folder, what, **how)
 
     monkeypatch.setattr(state, "save_checkpoint", count)
     osakd.train("digits", epochs=3, out=tmp_path / "a")
     assert saved == [3]
-    monkeypatch.setattr(train, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     osakd.train("digits", epochs=3, out=tmp_path / "b")
     assert saved == [3, 1, 2, 3]
 
@@ -232,7 +232,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         def step(self, epoch: int, step: int) -> None:
             if (epoch, step) == (2, 6):
                 with torch.no_grad():
-                    next(executors[0].method.parameters()).fill_(float("nan"))
+                    next(executors[-1].method.parameters()).fill_(float("nan"))
 
     executors: list[Any] = []
     init = SerialExecutor.__init__
@@ -421,7 +421,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, read_only_folder: Path)
     run = osakd.train("digits", epochs=1, out=tmp_path)
     data, cpu = load_data("digits"), torch.device("cpu")
     with as_ordinary_user(), pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
-        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, watcher=train.Silent())
+        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, watcher=loop.Silent())
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What does not fit into memory together runs in waves, and says what it needs."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,13 @@ import pytest
 import torch
 
 from osakd.data.sources import load_data
-from osakd.engine import train
+from osakd.engine import loop, train
 from osakd.engine import waves as module
 from osakd.engine.build import build
 from osakd.engine.config import Options, configure
 from osakd.engine.executors import measure
 from osakd.engine.executors.serial import SerialExecutor
-from osakd.engine.waves import replicas_that_fit, waves
+from osakd.engine.waves import memory_mib, replicas_that_fit, waves
 from osakd.records import read_result
 from tests.contracts.replicas import planned, serial, settings
 
@@ -36,15 +37,15 @@ def test_waves_hold_whole_seeds_while_one_fits(tmp_path: Path, fit: int, expecte
 
 def test_seeds_that_stopped_at_different_epochs_go_on_in_waves_of_their_own(tmp_path: Path) -> None:
     plans = planned(tmp_path, epochs=1)
-    assert train.train_fused(plans[:2], device=CPU, watcher=train.Silent()) == {}
+    assert train.train_fused(plans[:2], device=CPU, watcher=loop.Silent()) == {}
     assert waves([plan.folder for plan in plans], 2, 100, CPU) == [[0, 1], [2, 3]]
 
 
 def test_runs_in_waves_are_the_runs_in_one_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = (planned(tmp_path / name, epochs=2) for name in ("whole", "parts"))
-    train.train_fused(whole, device=CPU, watcher=train.Silent(), lowerings=["channels"])
+    train.train_fused(whole, device=CPU, watcher=loop.Silent(), lowerings=["channels"])
     monkeypatch.setattr(train, "replicas_that_fit", lambda *_: 1)
-    train.train_fused(parts, device=CPU, watcher=train.Silent(), lowerings=["channels"])
+    train.train_fused(parts, device=CPU, watcher=loop.Silent(), lowerings=["channels"])
     for one, other in zip(whole, parts, strict=True):
         expected, found = read_result(one.folder), read_result(other.folder)
         assert expected is not None
@@ -64,20 +65,22 @@ def test_bytes_of_a_replica_grow_with_the_batch_and_the_memory(monkeypatch: pyte
 
 def test_as_many_fit_as_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_data("digits")
-    built = build(configure(data, "plain", 0, Options()), data, CPU)
-    needed = measure.replica_bytes(SerialExecutor(built.method, built.splits, **settings()), 64)
-    monkeypatch.setattr(module, "_free_bytes", lambda _: int(10.1 * needed))
-    assert replicas_that_fit(built, settings(), CPU) == 8  # 80 % of it
-    monkeypatch.setattr(module, "_free_bytes", lambda _: 1)
-    assert replicas_that_fit(built, settings(), CPU) == 1
+    built = build(configure(data, "plain", 0, Options()), data, CPU, Path())
     before: Any = {name: value.clone() for name, value in built.method.state_dict().items()}
+    mib = memory_mib(built, settings())
+    needed = measure.replica_bytes(SerialExecutor(copy.deepcopy(built.method), built.splits, **settings()), 64)
+    assert mib == pytest.approx(needed / 2**20, abs=0.001)
+    monkeypatch.setattr(module, "_free_bytes", lambda _: int(10.1 * needed))
+    assert replicas_that_fit(mib, CPU) == 8  # 80 % of it
+    monkeypatch.setattr(module, "_free_bytes", lambda _: 1)
+    assert replicas_that_fit(mib, CPU) == 1
     assert all(torch.equal(before[name], value) for name, value in built.method.state_dict().items())
 
 
 def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path: Path) -> None:
     said: list[str] = []
 
-    class Listen(train.Silent):
+    class Listen(loop.Silent):
         def start(self, config: Any, steps: int, done: int, notes: Any) -> None:
             said.extend(notes)
 

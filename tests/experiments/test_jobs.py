@@ -13,7 +13,7 @@ def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None
     _, jobs = plan_comparison("digits", methods, [0, 1], Options(epochs=4), tmp_path)
     begun = jobs[0].folder
     begun.mkdir()
-    records.append(begun / records.METRICS, {"epoch": 1, "test": {"accuracy": 0.5}})
+    records.append(begun / records.METRICS, {"epoch": 1, "train": {"total": 1.0}})
     found = [job.folder.name for job in longest_first(jobs)]
     assert found == [
         "osakd-5nn-memory-seed0",

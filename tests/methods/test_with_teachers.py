@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from osakd.errors import InputError
 from osakd.methods.base import Batch, Method
 from osakd.methods.dml import MutualLearning
-from osakd.methods.kd import Distillation, MeanOf
+from osakd.methods.kd import Distillation
 
 N, FEATURES = 6, 5
 
@@ -86,20 +86,17 @@ def test_a_teacher_is_in_no_checkpoint() -> None:
         other.load_own_state(state | {"network.9.weight": torch.zeros(1)})
 
 
-def test_the_deployed_network_is_the_one_given() -> None:
-    for method in (Distillation(network(), network()), MutualLearning(network(), [network()])):
-        name, deployed = next(iter(method.predictors().items()))
-        assert name == "student"
-        assert deployed is method.get_submodule("network")
-
-
-def test_predictors_average_probabilities() -> None:
-    first, second = network().eval(), network().eval()
-    found = MeanOf([first, second])(batch().images).exp()
-    expected = (first(batch().images).softmax(1) + second(batch().images).softmax(1)) / 2
-    torch.testing.assert_close(found, expected)
-    assert list(Distillation(network(), network(), earlier=[first]).predictors()) == ["student", "ensemble"]
-    assert list(MutualLearning(network(), [first, second]).predictors()) == ["student", "peer2", "peer3", "ensemble"]
+def test_predictions_average_probabilities() -> None:
+    first, second, third = (network().eval() for _ in range(3))
+    probabilities = [one(batch().images).softmax(1) for one in (first, second, third)]
+    generations = Distillation(first, second, ensemble=True, earlier=[third]).eval().predict(batch().images)
+    assert list(generations) == ["student", "ensemble"]
+    torch.testing.assert_close(generations["ensemble"].exp(), torch.stack(probabilities).mean(0))
+    assert list(Distillation(first, second).eval().predict(batch().images)) == ["student"]
+    peers = MutualLearning(first, [second, third]).eval().predict(batch().images)
+    assert list(peers) == ["student", "peer2", "peer3", "ensemble"]
+    torch.testing.assert_close(peers["ensemble"].exp(), torch.stack(probabilities).mean(0))
+    torch.testing.assert_close(peers["student"], first(batch().images))
 
 
 @pytest.mark.parametrize("peers", [2, 3])

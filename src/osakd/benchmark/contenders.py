@@ -17,16 +17,17 @@ from torch import nn
 from osakd.data.streams import permutation
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
-from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor
+from osakd.engine.executors.fused.folded import FoldedMethods
 from osakd.engine.executors.serial import SerialExecutor
+from osakd.engine.optim import Groups
 from osakd.errors import RunError
 from osakd.labels.neighbours import k_nearest
 from osakd.labels.search import norms_of
 from osakd.methods.base import Method
-from osakd.methods.lookup import build_method, resolve_method
+from osakd.methods.build import build_method
+from osakd.methods.lookup import resolve_method
 from osakd.models.lookup import build_model
-from osakd.models.normalise import Normalise
 
 Contender = Callable[[int], float]
 ROWS, SHAPE, CLASSES, BATCH, K = 50_000, (3, 32, 32), 10, 64, 8
@@ -60,7 +61,7 @@ def fused(seeds: int, methods: Sequence[Any], split: DeviceSplit, *, graphed: bo
     built = [_method(method, "lenet", split, seed) for seed in range(seeds) for method in methods]
     executor = FusedExecutor(
         built, [str(method) for _ in range(seeds) for method in methods], [{"train": split}] * seeds,
-        lowering=FoldedNetwork, optimizer=_sgd, batch_size=BATCH, clip=None, total_steps=10**6, graphed=graphed,
+        lowering=FoldedMethods, optimizer=_sgd, batch_size=BATCH, clip=None, total_steps=10**6, graphed=graphed,
     )  # fmt: skip
     return _steps_of(executor, len(built), split, BATCH)
 
@@ -138,15 +139,21 @@ def _serve(pipe: Connection, method: str) -> None:
             return
 
 
-def _sgd(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    return torch.optim.SGD(parameters, 0.001, momentum=0.9, fused=True)
+def _sgd(groups: Groups) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, 0.001, momentum=0.9, fused=True)
 
 
 def _method(method: Any, model: str, split: DeviceSplit, seed: int) -> Method:
     torch.manual_seed(seed)
-    network = build_model(model, num_classes=CLASSES, input_shape=SHAPE, normalise=Normalise([0.5] * 3, [0.5] * 3))
+
+    def build_network(other: str | None) -> nn.Module:
+        return build_model(other or model, num_classes=CLASSES, input_shape=SHAPE)
+
     name, settings = resolve_method(method)
-    built = build_method(name, settings, network, num_classes=CLASSES, num_samples=len(split.classes))
+    built = build_method(
+        name, settings, build_network(None), num_classes=CLASSES, num_samples=len(split.classes), input_shape=SHAPE,
+        build_network=build_network,
+    )  # fmt: skip
     return built.to(split.classes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from osakd.cli.options import new_parser, parse
 from osakd.data.recipes import DATA
-from osakd.methods.lookup import METHODS
+from osakd.methods.settings import METHODS
 from osakd.models.lookup import MODELS
 
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
 from osakd.engine.config import Options
 from osakd.errors import InputError
-from osakd.methods.lookup import METHODS, resolve_method
+from osakd.methods.lookup import given_method, resolve_method
+from osakd.methods.settings import METHODS
 
 _KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
 
@@ -40,13 +41,23 @@ def add_training_options(parser: ArgumentParser) -> None:
 
 def add_method_options(parser: ArgumentParser, method: str) -> None:
     """``--method`` and that method's own settings, ``--method.k`` and so on."""
-    name, settings = resolve_method(method)
+    name = given_method(method)[0]
     parser.add_argument(
         "--method.name", default=name, metavar="NAME", help="--method NAME for short; each has settings of its own"
     )
-    parser.add_class_arguments(METHODS[name], "method", as_group=False)
-    given = {key: value for key, value in settings.items() if method != name and key == "k"}
-    parser.set_defaults({f"method.{key}": value for key, value in given.items()})
+    lists = {field.name for field in fields(METHODS[name]) if get_origin(field.type) is list}
+    parser.add_class_arguments(METHODS[name], "method", as_group=False, skip={*lists})
+    for key in lists:
+        parser.add_argument(f"--method.{key}", nargs="+", type=str, default=[], help=_help(name, key))
+    # A shorthand is its method with other defaults.
+    changed = {key: value for key, value in given_method(method)[1].items() if key not in lists}
+    parser.set_defaults({f"method.{key}": value for key, value in changed.items()})
+
+
+def _help(method: str, setting: str) -> str:
+    """What the docstring of a method's settings says of one of them."""
+    lines = (METHODS[method].__doc__ or "").splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.strip().startswith(f"{setting}:"))
 
 
 def chosen_method(argv: Sequence[str], default: str) -> str:

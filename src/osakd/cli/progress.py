@@ -71,15 +71,18 @@ class TrainingProgress(_Display):
     def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         """Says what is trained."""
         from_epoch = f", from epoch {done + 1}" if done else ""
+        stage = f", {config.stage} before the last stage" if config.stage else ""
         self.console.print(
             f"{config.data['name']} ({config.data['train']:,} images), {config.model}, {config.method}, "
-            f"seed {config.seed}, {config.epochs} epochs{from_epoch}",
+            f"seed {config.seed}, {config.epochs} epochs{stage}{from_epoch}",
             highlight=False,
         )
         for note in notes:
             self.console.print(note, highlight=False)
         self._epochs, self._steps = config.epochs, steps
         if self.bars is not None:
+            if self._task is not None:  # of the stage before
+                self.bars.remove_task(self._task)
             self._task = self.bars.add_task("", total=config.epochs * steps, completed=done * steps, said="")
 
     def step(self, epoch: int, step: int) -> None:
@@ -108,7 +111,7 @@ class ComparisonProgress(_Display):
     def look(self, states: list[RunProgress]) -> None:
         """Shows the state of every run; those of the first look were recorded before."""
         if self._finished is None:
-            self._finished = {state.job.folder.name for state in states}
+            self._finished = {state.job.name for state in states}
             if states:
                 self.console.print(f"{len(states)} runs are recorded already.", highlight=False)
             return
@@ -122,7 +125,7 @@ class ComparisonProgress(_Display):
             self._said.add(reason)
             self.console.print(f"Not in one program: {reason}", highlight=False)
         for state in states:
-            name = state.job.folder.name
+            name = state.job.name
             if state.done and name not in self._finished and not isinstance(state.error, NotFusedError):
                 self._finished.add(name)
                 what = str(state.error or describe(state.rows[-1]))
@@ -154,12 +157,13 @@ class ComparisonProgress(_Display):
 
 def _name(state: RunProgress) -> str:
     """The run, and how many others go along in its program."""
-    return state.job.folder.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
+    return state.job.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
 
 
 def describe(row: dict[str, Any]) -> str:
     """The scores of an epoch in a few words."""
-    return f"test {100 * row['test']['accuracy']:.2f} %, {row['images_per_second']:,.0f} images/s"
+    scored = f"test {100 * row['test']['accuracy']:.2f} %, " if "test" in row else ""
+    return f"{scored}{row['images_per_second']:,.0f} images/s"
 
 
 def print_summary(summary: Summary) -> None:
@@ -185,7 +189,7 @@ def print_summary(summary: Summary) -> None:
 
 def _columns_that_fit(lines: list[list[str]], width: int) -> list[list[int]]:
     """Columns in groups that are not wider than the terminal, each with the first column in front."""
-    widths = [max(len(line[column]) for line in lines) + 2 for column in range(len(lines[0]))]
+    widths = [max(len(line[column]) for line in lines) + 3 for column in range(len(lines[0]))]
     groups = [[0]]
     for column in range(1, len(widths)):
         if len(groups[-1]) > 1 and sum(widths[c] for c in groups[-1]) + widths[column] > width:

@@ -78,6 +78,21 @@ class DataArrays:
             "test": len(self.test),
         }
 
+    def part(self, fraction: float) -> "DataArrays":
+        """The same data with a fixed share of each class's training images: the same ones for every seed.
+
+        Raises:
+            InputError: a share that is not above 0 and at most 1.
+        """
+        if not 0 < fraction <= 1:
+            raise InputError(f"`fraction` must be above 0 and at most 1 (a share of the training set), got {fraction}.")
+        if fraction == 1:
+            return self
+        order = permutation(len(self.train), seed=0, stage=0, stream="split", epoch=1)
+        by_class = [order[self.train.classes[order] == label] for label in range(self.num_classes)]
+        kept = np.sort(np.concatenate([rows[: round(fraction * len(rows))] for rows in by_class]))
+        return replace(self, train=self.train.take(kept))
+
     def hold_out(self, share: float, seed: int) -> "DataArrays":
         """The same data with a share of each class's training images held out for validation, drawn by seed.
 

@@ -1,19 +1,20 @@
 """From a configuration to what an executor runs: the method on its device, and the images beside it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from osakd.data.arrays import DataArrays, Split
 from osakd.data.streams import torch_seed
 from osakd.engine.evaluate import DeviceSplit
+from osakd.engine.stages import teachers
 from osakd.methods.base import Method
-from osakd.methods.lookup import build_method
+from osakd.methods.build import build_method
 from osakd.models.lookup import build_model
 from osakd.models.normalise import Normalise
 from osakd.records import RunConfig
-
-STAGE = 0  # the only stage of these methods
 
 
 class Built(NamedTuple):
@@ -24,7 +25,11 @@ class Built(NamedTuple):
 
 
 def build(
-    config: RunConfig, data: DataArrays, device: torch.device, splits: dict[str, DeviceSplit] | None = None
+    config: RunConfig,
+    data: DataArrays,
+    device: torch.device,
+    folder: Path,
+    splits: dict[str, DeviceSplit] | None = None,
 ) -> Built:
     """The method of a run; its deployed network is equal for every method of one seed.
 
@@ -32,17 +37,28 @@ def build(
         config: of the run.
         data: as ``run_view`` gives them for that configuration.
         device: to train on.
+        folder: of the run, where its teachers are.
         splits: the data, if they are on the device already.
     """
-    torch.manual_seed(torch_seed(seed=config.seed, stage=STAGE, stream="init", epoch=0))
-    network = build_model(
-        config.model,
-        num_classes=data.num_classes,
-        input_shape=data.input_shape,
-        normalise=build_normalise(config.scaling, data),
-    )
+    torch.manual_seed(torch_seed(seed=config.seed, stage=config.stage, stream="init", epoch=0))
+
+    def build_network(name: str | None) -> nn.Module:
+        return build_model(
+            name or config.model,
+            num_classes=data.num_classes,
+            input_shape=data.input_shape,
+            normalise=build_normalise(config.scaling, data),
+        )
+
     method = build_method(
-        config.method, config.settings, network, num_classes=data.num_classes, num_samples=len(data.train)
+        config.method,
+        config.settings,
+        build_network(None),
+        num_classes=data.num_classes,
+        num_samples=len(data.train),
+        input_shape=data.input_shape,
+        build_network=build_network,
+        teachers=teachers(config, folder),
     )
     method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
     return Built(method, splits or on_device(data, device))

@@ -7,8 +7,10 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.data.recipes import recipe_for
+from osakd.engine.stages import teacher_name
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
+from osakd.methods.settings import METHODS
 from osakd.models.lookup import expected_channels
 from osakd.records import RunConfig
 
@@ -20,6 +22,7 @@ Schedule = Literal["constant", "step", "cosine"]
 ExecutorName = Literal["auto", "serial", "graphed", "fused"]
 Precision = Literal["float32", "tf32", "bf16"]
 Scaling = Literal["half", "unit", "statistics"]
+CropPadding = Literal["zero", "reflect"]
 
 
 NOT_RECORDED = ("device", "executor")
@@ -44,7 +47,12 @@ class Options:
         milestones: where the step schedule steps, as shares of the epochs.
         gamma: factor of each step of the step schedule.
         scaling: of the input: half (to [-1, 1]), unit ([0, 1]) or statistics (standardised per channel).
+        crop: pixels of padding, from which a random crop of the image's size is taken.
+        crop_padding: what the padding holds: zero (black) or reflect.
+        flip: mirror half of the training images.
+        fraction: share of the training set to use, the same images for every seed.
         validation: share of the training set held out for validation, drawn by seed.
+        evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
         precision: of products and convolutions; float32 is IEEE's on CUDA too; bf16 is for the forward pass.
         device: cpu, cuda or cuda:N; by default cuda where there is one.
         executor: serial: step after step; graphed: in a CUDA graph; fused: many runs in one program; by default what
@@ -64,7 +72,12 @@ class Options:
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
     scaling: Scaling | None = None
+    crop: int = 0
+    crop_padding: CropPadding = "zero"
+    flip: bool = False
+    fraction: float = 1.0
     validation: float = 0.0
+    evaluate_every: int = 1
     precision: Precision = "float32"
     device: str | None = None
     executor: ExecutorName = "auto"
@@ -81,12 +94,17 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
     chosen |= {"clip": None, "scaling": recipe.scaling} | given
     kinds = {"optimizer": Optimizer, "schedule": Schedule, "scaling": Scaling, "precision": Precision}
-    for option, kind in (kinds | {"executor": ExecutorName}).items():
+    for option, kind in (kinds | {"crop_padding": CropPadding, "executor": ExecutorName}).items():
         value = chosen.get(option, options.executor)
         if value not in get_args(kind):
             raise unknown_name(option, value, get_args(kind))
-    name, settings = resolve_method(method, soft_weight=recipe.soft_weight)
     chosen = {key: _plain(key, value) for key, value in chosen.items()}
+    name, settings = resolve_method(method, soft_weight=recipe.soft_weight, model=str(chosen["model"]))
+    if name == "srdl":
+        settings["first_epochs"], chosen["epochs"] = _halves(chosen["epochs"], settings["first_epochs"])
+    if name == "kd":
+        settings["teacher"] = teacher_name(settings["teacher"])
+    data = data.part(chosen["fraction"])
     seed = _plain("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
@@ -98,9 +116,17 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     return config
 
 
-def run_view(data: "DataArrays", model: str, validation: float, seed: int) -> "DataArrays":
-    """The data as a run sees them: with its validation split, in the channels that its network expects."""
-    return data.hold_out(validation, seed).with_channels(_channels(data, model))
+def run_view(data: "DataArrays", model: str, validation: float, seed: int, fraction: float = 1.0) -> "DataArrays":
+    """The data as a run sees them: their part, its validation split, in the channels that its network expects."""
+    return data.part(fraction).hold_out(validation, seed).with_channels(_channels(data, model))
+
+
+def _halves(epochs: int, first: int | None) -> tuple[int, int]:
+    """The epochs of both stages of self-referenced learning."""
+    first = epochs // 2 if first is None else first
+    if not 1 <= first < epochs:
+        raise InputError(f"srdl needs at least one epoch in each of its two stages, got {first} of {epochs} first.")
+    return first, epochs - first
 
 
 def _channels(data: "DataArrays", model: str) -> int:
@@ -115,7 +141,7 @@ def _plain(option: str, value: Any) -> Any:
         return value
     if option == "milestones":
         return [float(share) for share in value]
-    if option in ("epochs", "batch_size", "seed"):
+    if option in ("epochs", "batch_size", "seed", "crop", "evaluate_every"):
         if isinstance(value, Integral):
             return int(value)
         raise InputError(f"`{option}` must be a whole number, got {value!r}.")
@@ -125,14 +151,21 @@ def _plain(option: str, value: Any) -> Any:
 
 
 def can_continue(old: RunConfig, new: RunConfig) -> bool:
-    """Whether a run may go on under a new configuration: nothing differs, or only more epochs of a constant rate."""
+    """Whether a run may go on under a new configuration: nothing differs, or only more epochs of a constant rate.
+
+    Methods with stages or ramps depend on the length of the schedule.
+    """
     return old == new or (
-        new.schedule == "constant" and new.epochs > old.epochs and replace(old, epochs=new.epochs) == new
+        new.schedule == "constant"
+        and METHODS[new.method].folds
+        and new.epochs > old.epochs
+        and replace(old, epochs=new.epochs) == new
     )
 
 
 def _check(config: RunConfig) -> None:
-    at_least = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "momentum": 0, "gamma": 0}
+    at_least = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "momentum": 0, "gamma": 0, "crop": 0}
+    at_least |= {"evaluate_every": 1}
     for option, least in at_least.items():
         value = getattr(config, option)
         if not least <= value < inf:
@@ -146,7 +179,8 @@ def _check(config: RunConfig) -> None:
         raise InputError("`nesterov` needs a `momentum` above 0.")
     if sorted(config.milestones) != config.milestones or any(not 0 < share < 1 for share in config.milestones):
         raise InputError(f"`milestones` must rise and lie between 0 and 1, got {config.milestones}.")
-    _check_settings(config.settings)
+    if config.crop >= min(config.data["input_shape"][1:]):
+        raise InputError(f"`crop` must be smaller than the images, got {config.crop}.")
     training = config.data["train"]
     if training < 2:
         raise InputError(f"The training set must hold at least 2 images, got {training}.")
@@ -158,12 +192,3 @@ def _check(config: RunConfig) -> None:
                 f"`k` must be between 1 and {largest} ({largest} {'' if config.settings['count_self'] else 'other '}"
                 f"samples in the batch), got {k}: take another k or a larger batch."
             )
-
-
-def _check_settings(settings: dict[str, Any]) -> None:
-    weight, balance, smoothing = (settings.get(name) for name in ("soft_weight", "balance", "smoothing"))
-    if weight is not None and (weight < 0 or (balance != "additive" and weight > 1)):
-        most = "" if balance == "additive" else f" and at most 1 with balance {balance!r}"
-        raise InputError(f"`soft_weight` must be at least 0{most}, got {weight}.")
-    if smoothing is not None and not 0 <= smoothing < 1:
-        raise InputError(f"`smoothing` must be at least 0 and below 1, got {smoothing}.")

@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.data.arrays import DataArrays
 from osakd.errors import InputError
+from osakd.methods.base import Method
 
 CALIBRATION_BINS = 15
 TOP5_FROM = 100
@@ -39,6 +40,16 @@ def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = 500) -
     logits = torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
     network.train(was_training)
     return scores(logits, split.classes)
+
+
+@torch.no_grad()
+def evaluate_method(method: Method, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, dict[str, float]]:
+    """The scores of everything that a method predicts, by name, the deployed network's first; see ``evaluate``."""
+    was_training = method.training
+    method.eval()
+    parts = [method.predict(to_floats(part)) for part in split.images.split(batch_size)]
+    method.train(was_training)
+    return {name: scores(torch.cat([part[name] for part in parts]), split.classes) for name in parts[0]}
 
 
 def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:

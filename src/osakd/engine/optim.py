@@ -7,15 +7,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from osakd.methods.base import Method
 from osakd.records import RunConfig
 
+Groups = list[dict[str, Any]]
+"""Parameter groups as torch's optimizers take them."""
 
-def build_optimizer(config: RunConfig, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-    """SGD or AdamW, fused: one kernel for all parameters."""
+
+def names_by_decay(method: Method) -> dict[float | None, list[str]]:
+    """The names of a method's parameters that train, by weight decay; None is the configuration's, and comes first."""
+    own = method.weight_decays()
+    found: dict[float | None, list[str]] = {None: []}
+    for name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            found.setdefault(own.get(name.partition(".")[0]), []).append(name)
+    return found
+
+
+def parameter_group(parameters: Sequence[nn.Parameter], decay: float | None) -> dict[str, Any]:
+    """A group of parameters, with its own weight decay if it has one."""
+    return {"params": list(parameters)} | ({} if decay is None else {"weight_decay": decay})
+
+
+def build_optimizer(config: RunConfig, groups: Groups) -> torch.optim.Optimizer:
+    """SGD or AdamW, fused: one kernel for all parameters of a group."""
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+        return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(
-        parameters,
+        groups,
         config.learning_rate,
         momentum=config.momentum,
         nesterov=config.nesterov,
@@ -38,7 +57,7 @@ class ScheduledOptimizer:
     """An optimizer and its rate. For a captured step the rate is a tensor, which a replay reads anew.
 
     Args:
-        optimizer: with one group of parameters.
+        optimizer: whose groups have one rate.
         captured: its step is captured in a CUDA graph.
     """
 
@@ -58,7 +77,8 @@ class ScheduledOptimizer:
         """The learning rate from now on."""
         self.rate.fill_(rate)
         if not self.captured:
-            self.optimizer.param_groups[0]["lr"] = rate
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
 
     def step(self) -> None:
         """Moves the parameters and forgets their gradients."""
@@ -82,9 +102,8 @@ class ScheduledOptimizer:
         self._prepare()
 
     def _prepare(self) -> None:
-        group = self.optimizer.param_groups[0]
-        self.set_rate(float(group["lr"]))
-        if self.captured:
+        self.set_rate(float(self.optimizer.param_groups[0]["lr"]))
+        for group in self.optimizer.param_groups if self.captured else []:
             group["lr"] = self.rate
             if "capturable" in group:
                 group["capturable"] = self.on_cuda

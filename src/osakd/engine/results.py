@@ -1,6 +1,7 @@
 """What a run leaves: the rows of its learning curve, its result, or its error."""
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from osakd import records
@@ -30,10 +31,21 @@ def curve_row(config: RunConfig, epoch: int, rate: float, seconds: float, outcom
     }
 
 
-def result_of(config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any]) -> Result:
-    """How a run ended, from its learning curve."""
-    best = max(rows, key=lambda row: row["test"]["accuracy"])
-    chosen = max(rows, key=lambda row: row["validation"]["accuracy"]) if "validation" in rows[0] else None
+def with_scores(row: dict[str, Any], scores: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """The row with what was evaluated: the deployed network's scores by split, the others' by name and split."""
+    first = {split: next(iter(found.values())) for split, found in scores.items()}
+    names = [name for found in scores.values() for name in list(found)[1:]]
+    others = {name: {split: found[name] for split, found in scores.items()} for name in dict.fromkeys(names)}
+    return row | first | ({"others": others} if others else {})
+
+
+def result_of(
+    config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any], steps: int, memory: float
+) -> Result:
+    """How a run ended, from its learning curve, the steps of its epochs, and its memory in MiB."""
+    evaluated = [row for row in rows if "test" in row]
+    best = max(evaluated, key=lambda row: row["test"]["accuracy"])
+    chosen = max(evaluated, key=lambda row: row["validation"]["accuracy"]) if "validation" in rows[-1] else None
     notes = []
     if config.data["train"] % config.batch_size == 1:
         notes.append("The last batch of each epoch held one image and was dropped.")
@@ -50,4 +62,5 @@ def result_of(config: RunConfig, rows: list[dict[str, Any]], seconds: float, mad
         seconds=round(seconds, 3),
         environment=made_by,
         notes=notes,
+        cost={"step_ms": round(1000 * median(row["seconds"] for row in rows) / steps, 3), "memory_mib": memory},
     )

@@ -14,15 +14,14 @@ from osakd.models.lookup import build_model
 from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result, write_atomic
 
 
-def save_checkpoint(
-    folder: Path, *, epoch: int, seconds: float, executor: str, state: dict[str, Any], keep_previous: bool
-) -> None:
-    """Writes the state after an epoch: weights, buffers (a memory among them), optimizer.
+def save_checkpoint(folder: Path, state: dict[str, Any], *, keep_previous: bool) -> None:
+    """Writes the state after an epoch: its number, weights, buffers (a memory among them), optimizer.
 
-    Runs that go on together keep the one before too: killed between two of them, all can go back to the same epoch.
+    A teacher is named in it, with its digest; its weights are not. Runs that go on together keep the one before too:
+    killed between two of them, all can go back to the same epoch.
     """
     stream = io.BytesIO()
-    torch.save({"epoch": epoch, "seconds": seconds, "executor": executor, **state}, stream)
+    torch.save(state, stream)
     if keep_previous and (folder / CHECKPOINT).exists():
         (folder / CHECKPOINT).replace(folder / PREVIOUS)
     write_atomic(folder / CHECKPOINT, stream.getvalue())

@@ -56,10 +56,15 @@ def waves(folders: Sequence[Path], groups: int, fit: int, device: torch.device) 
     return found
 
 
-def replicas_that_fit(replica: Built, settings: dict[str, Any], device: torch.device) -> int:
-    """How many replicas like this one fit into the memory that is free now, at least 1."""
+def memory_mib(replica: Built, settings: dict[str, Any]) -> float:
+    """Peak memory of a replica, measured on one step."""
     trial = SerialExecutor(copy.deepcopy(replica.method), replica.splits, **settings)
-    return max(1, int(SHARE_OF_FREE_MEMORY * _free_bytes(device) // replica_bytes(trial, settings["batch_size"])))
+    return round(replica_bytes(trial, settings["batch_size"]) / 2**20, 3)
+
+
+def replicas_that_fit(mib: float, device: torch.device) -> int:
+    """How many replicas of so much memory fit into what is free now, at least 1."""
+    return max(1, int(SHARE_OF_FREE_MEMORY * _free_bytes(device) / 2**20 // mib))
 
 
 def _free_bytes(device: torch.device) -> int:

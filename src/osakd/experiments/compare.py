@@ -43,5 +43,5 @@ def plan_comparison(
                     "choose another folder with --out."
                 )
             read_metrics(folder)  # a damaged one is named before anything runs
-            jobs.append(Job(label, data, config, folder, options.device, options.executor))
+            jobs.append(Job(label, data, method, config, folder, options.device, options.executor))
     return jobs[0].folder.parent, jobs

@@ -15,8 +15,9 @@ from typing import Any
 
 from osakd.engine.folders import check_folder
 from osakd.errors import InputError, NotFusedError, RunError
-from osakd.experiments.jobs import Errors, Job, Program, longest_first, programs_of
+from osakd.experiments.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
 from osakd.experiments.worker import Notes, prepare, run_fused, run_single
+from osakd.methods.settings import METHODS
 from osakd.records import read_config, read_metrics, read_result
 
 SECONDS_BETWEEN_LOOKS = 0.25
@@ -46,7 +47,7 @@ class Progress:
 
 
 def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progress]], None]) -> Errors:
-    """Runs every job; a job that is on disk already is not run again.
+    """Runs every job, and the stages before it; what is on disk already is not run again.
 
     With the executor ``fused``, jobs that differ in seed and method only run in one program; with ``serial`` or
     ``graphed`` each in a process of its own, one at a time on a GPU; ``auto`` is the first where the networks can be
@@ -55,7 +56,7 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
     Args:
         jobs: of one comparison; the longest start first, so that no core waits for the last one.
         processes: cores to use: threads of a fused program, or processes of one thread each.
-        look: is given the state of every job four times a second.
+        look: is given the state of every job and stage four times a second.
 
     Returns:
         The error of each job that failed, by folder; the others ran to their end.
@@ -64,15 +65,32 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
         RunError: a process was killed from outside.
         KeyboardInterrupt: after the processes have stopped.
     """
-    done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in jobs if _finished(job)]
-    seen = {state.job.folder: state for state in done}
+    chains = [[job] if _finished(job) else with_stages(job) for job in jobs]
+    every = [job for chain in chains for job in chain]
+    done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in every if _finished(job)]
     look(done)
-    rest = [job for job in jobs if job.folder not in seen]
-    executor = rest[0].executor if rest else "auto"
-    programs = programs_of([job for job in rest if _startable(job)]) if executor in ("auto", "fused") else []
+    seen = {state.job.folder: state for state in done}
+    seen |= {job.folder: _waiting(job) for job in every if job.folder not in seen}
+    errors: Errors = {}
+    for level in range(max(len(chain) for chain in chains)):
+        due = [chain[level] for chain in chains if level < len(chain) and chain[-1].folder not in errors]
+        failed = _run_level([job for job in due if not seen[job.folder].done], processes, seen, look)
+        errors |= {chain[-1].folder: failed[job.folder] for chain in chains for job in chain if job.folder in failed}
+    return errors
+
+
+def _run_level(
+    jobs: Sequence[Job], processes: int, seen: dict[Path, Progress], look: Callable[[list[Progress]], None]
+) -> Errors:
+    """Runs jobs that wait for no other."""
+    executor = jobs[0].executor if jobs else "auto"
+    startable = [job for job in jobs if _startable(job)]
+    if executor == "auto":
+        # Nothing recorded shows mapped methods (vmap) ahead of a process for each run: they fuse on request only.
+        startable = [job for job in startable if METHODS[job.config.method].folds]
+    programs = programs_of(startable) if executor in ("auto", "fused") else []
     errors: Errors = {}
     if programs:
-        # Nothing recorded shows mapped networks (vmap) ahead of a process for each: they run on request only.
         auto = executor == "auto"
         run = partial(run_fused, lowerings=("channels",) if auto else ("channels", "vmap"), against_processes=auto)
         errors |= _run_all(programs, run, workers=1, threads=processes, seen=seen, look=look)
@@ -81,9 +99,8 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
         # What cannot be fused, or is not worth it, is run one by one.
         fused -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
         errors = {folder: error for folder, error in errors.items() if folder in fused}
-    singles: list[Program] = [(job,) for job in longest_first(job for job in rest if job.folder not in fused)]
-    for (job,) in singles:
-        seen.pop(job.folder, None)
+    singles: list[Program] = [(job,) for job in longest_first(job for job in jobs if job.folder not in fused)]
+    seen |= {job.folder: _waiting(job) for (job,) in singles}
     if singles:
         from osakd.engine.environment import pick_device
 
@@ -91,6 +108,10 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
         workers = 1 if on_gpu else processes
         errors |= _run_all(singles, run_single, workers=workers, threads=1, seen=seen, look=look)
     return errors
+
+
+def _waiting(job: Job) -> Progress:
+    return Progress(job, [], running=False, done=False)
 
 
 def _run_all(

@@ -12,7 +12,7 @@ from osakd.records import RunConfig
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
-    from osakd.engine.train import Planned
+    from osakd.engine.loop import Planned
 
 Notes = SimpleQueue[tuple[str, list[str]]]
 """The folder of a program's first job, and what its program says when it starts."""
@@ -92,18 +92,22 @@ def run_fused(program: Program, lowerings: Sequence[str], against_processes: boo
 
 def _plan(job: Job) -> "Planned":
     from osakd.engine.config import run_view
-    from osakd.engine.train import Planned
+    from osakd.engine.loop import Planned
 
     if _stop is not None and _stop.is_set():
         raise _StopRequestError
     config = job.config
-    return Planned(config, _view(job.data, config.model, config.validation, config.seed, run_view), job.folder)
+    return Planned(
+        config, _view(job.data, config.model, config.validation, config.seed, config.fraction, run_view), job.folder
+    )
 
 
 @lru_cache(maxsize=8)
-def _view(data: str, model: str, validation: float, seed: int, run_view: Callable[..., "DataArrays"]) -> "DataArrays":
+def _view(
+    data: str, model: str, validation: float, seed: int, fraction: float, run_view: Callable[..., "DataArrays"]
+) -> "DataArrays":
     """The data as a run sees them; runs of one seed share them."""
-    return run_view(_load(data), model, validation, seed)
+    return run_view(_load(data), model, validation, seed, fraction)
 
 
 @lru_cache(maxsize=1)

@@ -46,9 +46,11 @@ class Method(nn.Module, ABC):
     """Every method's interface. It holds its networks as children; executors know nothing else of it.
 
     Attributes:
+        network: the one that is deployed.
         frozen: children that never train, never leave eval mode, and are in no optimizer and no checkpoint.
     """
 
+    network: nn.Module
     frozen: ClassVar[tuple[str, ...]] = ()
 
     def train(self: Itself, mode: bool = True) -> Itself:
@@ -78,10 +80,10 @@ class Method(nn.Module, ABC):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch, by name; the same parts at every step, ``total`` among them."""
 
-    @abstractmethod
-    def networks(self) -> dict[str, nn.Module]:
-        """The children that are networks, by attribute; ``forward`` calls each once, on the images of the batch."""
+    def predict(self, images: Float[Tensor, "n channels h w"]) -> dict[str, Tensor]:
+        """The logits ``[n, c]`` of everything that is evaluated and reported, by name; the deployed network's first."""
+        return {"student": self.network(images)}
 
-    @abstractmethod
-    def predictors(self) -> dict[str, nn.Module]:
-        """The networks that are evaluated and reported, by name; the first is the one that is deployed."""
+    def weight_decays(self) -> dict[str, float]:
+        """The children whose weight decay is their own, whatever the configuration says."""
+        return {}

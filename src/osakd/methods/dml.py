@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss
 from osakd.methods.base import Batch, LossTerms, Method
-from osakd.methods.kd import MeanOf
+from osakd.methods.ensemble import mean_prediction
 
 
 @final
@@ -56,11 +56,8 @@ class MutualLearning(Method):
         parts = {"total": total, **parts}
         return LossTerms(total, {name: value.detach() for name, value in parts.items()}, logits[0])
 
-    def networks(self) -> dict[str, nn.Module]:
-        """Every peer."""
-        return {"network": self.network} | {f"peers.{number}": peer for number, peer in enumerate(self.peers)}
-
-    def predictors(self) -> dict[str, nn.Module]:
-        """Each peer, and their average."""
-        others = {f"peer{number + 2}": peer for number, peer in enumerate(self.peers)}
-        return {"student": self.network, **others, "ensemble": MeanOf([self.network, *self.peers])}
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The outputs of each peer, and their average."""
+        each = [peer(images) for peer in (self.network, *self.peers)]
+        others = {f"peer{number}": logits for number, logits in enumerate(each[1:], start=2)}
+        return {"student": each[0], **others, "ensemble": mean_prediction(each)}

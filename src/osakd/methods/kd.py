@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.losses.distillation import Form, distillation_loss
 from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.ensemble import mean_prediction
 
 
 @final
@@ -32,7 +33,8 @@ class Distillation(Method):
         soft_weight: of the soft term, its square of the temperature included.
         temperature: T, above 0.
         form: of the soft term, see ``distillation_loss``.
-        earlier: networks whose average with this one is reported as ``ensemble``.
+        ensemble: the average with the teacher and those before it is reported too.
+        earlier: the networks before the teacher.
     """
 
     frozen = ("teacher", "earlier")
@@ -46,12 +48,14 @@ class Distillation(Method):
         soft_weight: float = 0.9,
         temperature: float = 4.0,
         form: Form = "kl",
+        ensemble: bool = False,
         earlier: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.network, self.teacher, self.earlier = network, teacher, nn.ModuleList(earlier)
         self.hard_weight, self.soft_weight, self.temperature = hard_weight, soft_weight, temperature
         self.form: Form = form
+        self.ensemble = ensemble
         for name in self.frozen:
             self.get_submodule(name).requires_grad_(False)
         self.train()
@@ -69,31 +73,12 @@ class Distillation(Method):
         named |= {"weighted_hard": weighted_hard, "weighted_soft": weighted_soft}
         return LossTerms(total, {name: value.detach() for name, value in named.items()}, logits)
 
-    def networks(self) -> dict[str, nn.Module]:
-        """The one that is trained."""
-        return {"network": self.network}
-
-    def predictors(self) -> dict[str, nn.Module]:
-        """The network, and its average with those before it."""
-        found: dict[str, nn.Module] = {"student": self.network}
-        if len(self.earlier):
-            found["ensemble"] = MeanOf([*self.earlier, self.network])
-        return found
-
-
-@final
-class MeanOf(nn.Module):
-    """The average of the probabilities of several networks, as logits.
-
-    Args:
-        networks: of one task, at least one.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logarithms of the averaged probabilities ``[n, c]``."""
-        each = torch.stack([network(images).log_softmax(1) for network in self.networks])
-        return each.logsumexp(0) - torch.log(torch.tensor(float(len(self.networks)), device=images.device))
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The network's outputs, and their average with those of the networks before it."""
+        own = self.network(images)
+        if not self.ensemble:
+            return {"student": own}
+        return {
+            "student": own,
+            "ensemble": mean_prediction([own, *(one(images) for one in (self.teacher, *self.earlier))]),
+        }

@@ -1,11 +1,13 @@
 """The paper's two small convolutional networks, and a smaller one for 8x8 digits.
 
-The rectifier follows the pooling: the maximum and the rectifier commute, so this is the paper's function at a quarter
-of the work.
+Each is a Sequential of named stages. The rectifier follows the pooling: the maximum and the rectifier commute, so this
+is the paper's function at a quarter of the work.
 
 Reference:
     Tzelepi and Tefas, ICME 2021, section IV-A.
 """
+
+from collections import OrderedDict
 
 from torch import nn
 
@@ -37,9 +39,10 @@ def _lenet(
     padding: int,
 ) -> nn.Module:
     channels, height, width = input_shape
-    layers: list[nn.Module] = []
-    for filters in convolutions:
-        layers += [nn.Conv2d(channels, filters, kernel, padding=padding), nn.MaxPool2d(2), nn.ReLU()]
+    layers: dict[str, nn.Module] = {}
+    for number, filters in enumerate(convolutions, start=1):
+        convolution = nn.Conv2d(channels, filters, kernel, padding=padding)
+        layers[f"stage{number}"] = nn.Sequential(convolution, nn.MaxPool2d(2), nn.ReLU())
         channels = filters
         height, width = ((side - kernel + 1 + 2 * padding) // 2 for side in (height, width))
         if min(height, width) < 1:
@@ -48,8 +51,8 @@ def _lenet(
                 "take larger images, or the model lenet-digits."
             )
     features = channels * height * width
-    layers.append(nn.Flatten())
-    for width_out in hidden:
-        layers += [nn.Linear(features, width_out), nn.ReLU()]
+    layers["flatten"] = nn.Flatten()
+    for number, width_out in enumerate(hidden, start=1):
+        layers[f"hidden{number}"] = nn.Sequential(nn.Linear(features, width_out), nn.ReLU())
         features = width_out
-    return nn.Sequential(*layers, nn.Linear(features, num_classes))
+    return nn.Sequential(OrderedDict(layers, fc=nn.Linear(features, num_classes)))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -42,11 +42,13 @@ class MethodSummary:
         method: its name.
         settings: its hyperparameters.
         seeds: of its finished runs.
-        values: ``last``, ``best_on_test``, ``best_epoch``, ``nll``, ``ece`` of each, and ``validation`` and
-            ``chosen_on_validation`` where a split was held out.
+        values: ``last``, ``best_on_test``, ``best_epoch``, ``nll``, ``ece``, ``step_ms``, ``memory_mib`` of each, and
+            ``validation`` and ``chosen_on_validation`` where a split was held out.
         spreads: of each of the values.
         differences: to plain training with the same seeds, of the accuracies.
-        curves: test accuracy of each epoch, one list per seed.
+        curves: test accuracy of each evaluated epoch, one list per seed.
+        epochs: which epochs these are.
+        predictor: None for the deployed network; else what the method predicts beside it: an ensemble, a branch.
     """
 
     label: str
@@ -57,6 +59,8 @@ class MethodSummary:
     spreads: dict[str, Spread]
     differences: dict[str, Difference]
     curves: list[list[float]]
+    epochs: list[int]
+    predictor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,13 @@ def summarise(name: str, runs: Sequence[tuple[str, Path]]) -> Summary:
     for label, folder, config, result in finished:
         by_label.setdefault(label, []).append((folder, config, result))
     baseline = {config.seed: result for _, config, result in by_label.get(BASELINE, [])}
-    methods = [_summarise_method(label, members, baseline) for label, members in by_label.items()]
+    methods = []
+    for label, members in by_label.items():
+        methods.append(_summarise_method(label, members, baseline))
+        # What a method predicts beside its deployed network: branches, peers, ensembles.
+        for name in members[0][2].last.get("others", {}):
+            parts = [(folder, config, _of_predictor(result, folder, name)) for folder, config, result in members]
+            methods.append(_summarise_method(f"{label}: {name}", parts, baseline, name))
     config = finished[0][2]
     own = ("data", "model", "epochs", "method", "settings", "seed")
     environments = [result.environment for _, _, _, result in finished]
@@ -146,7 +156,7 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
 
 
 def _summarise_method(
-    label: str, members: list[tuple[Path, RunConfig, Result]], baseline: dict[int, Result]
+    label: str, members: list[tuple[Path, RunConfig, Result]], baseline: dict[int, Result], predictor: str | None = None
 ) -> MethodSummary:
     results = [result for _, _, result in members]
     by_seed = {config.seed: result for _, config, result in members}
@@ -162,7 +172,27 @@ def _summarise_method(
         values=values,
         spreads={key: spread(found) for key, found in values.items()},
         differences={key: paired_difference(ours[key], theirs[key]) for key in accuracies},
-        curves=[[row["test"]["accuracy"] for row in read_metrics(folder)] for folder, _, _ in members],
+        curves=[[row["test"]["accuracy"] for row in _evaluated(folder, predictor)] for folder, _, _ in members],
+        epochs=[row["epoch"] for row in _evaluated(members[0][0], predictor)],
+        predictor=predictor,
+    )
+
+
+def _evaluated(folder: Path, predictor: str | None) -> list[dict[str, Any]]:
+    """The rows of a learning curve with scores, those of the deployed network or of another predictor."""
+    rows = [row for row in read_metrics(folder) if "test" in row]
+    return [row | row["others"][predictor] for row in rows] if predictor else rows
+
+
+def _of_predictor(result: Result, folder: Path, name: str) -> Result:
+    """The result as if another predictor than the deployed network were the run's."""
+    rows = _evaluated(folder, name)
+    best = max(rows, key=lambda row: row["test"]["accuracy"])
+    return replace(
+        result,
+        last=rows[-1],
+        best_on_test={"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]},
+        chosen_on_validation=None,
     )
 
 
@@ -174,6 +204,8 @@ def _values(results: list[Result]) -> dict[str, list[float]]:
         "nll": [result.last["test"]["nll"] for result in results],
         "ece": [result.last["test"]["ece"] for result in results],
     }
+    if all(result.cost for result in results):
+        values |= {key: [result.cost[key] for result in results] for key in ("step_ms", "memory_mib")}
     chosen = [result.chosen_on_validation for result in results]
     if chosen and all(chosen):
         values["validation"] = [result.last["validation"]["accuracy"] for result in results]

@@ -11,6 +11,7 @@ from osakd.report.tables import title
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
+_STYLES = ("-", "--", ":")
 
 
 def write_curves(summary: Summary, folder: Path) -> list[Path]:
@@ -23,13 +24,20 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for number, method in enumerate(summary.methods):
+    deployed = [method for method in summary.methods if method.predictor is None]
+    for number, method in enumerate(deployed):
         mean, std = _mean_and_std(method)
-        epochs = np.arange(1, len(mean) + 1)
-        colour = _COLOURS[number % len(_COLOURS)]
+        epochs = method.epochs[: len(mean)]
+        colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
         marker = "o" if len(mean) == 1 else None
         axes.plot(
-            epochs, mean, color=colour, marker=marker, linewidth=1.6, label=f"{method.label} (n = {len(method.seeds)})"
+            epochs,
+            mean,
+            color=colour,
+            linestyle=style,
+            marker=marker,
+            linewidth=1.6,
+            label=f"{method.label} (n = {len(method.seeds)})",
         )
         axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.14, linewidth=0)
     axes.set_xlabel("epoch")

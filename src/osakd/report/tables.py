@@ -8,7 +8,8 @@ def table_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     validated = any("chosen_on_validation" in method.spreads for method in summary.methods)
     head = ["method", "n", "last epoch %", "vs plain [95 % CI]", "best on test %", "vs plain [95 % CI]"]
     head += ["chosen on validation %"] if validated else []
-    head += ["NLL", "ECE %"]
+    costed = all("step_ms" in method.spreads for method in summary.methods)
+    head += ["NLL", "ECE %", *(["step ms", "MiB"] if costed else [])]
     rows = []
     for method in summary.methods:
         row = [method.label, str(len(method.seeds))]
@@ -16,6 +17,9 @@ def table_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
             row += [percent(method.spreads[key]), points(method.differences.get(key))]
         row += [percent(method.spreads.get("chosen_on_validation"))] if validated else []
         row += [nats(method.spreads["nll"]), percent(method.spreads["ece"])]
+        if costed:
+            of_run = method.predictor is None
+            row += [f"{method.spreads[key].mean:.1f}" if of_run else "" for key in ("step_ms", "memory_mib")]
         rows.append(row)
     return head, rows
 

@@ -10,16 +10,16 @@ import torch
 from osakd.engine.build import Built
 from osakd.engine.environment import check_device
 from osakd.engine.executors.base import Executor
-from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.executor import FusedExecutor, Lowering
-from osakd.engine.executors.fused.mapped import MappedNetwork
+from osakd.engine.executors.fused.executor import BuildLowering, FusedExecutor
+from osakd.engine.executors.fused.folded import FoldedMethods
+from osakd.engine.executors.fused.mapped import MappedMethods
 from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.errors import InputError, NotFusedError
 
 CLEARLY = 0.9
 """Less than this share of the other's time is clearly faster."""
-LOWERINGS: dict[str, Lowering] = {"channels": FoldedNetwork, "vmap": MappedNetwork}
+LOWERINGS: dict[str, BuildLowering] = {"channels": FoldedMethods, "vmap": MappedMethods}
 
 
 class Choice(NamedTuple):

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from osakd.engine.evaluate import DeviceSplit, evaluate, to_floats
-from osakd.engine.executors.base import EpochOutcome
+from osakd.engine.evaluate import DeviceSplit, evaluate_method
+from osakd.engine.executors.base import EpochOutcome, TrainingImages
 from osakd.engine.executors.steps import EagerSteps, GraphedSteps
-from osakd.engine.optim import ScheduledOptimizer
+from osakd.engine.optim import Groups, ScheduledOptimizer, names_by_decay, parameter_group
 from osakd.engine.precision import autocast
 from osakd.methods.base import Batch, Method
 
@@ -22,11 +22,12 @@ class SerialExecutor:
     Args:
         method: on its device.
         splits: the data on that device, by name.
-        optimizer: builds the optimizer of the parameters that train.
+        optimizer: builds the optimizer of groups of parameters.
         batch_size: images per step; a last batch of one image is dropped.
         clip: largest norm of the gradient, or None.
         total_steps: of the whole schedule, for the clock.
         precision: of the forward pass: ``float32``, ``tf32`` or ``bf16``.
+        reflect: a crop's padding is reflected, else black.
         graphed: the whole step is captured once and replayed.
     """
 
@@ -35,25 +36,38 @@ class SerialExecutor:
         method: Method,
         splits: dict[str, DeviceSplit],
         *,
-        optimizer: Callable[[Sequence[nn.Parameter]], torch.optim.Optimizer],
+        optimizer: Callable[[Groups], torch.optim.Optimizer],
         batch_size: int,
         clip: float | None,
         total_steps: int,
         precision: str = "float32",
+        reflect: bool = False,
         graphed: bool = False,
     ) -> None:
         self.method, self.splits, self.clip, self.precision = method, splits, clip, precision
-        self.parameters = [parameter for parameter in method.parameters() if parameter.requires_grad]
-        self.optimizer = ScheduledOptimizer(optimizer(self.parameters), captured=graphed)
+        self.images = TrainingImages([splits], reflect)
+        by_decay = {
+            decay: [method.get_parameter(name) for name in names] for decay, names in names_by_decay(method).items()
+        }
+        self.parameters = [parameter for parameters in by_decay.values() for parameter in parameters]
+        groups = [parameter_group(parameters, decay) for decay, parameters in by_decay.items()]
+        self.optimizer = ScheduledOptimizer(optimizer(groups), captured=graphed)
         clock = {"batch_size": batch_size, "total_steps": total_steps}
         self.steps = GraphedSteps(self.step, self._state, **clock) if graphed else EagerSteps(self.step, **clock)
         self.names: list[str] = []
 
     def run_epoch(
-        self, orders: Sequence[NDArray[np.int64]], *, rate: float, first_step: int, on_step: Callable[[int], None]
+        self,
+        orders: Sequence[NDArray[np.int64]],
+        *,
+        rate: float,
+        first_step: int,
+        on_step: Callable[[int], None],
+        drawn: Sequence[NDArray[np.int64]] | None = None,
     ) -> list[EpochOutcome]:
         """One pass over the training set in the given order."""
         self.method.train()
+        self.images.draw(drawn)
         self.optimizer.set_rate(rate)
         order = torch.from_numpy(orders[0]).to(self.splits["train"].classes.device)
         values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
@@ -69,8 +83,7 @@ class SerialExecutor:
     def step(self, rows: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """One step on these rows of the training set; the parts of the loss, ``[parts]``."""
         train = self.splits["train"]
-        images = to_floats(train.images.index_select(0, rows))
-        batch = Batch(images, train.classes.index_select(0, rows), rows, step, progress)
+        batch = Batch(self.images.take(0, rows), train.classes.index_select(0, rows), rows, step, progress)
         with autocast(self.precision, rows.device):
             terms = self.method(batch)
         terms.total.backward()
@@ -80,23 +93,23 @@ class SerialExecutor:
         self.names = list(terms.parts)
         return torch.stack(list(terms.parts.values()))
 
-    def scores(self, split: str) -> list[dict[str, float]]:
-        """The scores of the deployed network on a split."""
-        return [evaluate(self.deployed()[0], self.splits[split])]
+    def scores(self, split: str) -> list[dict[str, dict[str, float]]]:
+        """The scores of what the method predicts on a split."""
+        return [evaluate_method(self.method, self.splits[split])]
 
     def states(self) -> list[dict[str, Any]]:
         """What a checkpoint holds."""
-        return [{"method": self.method.state_dict(), "optimizer": self.optimizer.state_dict()}]
+        return [{"method": self.method.own_state(), "optimizer": self.optimizer.state_dict()}]
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
         """Goes on from a state."""
-        self.method.load_state_dict(states[0]["method"])
+        self.method.load_own_state(states[0]["method"])
         self.optimizer.load_state_dict(states[0]["optimizer"])
         self.steps.forget()
 
     def deployed(self) -> list[nn.Module]:
         """The deployed network."""
-        return [next(iter(self.method.predictors().values()))]
+        return [self.method.network]
 
     def _state(self) -> list[Tensor]:
         return [*self.method.parameters(), *self.method.buffers(), *self.optimizer.tensors()]

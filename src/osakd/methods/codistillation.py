@@ -1,0 +1,99 @@
+r"""Codistillation: copies of a network that are trained together, each from older weights of the others.
+
+.. math:: L_i = \mathrm{CE}(p_i, y) + w(t) \, \mathrm{CE}(p_i, \bar q_{-i})
+
+where the target is the mean prediction of the other copies, in eval mode, with the weights that they had at the last
+exchange; w is 0 during the burn-in. In the paper each copy may see data of its own; here all see the same batches.
+
+Reference:
+    Anil et al., "Large scale distributed neural network training through online distillation", ICLR 2018.
+"""
+
+import copy
+from collections.abc import Sequence
+from itertools import chain
+from typing import TypeVar, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.errors import InputError
+from osakd.losses.distillation import distillation_loss
+from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.ensemble import mean_prediction
+
+Itself = TypeVar("Itself", bound="Codistillation")
+
+
+@final
+class Codistillation(Method):
+    """Copies of one network, with different initial weights.
+
+    Args:
+        network: the first copy, which is deployed.
+        copies: the others, at least one.
+        burn_in: share of the schedule that is trained without the soft term, 0 to 1.
+        refresh: steps from one exchange of weights to the next, at least 1.
+        soft_weight: of the soft term after the burn-in.
+
+    Raises:
+        InputError: no other copy.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        copies: Sequence[nn.Module],
+        *,
+        burn_in: float = 0.2,
+        refresh: int = 50,
+        soft_weight: float = 1.0,
+    ) -> None:
+        if not copies:
+            raise InputError("Codistillation needs at least one other copy, got none.")
+        super().__init__()
+        self.network, self.copies = network, nn.ModuleList(copies)
+        # What the copies know of each other: it is in the checkpoint, since it cannot be computed from the weights.
+        self.stale = nn.ModuleList(copy.deepcopy([network, *copies])).requires_grad_(False)
+        self.burn_in, self.refresh, self.soft_weight = burn_in, refresh, soft_weight
+        self.train()
+
+    def train(self: Itself, mode: bool = True) -> Itself:
+        """Training mode, or eval mode; the older weights predict in eval mode always."""
+        super().train(mode)
+        self.stale.eval()
+        return self
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The sum of the copies' losses; the parts are named by copy, the first without a number."""
+        with torch.no_grad():
+            self._exchange(batch.step % self.refresh == 0)
+            old = [network(batch.images) for network in self.stale]
+        weight = self.soft_weight * (batch.progress >= self.burn_in)
+        each = [network(batch.images) for network in (self.network, *self.copies)]
+        parts: dict[str, Tensor] = {}
+        totals = []
+        for number, logits in enumerate(each):
+            target = mean_prediction([other for place, other in enumerate(old) if place != number])
+            hard = F.cross_entropy(logits, batch.classes)
+            soft = distillation_loss(logits, target, form="cross_entropy")
+            totals.append(hard + weight * soft)
+            suffix = f"_{number + 1}" if number else ""
+            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": weight * soft}
+        total = torch.stack(totals).sum()
+        parts = {"total": total, **parts}
+        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, each[0])
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The outputs of each copy, and their average."""
+        each = [network(images) for network in (self.network, *self.copies)]
+        others = {f"copy{number}": logits for number, logits in enumerate(each[1:], start=2)}
+        return {"student": each[0], **others, "ensemble": mean_prediction(each)}
+
+    def _exchange(self, due: Tensor) -> None:
+        """Takes the weights and buffers of now, where an exchange is due: no branch, so that it can be captured."""
+        for old, network in zip(self.stale, (self.network, *self.copies), strict=True):
+            before, now = (chain(one.parameters(), one.buffers()) for one in (old, network))
+            for kept, value in zip(before, now, strict=True):
+                kept.copy_(torch.where(due, value, kept))

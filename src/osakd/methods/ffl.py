@@ -1,0 +1,126 @@
+r"""Feature fusion learning (FFL): two sub-networks and a classifier on their fused features teach each other.
+
+.. math:: L = \sum_{s = 1, 2} \mathrm{CE}(z_s) + \mathrm{CE}(z_f) + w(t) \, T^2
+          \Big[ \sum_s KL(p_f^T \| p_s^T) + KL(p_e^T \| p_f^T) \Big], \quad z_e = (z_1 + z_2) / 2
+
+The sub-networks share a trunk, or are two whole networks. No gradient flows through the soft targets, and w is
+``losses.distillation.ramp``.
+
+Reference:
+    Kim, Hyun, Chung and Kwak, "Feature Fusion for Online Mutual Knowledge Distillation", ICPR 2020.
+"""
+
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.errors import InputError
+from osakd.losses.distillation import distillation_loss, ramp
+from osakd.methods.base import Batch, LossTerms, Method
+from osakd.models.branches import run, stages_of
+
+
+@final
+class FeatureFusion(Method):
+    """Two sub-networks and a fusion module; the first sub-network is deployed.
+
+    Args:
+        network: the first sub-network, with stages, see ``models.branches``.
+        other: the second one: a head behind ``share``, or a whole network where ``share`` is None.
+        fusion: gives logits from the outputs of the last stages of both.
+        share: the last stage of the trunk, or None.
+        temperature: T, above 0.
+        ramp_end: share of the schedule at which the soft term has its full weight.
+        fusion_weight_decay: of the fusion module.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        other: nn.Module,
+        fusion: "Fusion",
+        *,
+        share: str | None,
+        temperature: float = 3.0,
+        ramp_end: float = 80 / 300,
+        fusion_weight_decay: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.network, self.other, self.fusion, self.share = network, other, fusion, share
+        self.last_stages = (stages_of(network)[-1], stages_of(other)[-1])
+        self.temperature, self.ramp_end, self.fusion_weight_decay = temperature, ramp_end, fusion_weight_decay
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The loss of a batch; the second sub-network's parts end in ``_2``, the fused classifier's in ``_fused``."""
+        one, two, fused = self._outputs(batch.images)
+        weight = ramp(batch.progress, self.ramp_end)
+        parts: dict[str, Tensor] = {}
+        totals = []
+        for suffix, logits, target in (("", one, fused), ("_2", two, fused), ("_fused", fused, (one + two) / 2)):
+            hard = F.cross_entropy(logits, batch.classes)
+            soft = distillation_loss(logits, target, temperature=self.temperature)
+            totals.append(hard + weight * soft)
+            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": weight * soft}
+        total = torch.stack(totals).sum()
+        parts = {"total": total, **parts}
+        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, one)
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The outputs of both sub-networks, the mean of their logits, and those of the fused classifier."""
+        one, two, fused = self._outputs(images)
+        return {"student": one, "branch2": two, "ensemble": (one + two) / 2, "fused": fused}
+
+    def weight_decays(self) -> dict[str, float]:
+        """The fusion module's."""
+        return {"fusion": self.fusion_weight_decay}
+
+    def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits of the sub-networks and of the fused classifier."""
+        shared = images if self.share is None else run(self.network, images, until=self.share)
+        first, second = self.last_stages
+        maps = (
+            run(self.network, shared, after=self.share, until=first),
+            run(self.other, shared, until=second),
+        )
+        return (
+            run(self.network, maps[0], after=first),
+            run(self.other, maps[1], after=second),
+            self.fusion(*maps),
+        )
+
+
+@final
+class Fusion(nn.Module):
+    """A classifier on the joined feature maps of two networks: depthwise 3x3, pointwise, average, linear.
+
+    Args:
+        channels: of each network's maps; the second ones are first brought to as many as the first, if they differ.
+        num_classes: number of classes.
+    """
+
+    def __init__(self, channels: tuple[int, int], num_classes: int) -> None:
+        super().__init__()
+        first, second = channels
+        self.match = nn.Identity() if first == second else nn.Conv2d(second, first, 1, bias=False)
+        self.depthwise = nn.Conv2d(2 * first, 2 * first, 3, padding=1, groups=2 * first, bias=False)
+        self.bn1 = nn.BatchNorm2d(2 * first)
+        self.pointwise = nn.Conv2d(2 * first, first, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(first)
+        self.fc = nn.Linear(first, num_classes)
+
+    def forward(self, one: Float[Tensor, "n c1 h w"], two: Float[Tensor, "n c2 h2 w2"]) -> Float[Tensor, "n c"]:
+        """Logits.
+
+        Raises:
+            InputError: maps of different sizes.
+        """
+        if one.shape[2:] != two.shape[2:]:
+            sizes = " and ".join("x".join(map(str, maps.shape[2:])) for maps in (one, two))
+            raise InputError(f"The two networks' last feature maps must be of one size to be fused, got {sizes}.")
+        x = torch.cat([one, self.match(two)], dim=1)
+        x = self.bn1(self.depthwise(x)).relu()
+        x = self.bn2(self.pointwise(x)).relu()
+        return self.fc(x.mean((2, 3)))

@@ -1,0 +1,83 @@
+r"""On-the-fly native ensemble (ONE): branches on a shared trunk learn from their gated ensemble.
+
+.. math:: L = \sum_b \mathrm{CE}(z_b) + \mathrm{CE}(z_e) + w(t) \sum_b T^2 \, KL(p_e^T \| p_b^T), \quad
+          z_e = \sum_b g_b z_b
+
+The gate g is a softmax over the branches, computed from the trunk's pooled output; no gradient flows through the soft
+targets, and w is ``losses.distillation.ramp``.
+
+Reference:
+    Lan, Zhu and Gong, "Knowledge Distillation by On-the-Fly Native Ensemble", NeurIPS 2018.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.losses.distillation import distillation_loss, ramp
+from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.ensemble import mean_prediction
+from osakd.models.branches import run
+
+
+@final
+class NativeEnsemble(Method):
+    """A network with further heads on its trunk; the plain network is deployed.
+
+    Args:
+        network: with stages, see ``models.branches``.
+        heads: further heads behind the shared stage, at least one.
+        share: the last stage of the trunk.
+        channels: of that stage's output.
+        temperature: T, above 0.
+        ramp_end: share of the schedule at which the soft term has its full weight.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        heads: Sequence[nn.Module],
+        *,
+        share: str,
+        channels: int,
+        temperature: float = 3.0,
+        ramp_end: float = 80 / 300,
+    ) -> None:
+        super().__init__()
+        self.network, self.heads = network, nn.ModuleList(heads)
+        branches = len(heads) + 1
+        self.gate = nn.Sequential(nn.Linear(channels, branches), nn.BatchNorm1d(branches), nn.ReLU())
+        self.share, self.temperature, self.ramp_end = share, temperature, ramp_end
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The loss of a batch; the parts are named by branch, the first without a number."""
+        branches, gated = self._outputs(batch.images)
+        weight = ramp(batch.progress, self.ramp_end)
+        ensemble = F.cross_entropy(gated, batch.classes)
+        parts: dict[str, Tensor] = {"hard_gated": ensemble}
+        totals = [ensemble]
+        for number, logits in enumerate(branches):
+            hard = F.cross_entropy(logits, batch.classes)
+            soft = distillation_loss(logits, gated, temperature=self.temperature)
+            totals.append(hard + weight * soft)
+            suffix = f"_{number + 1}" if number else ""
+            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": weight * soft}
+        total = torch.stack(totals).sum()
+        parts = {"total": total, **parts}
+        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, branches[0])
+
+    def predict(self, images: Tensor) -> dict[str, Tensor]:
+        """The outputs of each branch, their average, and the gated ensemble."""
+        branches, gated = self._outputs(images)
+        others = {f"branch{number}": logits for number, logits in enumerate(branches[1:], start=2)}
+        return {"student": branches[0], **others, "ensemble": mean_prediction(branches), "gated": gated}
+
+    def _outputs(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The logits of every branch, and of the gated ensemble."""
+        features = run(self.network, images, until=self.share)
+        branches = [run(self.network, features, after=self.share), *(head(features) for head in self.heads)]
+        gate = self.gate(features.mean((2, 3))).softmax(1)
+        return branches, (gate[:, :, None] * torch.stack(branches, dim=1)).sum(1)

@@ -1,0 +1,87 @@
+"""A network as a shared trunk and a head: run up to a stage, and from there on.
+
+A network shows its stages by being ``Sequential(normalise, network)`` with a network that is itself a Sequential of
+named children, of which those called ``stage1``, ``layer2`` and so on are its stages.
+"""
+
+import re
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from osakd.errors import InputError, unknown_name
+
+_STAGE = re.compile(r"(stage|layer)\d+")
+
+
+def stages_of(network: nn.Module) -> list[str]:
+    """The names of a network's stages, in order.
+
+    Raises:
+        InputError: the network does not show any.
+
+    Example:
+        >>> from osakd.models.lookup import build_model
+        >>> stages_of(build_model("resnet8", num_classes=10, input_shape=(3, 32, 32)))
+        ['stage1', 'stage2', 'stage3']
+    """
+    stages = [name for name in _children(network) if _STAGE.fullmatch(name)]
+    if not stages:
+        raise InputError(
+            "This network does not show its stages: let its function return an nn.Sequential whose children are "
+            "called stage1, stage2, ... (a ResNet, for example), or take a method without branches."
+        )
+    return stages
+
+
+def shared_stage(network: nn.Module, name: str | None) -> str:
+    """The last stage of the trunk: the one named, or the last but one.
+
+    Raises:
+        InputError: no such stage, or one with no stage behind it.
+    """
+    stages = stages_of(network)
+    if name is not None and name not in stages:
+        raise unknown_name("stage", name, stages)
+    if len(stages) < 2 or name == stages[-1]:
+        raise InputError(
+            f"Branches need a stage of their own behind the shared ones; this network has {', '.join(stages)}."
+        )
+    return stages[-2] if name is None else name
+
+
+def run(network: nn.Module, x: Tensor, *, after: str | None = None, until: str | None = None) -> Tensor:
+    """Runs a network's children from the one behind ``after`` to ``until``, both by default the ends."""
+    names = list(_children(network))
+    first = 0 if after is None else names.index(after) + 1
+    last = len(names) if until is None else names.index(until) + 1
+    for name in names[first:last]:
+        x = _children(network)[name](x)
+    return x
+
+
+def head(network: nn.Module, share: str) -> nn.Sequential:
+    """A network's own children behind a stage, as a network that ``run`` takes."""
+    children = _children(network)
+    names = list(children)
+    return nn.Sequential(OrderedDict((name, children[name]) for name in names[names.index(share) + 1 :]))
+
+
+def channels_at(network: nn.Module, stage: str, input_shape: tuple[int, int, int]) -> int:
+    """The channels of a stage's output."""
+    was_training = network.training
+    with torch.no_grad():
+        features = run(network.eval(), torch.zeros(1, *input_shape), until=stage)
+    network.train(was_training)
+    return features.shape[1]
+
+
+def _children(network: nn.Module) -> dict[str, nn.Module]:
+    """The children of a network and of the network that it wraps, by name, in the order in which they run."""
+    found: dict[str, nn.Module] = {}
+    for name, child in network.named_children():
+        found |= (
+            dict(child.named_children()) if name == "network" and isinstance(child, nn.Sequential) else {name: child}
+        )
+    return found
