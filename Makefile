@@ -12,7 +12,7 @@ demo: .venv/ready-train
 # One worker per core, one thread each. Tests marked `unchecked` run without run-time shape checks: torch.compile does
 # not mix with them, and deliberately wrong types must reach our own messages.
 test: .venv/ready-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=10 -m "not unchecked" \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=10 -m "not unchecked" \
 	  --jaxtyping-packages=osakd.labels,osakd.losses,osakd.models,osakd.methods,beartype.beartype tests src
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=3 -m unchecked tests
 

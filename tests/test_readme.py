@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def recorded(name: str) -> str:
+def recorded(path: Path) -> str:
     """The table of a committed summary."""
-    found = json.loads((ROOT / "docs/demo" / name).read_text())
+    found = json.loads(path.read_text())
     for method in found["methods"]:
         method["spreads"] = {key: Spread(**value) for key, value in method["spreads"].items()}
         method["differences"] = {key: Difference(**value) for key, value in method["differences"].items()}
@@ -36,7 +36,15 @@ def test_the_ten_lines_run() -> None:
 
 @pytest.mark.parametrize("name", ["digits.json", "cifar10.json", "fashion_mnist.json"])
 def test_tables_are_the_records(name: str) -> None:
-    assert recorded(name) in README
+    assert recorded(ROOT / "docs/demo" / name) in README
+
+
+def test_the_comparison_page_shows_its_records() -> None:
+    page = (ROOT / "docs/comparison.md").read_text()
+    paths = sorted((ROOT / "records/comparison").glob("*.json"))
+    assert paths
+    for path in paths:
+        assert recorded(path) in page
 
 
 def test_the_performance_page_shows_its_record() -> None:

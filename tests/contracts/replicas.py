@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from osakd.data.augment import draw
 from osakd.data.sources import load_data
 from osakd.data.streams import permutation
 from osakd.engine import loop
@@ -104,12 +105,15 @@ def settings(**changes: Any) -> dict[str, Any]:
 
 
 def run(
-    executor: Executor, seeds: Sequence[int], epochs: Sequence[int], rate: float = 0.02
+    executor: Executor, seeds: Sequence[int], epochs: Sequence[int], rate: float = 0.02, crop: int = 0
 ) -> list[list[dict[str, float]]]:
     history = []
     for epoch in epochs:
         orders = [permutation(600, seed=seed, stage=0, stream="order", epoch=epoch) for seed in seeds]
-        done = executor.run_epoch(orders, rate=rate, first_step=STEPS * (epoch - 1), on_step=lambda _: None)
+        keys = [{"seed": seed, "stage": 0, "epoch": epoch} for seed in seeds]
+        drawn = [draw(600, padding=crop, flip=True, **key) for key in keys] if crop else None
+        first_step = STEPS * (epoch - 1)
+        done = executor.run_epoch(orders, rate=rate, first_step=first_step, on_step=lambda _: None, drawn=drawn)
         assert all(outcome.first_bad_step is None for outcome in done)
         history.append([outcome.parts for outcome in done])
     return history

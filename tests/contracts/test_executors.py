@@ -74,6 +74,21 @@ def test_fused_equals_serial_replica_by_replica(float64: None, lowering: str, mo
             assert scores[number][name] == pytest.approx(values, abs=1e-9)
 
 
+@pytest.mark.parametrize("graphed", [False, True])
+@pytest.mark.parametrize("lowering", choose.LOWERINGS)
+def test_images_are_augmented_alike_on_every_executor(float64: None, lowering: str, graphed: bool) -> None:
+    variants = ["plain", "osakd"] if lowering == "channels" else ["plain", "kd"]
+    order = [(seed, variant) for seed in SEEDS for variant in variants]
+    changes = {"graphed": graphed, "reflect": True}
+    history = run(fused(lowering, "staged", variants, **changes), [seed for seed, _ in order], [1, 2], crop=2)
+    for number, (seed, variant) in enumerate(order):
+        found = run(serial(variant, seed, "staged", **changes), [seed], [1, 2], crop=2)
+        plain = run(serial(variant, seed, "staged"), [seed], [1, 2])
+        for epoch in range(2):
+            assert found[epoch][0] == pytest.approx(history[epoch][number], abs=1e-9)
+            assert found[epoch][0]["total"] != pytest.approx(plain[epoch][0]["total"], abs=1e-6)
+
+
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
 def test_in_float32_the_losses_stay_within_a_thousandth(lowering: str) -> None:
     variants = ["plain", "osakd"]

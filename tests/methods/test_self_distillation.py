@@ -10,7 +10,7 @@ from osakd import OSAKDLoss
 from osakd.errors import InputError
 from osakd.methods.base import Batch
 from osakd.methods.lookup import method_label, resolve_method
-from osakd.methods.self_distillation import SelfDistillation, diagnostics
+from osakd.methods.self_distillation import SelfDistillation, diagnostics, shuffled_labels, uniform_labels
 
 
 def batch_of(images: Tensor, classes: Tensor) -> Batch:
@@ -101,3 +101,34 @@ def test_smoothing_out_of_range() -> None:
         SelfDistillation(network(), smoothing=1.0)
     with pytest.raises(InputError, match="`smoothing` goes with plain training"):
         SelfDistillation(network(), OSAKDLoss(3), smoothing=0.1)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(classes: int) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, classes))
+    given = batch_of(IMAGES, torch.arange(10) % classes)
+    criterion = OSAKDLoss(classes, k=4)
+    mass = SelfDistillation(net, criterion)(given).parts["soft_label_mass"]
+    terms = SelfDistillation(net, criterion, control="uniform")(given)
+    torch.testing.assert_close(terms.parts["soft_label_mass"], mass)
+    labels = uniform_labels(criterion, net(IMAGES), given)
+    for row, label in enumerate(given.classes.tolist()):
+        expected = [mass.item() if c == label else (1 - mass.item()) / (classes - 1) for c in range(classes)]
+        assert labels[row].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
+    net, classes = network(), torch.tensor([0, 1, 2, 2, 1, 0, 1, 0, 2, 0])
+    given = batch_of(IMAGES, classes)
+    criterion = OSAKDLoss(3, k=4)
+    labels = shuffled_labels(criterion, net(IMAGES), given)
+    lent = [int(classes[row - 1]) for row in range(10)]  # each sample's class goes to the next one
+    points = net(IMAGES).softmax(1).detach()
+    for row in range(10):
+        others = [other for other in range(10) if other != row]
+        near = sorted((float((points[row] - points[other]).square().sum()), other) for other in others)
+        counts = [sum(lent[other] == c for _, other in near[:4]) / 4 for c in range(3)]
+        assert labels[row].tolist() == pytest.approx(counts)
+    terms = SelfDistillation(net, criterion, control="shuffled")(given)
+    torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), classes).detach())

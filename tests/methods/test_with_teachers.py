@@ -1,7 +1,6 @@
 """Methods with teachers and peers: losses against loops, gradients where they should flow and nowhere else."""
 
 import copy
-import math
 from typing import Any
 
 import pytest
@@ -9,40 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from osakd.errors import InputError
-from osakd.methods.base import Batch, Method
 from osakd.methods.dml import MutualLearning
 from osakd.methods.kd import Distillation
-
-N, FEATURES = 6, 5
-
-
-def network(classes: int = 3, *, hidden: int = 4) -> nn.Module:
-    """With BatchNorm, whose statistics show whether it was in training mode."""
-    return nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, hidden), nn.BatchNorm1d(hidden), nn.Linear(hidden, classes))
-
-
-def batch(classes: int = 3) -> Batch:
-    images = torch.randn(N, 1, 1, FEATURES, generator=torch.Generator().manual_seed(0))
-    return Batch(images, torch.arange(N) % classes, torch.arange(N), torch.tensor(0), torch.tensor(0.0))
-
-
-def softmax(logits: Tensor, temperature: float = 1.0) -> list[list[float]]:
-    rows = (logits.detach().double() / temperature).tolist()
-    return [[math.exp(z) / sum(math.exp(other) for other in row) for z in row] for row in rows]
-
-
-def cross_entropy(logits: Tensor, classes: Tensor) -> float:
-    return -sum(math.log(row[label]) for row, label in zip(softmax(logits), classes.tolist(), strict=True)) / N
-
-
-def divergence(targets: Tensor, logits: Tensor, temperature: float) -> float:
-    pairs = zip(softmax(targets, temperature), softmax(logits, temperature), strict=True)
-    return sum(q * math.log(q / p) for qs, ps in pairs for q, p in zip(qs, ps, strict=True)) / N
-
-
-def gradients(method: Method) -> dict[str, Tensor | None]:
-    method.forward(batch()).total.backward()
-    return {name: parameter.grad for name, parameter in method.named_parameters()}
+from tests.methods.made import batch, cross_entropy, divergence, gradients, network
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -68,7 +36,7 @@ def test_a_teacher_is_never_trained_and_its_statistics_stay() -> None:
         method.train()
         assert method.network.training
         assert not any(module.training for module in method.teacher.modules())
-        found = gradients(method)
+        found = gradients(method, batch())
     assert all((gradient is None) == name.startswith(("teacher.", "earlier.")) for name, gradient in found.items())
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
 
@@ -119,7 +87,7 @@ def test_no_gradient_flows_from_one_peer_s_loss_into_another() -> None:
     method = MutualLearning(network(), [network()])
     alone = copy.deepcopy(method.network)
     targets = method.peers[0](batch().images).detach()
-    found = gradients(method)
+    found = gradients(method, batch())
     Distillation(alone, _Given(targets), hard_weight=1.0, soft_weight=1.0, temperature=1.0)(batch()).total.backward()
     for name, parameter in alone.named_parameters():
         torch.testing.assert_close(found[f"network.{name}"], parameter.grad)

@@ -16,7 +16,7 @@ def command(argv: Sequence[str]) -> int:
     print("data (--data; also a local folder, or any hub id)")
     for name, data in DATA.items():
         print(f"  {name:<18}{data.description}. {data.source}" + (f" (hub: {data.hub})" if data.hub else ""))
-    print("models (--model; also package.module:function)")
+    print("models (--model; also timm:NAME, and package.module:function)")
     for name, model in MODELS.items():
         print(f"  {name:<18}{model.description}. {model.source}")
     print("methods (--method; osakd train --method NAME --help shows its settings)")

@@ -71,7 +71,7 @@ class TrainingProgress(_Display):
     def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         """Says what is trained."""
         from_epoch = f", from epoch {done + 1}" if done else ""
-        stage = f", {config.stage} before the last stage" if config.stage else ""
+        stage = f", teacher ({config.stage} before the last stage)" if config.stage else ""
         self.console.print(
             f"{config.data['name']} ({config.data['train']:,} images), {config.model}, {config.method}, "
             f"seed {config.seed}, {config.epochs} epochs{stage}{from_epoch}",

@@ -11,7 +11,7 @@ from osakd.engine.stages import teacher_name
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
 from osakd.methods.settings import METHODS
-from osakd.models.lookup import expected_channels
+from osakd.models.lookup import MODELS, expected_channels
 from osakd.records import RunConfig
 
 if TYPE_CHECKING:
@@ -104,6 +104,9 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         settings["first_epochs"], chosen["epochs"] = _halves(chosen["epochs"], settings["first_epochs"])
     if name == "kd":
         settings["teacher"] = teacher_name(settings["teacher"])
+    for other in (*settings.get("peers", ()), settings.get("peer")):
+        if other is not None and other not in MODELS and ":" not in other:
+            raise unknown_name("model", other, MODELS)
     data = data.part(chosen["fraction"])
     seed = _plain("seed", seed)
     if not 0 <= seed < 2**64:

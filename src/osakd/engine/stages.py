@@ -97,11 +97,27 @@ def teachers(config: RunConfig, folder: Path) -> "list[nn.Module]":
     wanted = config.settings.get("teacher", "")
     if wanted.startswith(_DIGEST) and wanted != _DIGEST + _digest(place):
         raise RunError(f"The teacher in {str(place)!r} is not the one that this run began with: choose another folder.")
+    _check_data(found, config)
     network = load_student(place)
-    classes = len(config.data["class_counts"])
-    if len(network.class_names) != classes:  # type: ignore[arg-type] - set by load_student
-        raise InputError(f"The teacher knows {len(network.class_names)} classes, but the data have {classes}.")  # type: ignore[arg-type]
     return [network, *(teachers(found, place) if config.method == "born-again" else [])]
+
+
+def _check_data(teacher: RunConfig, config: RunConfig) -> None:
+    """A teacher from elsewhere must know the same classes, and must not have seen what this run holds out."""
+    theirs, ours = teacher.data, config.data
+    for what, one, other in (
+        ("classes", len(theirs["class_counts"]), len(ours["class_counts"])),
+        ("images of shape", theirs["input_shape"], ours["input_shape"]),
+    ):
+        if one != other:
+            raise InputError(f"The teacher knows {what} {one}, but the data have {other}: take another teacher.")
+    if config.validation and theirs["content"] == ours["content"]:
+        held_out = (config.validation, config.seed, config.fraction)
+        if (teacher.validation, teacher.seed, teacher.fraction) != held_out:
+            raise InputError(
+                "The teacher was trained on images that this run holds out for validation: train it with the same "
+                "--validation, --seed and --fraction."
+            )
 
 
 def teacher_digest(folder: Path) -> str:

@@ -44,7 +44,9 @@ def resolve_method(
     if settings.get("soft_weight", 0) is None:
         settings["soft_weight"] = soft_weight
     if settings.get("teacher", "") is None:
-        settings["teacher"] = "resnet110" if model.startswith("resnet") else "resnet20"
+        if model.startswith("resnet50"):
+            raise InputError(f"There is no larger network here to teach {model!r}: name a `teacher`.")
+        settings["teacher"] = "resnet110" if re.fullmatch(r"resnet\d+(-conv)?", model) else "resnet20"
     if settings.get("peers") == []:
         settings["peers"] = [model]
     if name == "ffl" and not settings["shared"] and settings["peer"] is None:

@@ -1,5 +1,6 @@
 """The networks by name, and how one is built. Torch is imported only to build one."""
 
+import difflib
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ class KnownModel(NamedTuple):
     settings: Mapping[str, Any] = MappingProxyType({})
 
 
+_TIMM = "timm:"
 _PAPER = "Tzelepi and Tefas, ICME 2021, section IV-A"
 _RESNET = "He et al., CVPR 2016"
 # Blocks per stage, and parameters for 3x32x32 images of 10 classes.
@@ -69,8 +71,8 @@ def build_model(
     """The network ``name`` with its input normalisation in front; it takes float images in [0, 1] and gives logits.
 
     Args:
-        name: a name of ``MODELS``, or ``package.module:function`` for a function of your own, called with
-            ``num_classes`` and ``input_shape``, that returns an ``nn.Module``.
+        name: a name of ``MODELS``; ``timm:NAME`` for a network of timm, untrained; or ``package.module:function`` for
+            a function of your own, called with ``num_classes`` and ``input_shape``, that returns an ``nn.Module``.
         num_classes: number of classes.
         input_shape: channels, height and width of an image.
         normalise: first layer; by default images are scaled to [-1, 1].
@@ -114,9 +116,11 @@ def expected_channels(name: str, *, num_classes: int, input_shape: tuple[int, in
 def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> "nn.Module":
     from torch import nn
 
+    if name.startswith(_TIMM):
+        return _build_timm(name, num_classes, input_shape[0])
     target, settings = (MODELS[name].target, MODELS[name].settings) if name in MODELS else (name, {})
     if ":" not in target:
-        raise unknown_name("model", target, MODELS, "; or package.module:function for your own")
+        raise unknown_name("model", target, MODELS, "; or timm:NAME, or package.module:function for your own")
     build = _import_function(target)
     try:
         body = build(num_classes=num_classes, input_shape=input_shape, **settings)
@@ -132,6 +136,29 @@ def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) 
     if not any(True for _ in body.parameters()):
         raise InputError(f"The network of {name!r} has no parameters: there is nothing to train.")
     return body
+
+
+def _build_timm(name: str, num_classes: int, channels: int) -> "nn.Module":
+    """A network of timm, an optional package: where torchvision does not fit torch, it fails as it is imported."""
+    try:
+        timm = importlib.import_module("timm")
+    except Exception as error:  # it may raise anything, as torchvision does
+        raise InputError(
+            f"Model {name!r} needs the package timm, which cannot be imported ({_words(error)}): pip install timm, "
+            "and the torchvision that matches your torch."
+        ) from error
+    wanted = name.removeprefix(_TIMM)
+    if not timm.is_model(wanted):
+        near = difflib.get_close_matches(wanted, timm.list_models(), n=3)
+        guess = f"did you mean {' or '.join(_TIMM + one for one in near)}?" if near else "see timm.list_models()."
+        raise InputError(f"timm knows no model {wanted!r}; {guess}")
+    try:
+        return timm.create_model(wanted, pretrained=False, num_classes=num_classes, in_chans=channels)
+    except Exception as error:  # a network may have limits of its own
+        raise InputError(
+            f"timm cannot build {wanted!r} ({_words(error)}): it is called with num_classes={num_classes} and "
+            f"in_chans={channels}."
+        ) from error
 
 
 def _import_function(target: str) -> Callable[..., Any]:

@@ -119,7 +119,7 @@ def summarise(name: str, runs: Sequence[tuple[str, Path]]) -> Summary:
         name=name,
         data=config.data,
         model=config.model,
-        epochs=config.epochs,
+        epochs=max(config.epochs for _, _, config, _ in finished),  # methods with stages may share them out
         methods=methods,
         notes=_notes([(config, result) for _, _, config, result in finished]),
         environments=[e for number, e in enumerate(environments) if e not in environments[:number]],
@@ -188,12 +188,16 @@ def _of_predictor(result: Result, folder: Path, name: str) -> Result:
     """The result as if another predictor than the deployed network were the run's."""
     rows = _evaluated(folder, name)
     best = max(rows, key=lambda row: row["test"]["accuracy"])
-    return replace(
-        result,
-        last=rows[-1],
-        best_on_test={"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]},
-        chosen_on_validation=None,
-    )
+    best_on_test = {"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]}
+    if result.chosen_on_validation is None:
+        return replace(result, last=rows[-1], best_on_test=best_on_test)
+    chosen = max(rows, key=lambda row: row["validation"]["accuracy"])
+    validated = {
+        "accuracy": chosen["test"]["accuracy"],
+        "validation_accuracy": chosen["validation"]["accuracy"],
+        "epoch": chosen["epoch"],
+    }
+    return replace(result, last=rows[-1], best_on_test=best_on_test, chosen_on_validation=validated)
 
 
 def _values(results: list[Result]) -> dict[str, list[float]]:
@@ -223,7 +227,7 @@ def _notes(finished: list[tuple[RunConfig, Result]]) -> list[str]:
 
 def soft_label_notes(config: RunConfig) -> list[str]:
     """The ceiling of a run's soft labels, where it takes them from the mini-batch."""
-    if config.settings.get("pool") != "batch":
+    if "k" not in config.settings or config.settings.get("pool", "batch") != "batch":
         return []
     counts, settings = config.data["class_counts"], config.settings
     return [ceiling_note(config.batch_size, counts, settings["k"], count_self=settings["count_self"])]

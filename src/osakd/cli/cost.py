@@ -1,0 +1,158 @@
+"""``osakd cost``: what each method costs, in training and deployed, counted without data and without training."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from osakd.cli.options import new_parser, parse
+from osakd.errors import InputError
+
+if TYPE_CHECKING:
+    from osakd.data.arrays import DataArrays
+    from osakd.engine.cost import Cost
+
+WIDTH_OF_PLAIN_OUTPUT = 160
+DEFAULT_METHODS = ("plain", "osakd", "kd", "born-again", "srdl", "dml", "codistillation")
+"""Those that any network can be trained with: one and ffl need its stages."""
+_SHAPE: dict[str, Any] = {"num_classes": 10, "input_shape": [3, 32, 32], "train_size": 50_000}
+_SCHEDULE = {"epochs": 300, "batch_size": 128}
+_TRAINING = ["method", "params", "passes", "FLOP/\nimage", "kept\nMiB", "teacher\nFLOP", "total\nFLOP", "x\nplain"]
+_DEPLOYED = ["method", "params", "MAC/image"]
+_COLUMNS = [
+    "params: all that train. passes: forward passes of a step, teachers' and older copies' too, in plain ones.",
+    "FLOP/image: forward, backward, and the search for neighbours; two for each multiply-accumulate (MAC).",
+    "kept: in memory beside what trains: outputs, older copies, teachers. teacher FLOP: of training the stages before.",
+    "total FLOP: of all epochs, the stages before included.",
+]
+
+
+def command(argv: Sequence[str]) -> int:
+    """Prints what training with each method costs, and what is deployed."""
+    parser = new_parser("cost", "Count what each method costs, in training and deployed. Nothing is trained.")
+    parser.add_argument("--model", type=str, default="resnet32", help="the network (osakd list)")
+    parser.add_argument(
+        "--methods",
+        type=str | dict[str, Any],
+        nargs="+",
+        default=list(DEFAULT_METHODS),
+        help="names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
+    )
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="take classes, shape, size, epochs and batch size from a data set"
+    )
+    parser.add_argument("--num_classes", type=int | None, default=None, help="without --data; by default 10")
+    parser.add_argument(
+        "--input_shape", type=int, nargs=3, default=None, help="without --data: channels, height, width; 3 32 32"
+    )
+    parser.add_argument("--train_size", type=int | None, default=None, help="images to train on; by default 50000")
+    parser.add_argument("--epochs", type=int | None, default=None, help="by default 300, or the data set's")
+    parser.add_argument("--batch_size", type=int | None, default=None, help="by default 128, or the data set's")
+    found = parse(parser, argv)
+    if found is None:
+        return 0
+
+    from osakd.engine.config import Options
+    from osakd.engine.cost import costs
+
+    data = _data(found.data, {key: found[key] for key in _SHAPE if found[key] is not None})
+    schedule: dict[str, Any] = {} if found.data else dict(_SCHEDULE)
+    schedule |= {key: found[key] for key in _SCHEDULE if found[key] is not None}
+    rows = costs(data, found.methods, Options(model=found.model, **schedule))
+    _print(rows)
+    paper = (found.model, data.input_shape, data.num_classes) == ("resnet32", (3, 32, 32), 10)
+    for line in _notes(rows) + (paper_lines(rows) if paper else []):
+        print(line)
+    return 0
+
+
+def quantity(value: float) -> str:
+    """A number in four digits with its decimal prefix, ``-`` for none: ``68.86 M``.
+
+    Example:
+        >>> quantity(68_862_592), quantity(412), quantity(0)
+        ('68.86 M', '412.0', '-')
+    """
+    for size, prefix in ((1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:#.4g}{prefix}"
+    return f"{value:#.4g}" if value else "-"
+
+
+def paper_lines(rows: "Sequence[Cost]") -> list[str]:
+    """The figures of the paper's section on complexity, each as the paper has it and as it is counted here.
+
+    Args:
+        rows: of ResNet-32 on CIFAR-10's shape; there are lines only where OSAKD and KD are among them.
+    """
+    osakd = next((row for row in rows if row.label.startswith("osakd")), None)
+    kd = next((row for row in rows if row.label == "kd"), None)
+    if osakd is None or kd is None:
+        return []
+    student, both = osakd.deployed_macs / 1e6, kd.passes * kd.deployed_macs / 1e6
+    teacher = both - student
+    return [
+        "",
+        "The paper: one forward pass is 0.07 GFLOPs with OSAKD, and 0.33 with KD and a ResNet-110 teacher.",
+        f"  These are multiply-accumulates: here ResNet-32 has {student:.1f} M, its teacher {teacher:.1f} M, "
+        f"both {both:.1f} M: {student / 1e3:.2f} + {teacher / 1e3:.2f} = {both / 1e3:.2f} G.",
+        f"  Training takes more than one forward pass: {osakd.flops / 1e6:.0f} MFLOP per image for OSAKD, forward "
+        f"and backward;",
+        f"  {kd.flops / 1e6:.0f} for KD, {kd.flops / osakd.flops:.1f} times as many, and with the training of the "
+        f"teacher, for as many epochs, {kd.total_flops / osakd.total_flops:.1f} times.",
+    ]
+
+
+def _data(name: str | None, given: dict[str, Any]) -> "DataArrays":
+    """The data set of that name, or black images of the shape and size given."""
+    from osakd.data.sources import load_data
+    from osakd.engine.cost import shaped
+
+    if name is None:
+        shape = _SHAPE | given
+        channels, height, width = shape["input_shape"]
+        size = {"num_classes": shape["num_classes"], "train": shape["train_size"]}
+        return shaped(input_shape=(channels, height, width), **size)
+    if given:
+        option = next(iter(given)).replace("_", "-")
+        raise InputError(f"--{option} is taken from the data set {name!r}: give either it or --data.")
+    return load_data(name)
+
+
+def _print(rows: "Sequence[Cost]") -> None:
+    """One table for training and one for what is deployed."""
+    console = Console(markup=False)
+    if not console.is_terminal:
+        console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
+    trained_rows = [
+        [
+            row.label,
+            f"{row.trained_parameters:,}",
+            f"{row.passes:.2f}",
+            quantity(row.flops),
+            f"{row.kept_bytes / 2**20:.2f}" if row.kept_bytes else "-",
+            quantity(row.flops_before),
+            quantity(row.total_flops),
+            f"{row.relative:.3f}",
+        ]
+        for row in rows
+    ]
+    deployed_rows = [[row.label, f"{row.deployed_parameters:,}", quantity(row.deployed_macs)] for row in rows]
+    for title, head, lines in (("training", _TRAINING, trained_rows), ("deployed", _DEPLOYED, deployed_rows)):
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
+        for number, name in enumerate(head):
+            table.add_column(name, justify="right" if number else "left", overflow="fold")
+        for line in lines:
+            table.add_row(*line)
+        console.print(title, style="bold")
+        console.print(table, highlight=False)
+        console.print()
+
+
+def _notes(rows: "Sequence[Cost]") -> list[str]:
+    """What the columns mean."""
+    elsewhere = rows[0].products_elsewhere
+    more = f"Not in MAC/image: {quantity(elsewhere)} in products outside convolutions and linear layers (attention)."
+    return _COLUMNS + ([more] if elsewhere else [])

@@ -1,0 +1,223 @@
+"""What each method costs, counted on fake tensors: nothing is trained, and no image is needed."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeCopyMode,
+    FakeTensorMode,
+)
+
+from osakd.data.arrays import DataArrays, Split
+from osakd.engine.config import Options, configure
+from osakd.engine.stages import before
+from osakd.errors import InputError
+from osakd.labels.distances import BLOCK_ROWS
+from osakd.labels.neighbours import DIRECT_PAIRS
+from osakd.losses.osakd import OSAKDLoss
+from osakd.methods.base import Batch, Method
+from osakd.methods.build import build_method
+from osakd.methods.lookup import method_label
+from osakd.models.cost import count_macs, count_parameters, flop_counter
+from osakd.models.lookup import build_model
+from osakd.records import RunConfig
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method costs. FLOPs are two for each multiply-accumulate (MAC).
+
+    Attributes:
+        label: of the method, as in tables.
+        deployed_parameters: of the network that is deployed.
+        deployed_macs: of its forward pass, for an image.
+        products_elsewhere: MACs of that pass outside convolutions and linear layers, not in ``deployed_macs``.
+        trained_parameters: of everything that trains.
+        passes: the forward passes of a step, teachers' and older copies' among them, in plain forward passes.
+        flops: of training, forward and backward, for an image; the search among them.
+        search_flops: of the search for neighbours, for an image.
+        kept_bytes: held in training beside what trains: a memory of outputs, older copies, teachers.
+        flops_before: of training the stages before, once.
+        total_flops: of the whole training, the stages before included.
+        relative: the whole training's over plain training's.
+    """
+
+    label: str
+    deployed_parameters: int
+    deployed_macs: int
+    products_elsewhere: int
+    trained_parameters: int
+    passes: float
+    flops: float
+    search_flops: float
+    kept_bytes: int
+    flops_before: float
+    total_flops: float
+    relative: float
+
+
+def costs(data: DataArrays, methods: Sequence[str | Mapping[str, Any]], options: Options) -> list[Cost]:
+    """The cost of each method on data of that shape and size.
+
+    Args:
+        data: a data set, or ``shaped`` for none.
+        methods: names, shorthands, or mappings with ``name`` and settings.
+        options: of training; network, epochs and batch size matter.
+
+    Raises:
+        InputError: as ``configure`` and ``build_method``; or a network that cannot be counted.
+    """
+    counter = _Counter(configure(data, "plain", 0, options))
+    return [counter.cost(method_label(method), configure(data, method, 0, options)) for method in methods]
+
+
+def shaped(*, num_classes: int, input_shape: tuple[int, int, int], train: int) -> DataArrays:
+    """Data of a shape and size, all black, that take no memory for images.
+
+    Raises:
+        InputError: fewer than two classes, or a size below 1.
+    """
+    if num_classes < 2:
+        raise InputError(f"`num_classes` must be at least 2, got {num_classes}.")
+    if min(*input_shape, train) < 1:
+        given = " ".join(map(str, input_shape))
+        raise InputError(f"`input_shape` and `train_size` must be at least 1, got {given} and {train}.")
+    channels, height, width = input_shape
+
+    def black(images: int) -> Split:
+        pixels = np.broadcast_to(np.uint8(0), (images, height, width, channels))
+        return Split(pixels, np.arange(images) % num_classes)
+
+    names = tuple(map(str, range(num_classes)))
+    return DataArrays(name="", kind="", content="", class_names=names, train=black(train), test=black(num_classes))
+
+
+def search_flops(criterion: OSAKDLoss, batch_size: int, num_classes: int) -> float:
+    r"""FLOPs for each image of the search for its neighbours, among :math:`m` references of :math:`c` classes.
+
+    In a mini-batch of m images every difference is taken directly: :math:`3 m c` (subtract, square, add). A memory of
+    many rows is searched by one matrix product: :math:`2 m c`. Comparisons are not counted; nor, over a memory, are
+    the m additions of its norms and the direct differences to the few rows that are left, as what works element by
+    element is not counted in a network. (A GPU takes every difference of a memory directly too: :math:`3 m c`.)
+    """
+    rows = batch_size if criterion.memory is None else len(criterion.memory.outputs)
+    product = batch_size * rows > DIRECT_PAIRS and rows > 2 * criterion.k * BLOCK_ROWS
+    return (2 if product else 3) * rows * num_classes
+
+
+class _Counted(NamedTuple):
+    """A method on fake tensors, and FLOPs for each image: forward; forward, backward and search; the search."""
+
+    method: Method
+    forward: float
+    flops: float
+    search: float
+
+
+class _Counter:
+    """Counts methods beside plain training with the same network; what several need is built and counted once."""
+
+    def __init__(self, plain: RunConfig) -> None:
+        self.mode = FakeTensorMode()
+        self.networks: dict[str, nn.Module] = {}
+        self.counted: dict[str, _Counted] = {}
+        self.plain_forward = self._counted(plain).forward
+        self.plain_total = self._total(plain)
+
+    def cost(self, label: str, config: RunConfig) -> Cost:
+        """The cost of a run."""
+        method, forward, flops, search = self._counted(config)
+        with self.mode:
+            macs = count_macs(method.network, torch.zeros(1, *config.data["input_shape"]))
+        earlier = before(config)
+        total = self._total(config)
+        return Cost(
+            label=label,
+            deployed_parameters=count_parameters(method.network),
+            deployed_macs=macs,
+            products_elsewhere=round(self.plain_forward / 2) - macs,
+            trained_parameters=count_parameters(method, trained=True),
+            passes=forward / self.plain_forward,
+            flops=flops,
+            search_flops=search,
+            kept_bytes=_kept_bytes(method),
+            flops_before=self._total(earlier) if earlier else 0.0,
+            total_flops=total,
+            relative=total / self.plain_total,
+        )
+
+    def _total(self, config: RunConfig) -> float:
+        """FLOPs of training a run and all stages before it."""
+        earlier = before(config)
+        own = self._counted(config).flops * config.epochs * config.data["train"]
+        return own + (self._total(earlier) if earlier else 0.0)
+
+    def _counted(self, config: RunConfig) -> "_Counted":
+        key = f"{config.model} {config.method} {config.settings}"
+        if key not in self.counted:
+            self.counted[key] = self._count(config, self._method(config))
+        return self.counted[key]
+
+    def _count(self, config: RunConfig, method: Method) -> "_Counted":
+        images, classes = min(config.batch_size, config.data["train"]), len(config.data["class_counts"])
+        try:
+            with self.mode, flop_counter() as counter:
+                index = torch.arange(images)
+                pixels = torch.zeros(images, *config.data["input_shape"])
+                batch = Batch(pixels, index % classes, index, torch.tensor(0), torch.tensor(0.0))
+                loss = method.train()(batch).total
+                forward = counter.get_total_flops() / images
+                loss.backward()
+                both = counter.get_total_flops() / images
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise InputError(
+                f"The cost of model {config.model!r} with method {config.method!r} cannot be counted: a step asks for "
+                "the values of tensors, and counting knows their shapes alone."
+            ) from error
+        losses = [module for module in method.modules() if isinstance(module, OSAKDLoss)]
+        search = sum(search_flops(criterion, images, classes) for criterion in losses)
+        return _Counted(method, forward, both + search, search)
+
+    def _method(self, config: RunConfig) -> Method:
+        """The method of a run on fake tensors, built as ``engine.build`` does, but with untrained teachers."""
+        built = build_method(
+            config.method,
+            config.settings,
+            self._network(config.model, config),
+            num_classes=len(config.data["class_counts"]),
+            num_samples=config.data["train"],
+            input_shape=tuple(config.data["input_shape"]),
+            build_network=lambda name: self._network(name or config.model, config),
+            teachers=self._teachers(config),
+        )
+        with FakeCopyMode(self.mode):
+            return copy.deepcopy(built)
+
+    def _teachers(self, config: RunConfig) -> list[nn.Module]:
+        """The networks of the stages before, the latest first."""
+        earlier = before(config)
+        return [self._network(earlier.model, config), *self._teachers(earlier)] if earlier else []
+
+    def _network(self, name: str, config: RunConfig) -> nn.Module:
+        if name not in self.networks:
+            classes, shape = len(config.data["class_counts"]), tuple(config.data["input_shape"])
+            self.networks[name] = build_model(name, num_classes=classes, input_shape=shape)
+        return copy.deepcopy(self.networks[name])
+
+
+def _kept_bytes(method: Method) -> int:
+    """The state of the children in which nothing trains."""
+    idle = [child for child in method.children() if not count_parameters(child, trained=True)]
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for child in idle
+        for tensor in chain(child.parameters(), child.buffers())
+    )

@@ -1,0 +1,168 @@
+"""What every method must satisfy, as a whole run on digits: it learns, resumes bit for bit in any stage, deploys the
+plain network. A new method passes through here once registered."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import osakd
+from osakd.data.sources import load_data
+from osakd.engine import loop
+from osakd.engine.build import build
+from osakd.engine.config import Options, configure, run_view
+from osakd.engine.evaluate import to_floats
+from osakd.methods.settings import METHODS
+from osakd.models.lookup import build_model
+from osakd.records import RunConfig, read_config, read_metrics, read_result
+from tests.contracts.replicas import CPU
+
+GENERATIONS = {"name": "born-again", "generations": 2}
+# With Hinton's weighting, in which the classes count for a tenth, 30 steps are not enough for half of the images.
+WHOLE: list[Any] = [
+    *(name for name in METHODS if name != "kd"),
+    {"name": "kd-additive", "teacher": "resnet8"},
+    GENERATIONS,
+    {"name": "dml", "peers": ["resnet20", "resnet8-conv"]},
+    {"name": "ffl", "shared": False, "peer": "resnet8-conv"},
+]
+# The tests of one method share its run, so they go to one worker.
+each_method = pytest.mark.parametrize(
+    "method", [pytest.param(method, marks=pytest.mark.xdist_group(str(method)), id=str(method)) for method in WHOLE]
+)
+EPOCHS = 3
+
+
+def train(method: Any, out: Path, **more: Any) -> osakd.Run:
+    """Three epochs in each stage, with the digits recipe, on the smallest network that has stages and BatchNorm."""
+    epochs = 2 * EPOCHS if method == "srdl" else EPOCHS
+    return osakd.train("digits", method=method, model="resnet8", epochs=epochs, out=out, crop=1, **more)
+
+
+def stages(folder: Path) -> list[Path]:
+    """The folders of all stages, the last one first."""
+    return [folder, *(stages(folder / "teacher") if (folder / "teacher").exists() else [])]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Every method's run, made when it is first asked for."""
+    made: dict[str, Path] = {}
+
+    def get(method: Any) -> Path:
+        if str(method) not in made:
+            made[str(method)] = tmp_path_factory.mktemp("run")
+            train(method, made[str(method)])
+        return made[str(method)]
+
+    return get
+
+
+@each_method
+def test_every_stage_learns_and_is_recorded(finished: Any, method: Any) -> None:
+    folders = stages(finished(method))
+    name = method if isinstance(method, str) else method["name"]
+    assert len(folders) == {"kd-additive": 2, "srdl": 2, "born-again": 2}.get(name, 1) + (method == GENERATIONS)
+    for number, folder in enumerate(folders):
+        config, result = read_config(folder), read_result(folder)
+        assert config is not None
+        assert result is not None
+        assert config.stage == number
+        assert len(read_metrics(folder)) == result.epochs == EPOCHS
+        assert result.last["test"]["accuracy"] > 0.5
+        assert result.cost["step_ms"] > 0
+        assert result.cost["memory_mib"] > 0
+
+
+def without_times(folder: Path) -> list[dict[str, Any]]:
+    return [{**row, "seconds": 0, "images_per_second": 0} for row in read_metrics(folder)]
+
+
+class StopIn(loop.Silent):
+    """Stops, as Ctrl-C does, in the middle of the second epoch of one stage."""
+
+    def __init__(self, stage: int) -> None:
+        self.stage, self.now = stage, -1
+
+    def start(self, config: RunConfig, steps: int, done: int, notes: Any) -> None:
+        self.now = config.stage
+
+    def step(self, epoch: int, step: int) -> None:
+        if (self.now, epoch, step) == (self.stage, 2, 5):
+            raise KeyboardInterrupt
+
+
+@each_method
+def test_a_run_resumes_bit_for_bit_in_the_middle_of_any_stage(
+    finished: Any, method: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    expected = stages(finished(method))
+    for stage in range(len(expected)):
+        out = tmp_path / str(stage)
+        with pytest.raises(KeyboardInterrupt):
+            train(method, out, watcher=StopIn(stage))
+        train(method, out, resume=True)
+        for one, other in zip(expected, stages(out), strict=True):
+            assert (one / "student.safetensors").read_bytes() == (other / "student.safetensors").read_bytes()
+            assert without_times(one) == without_times(other)
+
+
+@each_method
+def test_the_plain_network_is_deployed_and_predicts_what_the_method_predicts(finished: Any, method: Any) -> None:
+    folder = finished(method)
+    network = osakd.load(folder)
+    plain = build_model("resnet8", num_classes=10, input_shape=(1, 8, 8))
+    assert {name: value.shape for name, value in network.state_dict().items()} == {
+        name: value.shape for name, value in plain.state_dict().items()
+    }
+    config = read_config(folder)
+    assert config is not None
+    data = run_view(load_data("digits"), config.model, 0.0, 0)
+    trained = build(config, data, CPU, folder).method
+    trained.load_own_state(torch.load(folder / "checkpoint.pt", weights_only=True)["method"])
+    images = to_floats(torch.from_numpy(data.test.images[:50]))
+    with torch.no_grad():
+        predicted = trained.eval().predict(images)
+        torch.testing.assert_close(next(iter(predicted.values())), network(images), rtol=1e-5, atol=1e-5)
+    scores = osakd.evaluate(folder)
+    result = read_result(folder)
+    assert result is not None
+    assert scores["accuracy"] == pytest.approx(result.last["test"]["accuracy"], abs=2e-3)
+    assert list(result.last.get("others", {})) == list(predicted)[1:]
+
+
+@each_method
+def test_the_state_makes_a_round_trip_and_holds_no_teacher(finished: Any, method: Any) -> None:
+    folder = finished(method)
+    saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+    assert not any(name.startswith(("teacher.", "earlier.")) for name in saved["method"])
+    assert saved["teacher"].startswith("teacher/student.safetensors ") == (folder / "teacher").exists()
+    config = read_config(folder)
+    assert config is not None
+    built = build(config, run_view(load_data("digits"), config.model, 0.0, 0), CPU, folder).method
+    built.load_own_state(copy.deepcopy(saved["method"]))
+    assert all(torch.equal(value, saved["method"][name]) for name, value in built.own_state().items())
+
+
+@each_method
+def test_every_method_starts_from_plain_s_weights(method: Any, finished: Any) -> None:
+    """So differences between methods are paired; and earlier stages start from others."""
+    data = load_data("digits")
+    starts = {}
+    for name in ("plain", method):
+        config = configure(data, name, 0, Options(model="resnet8", epochs=6))
+        view = run_view(data, config.model, 0.0, 0)
+        folder = finished(method) if name == method else Path()
+        starts[str(name)] = build(config, view, CPU, folder).method.network.state_dict()
+    assert all(torch.equal(value, starts["plain"][name]) for name, value in starts[str(method)].items())
+
+
+@pytest.mark.xdist_group(str(GENERATIONS))
+def test_stages_draw_their_own_random_numbers(finished: Any) -> None:
+    folder = finished(GENERATIONS)
+    curves = [json.dumps([row["train"]["total"] for row in read_metrics(one)][:1]) for one in stages(folder)]
+    assert len(set(curves)) == 3

@@ -1,0 +1,221 @@
+"""Methods of several stages: where a teacher comes from, and what happens when it is not what it was."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import osakd
+from osakd import InputError, RunError
+from osakd.cli.main import main
+from osakd.data.sources import load_data
+from osakd.engine import loop
+from osakd.engine.config import Options, configure
+from osakd.engine.stages import stages
+from osakd.records import read_config, read_metrics, read_result, write_config
+
+KD = {"name": "kd-additive", "teacher": "lenet-digits"}
+
+
+def kd(out: Path, teacher: Any = "lenet-digits", **more: Any) -> osakd.Run:
+    return osakd.train("digits", method={"name": "kd-additive", "teacher": str(teacher)}, epochs=2, out=out, **more)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher") / "resnet8-seed5"
+    osakd.train("digits", model="resnet8", epochs=2, seed=5, out=folder)
+    return folder
+
+
+def test_the_stages_of_each_method(tmp_path: Path) -> None:
+    data = load_data("digits")
+    found = {}
+    for method in ("plain", "kd", "srdl", {"name": "born-again", "generations": 3}, "dml"):
+        config = configure(data, method, 0, Options(epochs=9, weight_decay=0.1))
+        chain = stages(config, tmp_path)
+        assert all(one.weight_decay == 0.1 and one.seed == 0 for one, _ in chain)
+        name = method if isinstance(method, str) else "born-again"
+        found[name] = [
+            (one.method, one.model, one.epochs, one.stage, folder.relative_to(tmp_path).as_posix())
+            for one, folder in chain
+        ]
+    lenet = "lenet-digits"
+    assert found == {
+        "plain": [("plain", lenet, 9, 0, ".")],
+        "dml": [("dml", lenet, 9, 0, ".")],
+        "kd": [("plain", "resnet20", 9, 1, "teacher"), ("kd", lenet, 9, 0, ".")],
+        "srdl": [("plain", lenet, 4, 1, "teacher"), ("srdl", lenet, 5, 0, ".")],
+        "born-again": [
+            ("plain", lenet, 9, 3, "teacher/teacher/teacher"),
+            ("born-again", lenet, 9, 2, "teacher/teacher"),
+            ("born-again", lenet, 9, 1, "teacher"),
+            ("born-again", lenet, 9, 0, "."),
+        ],
+    }
+
+
+def test_a_teacher_is_taken_from_a_run_folder_and_needed_no_more(teacher: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(teacher, moved)
+    run = kd(tmp_path / "kd", moved)
+    assert run.config.settings["teacher"].startswith("sha256:")
+    assert str(tmp_path) not in (tmp_path / "kd/config.json").read_text()
+    assert not (tmp_path / "kd/teacher/checkpoint.pt").exists()
+    assert (tmp_path / "kd/teacher/student.safetensors").read_bytes() == (teacher / "student.safetensors").read_bytes()
+    shutil.rmtree(moved)
+    scores = osakd.evaluate(tmp_path / "kd/teacher")
+    expected = read_result(teacher)
+    assert expected is not None
+    assert scores["accuracy"] == pytest.approx(expected.last["test"]["accuracy"], abs=2e-3)
+    assert kd(tmp_path / "kd", teacher, resume=True).result == run.result  # the same network from another folder
+
+
+def test_a_comparison_takes_a_teacher_from_a_run_folder_too(teacher: Path, tmp_path: Path) -> None:
+    method = {"name": "kd-additive", "teacher": str(teacher)}
+    found = osakd.compare("digits", methods=["plain", method], seeds=1, epochs=1, out=tmp_path, processes=1)
+    assert [one.label for one in found.summary.methods] == ["plain", "kd-additive-resnet8-seed5"]
+
+
+@pytest.mark.parametrize("given", ["nowhere", "resnet7", "{unfinished}"])
+def test_a_teacher_that_is_none(given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = given.format(unfinished=tmp_path)
+    code = main(["train", "--method", "kd", "--method.teacher", given, "--out", str(tmp_path / "kd")])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert "is neither the name of a network (see osakd list) nor the folder of a finished run" in error
+    assert not (tmp_path / "kd").exists()
+
+
+def test_a_teacher_for_other_classes(tmp_path: Path, teacher: Path) -> None:
+    stored = teacher.parent / "other"
+    shutil.copytree(teacher, stored)
+    config = read_config(teacher)
+    assert config is not None
+    write_config(stored, replace(config, data=config.data | {"class_counts": [200] * 3}))
+    with pytest.raises(InputError, match="The teacher knows classes 3, but the data have 10"):
+        kd(tmp_path / "kd", stored)
+
+
+def test_a_teacher_that_saw_what_is_held_out(tmp_path: Path, teacher: Path) -> None:
+    with pytest.raises(InputError, match="The teacher was trained on images that this run holds out for validation"):
+        kd(tmp_path / "a", teacher, validation=0.2, seed=5)
+    osakd.train("digits", model="resnet8", epochs=1, validation=0.2, seed=5, out=tmp_path / "teacher")
+    assert kd(tmp_path / "b", tmp_path / "teacher", validation=0.2, seed=5).result.epochs == 2
+
+
+def test_unknown_peers_are_named_before_anything_runs() -> None:
+    for method in ({"name": "dml", "peers": ["resnet7"]}, {"name": "ffl", "shared": False, "peer": "resnet7"}):
+        with pytest.raises(InputError, match="Unknown model 'resnet7'; did you mean 'resnet"):
+            configure(load_data("digits"), method, 0, Options())
+    with pytest.raises(InputError, match="no larger network here to teach 'resnet50': name a `teacher`"):
+        configure(load_data("digits"), "kd", 0, Options(model="resnet50"))
+
+
+class Stop(loop.Silent):
+    def step(self, epoch: int, step: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+class StopLater(loop.Silent):
+    def start(self, config: Any, steps: int, done: int, notes: Any) -> None:
+        self.stage = config.stage
+
+    def step(self, epoch: int, step: int) -> None:
+        if (self.stage, epoch) == (0, 2):
+            raise KeyboardInterrupt
+
+
+def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        kd(tmp_path / "a", watcher=StopLater())
+    osakd.train("digits", model="lenet-digits", epochs=2, seed=9, out=tmp_path / "other")
+    shutil.copy(tmp_path / "other/student.safetensors", tmp_path / "a/teacher/student.safetensors")
+    with pytest.raises(RunError, match="is not the one that this run began with"):
+        kd(tmp_path / "a", resume=True)
+
+
+def test_a_folder_with_a_teacher_belongs_to_its_run(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        kd(tmp_path / "a", watcher=Stop())
+    with pytest.raises(InputError, match="holds a run of another configuration"):
+        osakd.train("digits", epochs=2, out=tmp_path / "a")
+    with pytest.raises(InputError, match="holds this run already: go on with --resume"):
+        kd(tmp_path / "a")
+    assert kd(tmp_path / "a", resume=True).result.epochs == 2
+
+
+def test_the_epochs_of_a_method_with_stages_cannot_be_raised(tmp_path: Path) -> None:
+    kd(tmp_path / "a")
+    with pytest.raises(InputError, match="epochs: 2, not 3"):
+        osakd.train("digits", method=KD, epochs=3, out=tmp_path / "a", resume=True)
+
+
+def test_srdl_needs_an_epoch_in_each_stage() -> None:
+    for epochs, settings in ((1, {}), (4, {"first_epochs": 4})):
+        with pytest.raises(InputError, match="srdl needs at least one epoch in each of its two stages"):
+            configure(load_data("digits"), {"name": "srdl", **settings}, 0, Options(epochs=epochs))
+
+
+def test_a_stage_that_fails_is_the_run_s_error_and_stops_no_other(tmp_path: Path, capsys: Any) -> None:
+    """A resnet50 cannot take images of 8x8."""
+    method = {"name": "kd", "teacher": "resnet50"}
+    with pytest.raises(RunError, match=r"1 of 2 runs failed, kd-resnet50-seed0 among them: .*too small"):
+        osakd.compare("digits", methods=["plain", method], seeds=1, epochs=1, out=tmp_path, processes=1)
+    assert read_result(tmp_path / "plain-seed0") is not None
+    assert json.loads((tmp_path / "summary.json").read_text())["methods"][0]["label"] == "plain"
+
+
+@pytest.mark.parametrize("executor", ["auto", "fused"])
+def test_a_comparison_runs_stages_and_goes_on(tmp_path: Path, executor: Any) -> None:
+    methods = ["plain", KD, {"name": "born-again", "generations": 2}, "one"]
+    options: dict[str, Any] = {"epochs": 2, "out": tmp_path, "processes": 1, "executor": executor}
+    osakd.compare("digits", methods=methods, seeds=2, **options)
+    for folder in ("kd-additive-lenet-digits-seed0", "born-again-generations=2-seed1"):
+        final, before = read_result(tmp_path / folder), read_result(tmp_path / folder / "teacher")
+        assert final is not None
+        assert before is not None
+        assert final.environment["executor"].startswith("fused/vmap" if executor == "fused" else "serial")
+    # What is there is not run again, and what is missing is.
+    (tmp_path / "kd-additive-lenet-digits-seed1/result.json").unlink()
+    kept = (tmp_path / "kd-additive-lenet-digits-seed1/teacher/result.json").stat().st_mtime_ns
+    again = osakd.compare("digits", methods=methods, seeds=2, **options | {"executor": "auto"})
+    assert (tmp_path / "kd-additive-lenet-digits-seed1/teacher/result.json").stat().st_mtime_ns == kept
+    labels = [one.label for one in again.summary.methods]
+    assert labels[2:4] == ["born-again-generations=2", "born-again-generations=2: ensemble"]
+    assert labels[4:] == ["one", "one: branch2", "one: ensemble", "one: gated"]
+    assert "| one: gated | 2 |" in again.table()
+
+
+def test_a_curve_is_evaluated_as_often_as_asked(tmp_path: Path) -> None:
+    run = osakd.train("digits", epochs=7, evaluate_every=3, validation=0.2, out=tmp_path)
+    rows = read_metrics(tmp_path)
+    assert [row["epoch"] for row in rows] == list(range(1, 8))
+    assert [row["epoch"] for row in rows if "test" in row] == [3, 6, 7]
+    assert run.result.last["epoch"] == 7
+    assert run.result.best_on_test["epoch"] in (3, 6, 7)
+    assert run.result.chosen_on_validation is not None
+
+
+def test_a_fraction_is_the_same_for_every_seed_and_stratified() -> None:
+    data = load_data("digits")
+    part = data.part(0.25)
+    assert len(part.train) == pytest.approx(150, abs=5)
+    assert part.test is data.test
+    configs = [configure(data, "plain", seed, Options(fraction=0.25)) for seed in (0, 1)]
+    assert configs[0].data == configs[1].data
+    counts = configs[0].data["class_counts"]
+    assert max(counts) - min(counts) <= 1
+    for share in (0.0, 1.5):
+        with pytest.raises(InputError, match="`fraction` must be above 0 and at most 1"):
+            data.part(share)
+
+
+def test_a_crop_larger_than_the_images() -> None:
+    with pytest.raises(InputError, match="`crop` must be smaller than the images, got 8"):
+        configure(load_data("digits"), "plain", 0, Options(crop=8))

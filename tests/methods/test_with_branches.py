@@ -1,0 +1,130 @@
+"""ONE and FFL: losses against loops, gradients where they should flow, what is shared and what is deployed."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from osakd.errors import InputError
+from osakd.methods.ffl import FeatureFusion, Fusion
+from osakd.methods.one import NativeEnsemble
+from osakd.models.branches import head, run
+from tests.methods.made import N, batch, cross_entropy, divergence, gradients, staged
+
+SHAPE = (1, 4, 4)
+
+
+def native(classes: int = 3, branches: int = 2) -> NativeEnsemble:
+    torch.manual_seed(0)
+    heads = [head(staged(classes), "stage2") for _ in range(branches - 1)]
+    return NativeEnsemble(staged(classes), heads, share="stage2", channels=4, ramp_end=0.5)
+
+
+def fused(classes: int = 3, *, shared: bool = True) -> FeatureFusion:
+    torch.manual_seed(0)
+    other = staged(classes, width=4 if shared else 3)
+    maps = (8, 8) if shared else (8, 6)
+    share = "stage2" if shared else None
+    branch = head(other, "stage2") if shared else other
+    return FeatureFusion(staged(classes), branch, Fusion(maps, classes), share=share, ramp_end=0.5)
+
+
+def weight(progress: float) -> float:
+    return math.exp(-5 * (1 - min(progress / 0.5, 1)) ** 2)
+
+
+@pytest.mark.parametrize(("classes", "branches", "progress"), [(2, 2, 0.0), (3, 3, 0.25), (3, 2, 0.9)])
+def test_one_is_its_equation(classes: int, branches: int, progress: float) -> None:
+    method = native(classes, branches)
+    given = batch(classes, progress=progress, shape=SHAPE)
+    terms = method(given)
+    again = copy.deepcopy(method)
+    features = run(again.network, given.images, until="stage2")
+    logits = [run(again.network, features, after="stage2"), *(one(features) for one in again.heads)]
+    pooled = torch.tensor([[row.mean().item() for row in image] for image in features.detach()])
+    gates = again.gate(pooled).detach().exp()
+    gated = torch.zeros(N, classes)
+    for row in range(N):
+        for number in range(branches):
+            gated[row] += gates[row, number] / gates[row].sum() * logits[number][row].detach()
+    expected = cross_entropy(gated, given.classes)
+    for one in logits:
+        expected += cross_entropy(one, given.classes) + weight(progress) * 9 * divergence(gated, one, 3.0)
+    assert terms.total.item() == pytest.approx(expected, rel=1e-4)
+    assert torch.equal(terms.logits, logits[0])
+    assert {"hard_gated", "soft", "weighted_soft", "soft_2"} <= set(terms.parts)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("classes", "progress"), [(2, 0.0), (3, 0.25), (3, 0.9)])
+def test_ffl_is_its_equation(classes: int, progress: float, shared: bool) -> None:
+    method = fused(classes, shared=shared)
+    given = batch(classes, progress=progress, shape=SHAPE)
+    terms = method(given)
+    again = copy.deepcopy(method)
+    trunk = run(again.network, given.images, until="stage2")
+    first = run(again.network, trunk, after="stage2", until="stage3")
+    second = run(again.other, trunk if shared else given.images, until="stage3")
+    one, two = run(again.network, first, after="stage3"), run(again.other, second, after="stage3")
+    z = again.fusion(first, second)
+    mean = (one + two) / 2
+    expected = sum(cross_entropy(logits, given.classes) for logits in (one, two, z))
+    soft = divergence(z, one, 3.0) + divergence(z, two, 3.0) + divergence(mean, z, 3.0)
+    assert terms.total.item() == pytest.approx(expected + weight(progress) * 9 * soft, rel=1e-4)
+    assert {"hard", "hard_2", "hard_fused", "soft_fused", "weighted_soft_fused"} <= set(terms.parts)
+
+
+def test_soft_targets_are_constants() -> None:
+    """The gate learns from its own cross-entropy alone, whatever the weight of the soft terms; so does the fusion."""
+    for method, part, term in ((native(), "gate", "hard_gated"), (fused(), "fusion", "hard_fused")):
+        given = batch(progress=0.9, shape=SHAPE)
+        found = gradients(method, given)
+        alone = copy.deepcopy(method)
+        alone.zero_grad()
+        outputs = alone._outputs(given.images)
+        classifier = outputs[1] if part == "gate" else outputs[2]
+        loss = torch.nn.functional.cross_entropy(classifier, given.classes)
+        assert loss.item() == pytest.approx(method(given).parts[term].item())
+        if part == "fusion":  # it learns from the mean of the sub-networks too
+            mean = ((outputs[0] + outputs[1]) / 2).detach()
+            p, q = (classifier / 3).log_softmax(1), (mean / 3).log_softmax(1)
+            loss = loss + 9 * (q.exp() * (q - p)).sum(1).mean()
+        loss.backward()
+        for name, parameter in alone.get_submodule(part).named_parameters():
+            torch.testing.assert_close(found[f"{part}.{name}"], parameter.grad)
+
+
+@pytest.mark.parametrize("method", [native(), native(branches=3), fused(), fused(shared=False)])
+def test_everything_learns(method: NativeEnsemble | FeatureFusion) -> None:
+    found = gradients(method, batch(progress=0.9, shape=SHAPE))
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in found.values())
+
+
+def test_the_trunk_is_shared_and_runs_once() -> None:
+    calls: list[Tensor] = []
+    for method in (native(), fused()):
+        calls.clear()
+        method.network.get_submodule("network.stage1").register_forward_hook(lambda *given: calls.append(given[2]))
+        method(batch(shape=SHAPE))
+        assert len(calls) == 1
+
+
+def test_the_deployed_network_is_whole_by_itself() -> None:
+    for method in (native(), fused(), fused(shared=False)):
+        images = batch(shape=SHAPE).images
+        predicted = method.eval().predict(images)
+        torch.testing.assert_close(predicted["student"], method.network(images))
+    assert list(native(branches=3).predict(images)) == ["student", "branch2", "branch3", "ensemble", "gated"]
+    assert list(predicted) == ["student", "branch2", "ensemble", "fused"]
+
+
+def test_maps_of_two_sizes_are_not_fused() -> None:
+    with pytest.raises(InputError, match="must be of one size to be fused, got 4x4 and 2x2"):
+        Fusion((2, 2), 3)(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2))
+
+
+def test_the_fusion_module_has_its_own_weight_decay() -> None:
+    assert fused().weight_decays() == {"fusion": 1e-5}
+    assert native().weight_decays() == {}
