@@ -47,6 +47,15 @@ def test_the_comparison_page_shows_its_records() -> None:
         assert recorded(path) in page
 
 
+def test_the_comparison_page_shows_what_cost_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    from osakd.cli.main import main
+
+    block = re.search(r"```\n\$ osakd (cost .*?)\n(.*?)\n```", (ROOT / "docs/comparison.md").read_text(), re.DOTALL)
+    assert block is not None
+    assert main(block[1].split()) == 0
+    assert capsys.readouterr().out.strip() == block[2].strip()
+
+
 def test_the_performance_page_shows_its_record() -> None:
     page = (ROOT / "docs/performance.md").read_text()
     (stem,) = set(re.findall(r"\(\.\./benchmarks/records/(.+?)\.svg\)", page))

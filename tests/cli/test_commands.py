@@ -105,7 +105,10 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["comp"], "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, list, bench."),
+        (
+            ["comp"],
+            "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, cost, list, bench.",
+        ),
         (["train", "--bogus", "3"], "Unrecognized arguments: --bogus 3 (see --help)."),
         (["train", "--epoch", "3"], "Unknown option --epoch; did you mean --epochs (see --help)?"),
         (["compare", "--method", "plain"], "Unknown option --method; did you mean --methods (see --help)?"),

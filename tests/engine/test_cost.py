@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import osakd
 from osakd.engine.config import Options
 from osakd.engine.cost import Cost, costs, shaped
 from osakd.errors import InputError
@@ -149,6 +150,12 @@ def test_products_outside_of_layers_are_named(own_models: str) -> None:
 def test_a_network_that_asks_for_values_is_refused(own_models: str) -> None:
     with pytest.raises(InputError, match="cannot be counted: a step asks for the values of tensors"):
         cost("plain", f"{own_models}:asks", input_shape=(3, 8, 8))
+
+
+def test_a_teacher_is_given_by_the_name_of_its_network(tmp_path: Path) -> None:
+    osakd.train("digits", epochs=1, fraction=0.2, out=tmp_path)
+    with pytest.raises(InputError, match="from the name of its network: give that, not a run's folder"):
+        cost({"name": "kd", "teacher": str(tmp_path)}, "lenet-digits", input_shape=(1, 8, 8))
 
 
 @pytest.mark.parametrize(

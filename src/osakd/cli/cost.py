@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH_OF_PLAIN_OUTPUT = 160
 DEFAULT_METHODS = ("plain", "osakd", "kd", "born-again", "srdl", "dml", "codistillation")
-"""Those that any network can be trained with: one and ffl need its stages."""
+"""Those that need no stages of the network, as one and ffl do."""
 _SHAPE: dict[str, Any] = {"num_classes": 10, "input_shape": [3, 32, 32], "train_size": 50_000}
 _SCHEDULE = {"epochs": 300, "batch_size": 128}
 _TRAINING = ["method", "params", "passes", "FLOP/\nimage", "kept\nMiB", "teacher\nFLOP", "total\nFLOP", "x\nplain"]

@@ -204,6 +204,8 @@ class _Counter:
     def _teachers(self, config: RunConfig) -> list[nn.Module]:
         """The networks of the stages before, the latest first."""
         earlier = before(config)
+        if config.method == "kd" and earlier is None:
+            raise InputError("A teacher's cost is counted from the name of its network: give that, not a run's folder.")
         return [self._network(earlier.model, config), *self._teachers(earlier)] if earlier else []
 
     def _network(self, name: str, config: RunConfig) -> nn.Module:

@@ -1,9 +1,10 @@
 """What a training method is: an ``nn.Module`` that maps a batch to its loss."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple, TypeVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -40,6 +41,32 @@ class LossTerms(NamedTuple):
     total: Float[Tensor, ""]
     parts: dict[str, Tensor]
     logits: Float[Tensor, "n c"]
+
+
+def joint_loss(
+    students: Sequence[tuple[str, Tensor, Tensor]], weight: Tensor | float, logits: Tensor, **more: Tensor
+) -> LossTerms:
+    """The sum of the losses of several networks that learn together, each ``hard + weight * soft``.
+
+    Args:
+        students: of each network what its parts' names end in, its hard and its soft term, unweighted.
+        weight: of the soft terms.
+        logits: the deployed network's outputs.
+        more: further terms of the sum, by name.
+    """
+    parts = dict(more)
+    totals = list(more.values())
+    for suffix, hard, soft in students:
+        totals.append(hard + weight * soft)
+        parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": weight * soft}
+    total = torch.stack(totals).sum()
+    parts = {"total": total, **parts}
+    return LossTerms(total, {name: value.detach() for name, value in parts.items()}, logits)
+
+
+def suffix(number: int) -> str:
+    """What the names of a network's parts end in: nothing for the first, then ``_2``, ``_3``."""
+    return f"_{number + 1}" if number else ""
 
 
 class Method(nn.Module, ABC):

@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss
-from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.base import Batch, LossTerms, Method, joint_loss, suffix
 from osakd.methods.ensemble import mean_prediction
 
 Itself = TypeVar("Itself", bound="Codistillation")
@@ -72,18 +72,12 @@ class Codistillation(Method):
             old = [network(batch.images) for network in self.stale]
         weight = self.soft_weight * (batch.progress >= self.burn_in)
         each = [network(batch.images) for network in (self.network, *self.copies)]
-        parts: dict[str, Tensor] = {}
-        totals = []
+        students = []
         for number, logits in enumerate(each):
             target = mean_prediction([other for place, other in enumerate(old) if place != number])
-            hard = F.cross_entropy(logits, batch.classes)
             soft = distillation_loss(logits, target, form="cross_entropy")
-            totals.append(hard + weight * soft)
-            suffix = f"_{number + 1}" if number else ""
-            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": weight * soft}
-        total = torch.stack(totals).sum()
-        parts = {"total": total, **parts}
-        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, each[0])
+            students.append((suffix(number), F.cross_entropy(logits, batch.classes), soft))
+        return joint_loss(students, weight, each[0])
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of each copy, and their average."""

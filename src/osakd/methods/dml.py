@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss
-from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.base import Batch, LossTerms, Method, joint_loss, suffix
 from osakd.methods.ensemble import mean_prediction
 
 
@@ -43,18 +43,11 @@ class MutualLearning(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The sum of the peers' losses; the parts are named by peer, the first without a number."""
         logits = [peer(batch.images) for peer in (self.network, *self.peers)]
-        parts = {}
-        totals = []
+        students = []
         for number, own in enumerate(logits):
-            others = [other for other in logits if other is not own]
-            hard = F.cross_entropy(own, batch.classes)
-            soft = torch.stack([distillation_loss(own, other) for other in others]).mean()
-            totals.append(hard + self.soft_weight * soft)
-            suffix = f"_{number + 1}" if number else ""
-            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": self.soft_weight * soft}
-        total = torch.stack(totals).sum()
-        parts = {"total": total, **parts}
-        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, logits[0])
+            others = [distillation_loss(own, other) for other in logits if other is not own]
+            students.append((suffix(number), F.cross_entropy(own, batch.classes), torch.stack(others).mean()))
+        return joint_loss(students, self.soft_weight, logits[0])
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of each peer, and their average."""

@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss, ramp
-from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.base import Batch, LossTerms, Method, joint_loss
 from osakd.models.branches import run, stages_of
 
 
@@ -57,16 +57,15 @@ class FeatureFusion(Method):
         """The loss of a batch; the second sub-network's parts end in ``_2``, the fused classifier's in ``_fused``."""
         one, two, fused = self._outputs(batch.images)
         weight = ramp(batch.progress, self.ramp_end)
-        parts: dict[str, Tensor] = {}
-        totals = []
-        for suffix, logits, target in (("", one, fused), ("_2", two, fused), ("_fused", fused, (one + two) / 2)):
-            hard = F.cross_entropy(logits, batch.classes)
-            soft = distillation_loss(logits, target, temperature=self.temperature)
-            totals.append(hard + weight * soft)
-            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": weight * soft}
-        total = torch.stack(totals).sum()
-        parts = {"total": total, **parts}
-        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, one)
+        students = [
+            (
+                name,
+                F.cross_entropy(logits, batch.classes),
+                distillation_loss(logits, target, temperature=self.temperature),
+            )
+            for name, logits, target in (("", one, fused), ("_2", two, fused), ("_fused", fused, (one + two) / 2))
+        ]
+        return joint_loss(students, weight, one)
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of both sub-networks, the mean of their logits, and those of the fused classifier."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import distillation_loss, ramp
-from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.base import Batch, LossTerms, Method, joint_loss, suffix
 from osakd.methods.ensemble import mean_prediction
 from osakd.models.branches import run
 
@@ -56,18 +56,15 @@ class NativeEnsemble(Method):
         """The loss of a batch; the parts are named by branch, the first without a number."""
         branches, gated = self._outputs(batch.images)
         weight = ramp(batch.progress, self.ramp_end)
-        ensemble = F.cross_entropy(gated, batch.classes)
-        parts: dict[str, Tensor] = {"hard_gated": ensemble}
-        totals = [ensemble]
-        for number, logits in enumerate(branches):
-            hard = F.cross_entropy(logits, batch.classes)
-            soft = distillation_loss(logits, gated, temperature=self.temperature)
-            totals.append(hard + weight * soft)
-            suffix = f"_{number + 1}" if number else ""
-            parts |= {f"hard{suffix}": hard, f"soft{suffix}": soft, f"weighted_soft{suffix}": weight * soft}
-        total = torch.stack(totals).sum()
-        parts = {"total": total, **parts}
-        return LossTerms(total, {name: value.detach() for name, value in parts.items()}, branches[0])
+        students = [
+            (
+                suffix(number),
+                F.cross_entropy(logits, batch.classes),
+                distillation_loss(logits, gated, temperature=self.temperature),
+            )
+            for number, logits in enumerate(branches)
+        ]
+        return joint_loss(students, weight, branches[0], hard_gated=F.cross_entropy(gated, batch.classes))
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of each branch, their average, and the gated ensemble."""

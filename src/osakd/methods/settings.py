@@ -109,7 +109,7 @@ class KDSettings(Settings):
     """Offline distillation from a teacher that is trained before. Source: Hinton et al., 2015.
 
     Args:
-        teacher: name of its network, or folder of a finished run; by default resnet110 for CIFAR ResNets, else resnet20.
+        teacher: name of its network, or folder of a finished run; by default resnet110 for CIFAR ResNets, or resnet20.
         hard_weight: of the cross-entropy with the classes.
         soft_weight: of the divergence from the teacher, times the squared temperature.
         temperature: of the soft term.
