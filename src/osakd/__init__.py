@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, load, train
+    from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train
     from osakd.data.indexed import WithIndex
     from osakd.errors import InputError, RunError
     from osakd.labels.ceiling import soft_label_ceiling
@@ -36,6 +36,7 @@ __all__ = [
     "knn_posterior",
     "load",
     "osakd_loss",
+    "reproduce",
     "soft_label_ceiling",
     "train",
 ]
@@ -53,6 +54,7 @@ _HOME = {
     "knn_posterior": "labels.posterior",
     "load": "api",
     "osakd_loss": "losses.osakd",
+    "reproduce": "api",
     "soft_label_ceiling": "labels.ceiling",
     "train": "api",
 }

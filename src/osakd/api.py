@@ -179,6 +179,67 @@ def compare(
     return Comparison(folder, summary)
 
 
+def reproduce(
+    name: str = "table1",
+    *,
+    data: Sequence[str] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    epochs: int | None = None,
+    out: str | Path = "records",
+    dry_run: bool = False,
+    processes: int | None = None,
+    look: "Callable[[list[Progress]], None] | None" = None,
+    **options: Any,
+) -> str:
+    """Runs what is missing of a table of the paper, and shows ours beside theirs.
+
+    Args:
+        name: ``table1``.
+        data: only these columns: names of data sets, or local folders called like them.
+        seeds: how many, or which; by default the paper's 5.
+        epochs: of each run; by default the paper's.
+        out: folder of the records; a run lies in ``<out>/<name>/<data>/<method>-seed<seed>``.
+        dry_run: only show what is recorded.
+        processes: as for ``compare``.
+        look: as for ``compare``.
+        **options: ``device`` and ``executor``, as for ``train``.
+
+    Returns:
+        A table for each column as Markdown, with what is missing and what failed.
+
+    Raises:
+        InputError: something given cannot be used.
+    """
+    from osakd.experiments.reproduce import columns_of, find_experiment, plan_column, recorded
+    from osakd.experiments.runner import run_jobs
+    from osakd.report.verdicts import column_text
+
+    experiment = find_experiment(name)
+    numbers = range(experiment.seeds) if seeds is None else range(seeds) if isinstance(seeds, int) else seeds
+    columns = [(column, given, Path(out) / name / column.data) for column, given in columns_of(experiment, data)]
+    failed: list[str] = []
+    if not dry_run:
+        where = {key: value for key, value in options.items() if value is not None}
+        jobs = [
+            job
+            for column, given, folder in columns
+            for job in plan_column(column, given, list(numbers), folder, epochs=epochs, **where)
+        ]
+        errors = run_jobs(jobs, processes=processes or _cores(), look=look or (lambda _: None))
+        failed = [f"Failed: {folder.name}: {error}" for folder, error in errors.items()]
+    texts = [
+        column_text(
+            column.data,
+            column.methods,
+            recorded(column, folder),
+            {label: (one.mean, one.std) for label, one in column.published.items()},
+            wanted=(experiment.seeds, column.epochs),
+        )
+        for column, _, folder in columns
+    ]
+    return "\n\n".join([f"# {experiment.title}", *texts, *failed])
+
+
 def evaluate(run: str | Path, *, data: str | None = None, device: str | None = None) -> dict[str, float]:
     """The scores of a finished run's network on a test set.
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "compare": "train several methods over several seeds and show who wins",
     "train": "train one network with one method",
     "evaluate": "score a trained network on a test set",
+    "reproduce": "run what is missing of a table of the paper, and show ours beside theirs",
     "cost": "count what each method costs, in training and deployed",
     "list": "show the known data, models and methods",
     "bench": "time training here, against an ordinary script",

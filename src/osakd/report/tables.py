@@ -26,7 +26,11 @@ def table_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
 
 def markdown(summary: Summary) -> str:
     """The table as Markdown."""
-    head, rows = table_rows(summary)
+    return markdown_table(*table_rows(summary))
+
+
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """A head and rows as Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 

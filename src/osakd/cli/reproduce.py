@@ -1,0 +1,48 @@
+"""``osakd reproduce``: a table of the paper, ours beside theirs."""
+
+import shlex
+from collections.abc import Sequence
+
+from osakd import api
+from osakd.cli.options import new_parser, parse
+from osakd.engine.config import ExecutorName
+
+
+def command(argv: Sequence[str]) -> int:
+    """Runs what is missing of an experiment, and prints its tables."""
+    parser = new_parser("reproduce", "Run what is missing of a table of the paper, and show ours beside theirs.")
+    parser.add_argument("name", type=str, help="which: table1")
+    parser.add_argument(
+        "--data", type=str, nargs="+", default=None, help="only these columns: names, or local folders called like them"
+    )
+    parser.add_argument("--seeds", type=int | list[int] | None, default=None, help="how many, or a list; by default 5")
+    parser.add_argument("--epochs", type=int | None, default=None, help="of each run; by default the paper's")
+    parser.add_argument("--out", type=str, default="records", help="folder of the records")
+    parser.add_argument("--dry_run", action="store_true", help="show what is recorded and what is missing; run nothing")
+    parser.add_argument("--processes", type=int | None, default=None, help="cores to use; by default all")
+    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda or cuda:N")
+    parser.add_argument("--executor", type=ExecutorName, default="auto", help="as for osakd compare")
+    found = parse(parser, argv)
+    if found is None:
+        return 0
+
+    from osakd.cli.progress import ComparisonProgress
+
+    with ComparisonProgress() as progress:
+        try:
+            text = api.reproduce(
+                found.name,
+                data=found.data,
+                seeds=found.seeds,
+                epochs=found.epochs,
+                out=found.out,
+                dry_run=found.dry_run,
+                processes=found.processes,
+                device=found.device,
+                executor=found.executor,
+                look=progress.look,
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Go on with: {shlex.join(['osakd', 'reproduce', *argv])}") from None
+    print(text)
+    return 0

@@ -1,0 +1,43 @@
+"""Ours beside the paper's: the word for each, and what the tables say of what is missing or smaller."""
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_ind_from_stats
+
+from osakd.report.aggregate import Difference, MethodSummary, Spread
+from osakd.report.verdicts import beside_the_paper, verdict
+
+
+@pytest.mark.parametrize("shift", [-3.0, -0.9, -0.3, 0.0, 0.4, 0.8, 3.0])
+@pytest.mark.parametrize("runs", [3, 5, 9])
+def test_a_verdict_is_welch_s_test(shift: float, runs: int) -> None:
+    ours = np.random.default_rng(runs).normal(64.7 + shift, 0.5, runs)
+    test = ttest_ind_from_stats(ours.mean(), ours.std(ddof=1), runs, 64.7, 0.65, 5, equal_var=False)
+    expected = "reproduced" if test.pvalue >= 0.05 else "better" if ours.mean() > 64.7 else "worse"
+    assert verdict(ours.tolist(), 64.7, 0.65) == expected
+
+
+def test_two_runs_decide_nothing() -> None:
+    assert verdict([10.0, 10.1], 64.7, 0.65) == "too few runs"
+
+
+def summary(label: str, accuracies: list[float]) -> MethodSummary:
+    spread = Spread(len(accuracies), sum(accuracies) / len(accuracies), 0.01)
+    return MethodSummary(
+        label, label, {}, list(range(len(accuracies))), {"best_on_test": accuracies},
+        {"best_on_test": spread, "last": spread}, {"best_on_test": Difference(2, 0.01, None, None)}, [], [60],
+    )  # fmt: skip
+
+
+def test_what_is_missing_smaller_or_not_in_the_paper_is_said() -> None:
+    found = {"plain": summary("plain", [0.64, 0.65, 0.645]), "ours": summary("ours", [0.7])}
+    _, rows = beside_the_paper(
+        ["plain", "osakd-8nn", "ours"],
+        found,
+        {"plain": (64.7, 0.6), "osakd-8nn": (66.7, 0.1)},
+        {"plain": 60, "ours": 60},
+        wanted=(5, 100),
+    )
+    assert [row[5] for row in rows] == ["reproduced (3 of 5 seeds, 60 of 100 epochs)", "not run", "not in the paper"]
+    assert rows[1][:4] == ["osakd-8nn", "0", "-", "-"]
+    assert rows[1][4] == "66.70 ± 0.10"
