@@ -157,6 +157,9 @@ def compare(
 
     chosen = _options(options)
     processes = _cores() if processes is None else processes
+    for option, value in (("processes", processes), ("seeds", 1 if isinstance(seeds, Iterable) else seeds)):
+        if not isinstance(value, int):
+            raise InputError(f"`{option}` must be a whole number, got {value!r}.")
     numbers = list(seeds) if isinstance(seeds, Iterable) else list(range(seeds))
     for option, count in (("processes", processes), ("seeds", len(numbers))):
         if count < 1:
@@ -175,7 +178,10 @@ def compare(
     write_curves(summary, folder)
     if errors:
         where, why = next(iter(errors.items()))
-        raise RunError(f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them: {why}")
+        raise RunError(
+            f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them; the others are in "
+            f"{str(folder / SUMMARY)!r}: {why}"
+        )
     return Comparison(folder, summary)
 
 

@@ -147,7 +147,8 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["evaluate", "./none"], "'./none' is not a run folder"),
         (["compare", "--seeds", "0"], "`seeds` must be at least 1, got 0."),
         (["compare", "--processes", "0"], "`processes` must be at least 1, got 0."),
-        (["compare", "--methods", "plain", "plain"], "Method 'plain' is given twice."),
+        (["compare", "--methods", "dml", "--methods.peers", "x"], "Option --methods.peers: settings go with each"),
+        (["compare", "--methods", "plain", "plain"], "Method 'plain' is given twice"),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(

@@ -16,6 +16,7 @@ from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.fused.folded import FoldedMethods
 from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
+from osakd.engine.executors.serial import SerialExecutor
 from osakd.engine.optim import Groups
 from osakd.errors import NotFusedError
 from osakd.methods.self_distillation import SelfDistillation
@@ -131,6 +132,45 @@ def test_a_state_goes_from_serial_to_fused_and_back(float64: None, lowering: str
             for name, tensor in end.states()[0]["method"].items():
                 torch.testing.assert_close(tensor, whole[number]["method"][name], rtol=0, atol=1e-9)
             number += 1
+
+
+class Scaled(nn.Module):
+    """A parameter of no axes, and one that gets no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.scale = nn.Linear(64, 10), nn.Parameter(torch.tensor(1.0))
+        self.unused = nn.Parameter(torch.zeros(3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * self.layer(images.flatten(1))
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_a_state_of_parameters_without_axes_goes_from_serial_to_fused(float64: None, kind: str) -> None:
+    def adamw(groups: Groups) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(groups, 0.02, fused=True)
+
+    options = settings(**({"optimizer": adamw} if kind == "adamw" else {}))
+    splits = on_device(load_data("digits"), CPU)
+
+    def methods() -> list[SelfDistillation]:
+        found = []
+        for seed in SEEDS:
+            torch.manual_seed(seed)
+            found.append(SelfDistillation(Scaled()))
+        return found
+
+    alone = [SerialExecutor(method, splits, **options) for method in methods()]
+    for executor, seed in zip(alone, SEEDS, strict=True):
+        run(executor, [seed], [1])
+    together = FusedExecutor(methods(), ["plain"] * 2, [splits] * 2, lowering=choose.LOWERINGS["vmap"], **options)
+    together.load(copy.deepcopy([executor.states()[0] for executor in alone]))
+    run(together, SEEDS, [2])
+    for number, (executor, seed) in enumerate(zip(alone, SEEDS, strict=True)):
+        run(executor, [seed], [2])
+        for name, tensor in executor.states()[0]["method"].items():
+            torch.testing.assert_close(together.states()[number]["method"][name], tensor, rtol=0, atol=1e-9)
 
 
 def test_a_replica_that_is_not_finite_harms_no_other() -> None:

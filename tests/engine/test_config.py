@@ -34,6 +34,12 @@ def test_what_is_given_wins() -> None:
     ("options", "message"),
     [
         ({"epochs": -1}, "`epochs` must be at least 1, got -1"),
+        ({"epochs": True}, "`epochs` must be a whole number, got True"),
+        ({"epochs": "3"}, "`epochs` must be a whole number, got '3'"),
+        ({"flip": "no"}, "`flip` must be true or false, got 'no'"),
+        ({"milestones": 0.5}, "`milestones` must be a list of numbers, got 0.5"),
+        ({"crop_padding": "edge"}, "Unknown crop_padding 'edge'"),
+        ({"evaluate_every": 0}, "`evaluate_every` must be at least 1, got 0"),
         ({"batch_size": 1}, "`batch_size` must be at least 2, got 1"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0, got 0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be above 0"),

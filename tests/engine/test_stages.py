@@ -14,7 +14,7 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine import loop
 from osakd.engine.config import Options, configure
-from osakd.engine.stages import stages
+from osakd.engine.stages import adopt, stages, teachers
 from osakd.records import read_config, read_metrics, read_result, write_config
 
 KD = {"name": "kd-additive", "teacher": "lenet-digits"}
@@ -86,7 +86,7 @@ def test_a_teacher_that_is_none(given: str, tmp_path: Path, capsys: pytest.Captu
     code = main(["train", "--method", "kd", "--method.teacher", given, "--out", str(tmp_path / "kd")])
     error = capsys.readouterr().err
     assert code == 2
-    assert "is neither the name of a network (see osakd list) nor the folder of a finished run" in error
+    assert "is neither the name of a network (see osakd list) nor the folder of a finished run;" in error
     assert not (tmp_path / "kd").exists()
 
 
@@ -98,6 +98,64 @@ def test_a_teacher_for_other_classes(tmp_path: Path, teacher: Path) -> None:
     write_config(stored, replace(config, data=config.data | {"class_counts": [200] * 3}))
     with pytest.raises(InputError, match="The teacher knows classes 3, but the data have 10"):
         kd(tmp_path / "kd", stored)
+
+
+def test_a_teacher_of_other_names(tmp_path: Path, teacher: Path) -> None:
+    from osakd.engine.state import save_student
+
+    stored = tmp_path / "other"
+    shutil.copytree(teacher, stored)
+    config = read_config(teacher)
+    assert config is not None
+    save_student(stored, osakd.load(teacher), config, tuple("abcdefghij"))
+    with pytest.raises(InputError, match=r"The teacher knows the classes a, b, c, d, e, ... but the data have j, i"):
+        teachers(configured(stored), tmp_path / "kd", tuple("jihgfedcba"))
+
+
+def configured(teacher: Path) -> Any:
+    method = {"name": "kd", "teacher": str(teacher)}
+    config = configure(load_data("digits"), method, 0, Options(epochs=2))
+    adopt(method, config, teacher.parent / "kd")
+    return config
+
+
+def test_a_copy_that_was_cut_short_is_made_again(tmp_path: Path, teacher: Path) -> None:
+    copy = tmp_path / "a/teacher"
+    copy.mkdir(parents=True)
+    shutil.copy(teacher / "config.json", copy)
+    assert kd(tmp_path / "a", teacher).result.epochs == 2
+
+
+def test_a_teacher_that_is_gone_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        kd(tmp_path / "a", watcher=StopLater())
+    shutil.rmtree(tmp_path / "a/teacher")
+    with pytest.raises(RunError, match=r"The teacher of .* is gone: bring its folder back"):
+        kd(tmp_path / "a", resume=True)
+
+
+def test_a_teacher_that_cannot_be_built_claims_no_folder(tmp_path: Path) -> None:
+    for name in ("no.such:network", "resnet50"):
+        with pytest.raises(InputError, match=r"cannot be imported|too small"):
+            kd(tmp_path / "a", name)
+        assert not (tmp_path / "a/config.json").exists()
+
+
+def test_a_start_that_was_killed_before_its_first_step_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("osakd.records.cut_metrics", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            osakd.train("digits", epochs=1, out=tmp_path / "a")
+    assert osakd.train("digits", epochs=1, out=tmp_path / "a", resume=True).result.epochs == 1
+
+
+def test_epochs_that_would_be_evaluated_out_of_turn_are_not_added(tmp_path: Path) -> None:
+    osakd.train("digits", epochs=3, evaluate_every=2, out=tmp_path)
+    with pytest.raises(InputError, match="epochs: 3, not 5"):
+        osakd.train("digits", epochs=5, evaluate_every=2, out=tmp_path, resume=True)
 
 
 def test_a_teacher_that_saw_what_is_held_out(tmp_path: Path, teacher: Path) -> None:
@@ -165,7 +223,7 @@ def test_srdl_needs_an_epoch_in_each_stage() -> None:
 def test_a_stage_that_fails_is_the_run_s_error_and_stops_no_other(tmp_path: Path, capsys: Any) -> None:
     """A resnet50 cannot take images of 8x8."""
     method = {"name": "kd", "teacher": "resnet50"}
-    with pytest.raises(RunError, match=r"1 of 2 runs failed, kd-resnet50-seed0 among them: .*too small"):
+    with pytest.raises(RunError, match=r"1 of 2 runs failed, kd-resnet50-seed0 among them; .*too small"):
         osakd.compare("digits", methods=["plain", method], seeds=1, epochs=1, out=tmp_path, processes=1)
     assert read_result(tmp_path / "plain-seed0") is not None
     assert json.loads((tmp_path / "summary.json").read_text())["methods"][0]["label"] == "plain"

@@ -34,6 +34,30 @@ def test_channels_are_found_without_touching_the_network() -> None:
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
+class Skips(nn.Sequential):
+    """More than its children in order."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for name, child in self.named_children():
+            x = x + child(x) if name == "stage2" else child(x)
+        return x
+
+
+def test_a_network_that_is_more_than_its_children_is_refused() -> None:
+    conv = [nn.Conv2d(channels, 4, 3, padding=1) for channels in (1, 4, 4)]
+    parts = {"stage1": conv[0], "stage2": conv[1], "stage3": conv[2], "flatten": nn.Flatten(), "fc": nn.Linear(64, 2)}
+    for kind, fine in ((nn.Sequential, True), (Skips, False)):
+        network = nn.Sequential(OrderedDict(normalise=nn.Identity(), network=kind(OrderedDict(parts))))
+        if fine:
+            assert channels_at(network, "stage2", (1, 4, 4)) == 4
+        else:
+            with pytest.raises(InputError, match="does more than its children in order"):
+                channels_at(network, "stage2", (1, 4, 4))
+    flat = nn.Sequential(OrderedDict(stage1=nn.Flatten(), stage2=nn.Linear(16, 4), stage3=nn.Linear(4, 2)))
+    with pytest.raises(InputError, match=r"Branches need maps .* but the stage 'stage2' gives 2 axes"):
+        channels_at(nn.Sequential(OrderedDict(normalise=nn.Identity(), network=flat)), "stage2", (1, 4, 4))
+
+
 def test_a_network_without_stages_is_refused() -> None:
     hidden = nn.Sequential(OrderedDict(normalise=nn.Identity(), network=nn.Linear(3, 2)))
     with pytest.raises(InputError, match=r"does not show its stages: .* called stage1, stage2"):

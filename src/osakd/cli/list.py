@@ -21,5 +21,5 @@ def command(argv: Sequence[str]) -> int:
         print(f"  {name:<18}{model.description}. {model.source}")
     print("methods (--method; osakd train --method NAME --help shows its settings)")
     for name, settings in METHODS.items():
-        print(f"  {name:<18}{(settings.__doc__ or '').splitlines()[0]}")
+        print(f"  {name:<20}{(settings.__doc__ or '').splitlines()[0]}")
     return 0

@@ -75,6 +75,9 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace | None:
     """
     for path in _files(argv):
         _read_yaml(path)
+    dotted = next((argument for argument in argv if argument.startswith("--methods.")), None)
+    if dotted is not None:
+        raise InputError(f"Option {dotted}: settings go with each method, as in --methods '{{name: osakd, k: 4}}'.")
     try:
         return parser.parse_args([_as_declared(argument) for argument in argv])
     except (ArgumentError, TypeError) as error:

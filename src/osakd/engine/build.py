@@ -58,7 +58,7 @@ def build(
         num_samples=len(data.train),
         input_shape=data.input_shape,
         build_network=build_network,
-        teachers=teachers(config, folder),
+        teachers=teachers(config, folder, data.class_names),
     )
     method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
     return Built(method, splits or on_device(data, device))

@@ -1,6 +1,6 @@
 """From what the user gives to the complete configuration of a run: every default resolved, every value checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 from numbers import Integral, Real
@@ -25,6 +25,7 @@ Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
 
 
+_NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
 NOT_RECORDED = ("device", "executor")
 """Options that decide where and how fast a run computes, not what."""
 
@@ -139,16 +140,23 @@ def _channels(data: "DataArrays", model: str) -> int:
 
 
 def _plain(option: str, value: Any) -> Any:
-    """A number in Python's own type, so that it can be recorded (NumPy's cannot)."""
-    if value is None or isinstance(value, str | bool):
+    """A value of the option's kind in Python's own type, so that it can be recorded (NumPy's cannot)."""
+    if value is None or option in _NAMES:
         return value
+    if option in ("nesterov", "flip"):
+        if isinstance(value, bool):
+            return value
+        raise InputError(f"`{option}` must be true or false, got {value!r}.")
     if option == "milestones":
-        return [float(share) for share in value]
+        shares = list(value) if isinstance(value, Iterable) else [value]
+        if isinstance(value, Iterable) and all(isinstance(share, Real) for share in shares):
+            return [float(share) for share in shares]
+        raise InputError(f"`{option}` must be a list of numbers, got {value!r}.")
     if option in ("epochs", "batch_size", "seed", "crop", "evaluate_every"):
-        if isinstance(value, Integral):
+        if isinstance(value, Integral) and not isinstance(value, bool):
             return int(value)
         raise InputError(f"`{option}` must be a whole number, got {value!r}.")
-    if isinstance(value, Real):
+    if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     raise InputError(f"`{option}` must be a number, got {value!r}.")
 
@@ -162,6 +170,7 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
         new.schedule == "constant"
         and METHODS[new.method].folds
         and new.epochs > old.epochs
+        and old.epochs % old.evaluate_every == 0  # its last epoch would else be evaluated out of turn
         and replace(old, epochs=new.epochs) == new
     )
 

@@ -75,14 +75,24 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
             "take data of the same classes."
         )
     known = getattr(network, "class_names", data.class_names)
-    numbers = tuple(map(str, range(data.num_classes)))
-    if known != data.class_names and numbers not in (known, data.class_names):
+    if not same_classes(known, data.class_names):
         raise InputError(
             f"The network knows the classes {', '.join(known[:5])}, ... but {data.name!r} has "
             f"{', '.join(data.class_names[:5])}, ...: take data of the same classes in the same order."
         )
     network = network.to(device)
     return evaluate(network, DeviceSplit(split.images.to(device), split.classes.to(device)))
+
+
+def same_classes(known: tuple[str, ...], found: tuple[str, ...]) -> bool:
+    """Whether two lists of classes are one; plain numbers may stand for any names.
+
+    Example:
+        >>> same_classes(("0", "1"), ("cat", "dog")), same_classes(("dog", "cat"), ("cat", "dog"))
+        (True, False)
+    """
+    numbers = tuple(map(str, range(len(found))))
+    return known == found or (len(known) == len(found) and numbers in (known, found))
 
 
 def scores(logits: Float[Tensor, "m c"], classes: Int[Tensor, " m"]) -> dict[str, float]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _DIGEST = "sha256:"
 _STAGED = ("kd", "born-again", "srdl")
-_COPIED = (records.CONFIG, records.METRICS, records.STUDENT, records.RESULT)
+_COPIED = (records.CONFIG, records.METRICS, records.RESULT, records.STUDENT)
+"""The network last: what has it is whole."""
 
 
 def before(config: RunConfig) -> RunConfig | None:
@@ -51,11 +52,12 @@ def teacher_name(given: str) -> str:
         InputError: neither the name of a network nor the folder of a finished run.
     """
     folder = Path(given).expanduser()
-    if given in MODELS or given.startswith(_DIGEST) or (":" in given and not folder.exists()):
+    if given in MODELS or (":" in given and not given.startswith(_DIGEST) and not folder.exists()):
         return given
     if records.read_result(folder) is None or not (folder / records.STUDENT).exists():
         raise InputError(
-            f"The teacher {given!r} is neither the name of a network (see osakd list) nor the folder of a finished run."
+            f"The teacher {given!r} is neither the name of a network (see osakd list) nor the folder of a finished "
+            f"run; a run that began with it holds a copy: name its folder {TEACHER}."
         )
     return _DIGEST + _digest(folder)
 
@@ -70,22 +72,29 @@ def adopt(method: str | Mapping[str, Any], config: RunConfig, folder: Path) -> N
     """
     name, settings = resolve_method(method)
     wanted = config.settings.get("teacher", "")
-    if name != "kd" or not wanted.startswith(_DIGEST) or wanted == _DIGEST + _digest(folder / TEACHER):
+    source, copy = Path(str(settings.get("teacher", ""))).expanduser(), folder / TEACHER
+    if name != "kd" or not wanted.startswith(_DIGEST) or wanted == _DIGEST + _digest(copy):
         return
-    source, copy = Path(settings["teacher"]).expanduser(), folder / TEACHER
     with records.explained(copy):
         copy.mkdir(parents=True, exist_ok=True)
     for file in _COPIED:
-        records.write_atomic(copy / file, (source / file).read_bytes())
+        if (source / file).exists():
+            records.write_atomic(copy / file, (source / file).read_bytes())
 
 
-def teachers(config: RunConfig, folder: Path) -> "list[nn.Module]":
+def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "list[nn.Module]":
     """The networks of the stages before this one, the latest first.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        class_names: of its data.
 
     Raises:
         RunError: the teacher is missing, or another one than this run began with.
         InputError: a teacher for other classes.
     """
+    from osakd.engine.evaluate import same_classes
     from osakd.engine.state import load_student
 
     if config.method not in _STAGED:
@@ -99,7 +108,13 @@ def teachers(config: RunConfig, folder: Path) -> "list[nn.Module]":
         raise RunError(f"The teacher in {str(place)!r} is not the one that this run began with: choose another folder.")
     _check_data(found, config)
     network = load_student(place)
-    return [network, *(teachers(found, place) if config.method == "born-again" else [])]
+    known: tuple[str, ...] = network.class_names  # type: ignore[assignment] - set by load_student
+    if not same_classes(known, class_names):
+        raise InputError(
+            f"The teacher knows the classes {', '.join(known[:5])}, ... but the data have "
+            f"{', '.join(class_names[:5])}, ...: take a teacher of the same classes."
+        )
+    return [network, *(teachers(found, place, class_names) if config.method == "born-again" else [])]
 
 
 def _check_data(teacher: RunConfig, config: RunConfig) -> None:

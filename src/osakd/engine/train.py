@@ -18,7 +18,7 @@ from osakd.engine.folders import check_folder, locked
 from osakd.engine.loop import Loop, Planned, Watcher, steps_of
 from osakd.engine.optim import build_optimizer
 from osakd.engine.precision import matmul_precision
-from osakd.engine.stages import before
+from osakd.engine.stages import before, stages
 from osakd.engine.waves import memory_mib, replicas_that_fit, waves
 from osakd.errors import RunError
 from osakd.records import Result, RunConfig
@@ -58,10 +58,15 @@ def train_run(
     # The caller's random numbers and precision stay as they are.
     earlier = before(config)
     if earlier is not None:
+        teacher = folder / records.TEACHER
+        if (folder / records.CHECKPOINT).exists() and records.read_result(teacher) is None:
+            raise RunError(f"The teacher of {str(folder)!r} is gone: bring its folder back, or choose another --out.")
+        with torch.random.fork_rng(devices=[]):
+            first, place = stages(config, folder)[0]
+            build(first, data, device, place)  # what cannot be built claims no folder
         with locked(folder):
             check_folder(folder, config, resume)
             records.write_config(folder, config)  # a folder with a teacher says whose it is
-        teacher = folder / records.TEACHER
         train_run(earlier, data, teacher, resume=True, device=device, watcher=watcher, executor=executor)
         resume = True
     with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device), current(device):

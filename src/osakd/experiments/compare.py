@@ -25,7 +25,8 @@ def plan_comparison(
     labels = [method_label(method) for method in methods]
     repeated = next((label for label in labels if labels.count(label) > 1), None)
     if repeated or not labels:
-        raise InputError(f"Method {repeated!r} is given twice." if repeated else "Give at least one method.")
+        twice = f"Method {repeated!r} is given twice, or two would share the folder of that name."
+        raise InputError(twice if repeated else "Give at least one method.")
     twice = next((seed for seed in seeds if list(seeds).count(seed) > 1), None)
     if twice is not None:
         raise InputError(f"Seed {twice} is given twice: each run needs its own.")

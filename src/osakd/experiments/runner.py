@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,12 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
     for level in range(max(len(chain) for chain in chains)):
         due = [chain[level] for chain in chains if level < len(chain) and chain[-1].folder not in errors]
         failed = _run_level([job for job in due if not seen[job.folder].done], processes, seen, look)
-        errors |= {chain[-1].folder: failed[job.folder] for chain in chains for job in chain if job.folder in failed}
+        for chain in chains:
+            for folder in {job.folder for job in chain} & set(failed):
+                errors[chain[-1].folder] = failed[folder]
+                for job in chain[level:]:  # what waits for it will not run
+                    seen[job.folder] = replace(seen[job.folder], running=False, done=True, error=failed[folder])
+        look(list(seen.values()))
     return errors
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import Field, asdict, fields
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, Literal, get_args, get_origin
 
 from osakd.errors import InputError, unknown_name
@@ -92,6 +93,8 @@ def _checked(field: "Field[Any]", value: Any) -> Any:
         if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
             return list(value)
         raise InputError(f"`{field.name}` must be a list of names, got {value!r}.")
+    if kind is str and isinstance(value, PathLike):
+        return str(value)
     if isinstance(value, bool | str):
         if type(value) is kind:
             return value

@@ -69,11 +69,27 @@ def head(network: nn.Module, share: str) -> nn.Sequential:
 
 
 def channels_at(network: nn.Module, stage: str, input_shape: tuple[int, int, int]) -> int:
-    """The channels of a stage's output."""
+    """The channels of a stage's output.
+
+    Raises:
+        InputError: the stage gives no maps, or the network is more than its children in order.
+    """
     was_training = network.training
+    images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        features = run(network.eval(), torch.zeros(1, *input_shape), until=stage)
+        features = run(network.eval(), images, until=stage)
+        same = torch.allclose(run(network, features, after=stage), network(images), rtol=1e-3, atol=1e-4)
     network.train(was_training)
+    if features.ndim != 4:
+        raise InputError(
+            f"Branches need maps [n, channels, h, w], but the stage {stage!r} gives {features.ndim} axes: let a stage "
+            "end before the network is flattened."
+        )
+    if not same:
+        raise InputError(
+            "This network does more than its children in order, so it has no trunk to share: let its function return "
+            "a plain nn.Sequential of its stages, or take a method without branches."
+        )
     return features.shape[1]
 
 

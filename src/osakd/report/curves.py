@@ -43,7 +43,7 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
     axes.set_xlabel("epoch")
     axes.set_ylabel("test accuracy (%)")
     axes.set_title(f"{title(summary)}\nmean over seeds, band: ± one standard deviation", fontsize=9)
-    axes.set_ylim(*_limits(summary))
+    axes.set_ylim(*_limits(deployed))
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
@@ -69,10 +69,10 @@ def _mean_and_std(method: MethodSummary) -> tuple[np.ndarray, np.ndarray]:
     return curves.mean(axis=0), std
 
 
-def _limits(summary: Summary) -> tuple[float, float]:
+def _limits(methods: list[MethodSummary]) -> tuple[float, float]:
     """The first steep epochs would flatten everything that matters: the axis shows the later two thirds whole."""
     low, high = [], []
-    for mean, std in map(_mean_and_std, summary.methods):
+    for mean, std in map(_mean_and_std, methods):
         later = len(mean) // 3
         low.append(float((mean - std)[later:].min()))
         high.append(float((mean + std).max()))

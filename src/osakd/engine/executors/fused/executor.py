@@ -5,7 +5,7 @@ Losses are summed, never averaged, and nothing is shared but images, so no repli
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -167,7 +167,7 @@ class FusedExecutor:
         for place, home in homes.items():
             first = parts[place][0]
             self.optimizer.state[home.parameter] = {
-                key: _joined([part[key] for part in parts[place]], home.parameter)
+                key: _joined(key, [part[key] for part in parts[place]], home.parameter)
                 for key in first
                 if first[key] is not None
             }
@@ -198,13 +198,16 @@ class FusedExecutor:
 
     def _clip(self, largest: float) -> None:
         """As ``nn.utils.clip_grad_norm_``, for each replica by itself."""
-        gradients = [cast(Tensor, p.grad).unflatten(0, (len(rows), -1)) for p, rows in self.held]
+        found = [(p.grad, rows, index) for (p, rows), index in zip(self.held, self.rows, strict=True)]
+        used = [(gradient, rows, index) for gradient, rows, index in found if gradient is not None]
+        gradients = [gradient.unflatten(0, (len(rows), -1)) for gradient, rows, _ in used]
+        indices = [index for _, _, index in used]
         norms = [torch.linalg.vector_norm(g, dim=tuple(range(1, g.ndim))) for g in gradients]
         squares = torch.zeros(self.layout.replicas, dtype=norms[0].dtype, device=norms[0].device)
-        for index, norm in zip(self.rows, norms, strict=True):
+        for index, norm in zip(indices, norms, strict=True):
             squares.index_add_(0, index, norm * norm)
         factors = (largest / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-        for gradient, index in zip(gradients, self.rows, strict=True):
+        for gradient, index in zip(gradients, indices, strict=True):
             gradient.mul_(factors.index_select(0, index).view(-1, *[1] * (gradient.ndim - 1)))
 
     def _state(self) -> list[Tensor]:
@@ -222,8 +225,9 @@ def _part(value: Any, home: Held, replica: int, shape: torch.Size) -> Any:
     return copy.deepcopy(value)
 
 
-def _joined(values: Sequence[Any], home: Tensor) -> Any:
-    if not isinstance(values[0], Tensor) or values[0].ndim == 0:
+def _joined(key: str, values: Sequence[Any], home: Tensor) -> Any:
+    """The replicas' parts of an optimizer's state; its count of steps is one for all."""
+    if key == "step" or not isinstance(values[0], Tensor):
         return copy.deepcopy(values[0])
     joined = torch.zeros_like(home)
     for part, value in zip(joined.view(-1, *values[0].shape), values, strict=True):
