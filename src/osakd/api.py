@@ -90,7 +90,7 @@ def train(
         2
     """
     from osakd.data.sources import load_data
-    from osakd.engine.config import configure, run_view
+    from osakd.engine.config import configure, options_of, run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.folders import check_folder
     from osakd.engine.loop import Silent
@@ -98,7 +98,7 @@ def train(
     from osakd.engine.train import train_run
     from osakd.methods.lookup import method_label
 
-    chosen = _options(options)
+    chosen = options_of(options)
     arrays = load_data(data)
     config = configure(arrays, method, seed, chosen)
     default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
@@ -148,6 +148,7 @@ def compare(
         InputError: something given cannot be used.
         RunError: a run failed; the others are finished and recorded.
     """
+    from osakd.engine.config import options_of
     from osakd.engine.environment import check_device, pick_device
     from osakd.engine.stages import adopt
     from osakd.experiments.compare import plan_comparison
@@ -155,7 +156,7 @@ def compare(
     from osakd.report.aggregate import summarise
     from osakd.report.curves import write_curves
 
-    chosen = _options(options)
+    chosen = options_of(options)
     processes = _cores() if processes is None else processes
     for option, value in (("processes", processes), ("seeds", 1 if isinstance(seeds, Iterable) else seeds)):
         if not isinstance(value, int):
@@ -296,16 +297,3 @@ def load(run: str | Path) -> "nn.Module":
 def _cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _options(options: dict[str, Any]) -> Any:
-    from dataclasses import fields
-
-    from osakd.engine.config import Options
-    from osakd.errors import unknown_name
-
-    names = [field.name for field in fields(Options)]
-    for option in options:
-        if option not in names:
-            raise unknown_name("option", option, names)
-    return Options(**options)

@@ -1,7 +1,7 @@
 """From what the user gives to the complete configuration of a run: every default resolved, every value checked."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import inf
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -82,6 +82,19 @@ class Options:
     precision: Precision = "float32"
     device: str | None = None
     executor: ExecutorName = "auto"
+
+
+def options_of(given: Mapping[str, Any]) -> Options:
+    """Options by name.
+
+    Raises:
+        InputError: an unknown one.
+    """
+    names = [field.name for field in fields(Options)]
+    for option in given:
+        if option not in names:
+            raise unknown_name("option", option, names)
+    return Options(**given)
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
