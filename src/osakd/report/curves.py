@@ -11,6 +11,7 @@ from osakd.report.tables import title
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
+_MOST_BANDS = 6  # more of them hide the curves
 _STYLES = ("-", "--", ":")
 
 
@@ -25,6 +26,7 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     deployed = [method for method in summary.methods if method.predictor is None]
+    banded = len(deployed) <= _MOST_BANDS
     for number, method in enumerate(deployed):
         mean, std = _mean_and_std(method)
         epochs = method.epochs[: len(mean)]
@@ -39,10 +41,12 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
             linewidth=1.6,
             label=f"{method.label} (n = {len(method.seeds)})",
         )
-        axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.14, linewidth=0)
+        if banded:
+            axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.14, linewidth=0)
     axes.set_xlabel("epoch")
     axes.set_ylabel("test accuracy (%)")
-    axes.set_title(f"{title(summary)}\nmean over seeds, band: ± one standard deviation", fontsize=9)
+    bands = ", band: ± one standard deviation" if banded else ""
+    axes.set_title(f"{title(summary)}\nmean over seeds{bands}", fontsize=9)
     axes.set_ylim(*_limits(deployed))
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
