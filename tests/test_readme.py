@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from osakd.benchmark.goals import extrapolations, lines, table
-from osakd.report.aggregate import Difference, MethodSummary, Spread, Summary
+from osakd.report.aggregate import Difference, MethodSummary, Spread, Summary, summarise
 from osakd.report.tables import markdown
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +45,15 @@ def test_the_comparison_page_shows_its_records() -> None:
     assert paths
     for path in paths:
         assert recorded(path) in page
+
+
+def test_the_comparison_on_cifar10_is_what_its_runs_recorded() -> None:
+    folder = ROOT / "records/comparison/cifar10-resnet8"
+    stored = json.loads(folder.with_suffix(".json").read_text())
+    deployed = [method for method in stored["methods"] if method["predictor"] is None]
+    runs = [(one["label"], folder / f"{one['label']}-seed{seed}") for one in deployed for seed in one["seeds"]]
+    assert len(runs) == len([path for path in folder.iterdir() if (path / "result.json").exists()])
+    assert json.loads(json.dumps(summarise("cifar10-resnet8", runs).to_dict())) == stored
 
 
 def test_the_comparison_page_shows_what_cost_prints(capsys: pytest.CaptureFixture[str]) -> None:
