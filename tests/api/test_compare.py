@@ -106,7 +106,7 @@ def test_another_configuration_is_refused_before_anything_runs(comparison: Path)
 def test_one_bad_run_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "osakd-4nn-seed1").mkdir(parents=True)
     (tmp_path / "osakd-4nn-seed1/other.txt").write_text("not a run")
-    with pytest.raises(RunError, match=r"1 of 6 runs failed, osakd-4nn-seed1 among them: .* is not empty"):
+    with pytest.raises(RunError, match=r"1 of 6 runs failed, osakd-4nn-seed1 among them; .* is not empty"):
         osakd.compare("digits", out=tmp_path, **(SMALL | {"epochs": 1}))
     summary = json.loads((tmp_path / SUMMARY).read_text())
     assert [method["spreads"]["last"]["n"] for method in summary["methods"]] == [3, 2]

@@ -91,8 +91,10 @@ class Loop:
         """Trains to the end; the errors of runs that failed."""
         for run in self.runs:
             records.clear_left_overs(run.folder)
-            records.write_config(run.folder, run.config)  # first: it says whose folder this is
+            if not self.done:
+                records.write_config(run.folder, run.config)  # first: it says whose folder this is
             records.cut_metrics(run.folder, self.done)
+            records.write_config(run.folder, run.config)
         config = self.runs[0].config
         self.watcher.start(config, self.steps, self.done, self.notes)
         last_saved = time.monotonic()

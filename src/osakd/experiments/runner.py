@@ -80,7 +80,8 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progre
                 errors[chain[-1].folder] = failed[folder]
                 for job in chain[level:]:  # what waits for it will not run
                     seen[job.folder] = replace(seen[job.folder], running=False, done=True, error=failed[folder])
-        look(list(seen.values()))
+        if failed:
+            look(list(seen.values()))
     return errors
 
 
