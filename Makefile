@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= digits
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-train
@@ -21,6 +21,10 @@ lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# The tables of the documentation, as the commands print them from the committed records.
+docs: .venv/ready-train
+	$(BIN)/python docs/fill.py
 
 # Takes about a quarter of an hour of an otherwise idle machine.
 bench: .venv/ready-train

@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train
     from osakd.data.indexed import WithIndex
     from osakd.errors import InputError, RunError
+    from osakd.labels.average import LabelAverage
     from osakd.labels.ceiling import soft_label_ceiling
     from osakd.labels.memory import OutputMemory
     from osakd.labels.posterior import knn_posterior
-    from osakd.losses.osakd import OSAKDLoss, osakd_loss
+    from osakd.losses.osakd import OSAKDLoss
+    from osakd.losses.terms import osakd_loss
     from osakd.models.lookup import build_model
 
 __version__ = "0.1.0"
 __all__ = [
     "Comparison",
     "InputError",
+    "LabelAverage",
     "OSAKDLoss",
     "OutputMemory",
     "Run",
@@ -43,6 +46,7 @@ __all__ = [
 _HOME = {
     "Comparison": "api",
     "InputError": "errors",
+    "LabelAverage": "labels.average",
     "OSAKDLoss": "losses.osakd",
     "OutputMemory": "labels.memory",
     "Run": "api",
@@ -53,7 +57,7 @@ _HOME = {
     "evaluate": "api",
     "knn_posterior": "labels.posterior",
     "load": "api",
-    "osakd_loss": "losses.osakd",
+    "osakd_loss": "losses.terms",
     "reproduce": "api",
     "soft_label_ceiling": "labels.ceiling",
     "train": "api",

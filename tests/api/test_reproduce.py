@@ -1,27 +1,32 @@
 """A table of the paper: what is missing is run, what is recorded is shown beside the paper's."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import osakd
 from osakd import InputError
+from osakd.benchmark import steps
 from osakd.cli.main import main
-from osakd.experiments import reproduce
-from osakd.experiments.spec import Column, Experiment, Published
+from osakd.data.sources import load_data
+from osakd.engine.config import Options, configure
+from osakd.experiments import catalogue, cost
+from osakd.experiments.spec import Cell, Column, Experiment, Published
 from osakd.experiments.table1 import TABLE1
+from osakd.experiments.table2 import TABLE2
 from osakd.records import read_config
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of one column on digits."""
-    column = Column("digits", 2, ("plain", "osakd-8nn"), {"plain": Published(50.0, 1.0)}, {"batch_size": 32})
-    table = Experiment("small", "A small table", (column, replace(column, data="other")), seeds=3)
-    monkeypatch.setitem(reproduce.EXPERIMENTS, "small", table)
+    cells = (Cell("plain", "plain", Published(50.0, 1.0)), Cell("ours", {"name": "osakd", "k": 4}))
+    column = Column("digits", "digits", 2, cells, seeds=3, options={"batch_size": 32})
+    table = Experiment("small", "A small table", (column, replace(column, name="other", data="other")))
+    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", table)
 
 
 @pytest.mark.usefixtures("small")
@@ -34,9 +39,9 @@ def test_what_is_missing_is_run_and_shown(tmp_path: Path, capsys: pytest.Capture
     assert "too few runs (2 of 3 seeds, 1 of 2 epochs)" in text
     assert "Missing: 2 of 6 runs." in text
     assert "not in the paper" in text
-    config = read_config(tmp_path / "small/digits/osakd-8nn-seed1")
+    config = read_config(tmp_path / "small/digits/ours-seed1")
     assert config is not None
-    assert (config.epochs, config.batch_size) == (1, 32)
+    assert (config.epochs, config.batch_size, config.settings["k"]) == (1, 32, 4)
 
 
 @pytest.mark.usefixtures("small")
@@ -49,15 +54,96 @@ def test_names_that_are_not_there() -> None:
         osakd.reproduce("small", data=["digits", "some/digits"])
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seeds": 0}, "`seeds` must be at least 1, got 0."),
+        ({"seeds": 1.5}, "`seeds` must be a whole number, got 1.5."),
+        ({"seeds": []}, "`seeds` must be at least 1, got 0."),
+        ({"processes": 0}, "`processes` must be at least 1, got 0."),
+        ({"epochs": 0}, "`epochs` must be at least 1, got 0."),
+    ],
+)
+def test_values_out_of_their_range(given: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        osakd.reproduce("small", data=["digits"], out=tmp_path, **given)
+
+
+def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a plain cell and one that cannot learn, only the first is run again; both are shown by validation."""
+    cells = (Cell("plain", "plain"), Cell("slow", "plain", options={"learning_rate": 1e-9}))
+    column = Column("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
+    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (column,), "readings"))
+    text = osakd.reproduce("small", out=tmp_path, processes=1)
+    assert sorted(run.name for run in (tmp_path / "small/study").glob("*-seed*")) == [
+        "plain-seed0",
+        "plain-seed1",
+        "slow-seed0",
+    ]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]
+    assert [row[:2] for row in rows] == [["| plain", "2"], ["| slow", "1"]]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = catalogue.EXPERIMENTS["small"].columns[:1]
+    monkeypatch.setitem(catalogue.EXPERIMENTS, "figure", Experiment("figure", "A figure", columns, "curves", "small"))
+    assert "Nothing is recorded yet." in osakd.reproduce("figure", out=tmp_path, dry_run=True)
+    osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1, processes=1)
+    text = osakd.reproduce("figure", out=tmp_path, dry_run=True)
+    assert {path.name for path in (tmp_path / "figure/digits").iterdir()} >= {"curves.svg", "curves.png"}
+    assert "| method | n | epoch 0 |" not in text
+    assert text.count("| plain | 1 |") == 1
+
+
+def test_the_cost_is_counted_beside_the_paper_s() -> None:
+    """ResNet-32 has 68.9 million multiply-accumulates, with ResNet-110 321.8; two branches cost less than twice."""
+    rows = [line.split(" | ")[1:] for line in osakd.reproduce("cost", dry_run=True).splitlines() if " | " in line]
+    assert rows[2] == ["0.07 GFLOPs", "0.069 G MACs", "reproduced |"]
+    assert rows[3] == ["0.33 GFLOPs", "0.322 G MACs", "0.32 here |"]
+    assert [row[1:] for row in rows[7:9]] == [["1.33 times", "does not hold |"]] * 2
+    assert not any("ms" in row[1] for row in rows)
+    with pytest.raises(InputError, match="`reproduce cost` trains nothing"):
+        osakd.reproduce("cost", seeds=3)
+
+
+def test_the_steps_of_the_cost_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a small network in place of ResNet-32; the teacher of KD too."""
+    monkeypatch.setattr(cost, "MODEL", "resnet8")
+    monkeypatch.setattr(cost, "BATCH", 16)
+    monkeypatch.setattr(steps, "ROUNDS", 1)
+    text = osakd.reproduce("cost")
+    assert re.findall(r"\| a step, (\S+) \| - \| \d+ ms, \d+\.\d\d times plain", text) == list(cost.TIMED)
+
+
 def test_the_paper_s_table_one() -> None:
     """Its numbers as the paper prints them: mean and standard deviation of every cell."""
-    cells = [(c.data, label, one.mean, one.std) for c in TABLE1.columns for label, one in c.published.items()]
+    cells = [(c.data, cell.label, cell.published) for c in TABLE1.columns for cell in c.cells if cell.published]
     assert len(cells) == 12
-    assert cells[1] == ("cifar10", "osakd-8nn", 66.734, 0.086)
-    assert cells[-1] == ("tiny_imagenet", "osakd-16nn", 31.916, 0.982)
+    assert cells[1] == ("cifar10", "osakd-8nn", Published(66.734, 0.086))
+    assert cells[-1] == ("tiny_imagenet", "osakd-16nn", Published(31.916, 0.982))
 
 
-def test_the_page_shows_the_committed_records() -> None:
-    page = (ROOT / "docs/reproduction.md").read_text()
-    shown = osakd.reproduce("table1", data=["cifar10"], out=ROOT / "records", dry_run=True)
-    assert shown.partition("\n\n")[2] in page
+def test_the_paper_s_table_two() -> None:
+    """Its numbers, and the methods with two branches as their average."""
+    (column,) = TABLE2.columns
+    numbers = {cell.label: (cell.published, cell.averaged) for cell in column.cells}
+    assert numbers == {
+        "plain": (Published(93.07, 0.17), ()),
+        "one": (Published(93.76, 0.12), ("branch2",)),
+        "ffl": (Published(93.81, 0.12), ("branch2",)),
+        "osakd-8nn": (Published(93.93, 0.09), ()),
+    }
+
+
+@pytest.mark.parametrize("name", catalogue.EXPERIMENTS)
+def test_every_cell_of_every_experiment_can_be_configured(name: str) -> None:
+    """Its methods and options are known and in their ranges; digits stand for the images."""
+    arrays = load_data("digits")
+    for column in catalogue.EXPERIMENTS[name].columns:
+        labels = [cell.label for cell in column.cells]
+        assert len(set(labels)) == len(labels)
+        for cell in column.cells:
+            options = Options(**{"epochs": column.epochs, "model": "resnet8", **column.options, **cell.options})
+            assert configure(arrays, cell.method, 0, options).epochs == column.epochs

@@ -1,12 +1,8 @@
-"""Exact resume, honest records, and every way in which a run can stop."""
+"""Training: honest records, and every way in which a run can fail."""
 
 import errno
 import os
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,168 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import osakd
 from osakd import InputError, RunError
 from osakd.data.sources import load_data
-from osakd.engine import folders, loop, state, train
-from osakd.engine.executors.serial import SerialExecutor
-from osakd.records import RunConfig, read_config, read_metrics, read_result
-from tests.conftest import as_ordinary_user
-
-MEMORY = {"name": "osakd", "k": 5, "pool": "memory"}
-
-
-class StopAt:
-    """Stops a run in the middle of an epoch."""
-
-    def __init__(self, epoch: int, step: int) -> None:
-        self.where = (epoch, step)
-
-    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
-        pass
-
-    def step(self, epoch: int, step: int) -> None:
-        if (epoch, step) == self.where:
-            raise KeyboardInterrupt
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        pass
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "checkpoint.pt", weights_only=True)["method"]
-
-
-def same_weights(first: Path, second: Path) -> bool:
-    ours, theirs = weights(first), weights(second)
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def curve(folder: Path) -> list[dict[str, Any]]:
-    timing = ("seconds", "images_per_second")
-    return [{key: value for key, value in row.items() if key not in timing} for row in read_metrics(folder)]
-
-
-@pytest.fixture
-def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-
-
-KILLED = """
-import os, signal, sys
-import torch
-torch.set_num_threads(1)
-import osakd
 from osakd.engine import loop, train
-loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-
-class Kill:
-    def start(self, config, steps, done, notes): pass
-    def step(self, epoch, step):
-        if (epoch, step) == (4, 5):
-            os.kill(os.getpid(), signal.SIGKILL)
-    def epoch(self, row): pass
-
-osakd.train("digits", method=%r, epochs=6, out=sys.argv[1], watcher=Kill())
-"""
-
-
-def test_killed_in_the_middle_of_an_epoch_it_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED % MEMORY, str(tmp_path / "killed")], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert len(read_metrics(tmp_path / "killed")) == 3
-    assert read_result(tmp_path / "killed") is None
-    with (tmp_path / "killed/metrics.jsonl").open("a") as stream:
-        stream.write('{"epoch": 4, "trai')  # and the last line was torn
-    osakd.train("digits", method=MEMORY, epochs=6, out=tmp_path / "killed", resume=True)
-    osakd.train("digits", method=MEMORY, epochs=6, out=tmp_path / "whole")
-    assert weights(tmp_path / "killed")["criterion.memory.valid"].all()
-    assert same_weights(tmp_path / "killed", tmp_path / "whole")
-    assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
-    assert (tmp_path / "killed/student.safetensors").read_bytes() == (
-        tmp_path / "whole/student.safetensors"
-    ).read_bytes()
-
-
-@pytest.mark.usefixtures("checkpoint_every_epoch")
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"optimizer": "adamw", "learning_rate": 0.01, "schedule": "cosine"},
-        {"schedule": "step", "nesterov": True, "weight_decay": 1e-3, "clip": 1.0, "validation": 0.2},
-    ],
-)
-def test_stopped_it_goes_on_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", watcher=StopAt(3, 2), **options)
-    assert len(read_metrics(tmp_path / "a")) == 2
-    osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True, **options)
-    osakd.train("digits", epochs=4, out=tmp_path / "b", **options)
-    assert same_weights(tmp_path / "a", tmp_path / "b")
-    assert curve(tmp_path / "a") == curve(tmp_path / "b")
-
-
-def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
-    # No checkpoint within ten seconds: the run starts again from its first epoch, and so does its curve.
-    with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", watcher=StopAt(3, 0))
-    assert not (tmp_path / "a/checkpoint.pt").exists()
-    osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True)
-    assert [row["epoch"] for row in read_metrics(tmp_path / "a")] == [1, 2, 3, 4]
-
-
-def test_checkpoints_are_at_most_every_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved: list[int] = []
-    save = state.save_checkpoint
-
-    def count(folder: Path, what: dict[str, Any], **how: Any) -> None:
-        saved.append(what["epoch"])
-        save(folder, what, **how)
-
-    monkeypatch.setattr(state, "save_checkpoint", count)
-    osakd.train("digits", epochs=3, out=tmp_path / "a")
-    assert saved == [3]
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    osakd.train("digits", epochs=3, out=tmp_path / "b")
-    assert saved == [3, 1, 2, 3]
-
-
-def test_more_epochs_continue_a_constant_schedule(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=2, out=tmp_path / "a")
-    run = osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True)
-    osakd.train("digits", epochs=4, out=tmp_path / "b")
-    assert run.result.epochs == 4
-    assert same_weights(tmp_path / "a", tmp_path / "b")
-
-
-def test_more_epochs_are_refused_where_the_schedule_depends_on_them(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=2, schedule="cosine", out=tmp_path)
-    with pytest.raises(InputError, match=r"epochs: 2, not 3.*more epochs continue only a constant schedule"):
-        osakd.train("digits", epochs=3, schedule="cosine", out=tmp_path, resume=True)
-
-
-def test_fewer_epochs_are_refused(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=2, out=tmp_path)
-    with pytest.raises(InputError, match="epochs: 2, not 1"):
-        osakd.train("digits", epochs=1, out=tmp_path, resume=True)
-
-
-def test_another_configuration_is_refused_and_nothing_changes(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=1, out=tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(InputError, match=r"holds a run of another configuration \(seed: 0, not 1\): choose another"):
-        osakd.train("digits", epochs=1, seed=1, out=tmp_path, resume=True)
-    with pytest.raises(InputError, match="holds this run already: go on with --resume"):
-        osakd.train("digits", epochs=1, out=tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="is not empty and holds no run"):
-        osakd.train("digits", epochs=1, out=tmp_path)
-
-
-def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
-    first = osakd.train("digits", epochs=1, out=tmp_path)
-    assert osakd.train("digits", epochs=1, out=tmp_path, resume=True, watcher=StopAt(1, 0)).result == first.result
+from osakd.engine.executors.serial import SerialExecutor
+from osakd.records import read_metrics
+from tests.conftest import as_ordinary_user
+from tests.engine.runs import MEMORY, StopAt, same_weights, weights
 
 
 def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_batches(
@@ -292,74 +131,6 @@ def test_records_name_no_path_host_or_user(tmp_path: Path) -> None:
         assert secret not in text
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=1, out=tmp_path)
-    path = tmp_path / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(RunError, match=r"checkpoint\.pt' is damaged: delete it"):
-        osakd.train("digits", epochs=2, out=tmp_path, resume=True)
-
-
-def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(RunError, match=r"config\.json' is damaged"):
-        osakd.train("digits", epochs=1, out=tmp_path)
-    (tmp_path / "config.json").write_text('{"colour": 1}')
-    with pytest.raises(InputError, match="was written by another version"):
-        read_config(tmp_path)
-
-
-def test_a_finished_run_that_cannot_be_continued_stays_what_it_is(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=1, out=tmp_path)
-    (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.old")
-    with pytest.raises(InputError, match="has no checkpoint to go on from"):
-        osakd.train("digits", epochs=2, out=tmp_path, resume=True)
-    (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.old").read_bytes()[:-500])
-    with pytest.raises(RunError, match="is damaged"):
-        osakd.train("digits", epochs=2, out=tmp_path, resume=True)
-    assert osakd.train("digits", epochs=1, out=tmp_path, resume=True).result.epochs == 1
-    osakd.load(tmp_path)
-
-
-def test_a_run_that_is_being_continued_is_not_finished(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=1, out=tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=3, out=tmp_path, resume=True, watcher=StopAt(2, 0))
-    assert read_result(tmp_path) is None
-    with pytest.raises(InputError, match="has not finished"):
-        osakd.load(tmp_path)
-
-
-@pytest.mark.usefixtures("checkpoint_every_epoch")
-def test_missing_rows_of_the_curve_are_noticed(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path, watcher=StopAt(4, 0))
-    lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "metrics.jsonl").write_text(lines[0] + lines[2])
-    with pytest.raises(RunError, match="3 epochs are done, but its rows are not 1 to 3"):
-        osakd.train("digits", epochs=4, out=tmp_path, resume=True)
-
-
-def test_a_start_that_was_killed_does_not_block_its_folder(tmp_path: Path) -> None:
-    for name in (".config.json.x1.tmp", ".lock"):
-        (tmp_path / name).write_text("{")
-    osakd.train("digits", epochs=1, out=tmp_path)
-    assert not list(tmp_path.glob("*.tmp"))
-
-
-def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "SECONDS_TO_WAIT_FOR_A_LOCK", 0.05)
-
-    class Intruder(StopAt):
-        def step(self, epoch: int, step: int) -> None:
-            if (epoch, step) == (2, 0):
-                with pytest.raises(RunError, match="Another process is training in"):
-                    osakd.train("digits", epochs=3, out=tmp_path, resume=True)
-
-    osakd.train("digits", epochs=3, out=tmp_path, watcher=Intruder(0, 0))
-    assert [row["epoch"] for row in read_metrics(tmp_path)] == [1, 2, 3]
-
-
 def test_tied_weights_are_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tied_model.py").write_text(
         "from torch import nn\n"
@@ -380,16 +151,6 @@ def test_the_caller_s_random_numbers_stay_as_they_are(tmp_path: Path) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
     osakd.load(tmp_path)
     assert torch.equal(torch.rand(3), expected)
-
-
-def test_a_damaged_curve_and_a_damaged_network_are_named(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=1, out=tmp_path)
-    (tmp_path / "metrics.jsonl").write_text("{}{\n")
-    with pytest.raises(RunError, match=r"metrics\.jsonl' is damaged"):
-        osakd.train("digits", epochs=2, out=tmp_path, resume=True)
-    (tmp_path / "student.safetensors").write_bytes(b"nothing")
-    with pytest.raises(RunError, match=r"student\.safetensors' is damaged"):
-        osakd.load(tmp_path)
 
 
 @pytest.mark.usefixtures("checkpoint_every_epoch")

@@ -60,7 +60,7 @@ def test_sizes_below_one_are_refused(samples: int, classes: int) -> None:
 
 
 def test_a_memory_of_other_classes_is_refused() -> None:
-    with pytest.raises(InputError, match="holds outputs of 4 classes, but `num_classes` is 3"):
+    with pytest.raises(InputError, match="is for 4 classes, but `num_classes` is 3"):
         OSAKDLoss(3, memory=OutputMemory(10, 4))
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from osakd import OSAKDLoss, osakd_loss
 from osakd.errors import InputError
-from osakd.losses.osakd import BALANCES, DIVERGENCES, loss_parts
+from osakd.losses.terms import BALANCES, DIVERGENCES, loss_parts
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.0]], dtype=torch.float64)
 CLASSES = torch.tensor([0, 2])

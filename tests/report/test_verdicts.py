@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ttest_ind_from_stats
 
 from osakd.report.aggregate import Difference, MethodSummary, Spread
-from osakd.report.verdicts import beside_the_paper, verdict
+from osakd.report.verdicts import PaperCell, beside_the_paper, verdict
 
 
 @pytest.mark.parametrize("shift", [-3.0, -0.9, -0.3, 0.0, 0.4, 0.8, 3.0])
@@ -25,19 +25,33 @@ def summary(label: str, accuracies: list[float]) -> MethodSummary:
     spread = Spread(len(accuracies), sum(accuracies) / len(accuracies), 0.01)
     return MethodSummary(
         label, label, {}, list(range(len(accuracies))), {"best_on_test": accuracies},
-        {"best_on_test": spread, "last": spread}, {"best_on_test": Difference(2, 0.01, None, None)}, [], [60],
+        {"best_on_test": spread, "last": spread}, {"best_on_test": Difference(2, 0.01, None, None)},
+        [[accuracy] for accuracy in accuracies], [60],
     )  # fmt: skip
 
 
 def test_what_is_missing_smaller_or_not_in_the_paper_is_said() -> None:
-    found = {"plain": summary("plain", [0.64, 0.65, 0.645]), "ours": summary("ours", [0.7])}
-    _, rows = beside_the_paper(
-        ["plain", "osakd-8nn", "ours"],
-        found,
-        {"plain": (64.7, 0.6), "osakd-8nn": (66.7, 0.1)},
-        {"plain": 60, "ours": 60},
-        wanted=(5, 100),
-    )
-    assert [row[5] for row in rows] == ["reproduced (3 of 5 seeds, 60 of 100 epochs)", "not run", "not in the paper"]
+    found = [summary("plain", [0.64, 0.65, 0.645]), summary("ours", [0.7])]
+    cells = [PaperCell("plain", (64.7, 0.6)), PaperCell("osakd-8nn", (66.7, 0.1)), PaperCell("ours", None)]
+    _, rows = beside_the_paper(cells, found, wanted=(5, 100))
+    assert [row[5] for row in rows] == [
+        "reproduced (3 of 5 seeds, 60 of 100 epochs)",
+        "not run",
+        "not in the paper (1 of 5 seeds, 60 of 100 epochs)",
+    ]
     assert rows[1][:4] == ["osakd-8nn", "0", "-", "-"]
     assert rows[1][4] == "66.70 ± 0.10"
+
+
+def test_branches_are_averaged_epoch_by_epoch() -> None:
+    """The best epoch of the mean of both, not the mean of their best epochs."""
+    curves = {"one": [[0.5, 0.7], [0.6, 0.6]], "one: branch2": [[0.9, 0.5], [0.4, 0.8]], "plain": [[0.6], [0.6]]}
+    values = {"best_on_test": [0.6, 0.6], "last": [0.6, 0.6]}
+    methods = [
+        MethodSummary(label, label, {}, [0, 1], values, {}, {}, found, [10, 20]) for label, found in curves.items()
+    ]
+    _, (row,) = beside_the_paper([PaperCell("one", (70.0, 0.1), ("branch2",))], methods, wanted=(5, 20))
+    assert row[0] == "one (mean of 2 branches)"
+    assert row[3] == "70.00 ± 0.00"
+    assert row[6].startswith("+10.00")
+    assert row[7] == "65.00 ± 7.07"

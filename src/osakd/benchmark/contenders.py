@@ -149,10 +149,10 @@ def _method(method: Any, model: str, split: DeviceSplit, seed: int) -> Method:
     def build_network(other: str | None) -> nn.Module:
         return build_model(other or model, num_classes=CLASSES, input_shape=SHAPE)
 
-    name, settings = resolve_method(method)
+    name, settings = resolve_method(method, model=model)
     built = build_method(
         name, settings, build_network(None), num_classes=CLASSES, num_samples=len(split.classes), input_shape=SHAPE,
-        build_network=build_network,
+        build_network=build_network, teachers=[build_network(settings["teacher"])] if "teacher" in settings else [],
     )  # fmt: skip
     return built.to(split.classes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
 

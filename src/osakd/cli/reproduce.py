@@ -1,4 +1,4 @@
-"""``osakd reproduce``: a table of the paper, ours beside theirs."""
+"""``osakd reproduce``: a table or figure of the paper, ours beside theirs, and the study of its readings."""
 
 import shlex
 from collections.abc import Sequence
@@ -11,11 +11,13 @@ from osakd.engine.config import ExecutorName
 def command(argv: Sequence[str]) -> int:
     """Runs what is missing of an experiment, and prints its tables."""
     parser = new_parser("reproduce", "Run what is missing of a table of the paper, and show ours beside theirs.")
-    parser.add_argument("name", type=str, help="which: table1")
+    parser.add_argument("name", type=str, help="which: table1, table2, figure1, cost, readings or claims")
     parser.add_argument(
         "--data", type=str, nargs="+", default=None, help="only these columns: names, or local folders called like them"
     )
-    parser.add_argument("--seeds", type=int | list[int] | None, default=None, help="how many, or a list; by default 5")
+    parser.add_argument(
+        "--seeds", type=int | list[int] | None, default=None, help="how many, or a list; by default all"
+    )
     parser.add_argument("--epochs", type=int | None, default=None, help="of each run; by default the paper's")
     parser.add_argument("--out", type=str, default="records", help="folder of the records")
     parser.add_argument("--dry_run", action="store_true", help="show what is recorded and what is missing; run nothing")

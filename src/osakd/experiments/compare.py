@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, can_continue, configure
 from osakd.errors import InputError
-from osakd.experiments.runner import Job
+from osakd.experiments.jobs import Job
 from osakd.methods.lookup import method_label
 from osakd.records import default_folder, read_config, read_metrics
+
+if TYPE_CHECKING:
+    from osakd.data.arrays import DataArrays
 
 
 def plan_comparison(
@@ -31,18 +34,36 @@ def plan_comparison(
     if twice is not None:
         raise InputError(f"Seed {twice} is given twice: each run needs its own.")
     arrays = load_data(data)
-    jobs: list[Job] = []
-    for seed in seeds:
-        for label, method in zip(labels, methods, strict=True):
-            config = configure(arrays, method, seed, options)
-            out = out or default_folder(arrays.name, config.model)
-            folder = out / f"{label}-seed{seed}"
-            found = read_config(folder)
-            if found is not None and not can_continue(found, config):
-                raise InputError(
-                    f"{str(folder)!r} holds a run of another configuration ({'; '.join(found.differences(config))}): "
-                    "choose another folder with --out."
-                )
-            read_metrics(folder)  # a damaged one is named before anything runs
-            jobs.append(Job(label, data, method, config, folder, options.device, options.executor))
-    return jobs[0].folder.parent, jobs
+    out = out or default_folder(arrays.name, configure(arrays, methods[0], seeds[0], options).model)
+    jobs = [
+        plan_run(arrays, data, label, method, seed, options, out)
+        for seed in seeds
+        for label, method in zip(labels, methods, strict=True)
+    ]
+    return out, jobs
+
+
+def plan_run(
+    arrays: "DataArrays",
+    data: str,
+    label: str,
+    method: str | Mapping[str, Any],
+    seed: int,
+    options: Options,
+    out: Path,
+) -> Job:
+    """One run of a comparison, in the folder ``<label>-seed<seed>`` of ``out``.
+
+    Raises:
+        InputError: a value out of its range, or a folder that holds another configuration.
+    """
+    config = configure(arrays, method, seed, options)
+    folder = out / f"{label}-seed{seed}"
+    found = read_config(folder)
+    if found is not None and not can_continue(found, config):
+        raise InputError(
+            f"{str(folder)!r} holds a run of another configuration ({'; '.join(found.differences(config))}): "
+            "choose another folder with --out."
+        )
+    read_metrics(folder)  # a damaged one is named before anything runs
+    return Job(label, data, method, config, folder, options.device, options.executor)

@@ -1,8 +1,10 @@
-"""What an experiment of the paper is: columns of runs, and the numbers that the paper reports for them."""
+"""What an experiment is: columns of cells, each a method to run, with the number that the paper reports for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+View = Literal["paper", "curves", "readings"]
 
 
 @dataclass(frozen=True)
@@ -14,36 +16,64 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Column:
-    """One data set of a table: every method with every seed.
+class Cell:
+    """A method with every seed.
 
     Attributes:
-        data: name of the data set.
-        epochs: of each run, in the paper.
-        methods: labels, in the order of the table's rows.
-        published: the paper's test accuracy by method; methods without one are our controls.
-        options: how to train, where it is not the data set's recipe.
+        label: in tables, and of its folders.
+        method: as ``osakd.train`` takes it.
+        published: the paper's test accuracy; None for what is not in the paper.
+        options: how to train, where it is not the column's way.
+        averaged: what the method predicts beside its deployed network and the paper averages with it.
     """
 
+    label: str
+    method: str | Mapping[str, Any]
+    published: Published | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    averaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """Cells on one data set.
+
+    Attributes:
+        name: of its folder.
+        data: name of the data set.
+        epochs: of each run.
+        cells: in the order of the table's rows.
+        seeds: how many.
+        options: how to train, where it is not the data set's recipe.
+        again_within: cells whose best validation accuracy is at most this far from the best cell's get another seed.
+    """
+
+    name: str
     data: str
     epochs: int
-    methods: tuple[str, ...]
-    published: Mapping[str, Published]
+    cells: tuple[Cell, ...]
+    seeds: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
+    again_within: float | None = None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A table of the paper.
+    """A table or figure of the paper, or a study of our own.
 
     Attributes:
-        name: of its folder.
+        name: on the command line.
         title: what it is.
-        columns: by data set.
-        seeds: how many, in the paper.
+        columns: run one after the other.
+        view: how it is shown: beside the paper's numbers, as curves, or by validation.
+        folder: of its records.
     """
 
     name: str
     title: str
     columns: tuple[Column, ...]
-    seeds: int = 5
+    view: View = "paper"
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder or self.name)

@@ -90,3 +90,28 @@ def posterior_and_found(
     counts = (counted & torch.isfinite(distances)[:, :, None]).sum(1).to(distances.dtype)
     total = counts.sum(1, keepdim=True)
     return counts / total.clamp(min=1), total > 0
+
+
+def with_prior(soft_labels: Float[Tensor, "n c"], k: int, prior: float) -> Float[Tensor, "n c"]:
+    r"""The posterior mean of the class probabilities under a symmetric Dirichlet prior.
+
+    .. math:: q[j] = (k_j + \alpha) / (k + \alpha c)
+
+    No class is left without mass, however few the neighbours.
+
+    Args:
+        soft_labels: shares of the classes among k neighbours.
+        k: number of neighbours.
+        prior: neighbours :math:`\alpha` that every class is given beforehand, at least 0.
+
+    Returns:
+        Soft labels that sum to 1.
+
+    Example:
+        >>> with_prior(torch.tensor([[0.75, 0.25, 0.0]]), k=4, prior=1.0)
+        tensor([[0.5714, 0.2857, 0.1429]])
+
+    Reference:
+        Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4.
+    """
+    return (k * soft_labels + prior) / (k + prior * soft_labels.shape[1])

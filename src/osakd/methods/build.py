@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Method
@@ -47,10 +48,14 @@ def build_method(
         InputError: a setting out of its range, or a network without the stages that branches need.
     """
     options = dict(settings)
-    if name in ("osakd", "uniform-smoothing", "shuffled-neighbours"):
-        memory = OutputMemory(num_samples, num_classes) if options.pop("pool", "batch") == "memory" else None
+    if "k" in options:
+        if options.pop("pool", "batch") == "memory":
+            options["memory"] = OutputMemory(num_samples, num_classes)
+        momentum = options.pop("momentum", 0.0)
+        if momentum:
+            options["average"] = LabelAverage(num_samples, num_classes, momentum=momentum)
         control = {"uniform-smoothing": "uniform", "shuffled-neighbours": "shuffled"}.get(name)
-        return SelfDistillation(network, OSAKDLoss(num_classes, memory=memory, **options), control=control)  # type: ignore[arg-type] - names of Control
+        return SelfDistillation(network, OSAKDLoss(num_classes, **options), control=control)  # type: ignore[arg-type] - names of Control
     if name in ("plain", "label-smoothing"):
         return SelfDistillation(network, **options)
     if name in ("kd", "born-again", "srdl"):

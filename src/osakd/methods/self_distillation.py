@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.errors import InputError
-from osakd.losses.osakd import OSAKDLoss, loss_parts
+from osakd.losses.osakd import OSAKDLoss
+from osakd.losses.terms import loss_parts
 from osakd.methods.base import Batch, LossTerms, Method
 
 Control = Literal["uniform", "shuffled"]

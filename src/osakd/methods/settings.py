@@ -90,6 +90,32 @@ class OSAKDSettings(ShuffledSettings):
 
 
 @dataclass(frozen=True)
+class AveragedSettings(OSAKDSettings):
+    """OSAKD with labels averaged over the epochs, and a prior. Source: osakd, after Laine and Aila, ICLR 2017.
+
+    Args:
+        k: number of neighbours, below the batch size.
+        soft_weight: weight (lambda) of the distillation term; by default the dataset's, 0.9 or 0.99.
+        space: what is compared: softmax outputs or logits.
+        divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
+        balance: CE + w D, (1 - w) CE + w D, or w CE + (1 - w) D.
+        count_self: the sample itself is one of its neighbours.
+        pool: where neighbours are looked for: the mini-batch, or a memory of the whole training set.
+        prior: neighbours that every class is given beforehand.
+        momentum: weight of the labels of the epochs before; 0 for none.
+    """
+
+    prior: float = 0.1
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_range("prior", self.prior, 0, inf)
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"`momentum` must be at least 0 and below 1, got {self.momentum}.")
+
+
+@dataclass(frozen=True)
 class UniformSettings(OSAKDSettings):
     """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd.
 
@@ -227,6 +253,7 @@ class FFLSettings(Settings):
 METHODS: dict[str, type[Settings]] = {
     "plain": PlainSettings,
     "osakd": OSAKDSettings,
+    "averaged-neighbours": AveragedSettings,
     "label-smoothing": LabelSmoothingSettings,
     "uniform-smoothing": UniformSettings,
     "shuffled-neighbours": ShuffledSettings,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from osakd.records import write_atomic
+from osakd.records import explained, write_atomic
 from osakd.report.aggregate import MethodSummary, Summary
-from osakd.report.tables import title
+from osakd.report.tables import markdown_table, title
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
@@ -16,7 +16,7 @@ _STYLES = ("-", "--", ":")
 
 
 def write_curves(summary: Summary, folder: Path) -> list[Path]:
-    """Writes ``curves.svg`` and ``curves.png``; their paths."""
+    """Writes ``curves.svg`` and ``curves.png`` into a folder, which is made; their paths."""
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -54,6 +54,8 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
     axes.legend(frameon=False, loc="lower right", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     paths = []
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     for kind in ("svg", "png"):
         stream = io.BytesIO()
         # No date and fixed ids, so that the same values give the same file.
@@ -64,6 +66,22 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
         paths.append(folder / f"curves.{kind}")
         write_atomic(paths[-1], stream.getvalue())
     return paths
+
+
+def curves_text(summary: Summary, paths: list[Path]) -> str:
+    """The curves in numbers, and where they are drawn: the mean test accuracy at five epochs, and where it is best."""
+    deployed = [method for method in summary.methods if method.predictor is None]
+    head, rows = ["method", "n"], []
+    shown = sorted({max(1, summary.epochs * part // 5) for part in range(1, 6)})
+    head += [f"epoch {epoch}" for epoch in shown] + ["best mean (at)"]
+    for method in deployed:
+        mean, _ = _mean_and_std(method)
+        at = dict(zip(method.epochs, mean.tolist(), strict=False))
+        best = max(at, key=lambda epoch: at[epoch])
+        rows.append([method.label, str(len(method.seeds))])
+        rows[-1] += [f"{at[epoch]:.2f}" if epoch in at else "-" for epoch in shown] + [f"{at[best]:.2f} ({best})"]
+    where = ", ".join(str(path) for path in paths)
+    return f"**{title(summary)}**\n\n{markdown_table(head, rows)}\nDrawn in {where}."
 
 
 def _mean_and_std(method: MethodSummary) -> tuple[np.ndarray, np.ndarray]:

@@ -1,16 +1,31 @@
 """Our numbers beside the paper's, with a word for each: reproduced, better, worse, too few runs, not run."""
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean, variance
 
-from osakd.report.aggregate import CONFIDENCE, MethodSummary, summarise
+from osakd.report.aggregate import BASELINE, CONFIDENCE, Difference, MethodSummary, Summary, paired_difference, spread
 from osakd.report.tables import markdown_table, percent, points, title
 
 PAPER_RUNS = 5
 FEWEST_RUNS = 3
 """With fewer there is no verdict: the interval would hold almost anything."""
+
+
+@dataclass(frozen=True)
+class PaperCell:
+    """A row of a table of the paper.
+
+    Attributes:
+        label: of the method.
+        published: mean and standard deviation, in per cent; None for what is not in the paper.
+        averaged: what the method predicts beside its deployed network and the paper averages with it.
+    """
+
+    label: str
+    published: tuple[float, float] | None
+    averaged: tuple[str, ...] = ()
 
 
 def verdict(ours: Sequence[float], mean: float, std: float) -> str:
@@ -45,75 +60,88 @@ def verdict(ours: Sequence[float], mean: float, std: float) -> str:
     return "better" if difference > 0 else "worse"
 
 
-def column_text(
-    data: str,
-    methods: Sequence[str],
-    runs: Sequence[tuple[str, Path]],
-    published: Mapping[str, tuple[float, float]],
-    *,
-    wanted: tuple[int, int],
-) -> str:
+def column_text(name: str, cells: Sequence[PaperCell], summary: Summary | None, *, wanted: tuple[int, int]) -> str:
     """A column of a table of the paper as Markdown: what was recorded on which images, the table, what is missing.
 
     Args:
-        data: name of the column's data set.
-        methods: labels, in order.
-        runs: label and folder of each finished run.
-        published: mean and standard deviation of the paper, in per cent, by label.
+        name: of the column.
+        cells: its rows, in order.
+        summary: of its finished runs, None where there are none.
         wanted: seeds and epochs in the paper.
     """
-    summary = summarise(data, runs) if runs else None
-    found = {method.label: method for method in summary.methods} if summary else {}
-    epochs = {label: method.epochs[-1] for label, method in found.items()}
-    head, rows = beside_the_paper(methods, found, published, epochs, wanted=wanted)
-    missing = wanted[0] * len(methods) - len(runs)
-    lines = [f"## {title(summary) if summary else data}", markdown_table(head, rows).rstrip()]
-    if missing > 0:
-        lines.append(f"Missing: {missing} of {wanted[0] * len(methods)} runs.")
+    head, rows = beside_the_paper(cells, summary.methods if summary else [], wanted=wanted)
+    done = sum(int(row[1]) for row in rows)
+    lines = [f"**{title(summary) if summary else name}**", markdown_table(head, rows).rstrip()]
+    if done < wanted[0] * len(cells):
+        lines.append(f"Missing: {wanted[0] * len(cells) - done} of {wanted[0] * len(cells)} runs.")
     return "\n\n".join(lines)
 
 
 def beside_the_paper(
-    methods: Sequence[str],
-    found: Mapping[str, MethodSummary],
-    published: Mapping[str, tuple[float, float]],
-    epochs: Mapping[str, int],
-    *,
-    wanted: tuple[int, int],
+    cells: Sequence[PaperCell], methods: Sequence[MethodSummary], *, wanted: tuple[int, int]
 ) -> tuple[list[str], list[list[str]]]:
-    """A column of a table of the paper: the head and a row for each method.
+    """A column of a table of the paper: the head and a row for each cell.
 
     Args:
-        methods: labels, in order.
-        found: what is recorded, by label.
-        published: mean and standard deviation of the paper, in per cent, by label.
-        epochs: of the recorded runs, by label.
+        cells: in order.
+        methods: what is recorded.
         wanted: seeds and epochs in the paper; fewer are said in the verdict.
     """
     head = ["method", "n", "epochs", "best on test %", "paper %", "verdict", "vs plain [95 % CI]", "last epoch %"]
     rows = []
-    for label in methods:
-        theirs = published.get(label)
-        paper = f"{theirs[0]:.2f} ± {theirs[1]:.2f}" if theirs else "-"
-        if label not in found:
-            rows.append([label, "0", "-", "-", paper, "not run", "-", "-"])
+    for cell in cells:
+        paper = f"{cell.published[0]:.2f} ± {cell.published[1]:.2f}" if cell.published else "-"
+        method = _measured(cell, methods)
+        if method is None:
+            rows.append([cell.label, "0", "-", "-", paper, "not run", "-", "-"])
             continue
-        method = found[label]
         values = method.values["best_on_test"]
-        word = verdict([100 * value for value in values], *theirs) if theirs else "not in the paper"
+        epochs = method.epochs[min(map(len, method.curves)) - 1]
+        word = verdict([100 * value for value in values], *cell.published) if cell.published else "not in the paper"
         rows.append(
             [
-                label,
+                cell.label + (f" (mean of {1 + len(cell.averaged)} branches)" if cell.averaged else ""),
                 str(len(values)),
-                str(epochs[label]),
+                str(epochs),
                 percent(method.spreads["best_on_test"]),
                 paper,
-                word + _smaller(len(values), epochs[label], wanted) * bool(theirs),
+                word + _smaller(len(values), epochs, wanted),
                 points(method.differences.get("best_on_test")),
                 percent(method.spreads["last"]),
             ]
         )
     return head, rows
+
+
+def _measured(cell: PaperCell, methods: Sequence[MethodSummary]) -> MethodSummary | None:
+    """What is recorded of a cell: its deployed network, or the mean of that and what is averaged with it."""
+    found = {method.label: method for method in methods}
+    names = [cell.label, *(f"{cell.label}: {part}" for part in cell.averaged)]
+    if any(name not in found for name in names):
+        return None
+    deployed, *others = (found[name] for name in names)
+    if not others:
+        return deployed
+    curves = [
+        [fmean(accuracies) for accuracies in zip(*of_one_seed, strict=True)]
+        for of_one_seed in zip(*(method.curves for method in (deployed, *others)), strict=True)
+    ]
+    values = {"best_on_test": [max(curve) for curve in curves], "last": [curve[-1] for curve in curves]}
+    plain = found.get(BASELINE)
+    differences = {key: _paired(deployed.seeds, values[key], plain, key) for key in values} if plain else {}
+    return replace(
+        deployed,
+        curves=curves,
+        values=values,
+        spreads={key: spread(found) for key, found in values.items()},
+        differences={key: one for key, one in differences.items() if one},
+    )
+
+
+def _paired(seeds: list[int], ours: list[float], plain: MethodSummary, key: str) -> Difference | None:
+    theirs = dict(zip(plain.seeds, plain.values[key], strict=True))
+    pairs = [(value, theirs[seed]) for seed, value in zip(seeds, ours, strict=True) if seed in theirs]
+    return paired_difference([pair[0] for pair in pairs], [pair[1] for pair in pairs]) if pairs else None
 
 
 def _smaller(seeds: int, epochs: int, wanted: tuple[int, int]) -> str:

@@ -1,0 +1,97 @@
+"""A comparison of methods over seeds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osakd.api.arguments import process_count, seed_list
+from osakd.errors import RunError
+from osakd.records import SUMMARY, write_json
+
+if TYPE_CHECKING:
+    from osakd.experiments.runner import Progress
+    from osakd.report.aggregate import Summary
+
+DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
+DEFAULT_SEEDS = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison.
+
+    Attributes:
+        folder: with its runs, ``summary.json``, ``curves.svg`` and ``curves.png``.
+        summary: every value, means, standard deviations, paired differences to plain training.
+    """
+
+    folder: Path
+    summary: "Summary"
+
+    def table(self) -> str:
+        """The table as Markdown."""
+        from osakd.report.tables import markdown
+
+        return markdown(self.summary)
+
+
+def compare(
+    data: str = "digits",
+    *,
+    methods: Sequence[str | Mapping[str, Any]] = DEFAULT_METHODS,
+    seeds: int | Sequence[int] = DEFAULT_SEEDS,
+    out: str | Path | None = None,
+    processes: int | None = None,
+    look: "Callable[[list[Progress]], None] | None" = None,
+    **options: Any,
+) -> Comparison:
+    """Compares methods over seeds; runs that are recorded already are not run again.
+
+    Call it under ``if __name__ == "__main__":``, as everything that starts processes.
+
+    Args:
+        data: as for ``train``.
+        methods: as ``method`` of ``train``.
+        seeds: how many (0, 1, ...), or which.
+        out: folder of the comparison; by default ``runs/<data>-<model>``.
+        processes: cores to use: as threads of a fused program, or as processes; by default all.
+        look: is given the progress of every run four times a second.
+        **options: as for ``train``.
+
+    Returns:
+        The comparison; its summary is also written to ``summary.json``, with ``curves.svg`` and ``curves.png``.
+
+    Raises:
+        InputError: something given cannot be used.
+        RunError: a run failed; the others are finished and recorded.
+    """
+    from osakd.engine.config import options_of
+    from osakd.engine.environment import check_device, pick_device
+    from osakd.engine.stages import adopt
+    from osakd.experiments.compare import plan_comparison
+    from osakd.experiments.runner import run_jobs
+    from osakd.report.aggregate import summarise
+    from osakd.report.curves import write_curves
+
+    chosen = options_of(options)
+    processes, numbers = process_count(processes), seed_list(seeds)
+    if chosen.executor == "graphed" or chosen.precision == "tf32":
+        check_device(chosen.executor, chosen.precision, pick_device(chosen.device))
+    named = [methods] if isinstance(methods, str | Mapping) else list(methods)
+    folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
+    for job in jobs:
+        adopt(job.method, job.config, job.folder)
+    errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
+    if len(errors) == len(jobs):
+        raise next(iter(errors.values()))
+    summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])
+    write_json(folder / SUMMARY, summary.to_dict())
+    write_curves(summary, folder)
+    if errors:
+        where, why = next(iter(errors.items()))
+        raise RunError(
+            f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them; the others are in "
+            f"{str(folder / SUMMARY)!r}: {why}"
+        )
+    return Comparison(folder, summary)

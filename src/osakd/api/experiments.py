@@ -1,0 +1,139 @@
+"""The tables and the figure of the paper, and the study of its readings: what is missing is run, then all is shown."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osakd.api.arguments import process_count, seed_list
+from osakd.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from osakd.experiments.runner import Progress
+    from osakd.experiments.spec import Column, Experiment
+
+
+def reproduce(
+    name: str = "table1",
+    *,
+    data: Sequence[str] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    epochs: int | None = None,
+    out: str | Path = "records",
+    dry_run: bool = False,
+    processes: int | None = None,
+    look: "Callable[[list[Progress]], None] | None" = None,
+    **options: Any,
+) -> str:
+    """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
+
+    Args:
+        name: ``table1``, ``table2``, ``figure1``, ``cost``, ``readings``, or ``claims``.
+        data: only these columns: names of data sets, or local folders called like them.
+        seeds: how many, or which; by default the paper's 5.
+        epochs: of each run; by default the paper's.
+        out: folder of the records; a run lies in ``<out>/<name>/<column>/<method>-seed<seed>``.
+        dry_run: only show what is recorded.
+        processes: as for ``compare``.
+        look: as for ``compare``.
+        **options: ``device`` and ``executor``, as for ``train``.
+
+    Returns:
+        A table for each column as Markdown, with what is missing and what failed.
+
+    Raises:
+        InputError: something given cannot be used.
+    """
+    from osakd.experiments.catalogue import CLAIMS, COST, columns_of, find_experiment
+
+    if name in (COST, CLAIMS) and not data is seeds is epochs is None:
+        raise InputError(f"`reproduce {name}` trains nothing: leave out data, seeds and epochs.")
+    if name == COST:
+        return _cost(dry_run)
+    if name == CLAIMS:
+        return _claims(Path(out))
+    experiment = find_experiment(name)
+    numbers, processes = None if seeds is None else seed_list(seeds), process_count(processes)
+    columns = [(one, given, Path(out) / experiment.folder / one.name) for one, given in columns_of(experiment, data)]
+    failed: list[str] = []
+    if not dry_run:
+        where = {key: value for key, value in options.items() if value is not None}
+        for column, given, folder in columns:
+            errors = _run(column, given, folder, numbers, epochs, processes, look or (lambda _: None), where)
+            failed += [f"Failed: {run.name}: {error}" for run, error in errors.items()]
+    texts = [_show(experiment, column, Path(out)) for column, _, _ in columns]
+    return "\n\n".join([f"# {experiment.title}", *texts, *failed])
+
+
+def _cost(dry_run: bool) -> str:
+    from osakd.benchmark.steps import step_times
+    from osakd.experiments.cost import BATCH, MODEL, TIMED, counted, timed
+    from osakd.report.tables import markdown_table
+
+    figures = counted()
+    if not dry_run:
+        figures += timed(step_times(TIMED, MODEL, BATCH))
+    rows = [[one.what, one.paper, one.ours, one.verdict] for one in figures]
+    head = ["ResNet-32, CIFAR-10's shape", "paper", "ours", "verdict"]
+    return f"# Complexity\n\n{markdown_table(head, rows).rstrip()}"
+
+
+def _claims(out: Path) -> str:
+    from osakd.experiments.catalogue import recorded
+    from osakd.experiments.cost import counted
+    from osakd.experiments.table1 import TABLE1
+    from osakd.report.claims import HEAD, claims, read_runs
+    from osakd.report.tables import markdown_table
+
+    runs = {one.name: read_runs(recorded(one, out / TABLE1.folder / one.name)) for one in TABLE1.columns}
+    published = {one.name: [cell.published for cell in one.cells if cell.published] for one in TABLE1.columns}
+    gains = {name: ours.mean - plain.mean for name, (plain, ours, _) in published.items()}
+    rows = claims(runs, gains)
+    rows += [
+        [one.what, "counted", one.ours, one.verdict] for one in counted() if one.verdict in ("holds", "does not hold")
+    ]
+    return f"# Claims\n\n{markdown_table(HEAD, rows).rstrip()}"
+
+
+def _run(
+    column: "Column",
+    data: str,
+    folder: Path,
+    seeds: list[int] | None,
+    epochs: int | None,
+    processes: int,
+    look: "Callable[[list[Progress]], None]",
+    where: dict[str, Any],
+) -> "dict[Path, InputError | RunError]":
+    """Runs what is missing of a column; cells that earn another seed get it."""
+    from osakd.experiments.reproduce import plan_column, promising
+    from osakd.experiments.runner import run_jobs
+
+    numbers = list(range(column.seeds)) if seeds is None else seeds
+    jobs = plan_column(column, data, numbers, folder, epochs=epochs, **where)
+    errors = run_jobs(jobs, processes=processes, look=look)
+    if column.again_within is not None and seeds is None:
+        once_more = plan_column(promising(column, jobs, folder), data, [column.seeds], folder, epochs=epochs, **where)
+        errors |= run_jobs(once_more, processes=processes, look=look) if once_more else {}
+    return errors
+
+
+def _show(experiment: "Experiment", column: "Column", out: Path) -> str:
+    from osakd.experiments.catalogue import recorded
+    from osakd.report.aggregate import summarise
+    from osakd.report.curves import curves_text, write_curves
+    from osakd.report.readings import readings_text
+    from osakd.report.verdicts import PaperCell, column_text
+
+    runs = recorded(column, out / experiment.folder / column.name)
+    summary = summarise(column.name, runs) if runs else None
+    if experiment.view == "paper":
+        cells = [
+            PaperCell(cell.label, cell.published and (cell.published.mean, cell.published.std), cell.averaged)
+            for cell in column.cells
+        ]
+        return column_text(column.name, cells, summary, wanted=(column.seeds, column.epochs))
+    if summary is None:
+        return f"**{column.name}**\n\nNothing is recorded yet."
+    if experiment.view == "readings":
+        return readings_text(summary, runs)
+    return curves_text(summary, write_curves(summary, out / experiment.name / column.name))

@@ -1,0 +1,139 @@
+"""One run: training it, scoring it, its network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from osakd.errors import InputError
+from osakd.records import Result, RunConfig, default_folder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from osakd.engine.loop import Watcher
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is recorded.
+        config: its complete configuration.
+        result: how it ended.
+    """
+
+    folder: Path
+    config: RunConfig
+    result: Result
+
+
+def train(
+    data: str = "digits",
+    *,
+    method: str | Mapping[str, Any] = "plain",
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    watcher: "Watcher | None" = None,
+    **options: Any,
+) -> Run:
+    """Trains one network with one method.
+
+    Args:
+        data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id.
+        method: a name, a shorthand such as ``osakd-16nn``, or a mapping with ``name`` and settings.
+        seed: of every random stream, at least 0.
+        out: the run's folder; by default ``runs/<data>-<model>-<method>-seed<seed>``.
+        resume: go on with a run that was stopped.
+        watcher: is told of every step and epoch.
+        **options: model, epochs, batch_size, learning_rate, ...: see ``osakd.engine.config.Options``.
+
+    Returns:
+        The run; ``osakd.load(run.folder)`` gives the network.
+
+    Raises:
+        InputError: something given cannot be used.
+        RunError: the run failed.
+
+    Example:
+        >>> import tempfile
+        >>> run = train("digits", method="osakd", epochs=2, out=tempfile.mkdtemp())
+        >>> run.result.last["epoch"]
+        2
+    """
+    from osakd.data.sources import load_data
+    from osakd.engine.config import configure, options_of, run_view
+    from osakd.engine.environment import pick_device
+    from osakd.engine.folders import check_folder
+    from osakd.engine.loop import Silent
+    from osakd.engine.stages import adopt
+    from osakd.engine.train import train_run
+    from osakd.methods.lookup import method_label
+
+    chosen = options_of(options)
+    arrays = load_data(data)
+    config = configure(arrays, method, seed, chosen)
+    default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
+    folder = default if out is None else Path(out).expanduser()
+    view = run_view(arrays, config.model, config.validation, seed, config.fraction)
+    check_folder(folder, config, resume)
+    adopt(method, config, folder)
+    result = train_run(
+        config,
+        view,
+        folder,
+        resume=resume,
+        device=pick_device(chosen.device),
+        watcher=watcher or Silent(),
+        executor=chosen.executor,
+    )
+    return Run(folder, config, result)
+
+
+def evaluate(run: str | Path, *, data: str | None = None, device: str | None = None) -> dict[str, float]:
+    """The scores of a finished run's network on a test set.
+
+    Args:
+        run: the run's folder.
+        data: as for ``train``; by default what the run was trained on, if that is known by name.
+        device: cpu, cuda or cuda:N.
+
+    Returns:
+        ``accuracy`` and ``ece`` in 0 to 1, ``nll`` in nats; ``top5`` from 100 classes on.
+
+    Raises:
+        InputError: not a finished run, or data that its network cannot take.
+    """
+    from osakd.data.sources import load_data
+    from osakd.engine.environment import pick_device
+    from osakd.engine.evaluate import evaluate_on
+    from osakd.engine.state import load_student
+    from osakd.records import read_config
+
+    network = load_student(run)
+    config = read_config(Path(run))
+    if data is None and config is not None:
+        if config.data["kind"] == "folder":
+            raise InputError(
+                f"The run was trained on a local folder called {config.data['name']!r}: name it with --data."
+            )
+        data = config.data["name"]
+    return evaluate_on(network, load_data(str(data)), pick_device(device))
+
+
+def load(run: str | Path) -> "nn.Module":
+    """The deployed network of a finished run, in eval mode, with its ``class_names``.
+
+    It takes float images in [0, 1], ``[n, channels, h, w]``, and gives logits.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        InputError: not a run folder, or a run that has not finished.
+    """
+    from osakd.engine.state import load_student
+
+    return load_student(run)

@@ -1,0 +1,74 @@
+"""Each sample's soft labels, averaged over the epochs: many batches' neighbours instead of one batch's.
+
+Reference:
+    The average over epochs is temporal ensembling: Laine and Aila, "Temporal Ensembling for Semi-Supervised Learning",
+    ICLR 2017; there of the network's outputs, here of its neighbours' classes.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from osakd.errors import InputError
+
+
+class LabelAverage(nn.Module):
+    r"""The running average of every training sample's soft labels.
+
+    .. math:: \bar q \leftarrow m_t \bar q + (1 - m_t) q, \quad m_t = \min(m, t / (t + 1))
+
+    where t counts the labels that the sample has had before: at first a plain mean, then an exponential one.
+    Its state is buffers, so it moves with the module that holds it and is saved and restored whole. In eval mode it is
+    read, never written.
+
+    Args:
+        num_samples: rows, one for each training sample, at least 1.
+        num_classes: width of a soft label, at least 1.
+        momentum: the weight m of what was, 0 (no average) to below 1.
+
+    Raises:
+        InputError: a value out of its range.
+
+    Example:
+        >>> average = LabelAverage(num_samples=100, num_classes=2, momentum=0.9)
+        >>> index = torch.tensor([7])
+        >>> _ = average(index, torch.tensor([[1.0, 0.0]]))
+        >>> average(index, torch.tensor([[0.0, 1.0]]))
+        tensor([[0.5000, 0.5000]])
+    """
+
+    labels: Float[Tensor, "m c"]
+    counts: Float[Tensor, " m"]
+
+    def __init__(self, num_samples: int, num_classes: int, *, momentum: float = 0.9) -> None:
+        if num_samples < 1 or num_classes < 1:
+            raise InputError(
+                f"An average needs at least one sample and one class, got `num_samples` {num_samples} and "
+                f"`num_classes` {num_classes}."
+            )
+        if not 0 <= momentum < 1:
+            raise InputError(f"`momentum` must be at least 0 and below 1, got {momentum}.")
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("labels", torch.zeros(num_samples, num_classes))
+        self.register_buffer("counts", torch.zeros(num_samples))
+
+    @torch.no_grad()
+    def forward(self, index: Int[Tensor, " n"], soft_labels: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+        """Takes in the soft labels of the samples ``index`` (0 to m - 1, each at most once), and gives their averages.
+
+        Returns:
+            Averaged soft labels; rows that sum to 1 still do.
+        """
+        counts = self.counts[index]
+        kept = (counts / (counts + 1)).clamp(max=self.momentum)[:, None].to(soft_labels.dtype)
+        averaged = kept * self.labels[index].to(soft_labels.dtype) + (1 - kept) * soft_labels
+        if self.training:
+            # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
+            self.labels[index] = averaged.to(self.labels.dtype)
+            self.counts[index] = counts + 1
+        return averaged
+
+    def extra_repr(self) -> str:
+        """The sizes, for ``print``."""
+        return f"num_samples={self.labels.shape[0]}, num_classes={self.labels.shape[1]}, momentum={self.momentum}"

@@ -1,0 +1,137 @@
+"""Images that are damaged, missing or do not fit: each is named in one sentence."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from osakd.data.sources import load_data
+from osakd.errors import InputError, RunError
+from tests.data.made import encode, made_images, write_image_folder, write_parquet, write_parquet_folder
+
+
+@pytest.mark.parametrize("damage", ["missing", "short"])
+def test_a_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    monkeypatch.setenv("OSAKD_CACHE", str(tmp_path / "cache"))
+    folder = str(write_parquet_folder(tmp_path / "a"))
+    expected = np.array(load_data(folder).train.images)
+    (path,) = (tmp_path / "cache").glob("*/train.npy")
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:300])
+    np.testing.assert_array_equal(load_data(folder).train.images, expected)
+
+
+def test_class_names_that_disagree(tmp_path: Path) -> None:
+    for split, names in (("train", ["cat", "dog"]), ("test", ["dog", "cat"])):
+        images = [encode(image) for image in made_images(2, 0)]
+        write_parquet(tmp_path / f"{split}.parquet", images, [0, 1], names=names)
+    with pytest.raises(InputError, match=r"names its classes cat, dog, \.\.\. for training but dog, cat"):
+        load_data(str(tmp_path))
+
+
+def test_a_class_beyond_all_reason(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_parquet(tmp_path / f"{split}.parquet", [encode(made_images(1, 0)[0])], [5_000_000])
+    with pytest.raises(InputError, match="has a class 5000000 but only 1 images: number the classes from 0"):
+        load_data(str(tmp_path))
+
+
+def test_plain_bytes_and_damaged_metadata_in_parquet(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        table = pa.table({"image": [encode(i) for i in made_images(2, 0)], "label": [0, 1]})
+        pq.write_table(table.replace_schema_metadata({"huggingface": "[1"}), tmp_path / f"{split}_0.parquet")
+    assert load_data(str(tmp_path)).class_names == ("0", "1")
+
+
+def test_corrupted_image_is_named(tmp_path: Path) -> None:
+    write_image_folder(tmp_path)
+    path = tmp_path / "train/cat/3.png"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(InputError, match=r"train/cat/3\.png cannot be decoded as an image: replace it or remove it"):
+        load_data(str(tmp_path))
+
+
+def test_corrupted_image_in_parquet_is_named(tmp_path: Path) -> None:
+    write_parquet_folder(tmp_path)
+    path = tmp_path / "data/train-00000-of-00001.parquet"
+    write_parquet(path, [encode(made_images(1, 0)[0]), b"not an image"], [0, 2])
+    with pytest.raises(InputError, match=r"train-00000-of-00001\.parquet, row 1 cannot be decoded"):
+        load_data(str(tmp_path))
+
+
+def test_corrupted_parquet_file_is_named(tmp_path: Path) -> None:
+    write_parquet_folder(tmp_path)
+    path = tmp_path / "data/train-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=r"The Parquet file .*train-00000-of-00001\.parquet' cannot be read"):
+        load_data(str(tmp_path))
+
+
+def test_parquet_files_without_a_split(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "part-0.parquet", [encode(made_images(1, 0)[0])], [0])
+    with pytest.raises(InputError, match="do not name a train and a test split"):
+        load_data(str(tmp_path))
+
+
+def test_several_configurations(tmp_path: Path) -> None:
+    for config in ("a", "b"):
+        for split in ("train", "test"):
+            write_parquet(tmp_path / config / f"{split}.parquet", [encode(made_images(1, 0)[0])], [0])
+    with pytest.raises(InputError, match="holds several data sets: give one of"):
+        load_data(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "column", "message"),
+    [
+        ([b""], [0], "label", "row 0 holds no image"),
+        ([b"x"], [-1], "label", r"images without a class \(empty or below 0\)"),
+        ([b"x"], [None], "label", "images without a class"),
+        ([], [], "label", "has an empty split"),
+    ],
+)
+def test_unusable_rows(tmp_path: Path, images: list[bytes], labels: list[int], column: str, message: str) -> None:
+    for split in ("train", "test"):
+        write_parquet(tmp_path / f"{split}.parquet", images, labels)
+    with pytest.raises(InputError, match=message):
+        load_data(str(tmp_path))
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_parquet(tmp_path / f"{split}.parquet", [b"x"], [0], image_column="label2", label_column="other")
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=r"has the columns text: an image column .* and a class column"):
+        load_data(str(tmp_path))
+
+
+def test_a_test_class_beyond_the_training_classes(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [encode(i) for i in made_images(2, 0)], [0, 1])
+    write_parquet(tmp_path / "test.parquet", [encode(i) for i in made_images(2, 1)], [0, 5])
+    with pytest.raises(InputError, match=r"has 2 classes, but .*row 1 is of class 5"):
+        load_data(str(tmp_path))
+
+
+def test_images_of_several_sizes(tmp_path: Path) -> None:
+    write_image_folder(tmp_path)
+    (tmp_path / "test/dog/9.png").write_bytes(encode(made_images(1, 0, (9, 8, 3))[0]))
+    with pytest.raises(InputError, match=r"test/dog/9\.png is 9x8 and .* is 8x8: resize them first"):
+        load_data(str(tmp_path))
+
+
+def test_more_than_eight_bits(tmp_path: Path) -> None:
+    write_image_folder(tmp_path)
+    (tmp_path / "train/cat/0.png").write_bytes(encode(np.zeros((8, 8), dtype=np.uint16)))
+    with pytest.raises(InputError, match=r"0\.png has more than 8 bits per channel"):
+        load_data(str(tmp_path))
+
+
+def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in the way").write_text("")
+    monkeypatch.setenv("OSAKD_CACHE", str(tmp_path / "in the way"))
+    with pytest.raises(RunError, match=r"cannot be kept in .*OSAKD_CACHE"):
+        load_data(str(write_parquet_folder(tmp_path / "data")))

@@ -1,0 +1,42 @@
+"""What the tests of training share: a way to stop a run, and what two runs are compared by."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from osakd.records import RunConfig, read_metrics
+
+MEMORY = {"name": "osakd", "k": 5, "pool": "memory"}
+
+
+class StopAt:
+    """Stops a run in the middle of an epoch."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        self.where = (epoch, step)
+
+    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
+        pass
+
+    def step(self, epoch: int, step: int) -> None:
+        if (epoch, step) == self.where:
+            raise KeyboardInterrupt
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoint.pt", weights_only=True)["method"]
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    ours, theirs = weights(first), weights(second)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def curve(folder: Path) -> list[dict[str, Any]]:
+    timing = ("seconds", "images_per_second")
+    return [{key: value for key, value in row.items() if key not in timing} for row in read_metrics(folder)]
