@@ -1,4 +1,4 @@
-"""Soft labels with a prior, and averaged over the epochs, against loops; what is read, written and refused."""
+"""Soft labels averaged over the epochs, against loops; what is read, written and refused."""
 
 import copy
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from osakd import InputError, LabelAverage, OSAKDLoss
-from osakd.labels.posterior import knn_posterior, with_prior
+from osakd.labels.posterior import knn_posterior
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.3, 0.9])
@@ -36,14 +36,6 @@ def test_in_eval_mode_nothing_is_written() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in average.state_dict().items())
 
 
-@pytest.mark.parametrize("prior", [0.0, 0.5, 2.0])
-def test_the_prior_counts_as_neighbours_of_every_class(prior: float) -> None:
-    counts = np.array([[3, 1, 0], [0, 0, 4]])
-    expected = [[(count + prior) / (4 + 3 * prior) for count in row] for row in counts]
-    found = with_prior(torch.tensor(counts / 4), k=4, prior=prior)
-    np.testing.assert_allclose(found.numpy(), expected)
-
-
 def test_the_loss_averages_the_posterior_with_its_prior() -> None:
     torch.manual_seed(0)
     loss = OSAKDLoss(3, k=2, prior=0.5, average=LabelAverage(20, 3, momentum=0.9))
@@ -61,9 +53,9 @@ def test_the_loss_averages_the_posterior_with_its_prior() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(InputError, match="at least one sample and one class"):
         LabelAverage(0, 3)
-    with pytest.raises(InputError, match="`momentum` must be at least 0 and below 1, got 1.0"):
+    with pytest.raises(InputError, match=r"`momentum` must be at least 0 and below 1, got 1.0"):
         LabelAverage(3, 3, momentum=1.0)
-    with pytest.raises(InputError, match="`prior` must be at least 0, got -1.0"):
+    with pytest.raises(InputError, match=r"`prior` must be at least 0, got -1.0"):
         OSAKDLoss(3, prior=-1.0)
     with pytest.raises(InputError, match="is for 4 classes, but `num_classes` is 3"):
         OSAKDLoss(3, average=LabelAverage(10, 4))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from osakd.errors import InputError, unknown_name
+from osakd.experiments.beyond import BEYOND
 from osakd.experiments.figure1 import FIGURE1
 from osakd.experiments.readings import READINGS
 from osakd.experiments.spec import Column, Experiment
@@ -13,7 +14,7 @@ from osakd.records import read_result
 
 COST, CLAIMS = "cost", "claims"
 """What has no runs of its own: the costs are counted, the claims are judged by the runs of the others."""
-EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, TABLE2, FIGURE1, READINGS)}
+EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, TABLE2, FIGURE1, READINGS, BEYOND)}
 
 
 def find_experiment(name: str) -> Experiment:

@@ -9,12 +9,17 @@ Reference:
     Distillation", ICME 2021, eq. (4).
 """
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from osakd.errors import InputError
 from osakd.labels.neighbours import k_nearest
+
+Weighting = Literal["uniform", "distance"]
 
 
 def knn_posterior(
@@ -72,12 +77,34 @@ def posterior_and_found(
     exclude: Int[Tensor, " n"] | None = None,
     valid: Bool[Tensor, " m"] | None = None,
     norms: Float[Tensor, " m"] | None = None,
+    weighting: Weighting = "uniform",
+    prior: float = 0.0,
 ) -> tuple[Float[Tensor, "n num_classes"], Bool[Tensor, "n 1"] | None]:
-    """As ``knn_posterior``, with the rows that found no neighbour left at zero and marked False.
+    r"""As ``knn_posterior``, with weights and a prior; rows that found no neighbour are marked False.
 
-    The marks are None where every row is sure to find k neighbours, as in a mini-batch.
+    .. math:: q[j] = (\sum_{i: y_i = j} w_i + \alpha) / (\sum_i w_i + \alpha c)
 
-    ``norms`` is as in ``k_nearest``.
+    With :math:`\alpha` above 0 it is the posterior mean under a symmetric Dirichlet prior: no class is left without
+    mass, however few the neighbours.
+
+    Args:
+        queries: as in ``knn_posterior``.
+        references: as there.
+        classes: as there.
+        num_classes: as there.
+        k: as there.
+        exclude: as there.
+        valid: as there.
+        norms: as in ``k_nearest``.
+        weighting: ``"uniform"`` counts every neighbour once; ``"distance"`` by ``nearness``.
+        prior: neighbours :math:`\alpha` that every class is given beforehand, at least 0.
+
+    Returns:
+        Soft labels, and the marks: None where every row is sure to find k neighbours, as in a mini-batch; the soft
+        labels of rows marked False mean nothing.
+
+    Reference:
+        The prior: Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4.
     """
     if num_classes < 1:
         raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
@@ -85,33 +112,46 @@ def posterior_and_found(
     # A comparison, not F.one_hot: that one cannot be mapped over replicas.
     labels = torch.arange(num_classes, device=classes.device)
     counted = classes[rows][:, :, None] == labels
-    if valid is None and k <= len(references) - (exclude is not None):
-        return counted.sum(1).to(distances.dtype) / k, None
-    counts = (counted & torch.isfinite(distances)[:, :, None]).sum(1).to(distances.dtype)
-    total = counts.sum(1, keepdim=True)
-    return counts / total.clamp(min=1), total > 0
+    sure = valid is None and k <= len(references) - (exclude is not None)
+    if sure and weighting == "uniform":
+        return (counted.sum(1).to(distances.dtype) + prior) / (k + prior * num_classes), None
+    weights = WEIGHTINGS[weighting](distances)
+    total = weights.sum(1, keepdim=True)
+    votes = (counted * weights[:, :, None]).sum(1)
+    return (votes + prior) / (total.clamp(min=1) + prior * num_classes), None if sure else total > 0
 
 
-def with_prior(soft_labels: Float[Tensor, "n c"], k: int, prior: float) -> Float[Tensor, "n c"]:
-    r"""The posterior mean of the class probabilities under a symmetric Dirichlet prior.
+def nearness(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    r"""Weights of neighbours that fall with their distance: 1 for the nearest, 0 for the farthest.
 
-    .. math:: q[j] = (k_j + \alpha) / (k + \alpha c)
+    .. math:: w_i = (d_k - d_i) / (d_k - d_1)
 
-    No class is left without mass, however few the neighbours.
+    Where the batch holds fewer samples of a class than k, its far neighbours of other classes count for little.
 
     Args:
-        soft_labels: shares of the classes among k neighbours.
-        k: number of neighbours.
-        prior: neighbours :math:`\alpha` that every class is given beforehand, at least 0.
+        distances: squared, sorted; infinite for neighbours that were not found.
 
     Returns:
-        Soft labels that sum to 1.
+        Weights between 0 and 1; 1 for all where all are equally far, 0 for those not found.
 
     Example:
-        >>> with_prior(torch.tensor([[0.75, 0.25, 0.0]]), k=4, prior=1.0)
-        tensor([[0.5714, 0.2857, 0.1429]])
+        >>> nearness(torch.tensor([[1.0, 4.0, 9.0], [4.0, 4.0, 4.0]]))
+        tensor([[1.0000, 0.5000, 0.0000],
+                [1.0000, 1.0000, 1.0000]])
 
     Reference:
-        Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4.
+        Dudani, "The distance-weighted k-nearest-neighbor rule", IEEE Trans. Systems, Man and Cybernetics, 1976.
     """
-    return (k * soft_labels + prior) / (k + prior * soft_labels.shape[1])
+    distances = distances.sqrt()
+    found = torch.isfinite(distances)
+    farthest = torch.where(found, distances, 0).amax(1, keepdim=True)
+    span = farthest - distances[:, :1]
+    weights = torch.where(span > 0, (farthest - distances) / span, 1)
+    return torch.where(found, weights, 0)
+
+
+def _found(distances: Tensor) -> Tensor:
+    return torch.isfinite(distances).to(distances.dtype)
+
+
+WEIGHTINGS: dict[Weighting, Callable[[Tensor], Tensor]] = {"uniform": _found, "distance": nearness}

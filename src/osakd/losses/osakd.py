@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
-from osakd.labels.posterior import posterior_and_found, with_prior
+from osakd.labels.posterior import WEIGHTINGS, Weighting, posterior_and_found
 from osakd.losses.terms import (
     DIVERGENCES,
     Balance,
@@ -48,7 +48,9 @@ class OSAKDLoss(nn.Module):
         count_self: the sample itself counts as one of its neighbours.
         memory: look for neighbours among the latest outputs of the whole training set instead of the mini-batch; every
             call in training mode then needs the samples' ``index``.
-        prior: neighbours that every class is given beforehand, at least 0, see ``with_prior``.
+        prior: neighbours that every class is given beforehand, at least 0, see ``posterior_and_found``.
+        weighting: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` the nearest most, see
+            ``nearness``.
         average: use each sample's soft labels averaged over the epochs; needs the ``index`` as a memory does.
 
     Raises:
@@ -75,6 +77,7 @@ class OSAKDLoss(nn.Module):
         count_self: bool = False,
         memory: OutputMemory | None = None,
         prior: float = 0.0,
+        weighting: Weighting = "uniform",
         average: LabelAverage | None = None,
     ) -> None:
         super().__init__()
@@ -87,6 +90,7 @@ class OSAKDLoss(nn.Module):
         check_weight(soft_weight, balance)
         look_up("divergence", divergence, DIVERGENCES)
         look_up("space", space, SPACES)
+        look_up("weighting", weighting, WEIGHTINGS)
         for kept in (memory and memory.outputs, average and average.labels):
             if kept is not None and kept.shape[1] != num_classes:
                 raise InputError(f"The memory is for {kept.shape[1]} classes, but `num_classes` is {num_classes}.")
@@ -96,6 +100,7 @@ class OSAKDLoss(nn.Module):
         self.balance: Balance = balance
         self.count_self, self.memory = count_self, memory
         self.prior, self.average = prior, average
+        self.weighting: Weighting = weighting
         self._started = False
 
     def forward(
@@ -151,9 +156,9 @@ class OSAKDLoss(nn.Module):
             exclude=None if self.count_self else rows,
             valid=valid,
             norms=norms,
+            weighting=self.weighting,
+            prior=self.prior,
         )
-        if self.prior:
-            found_labels = with_prior(found_labels, self.k, self.prior)
         if found is not None:
             own = classes[:, None] == torch.arange(self.num_classes, device=classes.device)
             found_labels = torch.where(found, found_labels, own.to(found_labels.dtype))
@@ -164,7 +169,7 @@ class OSAKDLoss(nn.Module):
         return (
             f"num_classes={self.num_classes}, k={self.k}, soft_weight={self.soft_weight}, space={self.space!r}, "
             f"divergence={self.divergence!r}, balance={self.balance!r}, count_self={self.count_self}, "
-            f"prior={self.prior}"
+            f"prior={self.prior}, weighting={self.weighting!r}"
         )
 
     def _check_batch(self, logits: Tensor, index: Tensor | None) -> None:

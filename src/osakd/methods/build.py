@@ -54,6 +54,8 @@ def build_method(
         momentum = options.pop("momentum", 0.0)
         if momentum:
             options["average"] = LabelAverage(num_samples, num_classes, momentum=momentum)
+        if name == "weighted-neighbours":
+            options["weighting"] = "distance"
         control = {"uniform-smoothing": "uniform", "shuffled-neighbours": "shuffled"}.get(name)
         return SelfDistillation(network, OSAKDLoss(num_classes, **options), control=control)  # type: ignore[arg-type] - names of Control
     if name in ("plain", "label-smoothing"):

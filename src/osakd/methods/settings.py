@@ -116,6 +116,25 @@ class AveragedSettings(OSAKDSettings):
 
 
 @dataclass(frozen=True)
+class WeightedSettings(AveragedSettings):
+    """OSAKD whose nearest neighbours count most. Source: osakd, after Dudani, 1976.
+
+    Args:
+        k: number of neighbours, below the batch size; the farthest sets the scale and does not count.
+        soft_weight: weight (lambda) of the distillation term; by default the dataset's, 0.9 or 0.99.
+        space: what is compared: softmax outputs or logits.
+        divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
+        balance: CE + w D, (1 - w) CE + w D, or w CE + (1 - w) D.
+        count_self: the sample itself is one of its neighbours.
+        pool: where neighbours are looked for: the mini-batch, or a memory of the whole training set.
+        prior: neighbours that every class is given beforehand.
+        momentum: weight of the labels of the epochs before; 0 for none.
+    """
+
+    momentum: float = 0.0
+
+
+@dataclass(frozen=True)
 class UniformSettings(OSAKDSettings):
     """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd.
 
@@ -254,6 +273,7 @@ METHODS: dict[str, type[Settings]] = {
     "plain": PlainSettings,
     "osakd": OSAKDSettings,
     "averaged-neighbours": AveragedSettings,
+    "weighted-neighbours": WeightedSettings,
     "label-smoothing": LabelSmoothingSettings,
     "uniform-smoothing": UniformSettings,
     "shuffled-neighbours": ShuffledSettings,
