@@ -154,4 +154,4 @@ def _found(distances: Tensor) -> Tensor:
     return torch.isfinite(distances).to(distances.dtype)
 
 
-WEIGHTINGS: dict[Weighting, Callable[[Tensor], Tensor]] = {"uniform": _found, "distance": nearness}
+WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {"uniform": _found, "distance": nearness}
