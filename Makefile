@@ -41,5 +41,5 @@ clean:
 	touch $@
 
 .venv/ready-dev: .venv/ready-train
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,cluster,dev]'
 	touch $@

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train
+    from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
     from osakd.errors import InputError, RunError
     from osakd.labels.average import LabelAverage
@@ -42,6 +42,7 @@ __all__ = [
     "reproduce",
     "soft_label_ceiling",
     "train",
+    "write_report",
 ]
 _HOME = {
     "Comparison": "api",
@@ -61,6 +62,7 @@ _HOME = {
     "reproduce": "api",
     "soft_label_ceiling": "labels.ceiling",
     "train": "api",
+    "write_report": "api",
 }
 
 

@@ -8,6 +8,7 @@ A run is a folder:
 ``checkpoint.pt``    what an exact resume needs; ``checkpoint.previous.pt`` while several runs go on together
 ``student.safetensors``  the deployed network, written at the end
 ``result.json``      the last epoch, the best on the test set, environment; its presence means "finished"
+``error.json``       why it failed, where the runner of many runs gave up; gone when it is run again
 ``teacher/``         the run of the stage before, for a method that has one; a run folder itself
 ==================== ================================================================================
 
@@ -32,7 +33,7 @@ CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 LOCK, LEFT_OVER = ".lock", ".tmp"
 STUDENT, RESULT, SUMMARY = "student.safetensors", "result.json", "summary.json"
-TEACHER = "teacher"
+TEACHER, ERROR = "teacher", "error.json"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def default_folder(*parts: str) -> Path:
 def is_free(folder: Path) -> bool:
     """Whether a run may be started in a folder: it is missing, or a killed start left it. A teacher may wait in it."""
     try:
-        return all(path.name in (LOCK, TEACHER) or path.suffix == LEFT_OVER for path in folder.iterdir())
+        return all(path.name in (LOCK, TEACHER, ERROR) or path.suffix == LEFT_OVER for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return True
 
@@ -174,6 +175,19 @@ def read_result(folder: Path) -> Result | None:
 def write_result(folder: Path, result: Result) -> None:
     """Marks a run as finished."""
     write_json(folder / RESULT, asdict(result))
+
+
+def read_error(folder: Path) -> str | None:
+    """Why the run in a folder failed, in one sentence; None where it has not, or has finished since."""
+    found = _read_json(folder / ERROR)
+    return None if found is None or read_result(folder) is not None else str(found.get("error"))
+
+
+def write_error(folder: Path, sentence: str) -> None:
+    """Records why a run failed; the folder is made if it is missing."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / ERROR, {"error": sentence})
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

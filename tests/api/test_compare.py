@@ -1,8 +1,6 @@
 """A comparison from runs to table and picture."""
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from scipy import stats
 
 import osakd
 from osakd import InputError, RunError
-from osakd.experiments.runner import Progress, run_jobs
+from osakd.experiments.states import Progress
 from osakd.records import SUMMARY, read_result
 from osakd.report.aggregate import summarise
 from osakd.report.tables import markdown, table_rows
@@ -118,22 +116,6 @@ def test_when_every_run_fails_the_reason_is_said(tmp_path: Path) -> None:
         osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, learning_rate=1e39, processes=1, out=tmp_path)
 
 
-@pytest.mark.parametrize("executor", ["serial", "fused"])
-def test_a_killed_worker_costs_one_sentence_and_the_same_command_goes_on(tmp_path: Path, executor: Any) -> None:
-    from osakd.engine.config import Options
-    from osakd.experiments.compare import plan_comparison
-
-    def kill_a_worker(states: list[Progress]) -> None:
-        if any(state.running and state.rows for state in states):
-            children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-            workers = [c for c in children if b"spawn_main" in Path(f"/proc/{c}/cmdline").read_bytes()]
-            os.kill(int(workers[0]), signal.SIGKILL)
-
-    _, jobs = plan_comparison("digits", ["plain"], [0, 1], Options(epochs=2000, executor=executor), tmp_path)
-    with pytest.raises(RunError, match=r"A worker process died: .* the same again goes on"):
-        run_jobs(jobs, processes=2, look=kill_a_worker)
-
-
 @pytest.fixture
 def random_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A network that draws random numbers: it cannot be fused."""
@@ -172,7 +154,7 @@ def test_fused_on_request_is_refused_where_it_cannot_be(tmp_path: Path, random_m
 def test_seeds_with_other_methods_do_not_share_a_program(tmp_path: Path) -> None:
     from osakd.engine.config import Options
     from osakd.experiments.compare import plan_comparison
-    from osakd.experiments.runner import programs_of
+    from osakd.experiments.jobs import programs_of
 
     _, jobs = plan_comparison("digits", ["plain", "osakd", "label-smoothing"], [0, 1, 2], Options(), tmp_path)
     (whole,) = programs_of(jobs)

@@ -75,7 +75,7 @@ def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_p
     cells = (Cell("plain", "plain"), Cell("slow", "plain", options={"learning_rate": 1e-9}))
     column = Column("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
     monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (column,), "readings"))
-    text = osakd.reproduce("small", out=tmp_path, processes=1)
+    text = osakd.reproduce("small", out=tmp_path, processes=1).text
     assert sorted(run.name for run in (tmp_path / "small/study").glob("*-seed*")) == [
         "plain-seed0",
         "plain-seed1",
@@ -89,9 +89,9 @@ def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = catalogue.EXPERIMENTS["small"].columns[:1]
     monkeypatch.setitem(catalogue.EXPERIMENTS, "figure", Experiment("figure", "A figure", columns, "curves", "small"))
-    assert "Nothing is recorded yet." in osakd.reproduce("figure", out=tmp_path, dry_run=True)
+    assert "Nothing is recorded yet." in osakd.reproduce("figure", out=tmp_path, dry_run=True).text
     osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1, processes=1)
-    text = osakd.reproduce("figure", out=tmp_path, dry_run=True)
+    text = osakd.reproduce("figure", out=tmp_path, dry_run=True).text
     assert {path.name for path in (tmp_path / "figure/digits").iterdir()} >= {"curves.svg", "curves.png"}
     assert "| method | n | epoch 0 |" not in text
     assert text.count("| plain | 1 |") == 1
@@ -99,7 +99,7 @@ def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch:
 
 def test_the_cost_is_counted_beside_the_paper_s() -> None:
     """ResNet-32 has 68.9 million multiply-accumulates, with ResNet-110 321.8; two branches cost less than twice."""
-    rows = [line.split(" | ")[1:] for line in osakd.reproduce("cost", dry_run=True).splitlines() if " | " in line]
+    rows = [line.split(" | ")[1:] for line in osakd.reproduce("cost", dry_run=True).text.splitlines() if " | " in line]
     assert rows[2] == ["0.07 GFLOPs", "0.069 G MACs", "reproduced |"]
     assert rows[3] == ["0.33 GFLOPs", "0.322 G MACs", "0.32 here |"]
     assert [row[1:] for row in rows[7:9]] == [["1.33 times", "does not hold |"]] * 2
@@ -113,7 +113,7 @@ def test_the_steps_of_the_cost_are_timed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(cost, "MODEL", "resnet8")
     monkeypatch.setattr(cost, "BATCH", 16)
     monkeypatch.setattr(steps, "ROUNDS", 1)
-    text = osakd.reproduce("cost")
+    text = osakd.reproduce("cost").text
     assert re.findall(r"\| a step, (\S+) \| - \| \d+ ms, \d+\.\d\d times plain", text) == list(cost.TIMED)
 
 

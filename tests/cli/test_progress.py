@@ -12,7 +12,8 @@ from osakd.cli import progress
 from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
-from osakd.experiments.runner import Job, Progress
+from osakd.experiments.jobs import Job
+from osakd.experiments.states import Progress
 from osakd.report.aggregate import summarise
 
 

@@ -1,17 +1,20 @@
 """The commands as Python functions, with the same names and defaults. Torch is imported when one is called."""
 
 from osakd.api.comparisons import DEFAULT_METHODS, DEFAULT_SEEDS, Comparison, compare
-from osakd.api.experiments import reproduce
+from osakd.api.experiments import Reproduction, reproduce
+from osakd.api.reports import write_report
 from osakd.api.runs import Run, evaluate, load, train
 
 __all__ = [
     "DEFAULT_METHODS",
     "DEFAULT_SEEDS",
     "Comparison",
+    "Reproduction",
     "Run",
     "compare",
     "evaluate",
     "load",
     "reproduce",
     "train",
+    "write_report",
 ]

@@ -1,16 +1,17 @@
 """A comparison of methods over seeds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import process_count, seed_list
+from osakd.api.arguments import everywhere, process_count, seed_list
+from osakd.api.reports import recorded_columns
 from osakd.errors import RunError
 from osakd.records import SUMMARY, write_json
 
 if TYPE_CHECKING:
-    from osakd.experiments.runner import Progress
+    from osakd.experiments.states import Look
     from osakd.report.aggregate import Summary
 
 DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
@@ -22,7 +23,7 @@ class Comparison:
     """A finished comparison.
 
     Attributes:
-        folder: with its runs, ``summary.json``, ``curves.svg`` and ``curves.png``.
+        folder: with its runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
         summary: every value, means, standard deviations, paired differences to plain training.
     """
 
@@ -43,7 +44,8 @@ def compare(
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     out: str | Path | None = None,
     processes: int | None = None,
-    look: "Callable[[list[Progress]], None] | None" = None,
+    scheduler: str | None = None,
+    look: "Look | None" = None,
     **options: Any,
 ) -> Comparison:
     """Compares methods over seeds; runs that are recorded already are not run again.
@@ -56,23 +58,28 @@ def compare(
         seeds: how many (0, 1, ...), or which.
         out: folder of the comparison; by default ``runs/<data>-<model>``.
         processes: cores to use: as threads of a fused program, or as processes; by default all.
+        scheduler: address of a dask.distributed scheduler (``host:port``), whose workers then make the runs: they need
+            one thread each, this version of osakd, and the same folders; needs the extra ``cluster``.
         look: is given the progress of every run four times a second.
         **options: as for ``train``.
 
     Returns:
-        The comparison; its summary is also written to ``summary.json``, with ``curves.svg`` and ``curves.png``.
+        The comparison; its summary is also written to ``summary.json``, with ``report.html`` to look at and the
+        curves in ``curves.svg`` and ``curves.png``.
 
     Raises:
         InputError: something given cannot be used.
-        RunError: a run failed; the others are finished and recorded.
+        RunError: a run failed, the others are finished and recorded; or another runner is at work in this folder.
     """
     from osakd.engine.config import options_of
     from osakd.engine.environment import check_device, pick_device
     from osakd.engine.stages import adopt
     from osakd.experiments.compare import plan_comparison
+    from osakd.experiments.held import holding
     from osakd.experiments.runner import run_jobs
     from osakd.report.aggregate import summarise
     from osakd.report.curves import write_curves
+    from osakd.report.write import write_page
 
     chosen = options_of(options)
     processes, numbers = process_count(processes), seed_list(seeds)
@@ -80,14 +87,17 @@ def compare(
         check_device(chosen.executor, chosen.precision, pick_device(chosen.device))
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
+    jobs = everywhere(jobs) if scheduler else jobs
     for job in jobs:
         adopt(job.method, job.config, job.folder)
-    errors = run_jobs(jobs, processes=processes, look=look or (lambda _: None))
+    with holding(folder, look or (lambda _: None)) as tell:
+        errors = run_jobs(jobs, processes=processes, look=tell, scheduler=scheduler)
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])
     write_json(folder / SUMMARY, summary.to_dict())
     write_curves(summary, folder)
+    write_page(folder.resolve().name, recorded_columns(folder), folder)
     if errors:
         where, why = next(iter(errors.items()))
         raise RunError(

@@ -1,15 +1,29 @@
 """The tables and the figure of the paper, and the study of its readings: what is missing is run, then all is shown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import process_count, seed_list
-from osakd.errors import InputError, RunError
+from osakd.api.arguments import everywhere, process_count, seed_list
+from osakd.errors import InputError
 
 if TYPE_CHECKING:
-    from osakd.experiments.runner import Progress
     from osakd.experiments.spec import Column, Experiment
+    from osakd.experiments.states import Look
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment, run and shown.
+
+    Attributes:
+        text: a table for each column as Markdown, with what is missing and what failed.
+        failed: why runs failed, by their name.
+    """
+
+    text: str
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def reproduce(
@@ -21,9 +35,10 @@ def reproduce(
     out: str | Path = "records",
     dry_run: bool = False,
     processes: int | None = None,
-    look: "Callable[[list[Progress]], None] | None" = None,
+    scheduler: str | None = None,
+    look: "Look | None" = None,
     **options: Any,
-) -> str:
+) -> Reproduction:
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
 
     Args:
@@ -34,34 +49,39 @@ def reproduce(
         out: folder of the records; a run lies in ``<out>/<name>/<column>/<method>-seed<seed>``.
         dry_run: only show what is recorded.
         processes: as for ``compare``.
+        scheduler: as for ``compare``.
         look: as for ``compare``.
         **options: ``device`` and ``executor``, as for ``train``.
 
     Returns:
-        A table for each column as Markdown, with what is missing and what failed.
+        The tables. A run that fails is recorded with its error and stops no other; it is tried again the next time.
 
     Raises:
         InputError: something given cannot be used.
+        RunError: another runner is at work on one of the columns.
     """
     from osakd.experiments.catalogue import CLAIMS, COST, columns_of, find_experiment
 
     if name in (COST, CLAIMS) and not data is seeds is epochs is None:
         raise InputError(f"`reproduce {name}` trains nothing: leave out data, seeds and epochs.")
     if name == COST:
-        return _cost(dry_run)
+        return Reproduction(_cost(dry_run))
     if name == CLAIMS:
-        return _claims(Path(out))
+        return Reproduction(_claims(Path(out)))
     experiment = find_experiment(name)
     numbers, processes = None if seeds is None else seed_list(seeds), process_count(processes)
     columns = [(one, given, Path(out) / experiment.folder / one.name) for one, given in columns_of(experiment, data)]
-    failed: list[str] = []
     if not dry_run:
         where = {key: value for key, value in options.items() if value is not None}
+        run = {"processes": processes, "scheduler": scheduler}
         for column, given, folder in columns:
-            errors = _run(column, given, folder, numbers, epochs, processes, look or (lambda _: None), where)
-            failed += [f"Failed: {run.name}: {error}" for run, error in errors.items()]
-    texts = [_show(experiment, column, Path(out)) for column, _, _ in columns]
-    return "\n\n".join([f"# {experiment.title}", *texts, *failed])
+            _run(column, given, folder, numbers, epochs, look or (lambda _: None), where, run)
+    texts, failed = [], {}
+    for column, _, folder in columns:
+        texts.append(_show(experiment, column, Path(out)))
+        failed |= {run.name: error for run, error in _failed(column, folder)}
+    said = [f"Failed: {run}: {error}" for run, error in failed.items()]
+    return Reproduction("\n\n".join([f"# {experiment.title}", *texts, *said]), failed)
 
 
 def _cost(dry_run: bool) -> str:
@@ -100,21 +120,31 @@ def _run(
     folder: Path,
     seeds: list[int] | None,
     epochs: int | None,
-    processes: int,
-    look: "Callable[[list[Progress]], None]",
+    look: "Look",
     where: dict[str, Any],
-) -> "dict[Path, InputError | RunError]":
+    run: dict[str, Any],
+) -> None:
     """Runs what is missing of a column; cells that earn another seed get it."""
+    from osakd.experiments.held import holding
     from osakd.experiments.reproduce import plan_column, promising
     from osakd.experiments.runner import run_jobs
 
     numbers = list(range(column.seeds)) if seeds is None else seeds
     jobs = plan_column(column, data, numbers, folder, epochs=epochs, **where)
-    errors = run_jobs(jobs, processes=processes, look=look)
-    if column.again_within is not None and seeds is None:
-        once_more = plan_column(promising(column, jobs, folder), data, [column.seeds], folder, epochs=epochs, **where)
-        errors |= run_jobs(once_more, processes=processes, look=look) if once_more else {}
-    return errors
+    with holding(folder, look) as tell:
+        run_jobs(everywhere(jobs) if run["scheduler"] else jobs, look=tell, **run)
+        if column.again_within is not None and seeds is None:
+            more = plan_column(promising(column, jobs, folder), data, [column.seeds], folder, epochs=epochs, **where)
+            if more:
+                run_jobs(everywhere(more) if run["scheduler"] else more, look=tell, **run)
+
+
+def _failed(column: "Column", folder: Path) -> list[tuple[Path, str]]:
+    """The runs of a column that failed the last time, with their errors."""
+    from osakd.records import read_error
+
+    runs = [run for cell in column.cells for run in sorted(folder.glob(f"{cell.label}-seed*"))]
+    return [(run, error) for run in runs if (error := read_error(run)) is not None]
 
 
 def _show(experiment: "Experiment", column: "Column", out: Path) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from osakd import api
-from osakd.cli.options import add_training_options, new_parser, parse, training_options
+from osakd.cli.options import add_scheduler, add_training_options, new_parser, parse, training_options
 
 
 def command(argv: Sequence[str]) -> int:
@@ -26,6 +26,7 @@ def command(argv: Sequence[str]) -> int:
         "--out", type=str | None, default=None, help="folder of the comparison; by default runs/DATA-MODEL"
     )
     parser.add_argument("--processes", type=int | None, default=None, help="cores to use; by default all")
+    add_scheduler(parser)
     add_training_options(parser)
     found = parse(parser, argv)
     if found is None:
@@ -41,6 +42,7 @@ def command(argv: Sequence[str]) -> int:
                 seeds=found.seeds,
                 out=found.out,
                 processes=found.processes,
+                scheduler=found.scheduler,
                 look=progress.look,
                 **training_options(found),
             )
@@ -48,4 +50,5 @@ def command(argv: Sequence[str]) -> int:
             raise KeyboardInterrupt(f"Go on with: {shlex.join(['osakd', 'compare', *argv])}") from None
     print_summary(comparison.summary)
     print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
+    print(f"Open {comparison.folder}/report.html in a browser to look at them.")
     return 0

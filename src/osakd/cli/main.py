@@ -12,6 +12,8 @@ COMMANDS = {
     "train": "train one network with one method",
     "evaluate": "score a trained network on a test set",
     "reproduce": "run what is missing of a table of the paper, and show ours beside theirs",
+    "report": "show what is recorded: one page for a browser, tables and figures",
+    "status": "show how far the runs in a folder are, from any terminal",
     "cost": "count what each method costs, in training and deployed",
     "list": "show the known data, models and methods",
     "bench": "time training here, against an ordinary script",

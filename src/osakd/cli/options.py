@@ -39,6 +39,17 @@ def add_training_options(parser: ArgumentParser) -> None:
     parser.add_class_arguments(Options, as_group=True)
 
 
+def add_scheduler(parser: ArgumentParser) -> None:
+    """``--scheduler``, for commands that make many runs."""
+    parser.add_argument(
+        "--scheduler",
+        type=str | None,
+        default=None,
+        metavar="ADDRESS",
+        help="of a dask.distributed scheduler, host:port: its workers make the runs; they need the same folders",
+    )
+
+
 def add_method_options(parser: ArgumentParser, method: str) -> None:
     """``--method`` and that method's own settings, ``--method.k`` and so on."""
     name = given_method(method)[0]

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from osakd.errors import NotFusedError
-from osakd.experiments.runner import Progress as RunProgress
+from osakd.experiments.states import Progress as RunProgress
 from osakd.records import RunConfig
 from osakd.report.aggregate import Summary
 from osakd.report.tables import table_rows, title
@@ -131,7 +131,7 @@ class ComparisonProgress(_Display):
                 what = str(state.error or describe(state.rows[-1]))
                 self.line(f"[{len(self._finished)}/{len(states)}] {name}: {what}", at_once=True)
             self._show(state, name)
-        running = [f"{_name(s)} at epoch {len(s.rows)}" for s in states if s.running and s.rows]
+        running = [f"{_name(s)} at epoch {len(s.rows)}{_left(s)}" for s in states if s.running and s.rows]
         if running:
             self.line(f"[{len(self._finished)}/{len(states)}] {', '.join(running)}")
         if self.bars is not None:
@@ -158,6 +158,26 @@ class ComparisonProgress(_Display):
 def _name(state: RunProgress) -> str:
     """The run, and how many others go along in its program."""
     return state.job.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
+
+
+def _left(state: RunProgress) -> str:
+    return "" if state.left is None else f", {duration(state.left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A time in words short enough for a line.
+
+    Example:
+        >>> duration(4), duration(65), duration(7500), duration(200_000)
+        ('4 s', '1 min', '2 h 05 min', '2 d 7 h')
+    """
+    minutes = int(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60:02d} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 def describe(row: dict[str, Any]) -> str:

@@ -91,6 +91,7 @@ class Loop:
         """Trains to the end; the errors of runs that failed."""
         for run in self.runs:
             records.clear_left_overs(run.folder)
+            (run.folder / records.ERROR).unlink(missing_ok=True)
             if not self.done:
                 records.write_config(run.folder, run.config)  # first: it says whose folder this is
             records.cut_metrics(run.folder, self.done)

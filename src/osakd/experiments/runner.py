@@ -1,176 +1,168 @@
-"""Many runs on one machine: fused in one program, or in a pool of processes; progress is read from their records."""
+"""Many runs: fused in one program, or one by one in a pool of workers; progress is read from their records."""
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from osakd.engine.folders import check_folder
 from osakd.errors import InputError, NotFusedError, RunError
 from osakd.experiments.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
-from osakd.experiments.worker import Notes, prepare, run_fused, run_single
+from osakd.experiments.pools import ClusterPool, LocalPool, Pool, Run
+from osakd.experiments.states import Look, Paces, Progress, waiting
+from osakd.experiments.worker import run_fused, run_single
 from osakd.methods.settings import METHODS
-from osakd.records import read_config, read_metrics, read_result
+from osakd.records import CHECKPOINT, is_free, read_config, read_metrics, read_result, write_error
 
 SECONDS_BETWEEN_LOOKS = 0.25
+MOST_DEATHS = 3
+"""So often a worker may die with a program without a checkpoint in between."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is.
-
-    Attributes:
-        job: which.
-        rows: of its learning curve so far.
-        running: it is being worked at.
-        done: it has ended.
-        error: why it failed, if it did.
-        replicas: runs in its program; 0 for one that goes along with another job's.
-        notes: what its program said when it started.
-    """
-
-    job: Job
-    rows: list[dict[str, Any]]
-    running: bool
-    done: bool
-    error: InputError | RunError | None = None
-    replicas: int = 1
-    notes: tuple[str, ...] = ()
-
-
-def run_jobs(jobs: Sequence[Job], *, processes: int, look: Callable[[list[Progress]], None]) -> Errors:
+def run_jobs(jobs: Sequence[Job], *, processes: int, look: Look, scheduler: str | None = None) -> Errors:
     """Runs every job, and the stages before it; what is on disk already is not run again.
 
     With the executor ``fused``, jobs that differ in seed and method only run in one program; with ``serial`` or
-    ``graphed`` each in a process of its own, one at a time on a GPU; ``auto`` is the first where the networks can be
-    folded into channels, else the second.
+    ``graphed`` each by itself, one at a time on a GPU; ``auto`` is the first where the networks can be folded into
+    channels and no cluster is given, else the second. A worker that dies costs the epochs since its last checkpoint.
 
     Args:
         jobs: of one comparison; the longest start first, so that no core waits for the last one.
-        processes: cores to use: threads of a fused program, or processes of one thread each.
+        processes: cores to use here: threads of a fused program, or processes of one thread each.
         look: is given the state of every job and stage four times a second.
+        scheduler: address of a dask.distributed scheduler, whose workers then run the programs.
 
     Returns:
-        The error of each job that failed, by folder; the others ran to their end.
+        The error of each job that failed, by folder, which is also recorded there; the others ran to their end.
 
     Raises:
-        RunError: a process was killed from outside.
-        KeyboardInterrupt: after the processes have stopped.
+        InputError: there is no such scheduler.
+        RunError: no process could be started, or the scheduler has gone.
+        KeyboardInterrupt: after the workers have been told to stop.
     """
     chains = [[job] if _finished(job) else with_stages(job) for job in jobs]
     every = [job for chain in chains for job in chain]
     done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in every if _finished(job)]
     look(done)
-    seen = {state.job.folder: state for state in done}
-    seen |= {job.folder: _waiting(job) for job in every if job.folder not in seen}
+    runner = _Runner(processes, scheduler, look)
+    runner.seen = {state.job.folder: state for state in done}
+    runner.seen |= {job.folder: waiting(job) for job in every if job.folder not in runner.seen}
     errors: Errors = {}
     for level in range(max(len(chain) for chain in chains)):
         due = [chain[level] for chain in chains if level < len(chain) and chain[-1].folder not in errors]
-        failed = _run_level([job for job in due if not seen[job.folder].done], processes, seen, look)
+        failed = runner.run_level([job for job in due if not runner.seen[job.folder].done])
         for chain in chains:
             for folder in {job.folder for job in chain} & set(failed):
                 errors[chain[-1].folder] = failed[folder]
+                _record(chain[-1], failed[folder])
                 for job in chain[level:]:  # what waits for it will not run
-                    seen[job.folder] = replace(seen[job.folder], running=False, done=True, error=failed[folder])
+                    runner.seen[job.folder] = replace(waiting(job), done=True, error=failed[folder])
         if failed:
-            look(list(seen.values()))
+            look(list(runner.seen.values()))
     return errors
 
 
-def _run_level(
-    jobs: Sequence[Job], processes: int, seen: dict[Path, Progress], look: Callable[[list[Progress]], None]
-) -> Errors:
-    """Runs jobs that wait for no other."""
-    executor = jobs[0].executor if jobs else "auto"
-    startable = [job for job in jobs if _startable(job)]
-    if executor == "auto":
-        # Nothing recorded shows mapped methods (vmap) ahead of a process for each run: they fuse on request only.
-        startable = [job for job in startable if METHODS[job.config.method].folds]
-    programs = programs_of(startable) if executor in ("auto", "fused") else []
-    errors: Errors = {}
-    if programs:
+class _Runner:
+    """Runs jobs level by level, and keeps their states in ``seen``."""
+
+    def __init__(self, processes: int, scheduler: str | None, look: Look) -> None:
+        self.processes, self.scheduler, self.look = processes, scheduler, look
+        self.seen: dict[Path, Progress] = {}
+        self.paces = Paces()
+
+    def run_level(self, jobs: Sequence[Job]) -> Errors:
+        """Runs jobs that wait for no other."""
+        executor = jobs[0].executor if jobs else "auto"
         auto = executor == "auto"
-        run = partial(run_fused, lowerings=("channels",) if auto else ("channels", "vmap"), against_processes=auto)
-        errors |= _run_all(programs, run, workers=1, threads=processes, seen=seen, look=look)
-    fused = {job.folder for program in programs for job in program}
-    if executor == "auto":
-        # What cannot be fused, or is not worth it, is run one by one.
-        fused -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
-        errors = {folder: error for folder, error in errors.items() if folder in fused}
-    singles: list[Program] = [(job,) for job in longest_first(job for job in jobs if job.folder not in fused)]
-    seen |= {job.folder: _waiting(job) for (job,) in singles}
-    if singles:
+        startable = [job for job in jobs if _startable(job)]
+        if auto:
+            # Nothing recorded shows mapped methods (vmap) ahead of a process for each run: they fuse on request only.
+            startable = [job for job in startable if METHODS[job.config.method].folds and not self.scheduler]
+        programs = programs_of(startable) if executor in ("auto", "fused") else []
+        errors: Errors = {}
+        if programs:
+            run = partial(run_fused, lowerings=("channels",) if auto else ("channels", "vmap"), against_processes=auto)
+            errors |= self._run_all(programs, run, workers=1, threads=self.processes)
+        fused = {job.folder for program in programs for job in program}
+        if auto:
+            # What cannot be fused, or is not worth it, is run one by one.
+            fused -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
+            errors = {folder: error for folder, error in errors.items() if folder in fused}
+        singles: list[Program] = [(job,) for job in longest_first(job for job in jobs if job.folder not in fused)]
+        self.seen |= {job.folder: waiting(job) for (job,) in singles}
+        if singles:
+            errors |= self._run_all(singles, run_single, workers=self._workers(singles[0][0]), threads=1)
+        return errors
+
+    def _workers(self, job: Job) -> int:
         from osakd.engine.environment import pick_device
 
-        on_gpu = pick_device(singles[0][0].device).type != "cpu"
-        workers = 1 if on_gpu else processes
-        errors |= _run_all(singles, run_single, workers=workers, threads=1, seen=seen, look=look)
-    return errors
+        on_gpu = not self.scheduler and pick_device(job.device).type != "cpu"
+        return 1 if on_gpu else self.processes
+
+    def _run_all(self, programs: Sequence[Program], run: Run, *, workers: int, threads: int) -> Errors:
+        """Runs programs in a pool; one whose worker died goes on from its checkpoints in another."""
+        pool: Pool = ClusterPool(self.scheduler) if self.scheduler else LocalPool(workers, threads)
+        left, running = deque(programs), dict[Future[Errors], Program]()
+        deaths: dict[Path, tuple[int, int]] = {}
+        errors: Errors = {}
+        try:
+            while left or running:
+                while left and pool.is_free():
+                    program = left.popleft()
+                    running[pool.submit(run, program)] = program
+                ended, _ = wait(running, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    program = running.pop(future)
+                    if not pool.ended(future):
+                        errors |= _errors(future, program)
+                    elif _may_go_on(program, deaths):
+                        left.appendleft(program)
+                        self.paces.forget(program[0])
+                        continue
+                    else:
+                        errors |= dict.fromkeys((job.folder for job in program), _died())
+                    self._note(program, pool, errors, done=True)
+                for program in running.values():
+                    self._note(program, pool, errors, done=False)
+                self.look(list(self.seen.values()))
+        except BaseException:
+            pool.stop()
+            raise
+        finally:
+            pool.close()
+        return errors
+
+    def _note(self, program: Program, pool: Pool, errors: Errors, *, done: bool) -> None:
+        """Keeps the states of a program's jobs."""
+        notes = pool.said().get(str(program[0].folder), ())
+        for number, job in enumerate(program):
+            running = not done and job.folder.exists()
+            rows = read_metrics(job.folder) if (running and not number) or done else []
+            pace = self.paces.left(job, len(rows)) if running and not number else None
+            replicas = 0 if number else len(program)
+            self.seen[job.folder] = Progress(
+                job, rows, running, done, errors.get(job.folder), replicas, notes, left=pace
+            )
 
 
-def _waiting(job: Job) -> Progress:
-    return Progress(job, [], running=False, done=False)
+def _may_go_on(program: Program, deaths: dict[Path, tuple[int, int]]) -> bool:
+    """Whether a program whose worker died is tried again: not where it has saved nothing ``MOST_DEATHS`` times."""
+    folder = program[0].folder
+    saved = (folder / CHECKPOINT).stat().st_mtime_ns if (folder / CHECKPOINT).exists() else 0
+    before, at = deaths.get(folder, (0, saved))
+    deaths[folder] = (before + 1 if saved == at else 1, saved)
+    return deaths[folder][0] < MOST_DEATHS
 
 
-def _run_all(
-    programs: Sequence[Program],
-    run: Callable[[Program], Errors],
-    *,
-    workers: int,
-    threads: int,
-    seen: dict[Path, Progress],
-    look: Callable[[list[Progress]], None],
-) -> Errors:
-    """Runs programs in a pool of processes; ``seen`` is kept up to date."""
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    notes: Notes = context.SimpleQueue()
-    start = (stop, notes, os.getpid(), threads)
-    pool = ProcessPoolExecutor(min(workers, len(programs)), context, initializer=prepare, initargs=start)
-    errors: Errors = {}
-    said: dict[str, tuple[str, ...]] = {}
-    try:
-        with _ctrl_c_ignored():  # the workers inherit this: Ctrl-C is the parent's to handle
-            futures = {pool.submit(run, program): program for program in programs}
-        pending = set(futures)
-        while pending:
-            ended, pending = wait(pending, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
-            while not notes.empty():
-                folder, sentences = notes.get()
-                said[folder] = tuple(sentences)
-            for future in ended:
-                errors |= _errors(future, futures[future])
-            for future, program in futures.items():
-                if future in ended or not future.done():
-                    seen |= _progress(future, program, errors, said)
-            look(list(seen.values()))
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        with _ctrl_c_ignored():
-            pool.shutdown(wait=True, cancel_futures=True)
-    return errors
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _died() -> RunError:
+    return RunError(
+        f"Its worker process died {MOST_DEATHS} times without a checkpoint in between: it was killed from outside (for "
+        "want of memory?); give the same command again, with --processes 1 it needs less memory."
+    )
 
 
 def _startable(job: Job) -> bool:
@@ -186,29 +178,21 @@ def _finished(job: Job) -> bool:
     return read_config(job.folder) == job.config and read_result(job.folder) is not None
 
 
-def _progress(
-    future: "Future[Errors]", program: Program, errors: Errors, said: dict[str, tuple[str, ...]]
-) -> dict[Path, Progress]:
-    done = future.done()
-    notes = said.get(str(program[0].folder), ())
-    found = {}
-    for number, job in enumerate(program):
-        running = future.running() and job.folder.exists()
-        rows = read_metrics(job.folder) if (running and not number) or done else []
-        replicas = 0 if number else len(program)
-        found[job.folder] = Progress(job, rows, running, done, errors.get(job.folder), replicas, notes)
-    return found
+def _record(job: Job, error: InputError | RunError) -> None:
+    """Writes why a job failed into its folder, unless the folder is not its own or cannot be written."""
+    with suppress(InputError, RunError):
+        if is_free(job.folder) or read_config(job.folder) == job.config:
+            write_error(job.folder, str(error))
 
 
 def _errors(future: "Future[Errors]", program: Program) -> Errors:
+    if future.cancelled():
+        raise RunError("The dask scheduler has gone: start it again, and give the same command.")
     error = future.exception()
     if error is None:
         return future.result()
-    if isinstance(error, BrokenProcessPool):
-        raise RunError(
-            "A worker process died: it was killed from outside (for want of memory?), or a script called osakd.compare "
-            'without `if __name__ == "__main__":`; the same again goes on, and --processes 1 needs less memory.'
-        ) from error
+    if type(error).__name__ == "KilledWorker":
+        error = _died()
     if not isinstance(error, InputError | RunError):
         error = RunError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}.")
     return dict.fromkeys((job.folder for job in program), error)

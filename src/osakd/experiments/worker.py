@@ -1,11 +1,10 @@
-"""What a process of the pool does: it runs programs, tells its notes, and stops when it is told to."""
+"""What a worker does, a process here or on a cluster: it runs programs, and stops when it is told to."""
 
 import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from multiprocessing.queues import SimpleQueue
-from multiprocessing.synchronize import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from osakd.experiments.jobs import Errors, Job, Program
 from osakd.records import RunConfig
@@ -15,11 +14,17 @@ if TYPE_CHECKING:
     from osakd.engine.loop import Planned
 
 Notes = SimpleQueue[tuple[str, list[str]]]
-"""The folder of a program's first job, and what its program says when it starts."""
+"""The folder of a program's first job, and what its program says when it starts; a new process says nothing of none."""
+
+
+class Flag(Protocol):
+    """A number in memory that processes share."""
+
+    value: int
 
 
 class _StopRequestError(Exception):
-    """The parent asked this process to stop."""
+    """This worker was asked to stop."""
 
 
 class _StopAtRequest:
@@ -34,30 +39,57 @@ class _StopAtRequest:
             _notes.put((self.folder, list(notes)))
 
     def step(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the watcher's interface
-        if _stop is not None and _stop.is_set():
+        if _asked_to_stop():
             raise _StopRequestError
-        if os.getppid() != _parent:
-            os._exit(1)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Its records say everything."""
 
 
-_stop: Event | None = None
 _notes: Notes | None = None
-_parent = 0
 
 
-def prepare(stop: Event, notes: Notes, parent: int, threads: int) -> None:
-    """Prepares a process of the pool."""
+def _asked_to_stop() -> bool:
+    """Until ``prepare`` or ``on_cluster`` says otherwise, nobody asks."""
+    return False
+
+
+def prepare(stop: Flag, notes: Notes, parent: int, threads: int) -> None:
+    """Prepares a process of this machine."""
     import torch
 
     from osakd.engine.allocator import keep_freed_memory
 
-    global _stop, _notes, _parent
-    _stop, _notes, _parent = stop, notes, parent
+    def asked() -> bool:
+        if os.getppid() != parent:
+            os._exit(1)  # nobody is left to tell
+        return bool(stop.value)
+
+    global _asked_to_stop, _notes
+    _asked_to_stop, _notes = asked, notes
     torch.set_num_threads(threads)
     keep_freed_memory()
+    notes.put(("", []))
+
+
+def on_cluster(run: Callable[[Program], Errors], program: Program) -> Errors:
+    """Runs a program on a worker of a dask.distributed cluster, with one thread.
+
+    It stops when its task is cancelled, which also happens when the client that gave it has gone.
+    """
+    import torch
+    from distributed import get_worker
+
+    worker = get_worker()
+    task = worker.state.tasks[str(worker.get_current_task())]
+
+    def asked() -> bool:
+        return task.state == "cancelled"
+
+    global _asked_to_stop
+    _asked_to_stop = asked
+    torch.set_num_threads(1)
+    return run(program)
 
 
 def run_single(program: Program) -> Errors:
@@ -94,7 +126,7 @@ def _plan(job: Job) -> "Planned":
     from osakd.engine.config import run_view
     from osakd.engine.loop import Planned
 
-    if _stop is not None and _stop.is_set():
+    if _asked_to_stop():
         raise _StopRequestError
     config = job.config
     return Planned(

@@ -1,6 +1,7 @@
 """The learning curves of a comparison: mean test accuracy over seeds, with a band of one standard deviation."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,20 @@ from osakd.report.tables import markdown_table, title
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
 _MOST_BANDS = 6  # more of them hide the curves
 _STYLES = ("-", "--", ":")
+_UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 
 
-def write_curves(summary: Summary, folder: Path) -> list[Path]:
-    """Writes ``curves.svg`` and ``curves.png`` into a folder, which is made; their paths."""
+def write_curves(
+    summary: Summary, folder: Path, *, name: str = "curves", kinds: Sequence[str] = ("svg", "png")
+) -> list[Path]:
+    """Writes the curves into a folder, which is made; their paths.
+
+    Args:
+        summary: of the comparison.
+        folder: to write into.
+        name: of the files, without their endings.
+        kinds: ``svg``, ``png`` or ``pdf``.
+    """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,14 +67,12 @@ def write_curves(summary: Summary, folder: Path) -> list[Path]:
     paths = []
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for kind in ("svg", "png"):
+    for kind in kinds:
         stream = io.BytesIO()
         # No date and fixed ids, so that the same values give the same file.
         with mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
-            figure.savefig(
-                stream, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else {"Software": None}
-            )
-        paths.append(folder / f"curves.{kind}")
+            figure.savefig(stream, format=kind, dpi=160, metadata=_UNDATED[kind])
+        paths.append(folder / f"{name}.{kind}")
         write_atomic(paths[-1], stream.getvalue())
     return paths
 

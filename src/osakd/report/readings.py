@@ -58,16 +58,21 @@ def readings_text(summary: Summary, runs: Sequence[tuple[str, Path]]) -> str:
         summary: of its finished runs.
         runs: label and folder of each.
     """
-    found: dict[str, list[tuple[int, Reading]]] = {}
-    for label, folder in runs:
-        seed = int(folder.name.rpartition("-seed")[2])
-        found.setdefault(label, []).append((seed, reading_of(read_metrics(folder))))
+    return f"**{summary.name}: {title(summary)}**\n\n{markdown_table(*readings_rows(runs)).rstrip()}"
+
+
+def readings_rows(runs: Sequence[tuple[str, Path]]) -> tuple[list[str], list[list[str]]]:
+    """The head and a row for each reading, the best validation accuracy first.
+
+    Args:
+        runs: label and folder of each finished run.
+    """
+    found = _read(runs)
     plain = dict(found.get("plain", []))
     head = ["reading", "n", "validation %", "vs plain [95 % CI]", "NLL", "ECE %", "test there %", "best on test %"]
     head += ["last epoch %", "std of last 10"]
-    order = sorted(found, key=lambda label: -fmean(one.validation for _, one in found[label]))
     rows = []
-    for label in order:
+    for label in _by_validation(found):
         ones = [one for _, one in found[label]]
         pairs = [(one.validation, plain[seed].validation) for seed, one in found[label] if seed in plain]
         ours, theirs = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -83,4 +88,35 @@ def readings_text(summary: Summary, runs: Sequence[tuple[str, Path]]) -> str:
                 f"{100 * fmean(one.wobble for one in ones):.2f}",
             ]
         )
-    return f"**{summary.name}: {title(summary)}**\n\n{markdown_table(head, rows).rstrip()}"
+    return head, rows
+
+
+def best_reading(runs: Sequence[tuple[str, Path]]) -> str:
+    """Which reading validation chooses, in words.
+
+    Args:
+        runs: label and folder of each finished run.
+    """
+    found = _read(runs)
+    best, *_ = _by_validation(found)
+    ones = [one for _, one in found[best]]
+    plain = [one for _, one in found.get("plain", [])]
+    beside = f"; plain training has {percent(spread([one.validation for one in plain]))} %" if plain else ""
+    return (
+        f"of {len(found)} readings, {best} has the best validation accuracy, "
+        f"{percent(spread([one.validation for one in ones]))} % (n = {len(ones)}), and with it "
+        f"{percent(spread([one.test for one in ones]))} % on test{beside}"
+    )
+
+
+def _read(runs: Sequence[tuple[str, Path]]) -> dict[str, list[tuple[int, Reading]]]:
+    """Seed and reading of each run, by label."""
+    found: dict[str, list[tuple[int, Reading]]] = {}
+    for label, folder in runs:
+        seed = int(folder.name.rpartition("-seed")[2])
+        found.setdefault(label, []).append((seed, reading_of(read_metrics(folder))))
+    return found
+
+
+def _by_validation(found: dict[str, list[tuple[int, Reading]]]) -> list[str]:
+    return sorted(found, key=lambda label: -fmean(one.validation for _, one in found[label]))

@@ -1,6 +1,11 @@
 """The table of a comparison, for a terminal and as Markdown."""
 
+import re
+
 from osakd.report.aggregate import Difference, Spread, Summary
+
+MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
+"""A hyphen that stands for a minus: before a number, not in a word, a range or an exponent."""
 
 
 def table_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:

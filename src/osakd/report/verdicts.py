@@ -91,7 +91,7 @@ def beside_the_paper(
     rows = []
     for cell in cells:
         paper = f"{cell.published[0]:.2f} ± {cell.published[1]:.2f}" if cell.published else "-"
-        method = _measured(cell, methods)
+        method = measured(cell, methods)
         if method is None:
             rows.append([cell.label, "0", "-", "-", paper, "not run", "-", "-"])
             continue
@@ -105,7 +105,7 @@ def beside_the_paper(
                 str(epochs),
                 percent(method.spreads["best_on_test"]),
                 paper,
-                word + _smaller(len(values), epochs, wanted),
+                word + smaller(len(values), epochs, wanted),
                 points(method.differences.get("best_on_test")),
                 percent(method.spreads["last"]),
             ]
@@ -113,7 +113,7 @@ def beside_the_paper(
     return head, rows
 
 
-def _measured(cell: PaperCell, methods: Sequence[MethodSummary]) -> MethodSummary | None:
+def measured(cell: PaperCell, methods: Sequence[MethodSummary]) -> MethodSummary | None:
     """What is recorded of a cell: its deployed network, or the mean of that and what is averaged with it."""
     found = {method.label: method for method in methods}
     names = [cell.label, *(f"{cell.label}: {part}" for part in cell.averaged)]
@@ -138,14 +138,26 @@ def _measured(cell: PaperCell, methods: Sequence[MethodSummary]) -> MethodSummar
     )
 
 
+def smaller(seeds: int, epochs: int, wanted: tuple[int, int], fraction: float = 1.0) -> str:
+    """What is smaller than in the paper, in brackets.
+
+    Args:
+        seeds: that are recorded.
+        epochs: of each run.
+        wanted: seeds and epochs in the paper.
+        fraction: share of the training images that was used.
+
+    Example:
+        >>> smaller(3, 100, (5, 100), 0.1), smaller(5, 100, (5, 100))
+        (' (3 of 5 seeds, 10 % of the images)', '')
+    """
+    less = [f"{seeds} of {wanted[0]} seeds"] * (seeds < wanted[0])
+    less += [f"{epochs} of {wanted[1]} epochs"] * (epochs < wanted[1])
+    less += [f"{100 * fraction:g} % of the images"] * (fraction < 1)
+    return f" ({', '.join(less)})" if less else ""
+
+
 def _paired(seeds: list[int], ours: list[float], plain: MethodSummary, key: str) -> Difference | None:
     theirs = dict(zip(plain.seeds, plain.values[key], strict=True))
     pairs = [(value, theirs[seed]) for seed, value in zip(seeds, ours, strict=True) if seed in theirs]
     return paired_difference([pair[0] for pair in pairs], [pair[1] for pair in pairs]) if pairs else None
-
-
-def _smaller(seeds: int, epochs: int, wanted: tuple[int, int]) -> str:
-    """What is smaller than in the paper."""
-    less = [f"{seeds} of {wanted[0]} seeds"] * (seeds < wanted[0])
-    less += [f"{epochs} of {wanted[1]} epochs"] * (epochs < wanted[1])
-    return f" ({', '.join(less)})" if less else ""

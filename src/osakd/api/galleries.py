@@ -1,0 +1,119 @@
+"""Training images with their soft labels, from finished runs, for a report."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from osakd.errors import InputError
+from osakd.records import STUDENT, RunConfig
+
+if TYPE_CHECKING:
+    from osakd.data.arrays import DataArrays, Images
+    from osakd.report.gallery import Gallery
+    from osakd.report.layout import Entry
+    from osakd.report.plan import Column
+
+COUNT, SHOWN = 24, 4
+"""Images of a run, and classes of a soft label."""
+_CONTROLS = ("uniform-smoothing", "shuffled-neighbours")
+
+
+def galleries_of(columns: "Sequence[Column]", data: str | None) -> "list[Gallery]":
+    """A gallery of the first run of each column that has soft labels and its network.
+
+    Args:
+        columns: what is recorded.
+        data: where the images are; by default what the runs were trained on, if known by name.
+
+    Raises:
+        InputError: no such run, or the images are not those that it was trained on.
+    """
+    found = [_first(column.entries) for column in columns]
+    runs = [(column, entry) for column, entry in zip(columns, found, strict=True) if entry is not None]
+    if not runs:
+        raise InputError(
+            f"No finished run here has soft labels of neighbours and its network ({STUDENT}), which a gallery needs: "
+            "train one of osakd here, or leave the gallery out."
+        )
+    arrays = [_images(entry.config, data) for _, entry in runs if entry.config]
+    fitting = [
+        (column, entry, images)
+        for (column, entry), images in zip(runs, arrays, strict=True)
+        if entry.config and images.content == entry.config.data["content"]
+    ]
+    if not fitting:
+        wanted = runs[0][1].config
+        raise InputError(
+            f"The images of {arrays[0].name!r} (content {arrays[0].content[:8]}) are not those that "
+            f"{runs[0][1].folder.name!r} was trained on (content {wanted.data['content'][:8] if wanted else ''}): "
+            "name those with --data."
+        )
+    return [_gallery(column.name, entry, images) for column, entry, images in fitting]
+
+
+def _first(entries: "Sequence[Entry]") -> "Entry | None":
+    return next(
+        (
+            entry
+            for entry in entries
+            if entry.result and entry.config and _has_labels(entry.config) and (entry.folder / STUDENT).exists()
+        ),
+        None,
+    )
+
+
+def _has_labels(config: RunConfig) -> bool:
+    return "k" in config.settings and config.method not in _CONTROLS
+
+
+def _images(config: RunConfig, data: str | None) -> "DataArrays":
+    from osakd.data.sources import load_data
+
+    if data is None and config.data["kind"] == "folder":
+        raise InputError(f"The run was trained on a local folder called {config.data['name']!r}: name it with --data.")
+    return load_data(data or config.data["name"])
+
+
+def _gallery(column: str, entry: "Entry", arrays: "DataArrays") -> "Gallery":
+    from osakd.engine.config import run_view
+    from osakd.engine.environment import pick_device
+    from osakd.engine.gallery import most_ambiguous
+    from osakd.report.gallery import Gallery, Picture
+
+    config = entry.config
+    if config is None:
+        raise InputError(f"{entry.folder.name!r} has no configuration.")
+    view = run_view(arrays, config.model, config.validation, config.seed, config.fraction)
+    pictures = []
+    for row, soft_label, entropy in most_ambiguous(config, view, entry.folder, pick_device(None), count=COUNT):
+        order = sorted(range(len(soft_label)), key=lambda label: (-soft_label[label], label))
+        shares = [(view.class_names[label], soft_label[label]) for label in order[:SHOWN] if soft_label[label] > 0]
+        name = view.class_names[int(view.train.classes[row])]
+        pictures.append(Picture(_png(view.train.images[row]), name, entropy, shares))
+    return Gallery(f"{column}: {entry.label}, seed {config.seed}", _caption(config, len(view.train)), pictures)
+
+
+def _caption(config: RunConfig, images: int) -> str:
+    """How the neighbours were found."""
+    settings = config.settings
+    pool = (
+        f"among all {images:,} training images"
+        if settings.get("pool") == "memory"
+        else f"in mini-batches of {config.batch_size}, those of the last epoch"
+    )
+    space = "softmax outputs" if settings.get("space", "softmax") == "softmax" else "logits"
+    return (
+        f"The {COUNT} soft labels with the highest entropy of {images:,}: k = {settings['k']} neighbours {pool}, among "
+        f"the {space} of the finished network, without augmentation. These are images of the data set: share this "
+        "page only where its licence lets you."
+    )
+
+
+def _png(image: "Images") -> str:
+    """An image ``[h, w, channels]`` as a PNG in a ``data:`` address."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(stream, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

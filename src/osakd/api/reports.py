@@ -1,0 +1,76 @@
+"""A report of what is recorded, to look at in a browser, and its tables and figures for a paper."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osakd.api.galleries import galleries_of
+from osakd.errors import InputError
+
+if TYPE_CHECKING:
+    from osakd.report.plan import Column, PlannedColumn
+
+
+def write_report(
+    folder: str | Path, *, out: str | Path | None = None, gallery: bool = False, data: str | None = None
+) -> Path:
+    """Writes a report of the runs in a folder: one page, tables, figures. Nothing is trained.
+
+    Args:
+        folder: of records, of one experiment, column or comparison, or of a run.
+        out: folder to write into; by default the same.
+        gallery: show training images with their soft labels too, the most ambiguous first. That takes the images and
+            the networks of finished runs.
+        data: where the images are, as for ``train``; by default what the runs were trained on, if known by name.
+
+    Returns:
+        The path of ``report.html``; ``tables.md``, ``tables.tex``, ``tables.csv`` and ``figures/`` lie beside it.
+
+    Raises:
+        InputError: no runs are there, or a gallery is not to be had from them.
+        RunError: a record is damaged, or the disk cannot be written.
+    """
+    from osakd.report.write import write_report as write
+
+    if data is not None and not gallery:
+        raise InputError("`data` says where a gallery's images are: give `gallery` too, or leave it out.")
+    place = Path(folder).expanduser()
+    columns = recorded_columns(place)
+    galleries = galleries_of(columns, data) if gallery else []
+    return write(place.resolve().name, columns, place if out is None else Path(out).expanduser(), galleries)
+
+
+def recorded_columns(folder: Path) -> "list[Column]":
+    """What is recorded in a folder, beside what the experiments plan.
+
+    Raises:
+        InputError: no runs are there.
+    """
+    from osakd.report.layout import find_groups
+    from osakd.report.plan import columns_of
+
+    return columns_of(find_groups(folder), _plans())
+
+
+def _plans() -> "list[PlannedColumn]":
+    """The columns of all experiments that have runs of their own, as the report takes them."""
+    from osakd.experiments.catalogue import EXPERIMENTS
+    from osakd.report.plan import PlannedColumn
+    from osakd.report.verdicts import PaperCell
+
+    return [
+        PlannedColumn(
+            experiment=experiment.folder,
+            title=experiment.title,
+            name=column.name,
+            cells=tuple(
+                PaperCell(cell.label, cell.published and (cell.published.mean, cell.published.std), cell.averaged)
+                for cell in column.cells
+            ),
+            seeds=column.seeds,
+            epochs=column.epochs,
+            kind="readings" if experiment.view == "readings" else "paper",
+        )
+        for experiment in EXPERIMENTS.values()
+        if experiment.view != "curves"
+        for column in experiment.columns
+    ]

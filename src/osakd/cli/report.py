@@ -1,0 +1,29 @@
+"""``osakd report``: what is recorded as one page to look at, and as tables and figures."""
+
+from collections.abc import Sequence
+
+from osakd.cli.options import new_parser, parse
+
+
+def command(argv: Sequence[str]) -> int:
+    """Writes the report of a folder and says where it is."""
+    parser = new_parser("report", "Show what is recorded: one page for a browser, tables and figures. Nothing is run.")
+    parser.add_argument("folder", type=str, help="of records, an experiment, a column, a comparison or a run")
+    parser.add_argument("--out", type=str | None, default=None, help="folder to write into; by default the same")
+    parser.add_argument(
+        "--gallery",
+        action="store_true",
+        help="training images with their soft labels, the ambiguous first; for yourself: it holds images of the data",
+    )
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="where the gallery's images are; by default known by name"
+    )
+    found = parse(parser, argv)
+    if found is None:
+        return 0
+
+    from osakd import api
+
+    path = api.write_report(found.folder, out=found.out, gallery=found.gallery, data=found.data)
+    print(f"Open {path} in a browser; tables.md, tables.tex, tables.csv and figures/ lie beside it.")
+    return 0

@@ -1,0 +1,46 @@
+"""``osakd status``: how far the runs in a folder are, from any terminal."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from osakd.cli.options import new_parser, parse
+from osakd.cli.progress import duration
+
+
+def command(argv: Sequence[str]) -> int:
+    """Prints a line for each run that is not finished, and how many are."""
+    parser = new_parser("status", "Show how far the runs in a folder are. It only reads.")
+    parser.add_argument("folder", type=str, help="of a comparison, an experiment, all records, or one run")
+    parser.add_argument("--all", action="store_true", help="a line for each finished run too")
+    found = parse(parser, argv)
+    if found is None:
+        return 0
+
+    from pathlib import Path
+
+    from osakd.experiments.status import RunStatus, status_of
+
+    console = Console(markup=False, soft_wrap=True)
+
+    def line(run: RunStatus) -> str:
+        words = [run.state]
+        if run.epochs is not None:
+            words.append(f"epoch {run.epoch}/{run.epochs}")
+        if run.row is not None and "test" in run.row:
+            words.append(f"test {100 * run.row['test']['accuracy']:.2f} %")
+        if run.left is not None:
+            words.append(f"{duration(run.left)} left")
+        return f"  {run.name}: {', '.join(words)}" + (f": {run.error}" if run.state == "failed" else "")
+
+    for one in status_of(Path(found.folder).expanduser()):
+        counts = Counter(run.state for run in one.runs)
+        console.print(f"{one.folder}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), style="bold")
+        if one.holder:
+            who = one.holder
+            console.print(f"  run by process {who['process']} on {who['host']}, since {who['since']}", highlight=False)
+        for run in one.runs:
+            if found.all or run.state != "finished":
+                console.print(line(run), highlight=False)
+    return 0

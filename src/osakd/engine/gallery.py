@@ -1,0 +1,83 @@
+"""The soft labels that a finished run's network gives its training images, and the most ambiguous of them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from osakd.data.arrays import DataArrays
+from osakd.data.streams import permutation
+from osakd.engine.build import build
+from osakd.engine.evaluate import DeviceSplit, to_floats
+from osakd.engine.state import load_student
+from osakd.errors import InputError
+from osakd.losses.osakd import SPACES, OSAKDLoss
+from osakd.losses.terms import at_least_float32
+from osakd.methods.self_distillation import SelfDistillation
+from osakd.records import RunConfig
+
+_PART = 500
+
+
+class Ambiguous(NamedTuple):
+    """A training image by its row, its soft label, and the entropy of that in nats."""
+
+    row: int
+    soft_label: list[float]
+    entropy: float
+
+
+def most_ambiguous(
+    config: RunConfig, data: DataArrays, folder: Path, device: torch.device, *, count: int
+) -> list[Ambiguous]:
+    """The training images whose soft labels have the highest entropy, those first.
+
+    Of equal ones those come first whose soft label gives their own class least, then those with the lower row.
+
+    Args:
+        config: of a finished run.
+        data: as ``run_view`` gives them for that configuration.
+        folder: of the run.
+        device: to compute on.
+        count: how many.
+
+    Raises:
+        InputError: the run's method has no soft labels of neighbours.
+    """
+    method, splits = build(config, data, device, folder)
+    criterion = method.criterion if isinstance(method, SelfDistillation) and method.control is None else None
+    if criterion is None:
+        raise InputError(f"A run of {config.method!r} has no soft labels of neighbours to show.")
+    method.network.load_state_dict(load_student(folder).state_dict())
+    method.eval()
+    labels = final_soft_labels(method.network, criterion, splits["train"], config).double().cpu()
+    # Rounded: what is equal but for the order of a sum shall count as equal.
+    entropies = (-torch.xlogy(labels, labels).sum(1)).round(decimals=9).tolist()
+    own = labels.gather(1, torch.from_numpy(data.train.classes)[:, None])[:, 0].tolist()
+    order = sorted(range(len(own)), key=lambda row: (-entropies[row], own[row], row))
+    return [Ambiguous(row, labels[row].tolist(), entropies[row]) for row in order[:count]]
+
+
+@torch.no_grad()
+def final_soft_labels(
+    network: torch.nn.Module, criterion: OSAKDLoss, train: DeviceSplit, config: RunConfig
+) -> Float[Tensor, "m c"]:
+    """The soft labels of the training images ``[m, c]``, from the network as it is, without augmentation.
+
+    Neighbours in the mini-batch are those of the last epoch's batches; those in a memory, all other training images.
+    """
+    logits = torch.cat([network(to_floats(part)) for part in train.images.split(_PART)])
+    if criterion.memory is not None:
+        criterion.memory.train()
+        index = torch.arange(len(logits), device=logits.device)
+        criterion.memory.write(index, SPACES[criterion.space](at_least_float32(logits)), train.classes)
+        criterion.memory.eval()
+    order = permutation(len(logits), seed=config.seed, stage=config.stage, stream="order", epoch=config.epochs)
+    labels = torch.nn.functional.one_hot(train.classes, logits.shape[1]).to(torch.float64)
+    for rows in torch.from_numpy(order).to(logits.device).split(config.batch_size):
+        # A last batch of one image is dropped in training: that image keeps its hard label.
+        if len(rows) > 1:
+            labels[rows] = criterion.soft_labels(logits[rows], train.classes[rows], rows).double()
+    return labels

@@ -1,0 +1,95 @@
+"""One runner at a time in a folder of many runs, and what it tells those who look from outside."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from osakd import records
+from osakd.errors import RunError
+from osakd.experiments.states import Look, Progress
+
+HOLDER = ".runner.json"
+SECONDS_BETWEEN_NOTES = 1.0
+SECONDS_TO_WAIT = 1.0
+"""Someone who only looks whether the folder is held holds it for a moment."""
+
+
+@contextmanager
+def holding(folder: Path, look: Look) -> Iterator[Look]:
+    """Holds a folder of runs against other runners, and tells there what ``look`` is told.
+
+    Args:
+        folder: of the runs; made if missing.
+        look: is given the state of every run.
+
+    Yields:
+        What the runner is to tell: it passes everything on to ``look``.
+
+    Raises:
+        RunError: another runner holds it, or the folder cannot be made.
+    """
+    with records.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / records.LOCK)
+        try:
+            lock.acquire(timeout=SECONDS_TO_WAIT)
+        except Timeout as error:
+            raise RunError(
+                f"{str(folder)!r} is being run already, by {_who(folder)}: wait for it (osakd status shows how far it "
+                "is), stop it, or choose another folder with --out."
+            ) from error
+    me = {"process": os.getpid(), "host": socket.gethostname(), "since": datetime.now().strftime("%Y-%m-%d %H:%M")}
+    told = 0.0
+
+    def tell(states: list[Progress]) -> None:
+        nonlocal told
+        look(states)
+        if time.monotonic() - told >= SECONDS_BETWEEN_NOTES:
+            told = time.monotonic()
+            records.write_json(folder / HOLDER, me | {"runs": {state.job.name: _state(state) for state in states}})
+
+    try:
+        records.write_json(folder / HOLDER, me | {"runs": {}})
+        yield tell
+    finally:
+        (folder / HOLDER).unlink(missing_ok=True)
+        lock.release()
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Who holds a folder: ``process``, ``host``, ``since``, and ``runs`` by name; None where nobody does."""
+    if not (folder / HOLDER).exists():
+        return None
+    lock = FileLock(folder / records.LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _read(folder)
+    lock.release()
+    return None  # its runner was killed
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / HOLDER).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _who(folder: Path) -> str:
+    found = _read(folder)
+    if not found:
+        return "another process"
+    return f"process {found['process']} on {found['host']}, since {found['since']}"
+
+
+def _state(state: Progress) -> dict[str, Any]:
+    return {"running": state.running, "waiting": not (state.running or state.done), "left": state.left}

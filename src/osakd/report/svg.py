@@ -1,0 +1,104 @@
+"""The few parts of an SVG that the charts share. Colours and lines are the page's style sheet's; nothing is fetched."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+COLOURS, DASHES = 8, 4
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps values between ``low`` and ``high`` to pixels between ``start`` and ``end``."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def line_class(number: int) -> str:
+    """The classes of a method's line: its colour and its dashes, together the same for no two of 32 methods.
+
+    Example:
+        >>> line_class(0), line_class(9), len({line_class(number) for number in range(32)})
+        ('c0 d0', 'c1 d2', 32)
+    """
+    return f"c{number % COLOURS} d{(number + number // COLOURS) % DASHES}"
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """At most ``most`` + 1 round values between two, a step of 1, 2, 2.5 or 5 times a power of ten apart.
+
+    Example:
+        >>> ticks(57.3, 66.1, 5), ticks(1, 100, 5)
+        ([58, 60, 62, 64, 66], [20, 40, 60, 80, 100])
+    """
+    rough = (high - low) / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(part * power for part in (1, 2, 2.5, 5, 10) if part * power >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [round(number * step, 10) for number in range(first, last + 1)]
+    return [int(value) if value == int(value) else value for value in values]
+
+
+def tick_texts(values: Sequence[float]) -> list[str]:
+    """Ticks as text, all with the decimals that the finest needs; a minus as typesetters have it.
+
+    Example:
+        >>> tick_texts([-0.5, 0, 0.5])
+        ['\N{MINUS SIGN}0.5', '0.0', '0.5']
+    """
+    decimals = max((len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in values), default=0)
+    return [f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in values]
+
+
+def path(points: Sequence[tuple[float, float]]) -> str:
+    """Path data through points, to a tenth of a pixel: relative and without what can be left out, to be small.
+
+    Example:
+        >>> path([(10, 20), (15.25, 20), (20.5, 17)])
+        'M10 20l5.2 0 5.3-3'
+    """
+    tenths = [(round(10 * x), round(10 * y)) for x, y in points]
+    text, (before_x, before_y) = f"M{_tenths(tenths[0][0])} {_tenths(tenths[0][1])}", tenths[0]
+    for number, (x, y) in enumerate(tenths[1:]):
+        for value, glue in ((x - before_x, "l" if number == 0 else " "), (y - before_y, " ")):
+            # A minus parts numbers as well as a space.
+            text += ("" if glue == " " and value < 0 else glue) + _tenths(value)
+        before_x, before_y = x, y
+    return text
+
+
+def text_at(x: float, y: float, words: str, kind: str) -> Markup:
+    """A text whose class says how it is set: ``t`` ends at its place, ``m`` is centred, ``s`` starts there."""
+    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(_short(x), _short(y), kind, words)
+
+
+def line_at(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
+    """A straight line of a class."""
+    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(
+        *(_short(value) for value in (x1, y1, x2, y2)), kind
+    )
+
+
+def _short(value: float) -> str:
+    return _tenths(round(10 * value))
+
+
+def _tenths(value: int) -> str:
+    """A number of tenths, as short as can be.
+
+    Example:
+        >>> _tenths(-3), _tenths(120), _tenths(125)
+        ('-.3', '12', '12.5')
+    """
+    whole, tenth = divmod(abs(value), 10)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{whole}" if tenth == 0 else f"{sign}{whole or ''}.{tenth}"

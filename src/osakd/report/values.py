@@ -1,0 +1,22 @@
+"""Every value of the finished runs in long format, one line each, as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from osakd.report.plan import Column
+
+HEAD = ("experiment", "column", "method", "seed", "quantity", "value")
+
+
+def values_csv(columns: Sequence[Column]) -> str:
+    """The lines: accuracies, ECE and shares in 0 to 1, NLL in nats, exactly as they are recorded."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(HEAD)
+    for column in columns:
+        for method in column.methods:
+            for quantity, values in method.values.items():
+                for seed, value in zip(method.seeds, values, strict=True):
+                    writer.writerow((column.experiment, column.name, method.label, seed, quantity, value))
+    return stream.getvalue()

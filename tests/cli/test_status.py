@@ -1,0 +1,90 @@
+"""What is seen of runs from another terminal."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import osakd
+from osakd.cli.main import main
+from osakd.experiments.held import holding
+from osakd.experiments.jobs import Job
+from osakd.experiments.states import Paces, Progress, waiting
+from osakd.experiments.status import status_of
+from osakd.records import read_config, write_error
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with a teacher, one that stopped, one that failed and one that never began."""
+    folder = tmp_path_factory.mktemp("runs")
+    osakd.train("digits", method="born-again", epochs=1, out=folder / "born-again-seed0")
+
+    class StopInTheThirdEpoch:
+        def start(self, *_: object) -> None: ...
+
+        def step(self, epoch: int, step: int) -> None:
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+        def epoch(self, row: dict[str, object]) -> None: ...
+
+    for seed in (2, 10):
+        with pytest.raises(KeyboardInterrupt):
+            osakd.train("digits", seed=seed, epochs=4, out=folder / f"plain-seed{seed}", watcher=StopInTheThirdEpoch())
+    write_error(folder / "plain-seed10", "The disk is full.")
+    write_error(folder / "plain-seed11", "No such folder.")
+    return folder
+
+
+def test_nobody_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(runs)]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == f"{runs}: 2 finished, 1 stopped, 2 failed"
+    assert lines[0].startswith("  plain-seed2: stopped, epoch 2/4, test ")
+    assert lines[1].startswith("  plain-seed10: failed, epoch 2/4, test ")
+    assert lines[1].endswith(": The disk is full.")
+    assert lines[2:] == ["  plain-seed11: failed: No such folder."]
+    assert main(["status", str(runs.parent), "--all"]) == 0
+    printed = capsys.readouterr().out
+    assert "  born-again-seed0/teacher: finished, epoch 1/1, test " in printed
+    assert main(["status", str(runs / "plain-seed2")]) == 0
+    assert capsys.readouterr().out.startswith(f"{runs / 'plain-seed2'}: 1 stopped\n")
+
+
+def test_a_runner_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = read_config(runs / "plain-seed2")
+    assert config is not None
+    jobs = [Job("plain", "digits", "plain", config, runs / f"plain-seed{seed}", None) for seed in (2, 10, 12)]
+    states = [Progress(jobs[0], [], running=True, done=False, left=130.0), waiting(jobs[1]), waiting(jobs[2])]
+    with holding(runs, lambda _: None) as tell:
+        tell(states)
+        # As another process sees it: the lock belongs to the thread that took it.
+        thread = threading.Thread(target=main, args=(["status", str(runs)],))
+        thread.start()
+        thread.join()
+    head, who, *lines = capsys.readouterr().out.splitlines()
+    assert head == f"{runs}: 2 finished, 1 running, 2 waiting, 1 failed"
+    assert who.startswith("  run by process ")
+    assert lines[0].startswith("  plain-seed2: running, epoch 2/4, test ")
+    assert lines[0].endswith(", 2 min left")
+    assert lines[-1] == "  plain-seed12: waiting"
+    assert status_of(runs)[0].holder is None
+
+
+def test_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", str(tmp_path / "none")]) == 2
+    assert "does not exist: check the path." in capsys.readouterr().err
+    assert main(["status", str(tmp_path)]) == 2
+    assert "holds no runs: name the folder of a comparison or of records." in capsys.readouterr().err
+
+
+def test_the_pace_is_that_of_this_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch in two seconds, two epochs before this start: the first one seen may not be whole."""
+    config = read_config(runs / "plain-seed2")
+    assert config is not None
+    job = Job("plain", "digits", "plain", config, runs / "plain-seed2", None)
+    paces, clock = Paces(), iter([0.0, 1.0, 2.5, 3.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    assert [paces.left(job, epochs) for epochs in (1, 1, 2, 3)] == [None, None, None, pytest.approx(0.5)]

@@ -1,0 +1,120 @@
+"""The workers of a dask.distributed cluster: a real scheduler and two worker processes on this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import osakd
+from osakd import InputError, RunError
+from osakd.cli.main import main
+from osakd.experiments.states import Progress
+from osakd.records import STUDENT, read_metrics, read_result
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+def dask(*words: str, **more: str) -> subprocess.Popen[bytes]:
+    """A part of a cluster, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dask", *words, "--no-dashboard"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | more,
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two workers of one thread each, which save every epoch."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "sitecustomize.py").write_text(
+        "import osakd.engine.loop\nosakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
+    )
+    said = folder / "scheduler.json"
+    parts = [dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(said))]
+    try:
+        until = time.monotonic() + 60
+        while not said.exists():
+            assert time.monotonic() < until, "no scheduler"
+            time.sleep(0.1)
+        words = ["--nworkers", "2", "--nthreads", "1", "--host", "127.0.0.1", "--local-directory", str(folder)]
+        parts.append(dask("worker", "--scheduler-file", str(said), *words, PYTHONPATH=str(folder)))
+        with distributed.Client(scheduler_file=str(said), set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            address = client.scheduler.address
+        yield address
+    finally:
+        for part in reversed(parts):
+            os.killpg(part.pid, signal.SIGKILL)
+            part.wait()
+
+
+def test_a_killed_worker_costs_nothing_but_time(cluster: str, tmp_path: Path) -> None:
+    """Its run goes on where it was, on another worker, and ends as if it had never been stopped."""
+    killed: list[int] = []
+
+    def kill_a_worker(states: list[Progress]) -> None:
+        if not killed and all(len(state.rows) >= 3 for state in states) and states:
+            with distributed.Client(cluster, set_as_default=False) as client:
+                killed.append(next(iter(client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    out = tmp_path / "there"
+    osakd.compare("digits", methods=["plain"], seeds=2, epochs=40, out=out, scheduler=cluster, look=kill_a_worker)
+    assert len(killed) == 1
+    for seed in (0, 1):
+        here = osakd.train("digits", seed=seed, epochs=40, out=tmp_path / f"here{seed}")
+        run = out / f"plain-seed{seed}"
+        assert len(read_metrics(run)) == 40
+        assert (run / STUDENT).read_bytes() == (here.folder / STUDENT).read_bytes()
+
+
+def test_relative_folders_stages_and_failures(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the workers were started elsewhere
+    words = ["compare", "--methods", "plain", "born-again", "--seeds", "1", "--epochs", "2", "--out", "some/runs"]
+    assert main([*words, "--scheduler", cluster]) == 0
+    assert "born-again" in capsys.readouterr().out
+    assert read_result(tmp_path / "some/runs/born-again-seed0/teacher") is not None
+    with pytest.raises(RunError, match="The loss is not finite"):
+        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, learning_rate=1e39, out="bad", scheduler=cluster)
+
+
+def test_a_stopped_comparison_stops_its_workers(cluster: str, tmp_path: Path) -> None:
+    def stop(states: list[Progress]) -> None:
+        if any(state.rows for state in states):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        osakd.compare("digits", methods=["plain"], seeds=1, epochs=5000, out=tmp_path, scheduler=cluster, look=stop)
+    time.sleep(1)
+    rows = len(read_metrics(tmp_path / "plain-seed0"))
+    time.sleep(1)
+    assert 0 < rows == len(read_metrics(tmp_path / "plain-seed0"))
+
+
+def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("osakd.experiments.pools.SECONDS_TO_CONNECT", 0.5)
+    with pytest.raises(InputError, match=r"No dask scheduler answers at '127.0.0.1:1'"):
+        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler="127.0.0.1:1")
+
+
+def test_workers_with_several_threads_are_refused(tmp_path: Path) -> None:
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster, pytest.raises(InputError, match="--nthreads 1"):
+        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler=cluster.scheduler_address)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"pip install 'osakd\[cluster\]'"):
+        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler="127.0.0.1:1")

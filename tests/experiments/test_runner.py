@@ -1,0 +1,127 @@
+"""Many runs: workers that die, runs that fail, and a second runner on the same folder."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import osakd
+from osakd import RunError
+from osakd.engine.config import Options
+from osakd.experiments.compare import plan_comparison
+from osakd.experiments.held import HOLDER, holder, holding
+from osakd.experiments.jobs import Job
+from osakd.experiments.runner import run_jobs
+from osakd.experiments.states import Progress
+from osakd.records import LOCK, STUDENT, read_error, read_metrics, read_result, write_error
+
+
+def workers() -> list[int]:
+    """The processes of the pool, the first one started first."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def plan(folder: Path, epochs: int, executor: Any, methods: list[str] | None = None) -> list[Job]:
+    return plan_comparison("digits", methods or ["plain"], [0, 1], Options(epochs=epochs, executor=executor), folder)[1]
+
+
+@pytest.mark.parametrize("executor", ["serial", "fused"])
+def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path, executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of two workers is killed in the middle: all runs end as runs that were never stopped, bit for bit."""
+    killed: list[int] = []
+
+    def kill_a_worker(states: list[Progress]) -> None:
+        if not killed and any(state.running and len(state.rows) >= 5 for state in states):
+            killed.append(workers()[-1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    # Each worker saves every epoch, so that there is something to go on from.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import osakd.engine.loop\nosakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    errors = run_jobs(plan(tmp_path / "killed", 150, executor), processes=2, look=kill_a_worker)
+    assert (len(killed), errors) == (1, {})
+    run_jobs(plan(tmp_path / "whole", 150, executor), processes=2, look=lambda _: None)
+    for seed in (0, 1):
+        one, other = tmp_path / f"killed/plain-seed{seed}", tmp_path / f"whole/plain-seed{seed}"
+        assert [row["epoch"] for row in read_metrics(one)] == list(range(1, 151))
+        assert (one / STUDENT).read_bytes() == (other / STUDENT).read_bytes()
+
+
+def test_a_worker_that_always_dies_is_given_up_and_recorded(tmp_path: Path) -> None:
+    """The other run goes on meanwhile, and the error is gone as soon as the run is tried again."""
+    jobs = plan(tmp_path, 2, "serial")
+    doomed = jobs[0].folder
+
+    def kill_who_works_at_it(_: list[Progress]) -> None:
+        for worker in workers():
+            with suppress(FileNotFoundError):  # files that it closes meanwhile
+                if doomed / LOCK in [file.readlink() for file in Path(f"/proc/{worker}/fd").iterdir()]:
+                    os.kill(worker, signal.SIGKILL)
+
+    errors = run_jobs(plan(tmp_path, 2000, "serial")[:1] + jobs[1:], processes=2, look=kill_who_works_at_it)
+    assert list(errors) == [doomed]
+    assert read_error(doomed) == str(errors[doomed])
+    assert "died 3 times without a checkpoint in between" in str(errors[doomed])
+    assert read_result(jobs[1].folder) is not None
+
+
+def test_a_failed_run_is_recorded_until_it_finishes(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"seeds": 1, "processes": 1, "epochs": 1, "out": tmp_path}
+    with pytest.raises(RunError, match="not finite"):
+        osakd.compare("digits", methods=["plain"], learning_rate=1e39, **options)
+    assert "not finite" in str(read_error(tmp_path / "plain-seed0"))
+    (tmp_path / "plain-seed0/config.json").unlink()
+    for path in (tmp_path / "plain-seed0").iterdir():
+        if path.name not in (LOCK, "error.json"):
+            path.unlink()
+    osakd.compare("digits", methods=["plain"], **options)
+    assert read_error(tmp_path / "plain-seed0") is None
+    assert not (tmp_path / "plain-seed0/error.json").exists()
+
+
+def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> None:
+    jobs = plan(tmp_path, 1, "serial")
+    (tmp_path / "plain-seed0").mkdir()
+    (tmp_path / "plain-seed0/mine.txt").write_text("mine")
+    errors = run_jobs(jobs, processes=1, look=lambda _: None)
+    assert list(errors) == [jobs[0].folder]
+    assert [path.name for path in (tmp_path / "plain-seed0").iterdir()] == ["mine.txt"]
+
+
+def test_an_error_of_before_does_not_outlive_the_result(tmp_path: Path) -> None:
+    run = osakd.train("digits", epochs=1, out=tmp_path / "run")
+    write_error(run.folder, "It failed.")
+    assert read_error(run.folder) is None
+
+
+def test_a_second_runner_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from osakd.experiments.held import holding\n"
+        "with holding(Path(sys.argv[1]), lambda _: None):\n    print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match=rf"is being run already, by process {process.pid} on .*, since 20.*: wait"):
+            osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path)
+        found = holder(tmp_path)
+        assert found is not None
+        assert found["process"] == process.pid
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert (tmp_path / HOLDER).exists()  # it was killed
+    assert holder(tmp_path) is None
+    with holding(tmp_path, lambda _: None):
+        pass
+    assert not (tmp_path / HOLDER).exists()
