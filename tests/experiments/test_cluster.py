@@ -17,7 +17,10 @@ from osakd.experiments.states import Progress
 from osakd.records import STUDENT, read_metrics, read_result
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),  # one cluster, and its tests in this order
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
 
 
 def dask(*words: str, **more: str) -> subprocess.Popen[bytes]:
@@ -100,6 +103,26 @@ def test_a_stopped_comparison_stops_its_workers(cluster: str, tmp_path: Path) ->
     rows = len(read_metrics(tmp_path / "plain-seed0"))
     time.sleep(1)
     assert 0 < rows == len(read_metrics(tmp_path / "plain-seed0"))
+
+
+def test_the_scheduler_goes_while_runs_are_made(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The last test that uses it."""
+    monkeypatch.setattr("osakd.experiments.pools.SECONDS_TO_CONNECT", 1.0)
+
+    def kill_the_scheduler(states: list[Progress]) -> None:
+        if any(state.rows for state in states) and not killed:
+            with distributed.Client(cluster, set_as_default=False) as client:
+                killed.append(client.run_on_scheduler(os.getpid))
+            os.kill(killed[0], signal.SIGKILL)
+
+    killed: list[int] = []
+    with pytest.raises(RunError, match="The dask scheduler has gone: start it again"):
+        osakd.compare(
+            "digits", methods=["plain"], seeds=1, epochs=5000, out=tmp_path, scheduler=cluster, look=kill_the_scheduler
+        )
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Both are ``concurrent.futures`` executors. A worker that dies loses what its pro
 the program is submitted again by the runner, on a cluster by its scheduler.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -134,15 +135,19 @@ class ClusterPool:
             raise InputError(
                 "`scheduler` needs dask.distributed, which is not installed: pip install 'osakd[cluster]'."
             ) from error
+        # It would print tracebacks where the scheduler goes: the runner says so in a sentence.
+        self._logger = logging.getLogger("distributed.client")
+        self._logger.disabled = True
         try:
             self._client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
+            self._logger.disabled = False
             raise InputError(
                 f"No dask scheduler answers at {address!r}: start one (dask scheduler) and give its address, host:port."
             ) from error
         threads = {worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()}
         if threads - {1}:
-            self._client.close()
+            self.close()
             raise InputError(
                 f"The workers of {address!r} have {max(threads)} threads, but runs in one process would share their "
                 "random numbers: start them with --nthreads 1 (and --nworkers for more of them)."
@@ -178,6 +183,7 @@ class ClusterPool:
     def close(self) -> None:
         """Leaves the cluster; its workers stay."""
         self._client.close()
+        self._logger.disabled = False
 
 
 @contextmanager
