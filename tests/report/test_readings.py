@@ -1,10 +1,13 @@
-"""The study of the readings: what is chosen by validation, and what stands beside it."""
+"""The study of the readings: what is chosen by validation, what stands beside it, and who beats label smoothing."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from osakd.records import METRICS, append
 from osakd.report.readings import reading_of
+from osakd.report.rivals import rivals_text
 
 
 def row(epoch: int, validation: float, test: float) -> dict[str, Any]:
@@ -25,3 +28,36 @@ def test_the_wobble_is_of_the_last_ten_epochs() -> None:
     early = [row(epoch, 0.1, 0.1 * epoch) for epoch in range(1, 6)]
     late = [row(epoch, 0.5, 0.5 + 0.1 * (epoch % 2)) for epoch in range(6, 16)]
     assert reading_of(early + late).wobble == pytest.approx(0.1 * (10 / 36) ** 0.5)
+
+
+def write_runs(folder: Path, label: str, scores: list[tuple[float, float, float]]) -> list[tuple[str, Path]]:
+    """A run of two epochs for each accuracy, NLL and ECE; the first epoch is worse in everything."""
+    runs = []
+    for seed, (accuracy, nll, ece) in enumerate(scores):
+        runs.append((label, folder / f"{label}-seed{seed}"))
+        runs[-1][1].mkdir(parents=True)
+        for epoch, worse in ((1, 0.1), (2, 0.0)):
+            found = {"accuracy": accuracy - worse, "nll": nll + worse, "ece": ece + worse}
+            row = {"epoch": epoch, "train": {"total": 1.0}, "validation": found, "test": found}
+            append(runs[-1][1] / METRICS, row)
+    return runs
+
+
+def test_a_reading_beats_label_smoothing_in_all_three_or_not(tmp_path: Path) -> None:
+    """Paired differences by hand: their means, and half-widths 4.303 s / sqrt(3) of three pairs."""
+    rival = write_runs(tmp_path, "label-smoothing", [(0.60, 1.10, 0.05), (0.61, 1.12, 0.06), (0.62, 1.14, 0.07)])
+    better = write_runs(tmp_path, "better", [(0.62, 1.00, 0.02), (0.63, 1.01, 0.03), (0.65, 1.02, 0.03)])
+    mixed = write_runs(tmp_path, "mixed", [(0.60, 1.00, 0.10), (0.62, 1.01, 0.12), (0.61, 1.05, 0.13)])
+    few = write_runs(tmp_path, "few", [(0.70, 0.90, 0.01)])
+    rows = [line.split(" | ") for line in rivals_text([*rival, *better, *mixed, *few]).splitlines() if "[" in line]
+    assert rows[0] == [
+        "| better",
+        "3",
+        "+2.33 [+0.90, +3.77]",
+        "-0.110 [-0.135, -0.085]",
+        "-3.33 [-4.77, -1.90]",
+        "beats it |",
+    ]
+    assert [row[0] for row in rows] == ["| better", "| mixed"]
+    assert rows[1][-1] == "better NLL; worse ECE |"
+    assert rivals_text([*better, *mixed]) == ""

@@ -152,6 +152,7 @@ def _show(experiment: "Experiment", column: "Column", out: Path) -> str:
     from osakd.report.aggregate import summarise
     from osakd.report.curves import curves_text, write_curves
     from osakd.report.readings import readings_text
+    from osakd.report.rivals import rivals_text
     from osakd.report.verdicts import PaperCell, column_text
 
     runs = recorded(column, out / experiment.folder / column.name)
@@ -165,5 +166,5 @@ def _show(experiment: "Experiment", column: "Column", out: Path) -> str:
     if summary is None:
         return f"**{column.name}**\n\nNothing is recorded yet."
     if experiment.view == "readings":
-        return readings_text(summary, runs)
+        return "\n\n".join(filter(None, [readings_text(summary, runs), rivals_text(runs)]))
     return curves_text(summary, write_curves(summary, out / experiment.name / column.name))

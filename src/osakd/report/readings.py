@@ -67,7 +67,7 @@ def readings_rows(runs: Sequence[tuple[str, Path]]) -> tuple[list[str], list[lis
     Args:
         runs: label and folder of each finished run.
     """
-    found = _read(runs)
+    found = read_readings(runs)
     plain = dict(found.get("plain", []))
     head = ["reading", "n", "validation %", "vs plain [95 % CI]", "NLL", "ECE %", "test there %", "best on test %"]
     head += ["last epoch %", "std of last 10"]
@@ -97,7 +97,7 @@ def best_reading(runs: Sequence[tuple[str, Path]]) -> str:
     Args:
         runs: label and folder of each finished run.
     """
-    found = _read(runs)
+    found = read_readings(runs)
     best, *_ = _by_validation(found)
     ones = [one for _, one in found[best]]
     plain = [one for _, one in found.get("plain", [])]
@@ -109,7 +109,7 @@ def best_reading(runs: Sequence[tuple[str, Path]]) -> str:
     )
 
 
-def _read(runs: Sequence[tuple[str, Path]]) -> dict[str, list[tuple[int, Reading]]]:
+def read_readings(runs: Sequence[tuple[str, Path]]) -> dict[str, list[tuple[int, Reading]]]:
     """Seed and reading of each run, by label."""
     found: dict[str, list[tuple[int, Reading]]] = {}
     for label, folder in runs:
