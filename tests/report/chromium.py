@@ -121,7 +121,7 @@ class Chromium:
         elif message.get("method") == "Log.entryAdded":
             self.problems.append(values["entry"]["text"])
         elif message.get("method") == "Runtime.exceptionThrown":
-            self.problems.append(values["exceptionDetails"]["text"])
+            self.problems.append(values["exceptionDetails"]["exception"]["description"])
         elif message.get("method") == "Runtime.consoleAPICalled":
             self.problems.append(str(values["args"]))
         return message

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from osakd.report.plan import Column
 
 COUNT, SHOWN = 24, 4
-"""Images of a run, and classes of a soft label."""
+"""Images of a run, and the most classes of a soft label, beside the image's own."""
 _CONTROLS = ("uniform-smoothing", "shuffled-neighbours")
 
 
@@ -88,9 +88,11 @@ def _gallery(column: str, entry: "Entry", arrays: "DataArrays") -> "Gallery":
     pictures = []
     for row, soft_label, entropy in most_ambiguous(config, view, entry.folder, pick_device(None), count=COUNT):
         order = sorted(range(len(soft_label)), key=lambda label: (-soft_label[label], label))
-        shares = [(view.class_names[label], soft_label[label]) for label in order[:SHOWN] if soft_label[label] > 0]
-        name = view.class_names[int(view.train.classes[row])]
-        pictures.append(Picture(_png(view.train.images[row]), name, entropy, shares))
+        own = int(view.train.classes[row])
+        shown = [label for label in order if soft_label[label] > 0][:SHOWN]
+        shown += [own] if own not in shown else []
+        shares = [(view.class_names[label], soft_label[label]) for label in shown]
+        pictures.append(Picture(_png(view.train.images[row]), view.class_names[own], entropy, shares))
     return Gallery(f"{column}: {entry.label}, seed {config.seed}", _caption(config, len(view.train)), pictures)
 
 

@@ -36,7 +36,7 @@ def judged(difference: Difference | None, where: str) -> str:
         return f"not to be told {where}, for no seed is common"
     numbers = f"{where} ({points(difference)} points)"
     if difference.low is None or difference.high is None or difference.n < FEWEST_RUNS:
-        return f"not to be told from {difference.n} seed{'s' if difference.n > 1 else ''} {numbers}"
+        return f"undecided with {difference.n} seed{'s' if difference.n > 1 else ''} {numbers}"
     return f"{'better' if difference.low > 0 else 'worse' if difference.high < 0 else 'not told apart'} {numbers}"
 
 
@@ -57,7 +57,7 @@ def _reference(column: Column) -> str:
         best = _highest(column)
         return (
             "plain training is not among the finished runs, so no difference to it can be told; the highest last epoch "
-            f"is {best.label}'s, {percent(best.spreads['last'])} % (n = {len(best.seeds)})"
+            f"is {best.label}'s, {percent(best.spreads['last'])} %{_size(column, best)}"
         )
     last = f"{percent(plain.spreads['last'])} % at the last{_size(column, plain)}"
     best = f"{percent(plain.spreads['best_on_test'])} % at the best epoch on test"
@@ -71,13 +71,14 @@ def _reference(column: Column) -> str:
 
 def _osakd(column: Column) -> str:
     """OSAKD against plain training with the same seeds; of a study, what validation chooses."""
-    if column.plan and column.plan.kind == "readings":
-        return best_reading(column.finished)
+    if column.by_validation:
+        return best_reading(column.planned)
     ours, plain = _first(column, "osakd"), column.find(BASELINE)
     if ours is None:
         return f"OSAKD is not among the finished runs; {_others(column, plain)}"
     if plain is None:
-        return f"{ours.label} reaches {percent(ours.spreads['last'])} % at the last epoch (n = {len(ours.seeds)})"
+        best, last = (percent(ours.spreads[key]) for key in ("best_on_test", "last"))
+        return f"OSAKD ({ours.label}) reaches {best} % {_BEST} and {last} % {_LAST}{_size(column, ours)}"
     gain = _paper_gain(column, ours)
     there = "" if gain is None else f", where the paper has {gain:+.2f}"
     best, last = (ours.differences.get(key) for key in ("best_on_test", "last"))

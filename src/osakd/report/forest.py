@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from osakd.report.aggregate import BASELINE, Difference, MethodSummary
-from osakd.report.svg import Scale, line_at, text_at, tick_texts, ticks
+from osakd.report.svg import Scale, line_at, text_at, tick_texts, ticks, without_outliers
 from osakd.report.tables import points
 from osakd.report.verdicts import FEWEST_RUNS
 
@@ -40,11 +40,7 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
     parts.append(line_at(across(0), TOP, across(0), bottom, "zero"))
     for place, method in enumerate(shown):
         middle = TOP + ROW * (place + 0.5)
-        marks = [
-            _mark(method.differences[key], words, kind, across, middle + shift)
-            for key, words, kind, shift in _KINDS
-            if key in method.differences
-        ]
+        marks = _marks(method, across, middle)
         parts.append(
             Markup('<g data-m="{}">{}{}</g>').format(
                 numbers[method.label], text_at(left - 8, middle + 3.5, method.label, "t"), Markup("").join(marks)
@@ -62,27 +58,37 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
 
 
 def _limits(methods: Sequence[MethodSummary]) -> tuple[float, float]:
-    """Every mean, and the intervals of three pairs or more: one of two pairs would flatten all others."""
-    ends = [0.0]
-    for difference in (one for method in methods for one in method.differences.values()):
-        ends.append(100 * difference.mean)
-        if difference.n >= FEWEST_RUNS and difference.low is not None and difference.high is not None:
-            ends += [100 * difference.low, 100 * difference.high]
+    """Every mean that is no outlier, and the intervals of three pairs or more: one of two would flatten all others."""
+    found = [one for method in methods for one in method.differences.values()]
+    shown = without_outliers([100 * one.mean for one in found])
+    ends = [0.0, *shown]
+    for one in found:
+        if one.n >= FEWEST_RUNS and one.low is not None and one.high is not None and 100 * one.mean in shown:
+            ends += [100 * one.low, 100 * one.high]
     room = 0.06 * (max(ends) - min(ends)) or 0.5
     return min(ends) - room, max(ends) + room
 
 
+def _marks(method: MethodSummary, across: Scale, middle: float) -> list[Markup]:
+    """The marks of a method; where one lies beyond the axis, the numbers at its end instead."""
+    found = [(method.differences[key], words, kind, shift) for key, words, kind, shift in _KINDS]
+    means = [100 * difference.mean for difference, _, _, _ in found]
+    if all(across.low <= mean <= across.high for mean in means):
+        return [_mark(difference, words, kind, across, middle + shift) for difference, words, kind, shift in found]
+    numbers = ", ".join(f"{mean:+.1f}" for mean in means).replace("-", "\N{MINUS SIGN}")
+    if means[0] < 0:
+        return [text_at(across.start, middle + 3.5, f"\N{LEFTWARDS ARROW} {numbers}", "s")]
+    return [text_at(across.end, middle + 3.5, f"{numbers} \N{RIGHTWARDS ARROW}", "t")]
+
+
 def _mark(difference: Difference, words: str, kind: str, across: Scale, y: float) -> Markup:
-    """A dot and its interval; an interval that goes beyond the axis ends there, open, with a thin line."""
+    """A dot and its interval; one that goes beyond the axis ends there, dashed."""
     parts = []
     if difference.low is not None and difference.high is not None:
         low, high = max(100 * difference.low, across.low), min(100 * difference.high, across.high)
         whole = low == 100 * difference.low and high == 100 * difference.high
         parts.append(line_at(across(low), y, across(high), y, "interval" if whole else "interval cut"))
-    parts.append(
-        Markup('<circle r="3.4" cx="{}" cy="{}" class="{}"/>').format(
-            f"{across(100 * difference.mean):.1f}", f"{y:.1f}", kind
-        )
-    )
+    dot = Markup('<circle r="3.4" cx="{}" cy="{}" class="{}"/>')
+    parts.append(dot.format(f"{across(100 * difference.mean):.1f}", f"{y:.1f}", kind))
     title = f"{words}: {points(difference)}, n = {difference.n}"
     return Markup("<g><title>{}</title>{}</g>").format(title, Markup("").join(parts))

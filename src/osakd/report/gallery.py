@@ -11,7 +11,7 @@ class Picture:
         source: the image as a PNG in a ``data:`` address.
         name: of its class.
         entropy: of its soft label, in nats.
-        shares: the classes of its soft label with their probability, the largest first.
+        shares: the first classes of its soft label with their probability, the largest first, and its own class.
     """
 
     source: str

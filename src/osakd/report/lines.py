@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from osakd.report.svg import Scale, line_at, line_class, path, text_at, tick_texts, ticks
+from osakd.report.svg import Scale, line_at, line_class, path, text_at, tick_texts, ticks, without_outliers
 from osakd.report.trends import Quantity, Trend
 
 WIDTH, HEIGHT = 420, 270
@@ -46,10 +46,22 @@ def line_chart(found: Sequence[Trend], quantity: Quantity, numbers: Mapping[str,
     )  # fmt: skip
 
 
+def outside(found: Sequence[Trend]) -> list[Trend]:
+    """The trends that end so far from all others that the axes leave them out."""
+    inside = without_outliers([trend.mean[-1] for trend in found])
+    return [trend for trend in found if trend.mean[-1] not in inside]
+
+
 def limits(found: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
-    """Of the vertical axis: everything, or where the first epochs are steep, the later two thirds whole."""
+    """Of the vertical axis: everything, or where the first epochs are steep, the later two thirds whole.
+
+    Trends that are ``outside`` have no say.
+    """
     lows, highs = [], []
+    left_out = outside(found)
     for trend in found:
+        if trend in left_out:
+            continue
         later = len(trend.mean) // 3 if quantity.steep else 0
         std = trend.std or [0.0] * len(trend.mean)
         lows += [mean - half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]

@@ -61,6 +61,18 @@ class Column:
         """Label and folder of each finished run."""
         return [(entry.label, entry.folder) for entry in self.entries if entry.result is not None]
 
+    @property
+    def planned(self) -> list[tuple[str, Path]]:
+        """Those of them that an experiment made: their folders are called by label and seed."""
+        seeds = {entry.folder: entry.seed for entry in self.entries}
+        return [(label, folder) for label, folder in self.finished if folder.name == f"{label}-seed{seeds[folder]}"]
+
+    @property
+    def by_validation(self) -> bool:
+        """Whether validation chooses: it was planned so, and every run has held images out."""
+        chosen = bool(self.methods) and all("validation" in method.values for method in self.methods)
+        return chosen and self.plan is not None and self.plan.kind == "readings"
+
     def find(self, label: str) -> MethodSummary | None:
         """The summary of a method, None where it has no finished run."""
         return next((method for method in self.methods if method.label == label), None)

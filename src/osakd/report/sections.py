@@ -9,7 +9,7 @@ from osakd.records import read_metrics
 from osakd.report.claims import HEAD, claims, read_runs
 from osakd.report.forest import forest
 from osakd.report.grids import Grid, accuracy_grid, score_grid
-from osakd.report.lines import line_chart
+from osakd.report.lines import line_chart, outside
 from osakd.report.plan import Column
 from osakd.report.readings import readings_rows
 from osakd.report.setup import environments, own_grid, run_grid, shared, state_of
@@ -85,9 +85,8 @@ def result_grids(column: Column) -> list[Grid]:
     grids = [accuracy_grid(column)]
     if column.summary is None:
         return grids
-    kind = column.plan.kind if column.plan else None
-    if kind == "readings":
-        head, rows = readings_rows(column.finished)
+    if column.by_validation:
+        head, rows = readings_rows(column.planned)
         note = "Chosen by validation accuracy; the test set's scores stand beside it. The best first."
         grids.insert(0, Grid("Readings by validation", head, rows, [row[0] for row in rows], note))
     grids.append(score_grid(column))
@@ -101,7 +100,7 @@ def claims_grid(column: Column) -> Grid | None:
     ours, plain = published.get("osakd-8nn"), published.get("plain")
     if column.plan is None or column.plan.experiment != "table1" or not ours or not plain:
         return None
-    runs = {column.name: read_runs(column.finished)}
+    runs = {column.name: read_runs(column.planned)}
     rows = [[row[0], *row[2:]] for row in claims(runs, {column.name: ours[0] - plain[0]})]
     note = "Differences in points, paired by seed, with the 95 % interval; fewer than three seeds decide nothing."
     return Grid("The paper's claims", [HEAD[0], *HEAD[2:]], rows, note=note, text=(0, 2))
@@ -146,7 +145,7 @@ def _panels(column: Column, numbers: dict[str, int]) -> list[list[Chart]]:
     first = _charts(curves, (ACCURACY,), numbers)
     differences = forest(column.methods, numbers)
     if differences is not None:
-        caption = "Paired by seed, with 95 % intervals; filled: last epoch, open: best epoch on test."
+        caption = "Paired by seed, with 95 % intervals from two seeds on. Filled: last epoch; open: best epoch on test."
         first.append(Chart(caption, differences))
     panels = [first, _charts(curves, (NLL, ECE), numbers), _charts(curves, SOFT_LABELS, numbers)]
     return [charts for charts in panels if charts]
@@ -157,5 +156,7 @@ def _charts(curves: Curves, quantities: Sequence[Quantity], numbers: dict[str, i
     for quantity in quantities:
         found = trends(curves, quantity)
         if found:
-            charts.append(Chart("", line_chart(found, quantity, numbers)))
+            left_out = [f"{one.label} ({one.mean[-1]:.{quantity.decimals}f})" for one in outside(found)]
+            caption = f"Outside the axes, with its last value: {', '.join(left_out)}." if left_out else ""
+            charts.append(Chart(caption, line_chart(found, quantity, numbers)))
     return charts

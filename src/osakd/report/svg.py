@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from markupsafe import Markup
 
 COLOURS, DASHES = 8, 4
+FEWEST = 5
+"""With fewer values none is an outlier."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,22 @@ def tick_texts(values: Sequence[float]) -> list[str]:
     """
     decimals = max((len(f"{value:.6f}".rstrip("0").partition(".")[2]) for value in values), default=0)
     return [f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}") for value in values]
+
+
+def without_outliers(values: Sequence[float]) -> list[float]:
+    """The values that an axis must show: of five or more, not those that would flatten all others.
+
+    Left out is what is farther from the median than ten times the median distance to it.
+
+    Example:
+        >>> without_outliers([61.2, 60.9, 37.7, 61.8, 62.0, 61.5])
+        [61.2, 60.9, 61.8, 62.0, 61.5]
+    """
+    middle = median(values)
+    usual = median(abs(value - middle) for value in values)
+    if len(values) < FEWEST or usual == 0:
+        return list(values)
+    return [value for value in values if abs(value - middle) <= 10 * usual]
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:

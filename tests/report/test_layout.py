@@ -1,0 +1,73 @@
+"""Which runs a folder holds, and how they belong together."""
+
+from pathlib import Path
+
+import pytest
+
+from osakd.errors import InputError
+from osakd.records import write_error, write_json
+from osakd.report.layout import find_groups, in_order
+from tests.report.made import make_comparison, make_run
+
+
+def names(folder: Path) -> list[tuple[str, str, int, list[str]]]:
+    return [(g.experiment, g.name, g.depth, [f"{e.label} {e.seed}" for e in g.entries]) for g in find_groups(folder)]
+
+
+def test_records_an_experiment_a_column_and_a_run(tmp_path: Path) -> None:
+    column = make_comparison(tmp_path / "records/table1/cifar10", {"plain": 0.0}, 2)
+    make_run(column / "plain-seed0/teacher", [0.3])  # an earlier stage is part of its run
+    make_run(tmp_path / "records/readings/study/k=4-seed0", [0.3])
+    entries = ["plain 0", "plain 1"]
+    assert names(tmp_path / "records") == [
+        ("readings", "study", 2, ["k=4 0"]),
+        ("table1", "cifar10", 2, entries),
+    ]
+    assert names(tmp_path / "records/table1") == [("table1", "cifar10", 1, entries)]
+    assert names(column) == [("table1", "cifar10", 0, entries)]
+    assert names(column / "plain-seed1") == [("run", "plain-seed1", 0, ["plain 1"])]
+
+
+def test_runs_of_train_are_called_by_their_method_and_kept_apart_by_data_and_network(tmp_path: Path) -> None:
+    make_run(tmp_path / "cifar10-lenet-plain-seed0", [0.3])
+    make_run(tmp_path / "cifar10-lenet-osakd-8nn-seed0", [0.3])
+    make_run(tmp_path / "cifar10-resnet8-plain-seed0", [0.3], model="resnet8")
+    make_run(tmp_path / "mine", [0.3], seed=7)
+    found = {name: entries for _, name, _, entries in names(tmp_path)}
+    assert found == {
+        f"{tmp_path.name}: cifar10, lenet": ["plain 0", "mine 7", "osakd-8nn 0"],
+        f"{tmp_path.name}: cifar10, resnet8": ["plain 0"],
+    }
+
+
+def test_failed_and_unfinished_runs_are_found(tmp_path: Path) -> None:
+    make_run(tmp_path / "plain-seed0", [0.3, 0.4], finished=False, epochs=9)
+    write_error(tmp_path / "odd=8-seed1", "The disk is full.")
+    (tmp_path / "other").mkdir()
+    (group,) = find_groups(tmp_path)
+    assert [(e.label, e.seed, e.epoch, e.error) for e in group.entries] == [
+        ("plain", 0, 2, None),
+        ("odd=8", 1, 0, "The disk is full."),
+    ]
+
+
+def test_the_order_is_the_plan_s_else_the_comparison_s_else_ours(tmp_path: Path) -> None:
+    labels = ["osakd-16nn", "label-smoothing", "osakd-8nn", "plain"]
+    make_comparison(tmp_path, dict.fromkeys(labels, 0.0), 1)
+    ours = [entry.label for entry in find_groups(tmp_path)[0].entries]
+    assert ours == ["plain", "osakd-8nn", "osakd-16nn", "label-smoothing"]
+    write_json(tmp_path / "summary.json", {"methods": [{"label": one, "predictor": None} for one in labels]})
+    entries = find_groups(tmp_path)[0].entries
+    assert [entry.label for entry in entries] == labels
+    planned = [entry.label for entry in in_order(entries, ["label-smoothing", "plain"])]
+    assert planned == ["label-smoothing", "plain", "osakd-8nn", "osakd-16nn"]
+
+
+def test_what_is_no_folder_of_runs(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not exist: give the folder of a run or of records\.$"):
+        find_groups(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file: give the folder"):
+        find_groups(tmp_path / "file")
+    with pytest.raises(InputError, match=r"holds no runs: give the folder of a run, of a comparison"):
+        find_groups(tmp_path)
