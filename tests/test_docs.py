@@ -168,7 +168,19 @@ def test_command_lines_of_the_cards_are_accepted(line: str, monkeypatch: pytest.
     assert program == "osakd"
     with pytest.raises(ReachedError):
         COMMANDS[command](argv)
-    of_command = ("data", "method", "methods", "seed", "seeds", "out", "resume", "watcher", "processes", "look")
+    of_command = (
+        "data",
+        "method",
+        "methods",
+        "seed",
+        "seeds",
+        "out",
+        "resume",
+        "watcher",
+        "processes",
+        "scheduler",
+        "look",
+    )
     options = {key: one for key, one in given.items() if key not in of_command}
     for method in given.get("methods", [given.get("method")]):
         check_run(given["data"], method, options)

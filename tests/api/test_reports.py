@@ -1,0 +1,140 @@
+"""A report of what is recorded, and its gallery of soft labels."""
+
+import base64
+import io
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import osakd
+from osakd import InputError
+from osakd.api.galleries import COUNT
+from osakd.data.sources import load_data
+from osakd.data.streams import permutation
+from osakd.engine.config import run_view
+from osakd.engine.gallery import most_ambiguous
+from osakd.records import RunConfig, read_config
+
+SMALL: dict[str, Any] = {"epochs": 3, "model": "lenet-digits", "batch_size": 32}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OSAKD run on digits, with a validation split."""
+    folder = tmp_path_factory.mktemp("gallery") / "osakd-4nn-seed1"
+    osakd.train("digits", method={"name": "osakd", "k": 4}, seed=1, validation=0.1, out=folder, **SMALL)
+    return folder
+
+
+def config_of(run: Path) -> RunConfig:
+    config = read_config(run)
+    assert config is not None
+    return config
+
+
+def test_a_comparison_ends_with_its_report(tmp_path: Path) -> None:
+    osakd.compare("digits", methods=["plain", "osakd-4nn"], seeds=2, epochs=2, processes=1, out=tmp_path / "mine")
+    page = (tmp_path / "mine/report.html").read_text(encoding="utf-8")
+    assert "<h1>mine</h1>" in page
+    again = osakd.write_report(tmp_path / "mine", out=tmp_path / "again")
+    assert again == tmp_path / "again/report.html"
+    assert again.read_text(encoding="utf-8") == page
+
+
+def test_the_most_ambiguous_soft_labels_are_those_of_the_last_batches(run: Path) -> None:
+    """By loops: every batch of the last epoch, its nearest softmax outputs, their classes."""
+    config = config_of(run)
+    view = run_view(load_data("digits"), config.model, config.validation, config.seed)
+    with torch.no_grad():
+        images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
+        outputs = osakd.load(run)(images).softmax(1).numpy()
+    order = permutation(len(outputs), seed=1, stage=0, stream="order", epoch=3)
+    expected = {}
+    for start in range(0, len(order), 32):
+        batch = order[start : start + 32]
+        for row in batch:
+            others = [other for other in batch if other != row]
+            near = sorted(others, key=lambda other: float(((outputs[row] - outputs[other]) ** 2).sum()))[:4]
+            shares = np.bincount(view.train.classes[near], minlength=10) / len(near)
+            expected[int(row)] = shares
+    entropy = {row: -sum(p * np.log(p) for p in shares if p > 0) for row, shares in expected.items()}
+    found = most_ambiguous(config, view, run, torch.device("cpu"), count=30)
+    assert [one.entropy for one in found] == pytest.approx(sorted(entropy.values(), reverse=True)[:30], abs=1e-6)
+    for one in found:
+        assert one.soft_label == pytest.approx(expected[one.row], abs=1e-6)
+
+
+def test_the_soft_labels_of_a_memory_are_those_of_all_training_images(tmp_path: Path) -> None:
+    osakd.train("digits", method={"name": "osakd", "k": 5, "pool": "memory"}, out=tmp_path / "run", **SMALL)
+    config = config_of(tmp_path / "run")
+    view = run_view(load_data("digits"), config.model, 0.0, 0)
+    with torch.no_grad():
+        images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
+        outputs = osakd.load(tmp_path / "run")(images).softmax(1).double()
+    distances = torch.cdist(outputs, outputs, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
+    for one in most_ambiguous(config, view, tmp_path / "run", torch.device("cpu"), count=10):
+        near = distances[one.row].argsort()[:5].numpy()
+        assert one.soft_label == pytest.approx(np.bincount(view.train.classes[near], minlength=10) / 5, abs=1e-6)
+
+
+def test_a_gallery_is_on_the_page(run: Path, tmp_path: Path) -> None:
+    page = osakd.write_report(run, out=tmp_path, gallery=True).read_text(encoding="utf-8")
+    assert "k = 4 neighbours in mini-batches of 32, those of the last epoch, among the softmax outputs" in page
+    pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="a training image of the class (\d)">', page)
+    assert len(pictures) == COUNT
+    config = config_of(run)
+    view = run_view(load_data("digits"), config.model, config.validation, config.seed)
+    first = most_ambiguous(config, view, run, torch.device("cpu"), count=1)[0]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures[0][0]))))
+    np.testing.assert_array_equal(pixels, view.train.images[first.row][..., 0])
+    assert pictures[0][1] == str(view.train.classes[first.row])
+    # Without being asked, no pixel of the data is in a report.
+    assert "<img" not in osakd.write_report(run, out=tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_gallery_that_cannot_be_had(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "student.safetensors").unlink()
+    with pytest.raises(InputError, match=r"No finished run here has soft labels .* network \(student.safetensors\)"):
+        osakd.write_report(copy, gallery=True)
+    osakd.train("digits", method="shuffled-neighbours", out=tmp_path / "shuffled", epochs=1)
+    with pytest.raises(InputError, match="No finished run here has soft labels"):
+        osakd.write_report(tmp_path / "shuffled", gallery=True)
+    view = run_view(load_data("digits"), "lenet-digits", 0.0, 0)
+    with pytest.raises(InputError, match="A run of 'shuffled-neighbours' has no soft labels of neighbours to show"):
+        most_ambiguous(config_of(tmp_path / "shuffled"), view, tmp_path / "shuffled", torch.device("cpu"), count=1)
+    with pytest.raises(InputError, match="`data` says where a gallery's images are"):
+        osakd.write_report(run, data="digits")
+
+
+def test_a_gallery_of_other_images_is_refused(run: Path, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for label in range(10):
+            (tmp_path / f"other/{part}/{label}").mkdir(parents=True)
+            Image.new("L", (8, 8), label).save(tmp_path / f"other/{part}/{label}/a.png")
+    with pytest.raises(
+        InputError, match=r"'other' \(content \w{8}\) are not those that 'osakd-4nn-seed1' was trained on"
+    ):
+        osakd.write_report(run, out=tmp_path, gallery=True, data=str(tmp_path / "other"))
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_local_folder_must_be_named(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for label in range(10):
+            (tmp_path / f"mine/{part}/{label}").mkdir(parents=True)
+            for number in range(4):
+                shade = 20 * label + number
+                Image.new("L", (8, 8), shade).save(tmp_path / f"mine/{part}/{label}/{number}.png")
+    data = str(tmp_path / "mine")
+    osakd.train(data, method="osakd-4nn", out=tmp_path / "run", **(SMALL | {"epochs": 1}))
+    with pytest.raises(InputError, match="trained on a local folder called 'mine': name it with --data"):
+        osakd.write_report(tmp_path / "run", gallery=True)
+    assert osakd.write_report(tmp_path / "run", gallery=True, data=data).exists()

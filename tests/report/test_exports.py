@@ -1,0 +1,93 @@
+"""Tables and figures beside the page: Markdown, LaTeX, CSV, PDF, SVG, PNG; equal for equal records."""
+
+import csv
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from osakd.api.reports import recorded_columns
+from osakd.records import RESULT
+from osakd.report.grids import Grid
+from osakd.report.latex import escaped, latex_table
+from osakd.report.write import write_report
+from tests.report.made import make_comparison, make_run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_comparison(tmp_path_factory.mktemp("runs") / "mine", {"plain": 0.0, "osakd-8nn": 0.02})
+
+
+@pytest.fixture(scope="module")
+def out(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out")
+    write_report("mine", recorded_columns(runs), folder)
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def test_the_files_and_that_they_are_equal_for_equal_records(runs: Path, out: Path, tmp_path: Path) -> None:
+    write_report("mine", recorded_columns(runs), tmp_path)
+    assert files(tmp_path) == files(out)
+    figures = [f"figures/comparison-mine.{kind}" for kind in ("pdf", "png", "svg")]
+    assert list(files(out)) == [*figures, "report.html", "tables.csv", "tables.md", "tables.tex"]
+    assert (out / figures[0]).read_bytes().startswith(b"%PDF")
+    assert (out / figures[1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_value_is_in_the_csv_exactly(runs: Path, out: Path) -> None:
+    with (out / "tables.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["experiment", "column", "method", "seed", "quantity", "value"]
+    for run in runs.glob("*-seed*"):
+        label, _, seed = run.name.rpartition("-seed")
+        result = json.loads((run / RESULT).read_text())
+        own = {row["quantity"]: float(row["value"]) for row in rows if (row["method"], row["seed"]) == (label, seed)}
+        assert own["last"] == result["last"]["test"]["accuracy"]
+        assert own["best_on_test"] == result["best_on_test"]["accuracy"]
+        assert own["nll"] == result["last"]["test"]["nll"]
+        assert own["memory_mib"] == 7.0
+
+
+def test_markdown(out: Path) -> None:
+    text = (out / "tables.md").read_text(encoding="utf-8")
+    assert text.startswith("# mine\n\n## comparison, mine\n\ncifar10 (50,000 + 10,000 images")
+    assert (
+        "| osakd-8nn | 3 | 3 | 62.10 ± 0.10 | 60.19 ± 0.19 | - | +2.00 [+2.00, +2.00] | +2.04 [+1.94, +2.14] |" in text
+    )
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in lines[:4]}) == 1
+
+
+def test_a_bar_in_a_label_does_not_end_a_cell(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs/a|b-seed0", [0.5])
+    write_report("x", recorded_columns(tmp_path / "runs"), tmp_path / "out")
+    assert r"| a\|b | 1 |" in (tmp_path / "out/tables.md").read_text(encoding="utf-8")
+
+
+def test_latex(out: Path) -> None:
+    text = (out / "tables.tex").read_text(encoding="utf-8")
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert text.count(rf"\{rule}") == 2
+    assert r"osakd-8nn & 3 & 3 & 62.10 $\pm$ 0.10 & 60.19 $\pm$ 0.19 & - &" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    columns = re.findall(r"\\begin\{tabular\}\{([lr]+)\}", text)
+    assert [row.count(" & ") + 1 for row in rows[:3]] == [len(columns[0])] * 3
+    # What has a meaning of LaTeX's is escaped, and mathematics opens and closes.
+    assert not re.search(r"(?<!\\)[%#_^~]", text.partition("\n")[2])
+    assert text.count("$") % 2 == 0
+    assert text.isascii()
+
+
+def test_latex_of_every_special_character() -> None:
+    assert escaped("\\&%$#_{}~^<>") == (r"\textbackslash{}\&\%\$\#\_\{\}\textasciitilde{}\textasciicircum{}$<$$>$")
+    table = latex_table(Grid("t", ["a_b"], [["[x]"], ["-1"]]), "50 % of it")
+    assert r"\caption{50 \% of it}" in table
+    assert "{[x]} \\\\\n$-$1 \\\\" in table
