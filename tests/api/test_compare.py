@@ -55,6 +55,12 @@ def test_pictures(comparison: Path) -> None:
     assert (comparison / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_it_ends_with_the_report_that_osakd_report_writes(comparison: Path, tmp_path: Path) -> None:
+    path = osakd.write_report(comparison, out=tmp_path)
+    assert path == tmp_path / "report.html"
+    assert path.read_bytes() == (comparison / "report.html").read_bytes()
+
+
 def test_the_same_again_runs_nothing_and_gives_the_same(comparison: Path) -> None:
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in comparison.rglob("*") if path.is_file()}
     looks: list[list[Progress]] = []

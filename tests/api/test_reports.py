@@ -38,15 +38,6 @@ def config_of(run: Path) -> RunConfig:
     return config
 
 
-def test_a_comparison_ends_with_its_report(tmp_path: Path) -> None:
-    osakd.compare("digits", methods=["plain", "osakd-4nn"], seeds=2, epochs=2, processes=1, out=tmp_path / "mine")
-    page = (tmp_path / "mine/report.html").read_text(encoding="utf-8")
-    assert "<h1>mine</h1>" in page
-    again = osakd.write_report(tmp_path / "mine", out=tmp_path / "again")
-    assert again == tmp_path / "again/report.html"
-    assert again.read_text(encoding="utf-8") == page
-
-
 def test_the_most_ambiguous_soft_labels_are_those_of_the_last_batches(run: Path) -> None:
     """By loops: every batch of the last epoch, its nearest softmax outputs, their classes."""
     config = config_of(run)

@@ -107,8 +107,8 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (
             ["comp"],
-            "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, reproduce, cost, list, "
-            "bench.",
+            "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, reproduce, report, "
+            "status, cost, list, bench.",
         ),
         (["train", "--bogus", "3"], "Unrecognized arguments: --bogus 3 (see --help)."),
         (["train", "--epoch", "3"], "Unknown option --epoch; did you mean --epochs (see --help)?"),
