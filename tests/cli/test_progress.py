@@ -122,3 +122,14 @@ def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
         f"Every value and the curves are in {tmp_path}/ (summary.json, curves.svg, curves.png).",
     ):
         assert words in printed
+
+
+def test_runs_of_a_second_plan_are_counted_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a study whose best cells get another seed: what the display has seen before is not of the new plan."""
+    first, second, third = jobs(tmp_path)
+    with progress.ComparisonProgress() as display:
+        for plan in ([first, second], [third]):
+            display.look([])
+            display.look([Progress(job, [row(4)], running=False, done=True) for job in plan])
+    lines = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["[1/2] plain-seed0", "[2/2] plain-seed1", "[1/1] plain-seed2"]

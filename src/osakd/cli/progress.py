@@ -124,22 +124,24 @@ class ComparisonProgress(_Display):
         for reason in {str(state.error) for state in states if isinstance(state.error, NotFusedError)} - self._said:
             self._said.add(reason)
             self.console.print(f"Not in one program: {reason}", highlight=False)
-        for state in states:
-            name = state.job.name
-            if state.done and name not in self._finished and not isinstance(state.error, NotFusedError):
-                self._finished.add(name)
+        ended = [state for state in states if state.done and not isinstance(state.error, NotFusedError)]
+        for state in ended:
+            if state.job.name not in self._finished:
+                self._finished.add(state.job.name)
                 what = str(state.error or describe(state.rows[-1]))
-                self.line(f"[{len(self._finished)}/{len(states)}] {name}: {what}", at_once=True)
-            self._show(state, name)
+                known = sum(one.job.name in self._finished for one in ended)
+                self.line(f"[{known}/{len(states)}] {state.job.name}: {what}", at_once=True)
+        for state in states:
+            self._show(state, state.job.name)
         running = [f"{_name(s)} at epoch {len(s.rows)}{_left(s)}" for s in states if s.running and s.rows]
         if running:
-            self.line(f"[{len(self._finished)}/{len(states)}] {', '.join(running)}")
+            self.line(f"[{len(ended)}/{len(states)}] {', '.join(running)}")
         if self.bars is not None:
             epochs = sum(s.job.config.epochs if s.done else s.replicas * len(s.rows) for s in states)
             total = sum(state.job.config.epochs for state in states)
             if "" not in self._tasks:
                 self._tasks[""] = self.bars.add_task("all runs", total=total, said="")
-            said = f"{len(self._finished)} of {len(states)} runs done"
+            said = f"{len(ended)} of {len(states)} runs done"
             self.bars.update(self._tasks[""], completed=epochs, said=said)
 
     def _show(self, state: RunProgress, name: str) -> None:
