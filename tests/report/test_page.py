@@ -172,3 +172,15 @@ def test_every_column_of_all_records_is_linked() -> None:
     text = page("records", columns)
     assert re.findall(r'<section class="column" id="(c\d+)"', text) == [f"c{n}" for n in range(len(columns))]
     assert len(text.encode()) < 1_000_000
+
+
+def test_a_study_is_shown_by_validation_and_against_label_smoothing(tmp_path: Path) -> None:
+    for label, gap in {"plain": 0.0, "centre": 0.02, "label-smoothing": 0.01}.items():
+        for seed in range(3):
+            accuracies = [0.5 + gap, 0.6 + gap + 0.001 * seed]
+            make_run(tmp_path / f"readings/study/{label}-seed{seed}", accuracies, validation=0.1)
+    first, second, third, *_ = read(tmp_path / "readings/study").tables
+    assert [row[0] for row in first] == ["reading", "centre", "label-smoothing", "plain"]
+    assert second[1][:3] == ["plain", "3", "-1.00 [-1.00, -1.00]"]
+    assert [row[0] for row in third[1:4]] == ["plain", "label-smoothing", "uniform-smoothing"]
+    assert third[3][3] == "not run"

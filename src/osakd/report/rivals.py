@@ -17,7 +17,19 @@ _SCORES = {"validation": 1, "validation_nll": -1, "validation_ece": -1}
 def rivals_text(runs: Sequence[tuple[str, Path]]) -> str:
     """What every reading gains on label smoothing, paired by seed, as Markdown; empty where nothing can be compared.
 
-    Accuracy and ECE in points, NLL in nats; the best validation accuracy's epoch is taken on both sides.
+    Args:
+        runs: label and folder of each finished run.
+    """
+    rows = rivals_rows(runs)
+    if not rows:
+        return ""
+    return f"Against {RIVAL}, at the epoch of the best validation accuracy:\n\n{markdown_table(HEAD, rows).rstrip()}"
+
+
+def rivals_rows(runs: Sequence[tuple[str, Path]]) -> list[list[str]]:
+    """A row under ``HEAD`` for every reading with three common seeds: accuracy and ECE in points, NLL in nats.
+
+    The best validation accuracy's epoch is taken on both sides.
 
     Args:
         runs: label and folder of each finished run.
@@ -31,9 +43,7 @@ def rivals_text(runs: Sequence[tuple[str, Path]]) -> str:
             gains = [_gain([ones[seed] for seed in seeds], [rival[seed] for seed in seeds], key) for key in _SCORES]
             accuracy, nll, ece = gains
             rows.append([label, str(len(seeds)), points(accuracy), _nats(nll), points(ece), verdict(gains)])
-    if not rows:
-        return ""
-    return f"Against {RIVAL}, at the epoch of the best validation accuracy:\n\n{markdown_table(HEAD, rows).rstrip()}"
+    return rows
 
 
 def verdict(gains: Sequence[Difference]) -> str:
