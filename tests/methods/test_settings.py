@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from osakd.errors import InputError
-from osakd.methods.lookup import SHORTHANDS, method_label, resolve_method
+from osakd.methods.lookup import PRESETS, SHORTHANDS, method_label, resolve_method
 from osakd.methods.settings import METHODS
 
 
@@ -25,6 +25,14 @@ def test_shorthands_are_settings() -> None:
     assert resolve_method({"name": "kd-additive", "temperature": 5})[1]["temperature"] == 5.0
     assert resolve_method("ffl-unshared", model="lenet")[1]["peer"] == "lenet"
     assert [method_label(name) for name in SHORTHANDS] == list(SHORTHANDS)
+
+
+def test_presets_are_settings() -> None:
+    """They say everything that the method leaves to its defaults, but for the data set's weight."""
+    for preset, meant in PRESETS.items():
+        name, settings = resolve_method(preset)
+        assert settings == {key: value for key, value in meant.items() if key != "name"} | {"soft_weight": 0.9}
+        assert (name, resolve_method({"name": preset, "k": 16})[1]["k"]) == (meant["name"], 16)
 
 
 def test_further_networks_follow_the_network() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from osakd.cli.options import new_parser, parse
 from osakd.data.recipes import DATA
+from osakd.methods.lookup import PRESETS, SHORTHANDS
 from osakd.methods.settings import METHODS
 from osakd.models.lookup import MODELS
 
@@ -12,7 +13,8 @@ def command(argv: Sequence[str]) -> int:
     """Prints the data, models and methods, a line each with its source."""
     parser = new_parser("list", "Show the known data, models and methods, with their sources.")
     if parse(parser, argv) is None:
-        return 0
+        print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join([*SHORTHANDS, *PRESETS])}")
+    return 0
     print("data (--data; also a local folder, or any hub id)")
     for name, data in DATA.items():
         print(f"  {name:<18}{data.description}. {data.source}" + (f" (hub: {data.hub})" if data.hub else ""))
@@ -22,4 +24,5 @@ def command(argv: Sequence[str]) -> int:
     print("methods (--method; osakd train --method NAME --help shows its settings)")
     for name, settings in METHODS.items():
         print(f"  {name:<20}{(settings.__doc__ or '').splitlines()[0]}")
+    print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join([*SHORTHANDS, *PRESETS])}")
     return 0
