@@ -19,4 +19,8 @@ def values_csv(columns: Sequence[Column]) -> str:
             for quantity, values in method.values.items():
                 for seed, value in zip(method.seeds, values, strict=True):
                     writer.writerow((column.experiment, column.name, method.label, seed, quantity, value))
+        for entry in column.entries:
+            if entry.result is not None:
+                own = (entry.label, entry.seed, "seconds", entry.result.seconds)
+                writer.writerow((column.experiment, column.name, *own))
     return stream.getvalue()
