@@ -1,5 +1,6 @@
 """Which runs a folder holds, and how they belong together."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from osakd.errors import InputError
 from osakd.records import write_error, write_json
 from osakd.report.layout import find_groups, in_order
+from tests.conftest import as_ordinary_user
 from tests.report.made import make_comparison, make_run
 
 
@@ -71,3 +73,10 @@ def test_what_is_no_folder_of_runs(tmp_path: Path) -> None:
         find_groups(tmp_path / "file")
     with pytest.raises(InputError, match=r"holds no runs: give the folder of a run, of a comparison"):
         find_groups(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o311)
+        with as_ordinary_user(), pytest.raises(InputError, match=f"No permission to read '{name}'"):
+            find_groups(Path(name))

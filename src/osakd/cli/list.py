@@ -13,8 +13,7 @@ def command(argv: Sequence[str]) -> int:
     """Prints the data, models and methods, a line each with its source."""
     parser = new_parser("list", "Show the known data, models and methods, with their sources.")
     if parse(parser, argv) is None:
-        print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join([*SHORTHANDS, *PRESETS])}")
-    return 0
+        return 0
     print("data (--data; also a local folder, or any hub id)")
     for name, data in DATA.items():
         print(f"  {name:<18}{data.description}. {data.source}" + (f" (hub: {data.hub})" if data.hub else ""))

@@ -67,7 +67,7 @@ def find_groups(folder: Path) -> list[Group]:
     """The groups of runs in a folder, in the order of their paths.
 
     Raises:
-        InputError: the folder is not there, or holds no runs.
+        InputError: the folder is not there, cannot be read, or holds no runs.
     """
     if not folder.exists():
         raise InputError(f"The folder {str(folder)!r} does not exist: give the folder of a run or of records.")
@@ -112,7 +112,12 @@ def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except PermissionError as error:
+        raise InputError(
+            f"No permission to read {str(folder)!r}: choose another folder or change this one's."
+        ) from error
 
 
 def _is_run(folder: Path) -> bool:
