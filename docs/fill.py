@@ -1,7 +1,8 @@
-"""Fills the pages with what the commands print: ``python docs/fill.py``, or ``make docs``.
+"""Fills the pages with what the commands print, and writes the report: ``python docs/fill.py``, or ``make docs``.
 
 A block begins with its command in a comment, ``<!-- $ osakd reproduce table1 --dry-run -->``, and ends with
-``<!-- end -->``. A test compares every block with what its command prints from the committed records.
+``<!-- end -->``. Tests compare every block with what its command prints from the committed records, and the report in
+docs/report with what ``osakd report`` writes of them.
 """
 
 import contextlib
@@ -11,10 +12,12 @@ import re
 import shlex
 from pathlib import Path
 
+from osakd import write_report
 from osakd.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REPORT = ROOT / "docs/report"
 BLOCK = re.compile(r"(<!-- \$ osakd (?P<words>.*?) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -41,3 +44,4 @@ if __name__ == "__main__":
         if after != before:
             path.write_text(after, encoding="utf-8")
             print(f"{path.relative_to(ROOT)}: filled")
+    write_report(ROOT / "records", out=REPORT)

@@ -1,9 +1,11 @@
-"""Every table of the documentation that a command prints is what it prints from the committed records."""
+"""The tables and the report of the documentation are what the commands make of the committed records."""
 
 import runpy
 from pathlib import Path
 
 import pytest
+
+import osakd
 
 FILL = runpy.run_path(str(Path(__file__).parents[1] / "docs/fill.py"))
 BLOCKS = [
@@ -20,3 +22,18 @@ def test_a_block_is_what_its_command_prints(words: str, text: str) -> None:
 
 def test_the_pages_have_blocks() -> None:
     assert {"osakd reproduce table1"} <= {" ".join(["osakd", *block.values[0].split()[:2]]) for block in BLOCKS}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the committed records, made anew."""
+    return osakd.write_report(FILL["ROOT"] / "records", out=tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.mark.parametrize("name", ["report.html", "tables.md", "tables.tex", "tables.csv"])
+def test_the_report_in_the_docs_is_that_of_the_records(name: str, written: Path) -> None:
+    assert (written / name).read_bytes() == (FILL["REPORT"] / name).read_bytes()
+
+
+def test_the_page_is_under_a_megabyte(written: Path) -> None:
+    assert (written / "report.html").stat().st_size < 1_000_000
