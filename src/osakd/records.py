@@ -29,11 +29,9 @@ from osakd.errors import InputError, RunError
 
 Kind = TypeVar("Kind")
 
-CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
-PREVIOUS = "checkpoint.previous.pt"
-LOCK, LEFT_OVER = ".lock", ".tmp"
-STUDENT, RESULT, SUMMARY = "student.safetensors", "result.json", "summary.json"
-TEACHER, ERROR = "teacher", "error.json"
+CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
+CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
+LOCK, LEFT_OVER, TEACHER = ".lock", ".tmp", "teacher"
 
 
 @dataclass(frozen=True)
@@ -142,12 +140,6 @@ def is_free(folder: Path) -> bool:
         return all(path.name in (LOCK, TEACHER, ERROR) or path.suffix == LEFT_OVER for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return True
-
-
-def clear_left_overs(folder: Path) -> None:
-    """Removes the temporary files of writers that were killed; the folder must be locked."""
-    for path in folder.glob(f".*{LEFT_OVER}"):
-        path.unlink()
 
 
 def read_config(folder: Path) -> RunConfig | None:

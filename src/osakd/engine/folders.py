@@ -39,6 +39,12 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     return result if found == config else None
 
 
+def clear_left_overs(folder: Path) -> None:
+    """Removes the temporary files of writers that were killed; the folder must be locked."""
+    for path in folder.glob(f".*{records.LEFT_OVER}"):
+        path.unlink()
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keeps other processes out of a run folder; a process that ends, however it ends, lets go of it.

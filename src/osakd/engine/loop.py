@@ -14,6 +14,7 @@ from osakd.data.streams import permutation, torch_seed
 from osakd.engine import state
 from osakd.engine.environment import environment
 from osakd.engine.executors import choose
+from osakd.engine.folders import clear_left_overs
 from osakd.engine.optim import learning_rate
 from osakd.engine.results import curve_row, not_finite, result_of, with_scores
 from osakd.engine.stages import teacher_digest
@@ -90,7 +91,7 @@ class Loop:
     def run(self) -> dict[Path, RunError]:
         """Trains to the end; the errors of runs that failed."""
         for run in self.runs:
-            records.clear_left_overs(run.folder)
+            clear_left_overs(run.folder)
             (run.folder / records.ERROR).unlink(missing_ok=True)
             if not self.done:
                 records.write_config(run.folder, run.config)  # first: it says whose folder this is
