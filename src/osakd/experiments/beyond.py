@@ -8,8 +8,8 @@ Expected: nothing; the paper has no such numbers.
 
 Two candidates, both within the mini-batch: labels averaged over the epochs (``averaged-neighbours``), and neighbours
 weighted by distance (``weighted-neighbours``), alone and together. Their settings are searched with one seed by
-validation accuracy, a tenth of the training images held out; label smoothing is searched too. The best of each goes into
-the confirmation of ``osakd reproduce readings``, with five seeds.
+validation accuracy, a tenth of the training images held out; label smoothing is searched too. The best of each goes
+into the confirmation of ``osakd reproduce readings``, with five seeds.
 """
 
 from typing import Any
