@@ -9,6 +9,8 @@ from scipy import stats
 
 import osakd
 from osakd import InputError, RunError
+from osakd.api import IncompleteError
+from osakd.cli.main import main
 from osakd.experiments.states import Progress
 from osakd.records import SUMMARY, read_result
 from osakd.report.aggregate import summarise
@@ -107,14 +109,20 @@ def test_another_configuration_is_refused_before_anything_runs(comparison: Path)
         osakd.compare("digits", out=comparison, batch_size=32, **SMALL)
 
 
-def test_one_bad_run_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_run_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "osakd-4nn-seed1").mkdir(parents=True)
     (tmp_path / "osakd-4nn-seed1/other.txt").write_text("not a run")
-    with pytest.raises(RunError, match=r"1 of 6 runs failed, osakd-4nn-seed1 among them; .* is not empty"):
+    with pytest.raises(IncompleteError, match=r"1 of 6 runs failed, osakd-4nn-seed1 among them; .* is not empty") as it:
         osakd.compare("digits", out=tmp_path, **(SMALL | {"epochs": 1}))
+    assert "| osakd-4nn | 2 |" in it.value.comparison.table()
     summary = json.loads((tmp_path / SUMMARY).read_text())
     assert [method["spreads"]["last"]["n"] for method in summary["methods"]] == [3, 2]
     assert summary["methods"][1]["differences"]["last"]["n"] == 2
+    words = ["--epochs", "1", "--seeds", "2", "--methods", "plain", '{"name": "osakd", "k": 4}', "--processes", "1"]
+    assert main(["compare", "--out", str(tmp_path), *words]) == 1
+    printed = capsys.readouterr()
+    assert "osakd-4nn" in printed.out  # the table of the others comes first
+    assert printed.err.startswith("osakd: 1 of 4 runs failed")
 
 
 def test_when_every_run_fails_the_reason_is_said(tmp_path: Path) -> None:

@@ -55,6 +55,26 @@ def test_names_that_are_not_there() -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_a_dry_run_says_where_there_are_no_records(tmp_path: Path) -> None:
+    text = osakd.reproduce("small", data=["digits"], out=tmp_path / "none", dry_run=True).text
+    assert f"There is no folder {str(tmp_path / 'none')!r}: name that of the records with --out." in text
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file: name the folder of the records with --out"):
+        osakd.reproduce("claims", out=tmp_path / "file")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_column_without_data_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--data", "digits", str(tmp_path / "other"), "--seeds", "1", "--epochs", "1", "--processes", "1"]
+    assert main(["reproduce", "small", "--out", str(tmp_path), *words]) == 1
+    text = capsys.readouterr().out
+    assert "Failed: other: The data folder" in text
+    assert "| plain | 1 |" in text
+    with pytest.raises(InputError, match="does not exist: check the path"):
+        osakd.reproduce("small", data=[str(tmp_path / "other")], out=tmp_path)
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -71,18 +91,26 @@ def test_values_out_of_their_range(given: dict[str, Any], message: str, tmp_path
 
 
 def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of a plain cell and one that cannot learn, only the first is run again; both are shown by validation."""
-    cells = (Cell("plain", "plain"), Cell("slow", "plain", options={"learning_rate": 1e-9}))
+    """Of a good cell and one that cannot learn only the first is run again, with its baseline, as slow as that."""
+    slow = {"learning_rate": 1e-9}
+    cells = (
+        Cell("plain", "plain", options=slow | {"batch_size": 32}),
+        Cell("good", "plain"),
+        Cell("slow", "plain", options=slow),
+    )
     column = Column("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
     monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (column,), "readings"))
     text = osakd.reproduce("small", out=tmp_path, processes=1).text
     assert sorted(run.name for run in (tmp_path / "small/study").glob("*-seed*")) == [
+        "good-seed0",
+        "good-seed1",
         "plain-seed0",
         "plain-seed1",
         "slow-seed0",
     ]
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]
-    assert [row[:2] for row in rows] == [["| plain", "2"], ["| slow", "1"]]
+    assert rows[0][:2] == ["| good", "2"]
+    assert sorted(row[:2] for row in rows[1:]) == [["| plain", "2"], ["| slow", "1"]]
 
 
 @pytest.mark.usefixtures("small")
@@ -92,7 +120,11 @@ def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch:
     assert "Nothing is recorded yet." in osakd.reproduce("figure", out=tmp_path, dry_run=True).text
     osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1, processes=1)
     text = osakd.reproduce("figure", out=tmp_path, dry_run=True).text
+    assert not (tmp_path / "figure").exists()  # a dry run writes nothing
+    assert "Drawn in" not in text
+    drawn = osakd.reproduce("figure", data=["digits"], out=tmp_path, seeds=1, processes=1).text
     assert {path.name for path in (tmp_path / "figure/digits").iterdir()} >= {"curves.svg", "curves.png"}
+    assert f"Drawn in {tmp_path / 'figure/digits/curves.svg'}" in drawn
     assert "| method | n | epoch 0 |" not in text
     assert text.count("| plain | 1 |") == 1
 
@@ -104,8 +136,8 @@ def test_the_cost_is_counted_beside_the_paper_s() -> None:
     assert rows[3] == ["0.33 GFLOPs", "0.322 G MACs", "0.32 here |"]
     assert [row[1:] for row in rows[7:9]] == [["1.33 times", "does not hold |"]] * 2
     assert not any("ms" in row[1] for row in rows)
-    with pytest.raises(InputError, match="`reproduce cost` trains nothing"):
-        osakd.reproduce("cost", seeds=3)
+    with pytest.raises(InputError, match=r"`reproduce cost` trains nothing: leave out seeds, device."):
+        osakd.reproduce("cost", seeds=3, device="cpu", executor="auto")
 
 
 def test_the_steps_of_the_cost_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import osakd
+from osakd import RunError
 from osakd.cli.main import main
-from osakd.experiments.held import holding
+from osakd.experiments.held import HOLDER, holding
 from osakd.experiments.jobs import Job
 from osakd.experiments.states import Paces, Progress, waiting
 from osakd.experiments.status import status_of
@@ -76,6 +78,9 @@ def test_a_runner_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(tmp_path / "none")]) == 2
     assert "does not exist: check the path." in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert main(["status", str(tmp_path / "file")]) == 2
+    assert "is a file: name the folder" in capsys.readouterr().err
     assert main(["status", str(tmp_path)]) == 2
     assert "holds no runs: name the folder of a comparison or of records." in capsys.readouterr().err
 
@@ -88,3 +93,34 @@ def test_the_pace_is_that_of_this_start(runs: Path, monkeypatch: pytest.MonkeyPa
     paces, clock = Paces(), iter([0.0, 1.0, 2.5, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     assert [paces.left(job, epochs) for epochs in (1, 1, 2, 3)] == [None, None, None, pytest.approx(0.5)]
+
+
+def test_a_holder_that_is_not_whole_or_not_sure(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A note of another kind is none; in somebody else's folder the lock may not be tried."""
+    try:
+        (runs / HOLDER).write_text('{"process": 1}')
+        monkeypatch.setattr(FileLock, "acquire", refuse)
+        assert status_of(runs)[0].holder is None
+        (runs / HOLDER).write_text('{"process": 1, "host": "there", "since": "then", "runs": {}}')
+        assert main(["status", str(runs)]) == 0
+        assert "run by process 1 on there, since then (or it was killed: " in capsys.readouterr().out
+    finally:
+        (runs / HOLDER).unlink()
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError
+
+
+def test_a_note_that_cannot_be_written_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[list[Progress]] = []
+    with holding(tmp_path, looks.append) as tell:
+        monkeypatch.setattr("osakd.records.write_json", full)
+        tell([])
+    assert looks == [[]]
+
+
+def full(*_: object) -> None:
+    raise RunError("The disk is full.")

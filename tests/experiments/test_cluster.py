@@ -137,6 +137,12 @@ def test_workers_with_several_threads_are_refused(tmp_path: Path) -> None:
         osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler=cluster.scheduler_address)
 
 
+def test_a_cluster_without_workers(tmp_path: Path) -> None:
+    options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster, pytest.raises(InputError, match="has no workers: start some"):
+        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler=cluster.scheduler_address)
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"pip install 'osakd\[cluster\]'"):

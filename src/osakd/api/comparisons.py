@@ -37,6 +37,14 @@ class Comparison:
         return markdown(self.summary)
 
 
+class IncompleteError(RunError):
+    """Some runs of a comparison failed; ``comparison`` is made of the others."""
+
+    def __init__(self, message: str, comparison: Comparison) -> None:
+        super().__init__(message)
+        self.comparison = comparison
+
+
 def compare(
     data: str = "digits",
     *,
@@ -69,7 +77,8 @@ def compare(
 
     Raises:
         InputError: something given cannot be used.
-        RunError: a run failed, the others are finished and recorded; or another runner is at work in this folder.
+        IncompleteError: a run failed; the others are finished and recorded.
+        RunError: every run failed, or another runner is at work in this folder.
     """
     from osakd.engine.config import options_of
     from osakd.engine.environment import check_device, pick_device
@@ -100,8 +109,9 @@ def compare(
     write_page(folder.resolve().name, recorded_columns(folder), folder)
     if errors:
         where, why = next(iter(errors.items()))
-        raise RunError(
+        raise IncompleteError(
             f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them; the others are in "
-            f"{str(folder / SUMMARY)!r}: {why}"
+            f"{str(folder / SUMMARY)!r}: {why}",
+            Comparison(folder, summary),
         )
     return Comparison(folder, summary)

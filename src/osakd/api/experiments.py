@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.api.arguments import everywhere, process_count, seed_list
-from osakd.errors import InputError
+from osakd.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from osakd.experiments.spec import Column, Experiment
@@ -42,12 +42,12 @@ def reproduce(
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
 
     Args:
-        name: ``table1``, ``table2``, ``figure1``, ``cost``, ``readings``, or ``claims``.
+        name: ``table1``, ``table2``, ``figure1``, ``cost``, ``claims``, ``readings`` or ``beyond``.
         data: only these columns: names of data sets, or local folders called like them.
         seeds: how many, or which; by default the paper's 5.
         epochs: of each run; by default the paper's.
         out: folder of the records; a run lies in ``<out>/<name>/<column>/<method>-seed<seed>``.
-        dry_run: only show what is recorded.
+        dry_run: only show what is recorded, and what is missing of the whole.
         processes: as for ``compare``.
         scheduler: as for ``compare``.
         look: as for ``compare``.
@@ -62,55 +62,68 @@ def reproduce(
     """
     from osakd.experiments.catalogue import CLAIMS, COST, columns_of, find_experiment
 
-    if name in (COST, CLAIMS) and not data is seeds is epochs is None:
-        raise InputError(f"`reproduce {name}` trains nothing: leave out data, seeds and epochs.")
-    if name == COST:
-        return Reproduction(_cost(dry_run))
-    if name == CLAIMS:
-        return Reproduction(_claims(Path(out)))
+    out = Path(out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{str(out)!r} is a file: name the folder of the records with --out.")
+    if name in (COST, CLAIMS):
+        asked = {"data": data, "seeds": seeds, "epochs": epochs, "processes": processes, "scheduler": scheduler}
+        asked |= options
+        useless = [key for key, value in asked.items() if value not in (None, "auto")]
+        if useless:
+            raise InputError(f"`reproduce {name}` trains nothing: leave out {', '.join(useless)}.")
+        return Reproduction(_cost(dry_run) if name == COST else _claims(out))
     experiment = find_experiment(name)
     numbers, processes = None if seeds is None else seed_list(seeds), process_count(processes)
-    columns = [(one, given, Path(out) / experiment.folder / one.name) for one, given in columns_of(experiment, data)]
+    columns = [(one, given, out / experiment.folder / one.name) for one, given in columns_of(experiment, data)]
+    failed: dict[str, str] = {}
     if not dry_run:
         where = {key: value for key, value in options.items() if value is not None}
         run = {"processes": processes, "scheduler": scheduler}
+        errors: list[InputError | RunError] = []
         for column, given, folder in columns:
-            _run(column, given, folder, numbers, epochs, look or (lambda _: None), where, run)
-    texts, failed = [], {}
+            try:
+                _run(column, given, folder, numbers, epochs, look or (lambda _: None), where, run)
+            except (InputError, RunError) as error:  # of this column alone: the others are run and shown
+                errors.append(error)
+                failed[column.name] = str(error)
+        if len(errors) == len(columns):
+            raise errors[0]
+    texts = []
     for column, _, folder in columns:
-        texts.append(_show(experiment, column, Path(out)))
+        texts.append(_show(experiment, column, out, draw=not dry_run))
         failed |= {run.name: error for run, error in _failed(column, folder)}
     said = [f"Failed: {run}: {error}" for run, error in failed.items()]
+    said += [] if out.exists() else [f"There is no folder {str(out)!r}: name that of the records with --out."]
     return Reproduction("\n\n".join([f"# {experiment.title}", *texts, *said]), failed)
 
 
 def _cost(dry_run: bool) -> str:
     from osakd.benchmark.steps import step_times
-    from osakd.experiments.cost import BATCH, MODEL, TIMED, counted, timed
+    from osakd.experiments.cost import BATCH, MODEL, NETWORK, TIMED, counted, timed
     from osakd.report.tables import markdown_table
 
     figures = counted()
     if not dry_run:
         figures += timed(step_times(TIMED, MODEL, BATCH))
     rows = [[one.what, one.paper, one.ours, one.verdict] for one in figures]
-    head = ["ResNet-32, CIFAR-10's shape", "paper", "ours", "verdict"]
+    head = [f"{NETWORK}, CIFAR-10's shape", "paper", "ours", "verdict"]
     return f"# Complexity\n\n{markdown_table(head, rows).rstrip()}"
 
 
 def _claims(out: Path) -> str:
     from osakd.experiments.catalogue import recorded
-    from osakd.experiments.cost import counted
+    from osakd.experiments.cost import NETWORK, counted
     from osakd.experiments.table1 import TABLE1
-    from osakd.report.claims import HEAD, claims, read_runs
+    from osakd.report.claims import HEAD, claims
+    from osakd.report.pooled import read_runs
     from osakd.report.tables import markdown_table
 
     runs = {one.name: read_runs(recorded(one, out / TABLE1.folder / one.name)) for one in TABLE1.columns}
     published = {one.name: [cell.published for cell in one.cells if cell.published] for one in TABLE1.columns}
     gains = {name: ours.mean - plain.mean for name, (plain, ours, _) in published.items()}
-    rows = claims(runs, gains)
-    rows += [
-        [one.what, "counted", one.ours, one.verdict] for one in counted() if one.verdict in ("holds", "does not hold")
-    ]
+    rows = claims(runs, gains, {one.name: (one.seeds, one.epochs) for one in TABLE1.columns})
+    judged = [one for one in counted() if one.verdict in ("holds", "does not hold")]
+    rows += [[f"{NETWORK}: {one.what}", "counted", one.ours, one.verdict] for one in judged]
     return f"# Claims\n\n{markdown_table(HEAD, rows).rstrip()}"
 
 
@@ -147,24 +160,23 @@ def _failed(column: "Column", folder: Path) -> list[tuple[Path, str]]:
     return [(run, error) for run in runs if (error := read_error(run)) is not None]
 
 
-def _show(experiment: "Experiment", column: "Column", out: Path) -> str:
+def _show(experiment: "Experiment", column: "Column", out: Path, *, draw: bool) -> str:
+    from osakd.api.reports import paper_cells
     from osakd.experiments.catalogue import recorded
     from osakd.report.aggregate import summarise
     from osakd.report.curves import curves_text, write_curves
     from osakd.report.readings import readings_text
     from osakd.report.rivals import rivals_text
-    from osakd.report.verdicts import PaperCell, column_text
+    from osakd.report.verdicts import column_text
 
     runs = recorded(column, out / experiment.folder / column.name)
-    summary = summarise(column.name, runs) if runs else None
+    cells, wanted = paper_cells(column), (column.seeds, column.epochs)
+    summary = summarise(column.name, runs, {cell.label: cell.baseline for cell in cells}) if runs else None
     if experiment.view == "paper":
-        cells = [
-            PaperCell(cell.label, cell.published and (cell.published.mean, cell.published.std), cell.averaged)
-            for cell in column.cells
-        ]
-        return column_text(column.name, cells, summary, wanted=(column.seeds, column.epochs))
+        return column_text(column.name, cells, summary, wanted=wanted)
     if summary is None:
         return f"**{column.name}**\n\nNothing is recorded yet."
     if experiment.view == "readings":
-        return "\n\n".join(filter(None, [readings_text(summary, runs), rivals_text(runs)]))
-    return curves_text(summary, write_curves(summary, out / experiment.name / column.name))
+        return "\n\n".join(filter(None, [readings_text(summary, runs, cells, wanted=wanted), rivals_text(runs)]))
+    paths = write_curves(summary, out / experiment.name / column.name) if draw else []
+    return curves_text(summary, paths, cells, wanted=wanted)

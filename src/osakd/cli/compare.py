@@ -34,6 +34,7 @@ def command(argv: Sequence[str]) -> int:
 
     from osakd.cli.progress import ComparisonProgress, print_summary
 
+    incomplete = None
     with ComparisonProgress() as progress:
         try:
             comparison = api.compare(
@@ -46,9 +47,13 @@ def command(argv: Sequence[str]) -> int:
                 look=progress.look,
                 **training_options(found),
             )
+        except api.IncompleteError as failed:
+            comparison, incomplete = failed.comparison, failed
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"Go on with: {shlex.join(['osakd', 'compare', *argv])}") from None
     print_summary(comparison.summary)
     print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
     print(f"Open {comparison.folder}/report.html in a browser to look at them.")
+    if incomplete is not None:
+        raise incomplete
     return 0

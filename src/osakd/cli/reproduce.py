@@ -20,7 +20,9 @@ def command(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--epochs", type=int | None, default=None, help="of each run; by default the paper's")
     parser.add_argument("--out", type=str, default="records", help="folder of the records")
-    parser.add_argument("--dry_run", action="store_true", help="show what is recorded and what is missing; run nothing")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="show what is recorded, and what is missing of the whole; run nothing"
+    )
     parser.add_argument("--processes", type=int | None, default=None, help="cores to use; by default all")
     add_scheduler(parser)
     parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda or cuda:N")

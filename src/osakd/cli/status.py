@@ -39,7 +39,9 @@ def command(argv: Sequence[str]) -> int:
         console.print(f"{one.folder}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), style="bold")
         if one.holder:
             who = one.holder
-            console.print(f"  run by process {who['process']} on {who['host']}, since {who['since']}", highlight=False)
+            doubt = "" if who["sure"] else " (or it was killed: the lock there may not be tried)"
+            said = f"  run by process {who['process']} on {who['host']}, since {who['since']}{doubt}"
+            console.print(said, highlight=False)
         for run in one.runs:
             if found.all or run.state != "finished":
                 console.print(line(run), highlight=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from osakd.engine.config import Options
 from osakd.engine.cost import Cost, costs, shaped
 
-MODEL, BATCH, EPOCHS = "resnet32", 128, 300
+MODEL, NETWORK, BATCH, EPOCHS = "resnet32", "ResNet-32", 128, 300
 TIMED = ("plain", "osakd", "kd", "one", "ffl")
 """What ``reproduce cost`` times, and counts."""
 

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from osakd import records
-from osakd.errors import RunError
+from osakd.errors import InputError, RunError
 from osakd.experiments.states import Look, Progress
 
 HOLDER = ".runner.json"
@@ -54,7 +54,8 @@ def holding(folder: Path, look: Look) -> Iterator[Look]:
         look(states)
         if time.monotonic() - told >= SECONDS_BETWEEN_NOTES:
             told = time.monotonic()
-            records.write_json(folder / HOLDER, me | {"runs": {state.job.name: _state(state) for state in states}})
+            with suppress(RunError, InputError):  # no run is to stop for want of room for a note
+                records.write_json(folder / HOLDER, me | {"runs": {state.job.name: _state(state) for state in states}})
 
     try:
         records.write_json(folder / HOLDER, me | {"runs": {}})
@@ -65,30 +66,39 @@ def holding(folder: Path, look: Look) -> Iterator[Look]:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """Who holds a folder: ``process``, ``host``, ``since``, and ``runs`` by name; None where nobody does."""
+    """Who holds a folder: ``process``, ``host``, ``since``, ``runs`` by name, and whether that is ``sure``.
+
+    None where nobody does. It is not sure where one may not try the lock, in a folder of somebody else's.
+    """
     if not (folder / HOLDER).exists():
         return None
-    lock = FileLock(folder / records.LOCK)
+    lock, sure = FileLock(folder / records.LOCK), True
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return _read(folder)
-    lock.release()
-    return None  # its runner was killed
+        pass
+    except OSError:
+        sure = False
+    else:
+        lock.release()
+        return None  # its runner was killed
+    found = _read(folder)
+    return found and found | {"sure": sure}
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, Any] | None:
+    """What the holder tells; None where that cannot be read or is not whole."""
     try:
-        return json.loads((folder / HOLDER).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
+        found = json.loads((folder / HOLDER).read_bytes())
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(found, dict) and {"process", "host", "since", "runs"} <= set(found)
+    return found if whole else None
 
 
 def _who(folder: Path) -> str:
     found = _read(folder)
-    if not found:
-        return "another process"
-    return f"process {found['process']} on {found['host']}, since {found['since']}"
+    return f"process {found['process']} on {found['host']}, since {found['since']}" if found else "another process"
 
 
 def _state(state: Progress) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import Protocol
 
 from osakd.errors import InputError, RunError
@@ -61,6 +62,7 @@ class LocalPool:
     """
 
     def __init__(self, workers: int, threads: int) -> None:
+        _start_quiet_tracker()
         self._context = multiprocessing.get_context("spawn")
         # Without a lock: a process that is killed while it looks must not keep it.
         self._stop = self._context.RawValue("b", 0)
@@ -125,7 +127,7 @@ class ClusterPool:
         address: of the scheduler, ``host:port``.
 
     Raises:
-        InputError: distributed is not installed, no scheduler answers, or its workers have several threads.
+        InputError: distributed is not installed, no scheduler answers, or it has no workers or some of several threads.
     """
 
     def __init__(self, address: str) -> None:
@@ -146,6 +148,12 @@ class ClusterPool:
                 f"No dask scheduler answers at {address!r}: start one (dask scheduler) and give its address, host:port."
             ) from error
         threads = {worker["nthreads"] for worker in self._client.scheduler_info(n_workers=-1)["workers"].values()}
+        if not threads:
+            self.close()
+            raise InputError(
+                f"The scheduler at {address!r} has no workers: start some (dask worker {address} --nthreads 1), and "
+                "give the same command."
+            )
         if threads - {1}:
             self.close()
             raise InputError(
@@ -184,6 +192,16 @@ class ClusterPool:
         """Leaves the cluster; its workers stay."""
         self._client.close()
         self._logger.disabled = False
+
+
+def _start_quiet_tracker() -> None:
+    """Python's tracker clears what a killed worker leaves behind; without this it says so on the user's terminal."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
+    resource_tracker.ensure_running()
+    os.environ.pop("PYTHONWARNINGS")
+    if before is not None:
+        os.environ["PYTHONWARNINGS"] = before
 
 
 @contextmanager

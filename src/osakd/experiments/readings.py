@@ -36,8 +36,8 @@ _BATCHES = (32, 128)
 
 def _with_batch(size: int) -> tuple[Cell, Cell]:
     """The centre and plain training with another batch size."""
-    options = {"batch_size": size}
-    return Cell(f"batch={size}", "osakd", options=options), Cell(f"plain-batch={size}", "plain", options=options)
+    options, plain = {"batch_size": size}, f"plain-batch={size}"
+    return Cell(f"batch={size}", "osakd", options=options, baseline=plain), Cell(plain, "plain", options=options)
 
 
 STUDY = Column(

@@ -42,6 +42,8 @@ def plan_column(
 def promising(column: Column, jobs: Sequence[Job], folder: Path) -> Column:
     """The column's cells whose best validation accuracy is within ``again_within`` of the best cell's.
 
+    Their baselines come along, and label smoothing: differences need both sides.
+
     Args:
         column: which.
         jobs: its runs so far, one for each cell; cells without a result are left out.
@@ -54,4 +56,6 @@ def promising(column: Column, jobs: Sequence[Job], folder: Path) -> Column:
         if result is not None and result.chosen_on_validation is not None
     }
     least = max(accuracies.values(), default=0.0) - (column.again_within or 0.0)
-    return replace(column, cells=tuple(cell for cell in column.cells if accuracies.get(cell.label, -1.0) >= least))
+    chosen = [cell for cell in column.cells if accuracies.get(cell.label, -1.0) >= least]
+    labels = {label for cell in chosen for label in (cell.label, cell.baseline, "label-smoothing")} & set(accuracies)
+    return replace(column, cells=tuple(cell for cell in column.cells if cell.label in labels))

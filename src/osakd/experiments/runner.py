@@ -66,12 +66,13 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Look, scheduler: str 
 
 
 class _Runner:
-    """Runs jobs level by level, and keeps their states in ``seen``."""
+    """Runs jobs level by level; ``seen`` has their states, ``at`` the epochs they had when a cluster was given them."""
 
     def __init__(self, processes: int, scheduler: str | None, look: Look) -> None:
         self.processes, self.scheduler, self.look = processes, scheduler, look
         self.seen: dict[Path, Progress] = {}
         self.paces = Paces()
+        self.at: dict[Path, int] = {}
 
     def run_level(self, jobs: Sequence[Job]) -> Errors:
         """Runs jobs that wait for no other."""
@@ -124,7 +125,7 @@ class _Runner:
                         self.paces.forget(program[0])
                         continue
                     else:
-                        errors |= dict.fromkeys((job.folder for job in program), _died())
+                        errors |= dict.fromkeys((job.folder for job in program), _died(program))
                     self._note(program, pool, errors, done=True)
                 for program in running.values():
                     self._note(program, pool, errors, done=False)
@@ -142,6 +143,8 @@ class _Runner:
         for number, job in enumerate(program):
             running = not done and job.folder.exists()
             rows = read_metrics(job.folder) if (running and not number) or done else []
+            if self.scheduler and running:  # it may still wait for a worker: new epochs show that it does not
+                running = len(rows) > self.at.setdefault(job.folder, len(rows))
             pace = self.paces.left(job, len(rows)) if running and not number else None
             replicas = 0 if number else len(program)
             self.seen[job.folder] = Progress(
@@ -158,10 +161,11 @@ def _may_go_on(program: Program, deaths: dict[Path, tuple[int, int]]) -> bool:
     return deaths[folder][0] < MOST_DEATHS
 
 
-def _died() -> RunError:
+def _died(program: Program) -> RunError:
+    less = "--executor serial makes one run at a time" if len(program) > 1 else "a smaller --batch-size"
     return RunError(
         f"Its worker process died {MOST_DEATHS} times without a checkpoint in between: it was killed from outside (for "
-        "want of memory?); give the same command again, with --processes 1 it needs less memory."
+        f"want of memory?); give the same command again, {less} needs less memory."
     )
 
 
@@ -192,7 +196,7 @@ def _errors(future: "Future[Errors]", program: Program) -> Errors:
     if error is None:
         return future.result()
     if type(error).__name__ == "KilledWorker":
-        error = _died()
+        error = _died(program)
     if not isinstance(error, InputError | RunError):
         error = RunError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}.")
     return dict.fromkeys((job.folder for job in program), error)

@@ -25,6 +25,7 @@ class Cell:
         published: the paper's test accuracy; None for what is not in the paper.
         options: how to train, where it is not the column's way.
         averaged: what the method predicts beside its deployed network and the paper averages with it.
+        baseline: label of the cell that differences are taken to.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Cell:
     published: Published | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     averaged: tuple[str, ...] = ()
+    baseline: str = "plain"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Column:
         cells: in the order of the table's rows.
         seeds: how many.
         options: how to train, where it is not the data set's recipe.
-        again_within: cells whose best validation accuracy is at most this far from the best cell's get another seed.
+        again_within: cells whose best validation accuracy is at most this far from the best cell's get another seed,
+            and so do their baselines and label smoothing.
     """
 
     name: str

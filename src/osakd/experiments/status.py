@@ -41,7 +41,7 @@ class FolderStatus:
 
     Attributes:
         folder: which.
-        holder: who runs it: ``process``, ``host``, ``since``; None where nobody does.
+        holder: who runs it: ``process``, ``host``, ``since``, and whether that is ``sure``; None where nobody does.
         runs: by name.
     """
 
@@ -57,6 +57,8 @@ def status_of(folder: Path) -> list[FolderStatus]:
         InputError: there are no runs.
         RunError: a damaged record.
     """
+    if folder.is_file():
+        raise InputError(f"{str(folder)!r} is a file: name the folder of a comparison, of records, or of a run.")
     if not folder.is_dir():
         raise InputError(f"The folder {str(folder)!r} does not exist: check the path.")
     if records.read_config(folder) is not None:
