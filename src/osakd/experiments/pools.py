@@ -62,7 +62,8 @@ class LocalPool:
     """
 
     def __init__(self, workers: int, threads: int) -> None:
-        _start_quiet_tracker()
+        if os.name == "posix":
+            _start_quiet_tracker()
         self._context = multiprocessing.get_context("spawn")
         # Without a lock: a process that is killed while it looks must not keep it.
         self._stop = self._context.RawValue("b", 0)
