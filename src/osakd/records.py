@@ -23,15 +23,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from osakd.errors import InputError, RunError
-
-Kind = TypeVar("Kind")
+from osakd.intact import build, damaged, read_bytes, read_json
 
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
 LOCK, LEFT_OVER, TEACHER = ".lock", ".tmp", "teacher"
+_OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
+_OF_RESULT = [f"last.test.{key}" for key in ("accuracy", "nll", "ece")] + [
+    "best_on_test.accuracy",
+    "best_on_test.epoch",
+]
 
 
 @dataclass(frozen=True)
@@ -144,8 +148,8 @@ def is_free(folder: Path) -> bool:
 
 def read_config(folder: Path) -> RunConfig | None:
     """The configuration of a run folder, or None where there is none."""
-    found = _read_json(folder / CONFIG)
-    return None if found is None else _build(RunConfig, found, folder / CONFIG)
+    found = read_json(folder / CONFIG)
+    return None if found is None else build(RunConfig, found, folder / CONFIG, _OF_CONFIG)
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
@@ -157,8 +161,8 @@ def write_config(folder: Path, config: RunConfig) -> None:
 
 def read_result(folder: Path) -> Result | None:
     """The result of a run folder, or None while it has not finished all epochs of its configuration."""
-    found = _read_json(folder / RESULT)
-    result = None if found is None else _build(Result, found, folder / RESULT)
+    found = read_json(folder / RESULT)
+    result = None if found is None else build(Result, found, folder / RESULT, _OF_RESULT)
     config = read_config(folder)
     # A run that is given more epochs keeps its old result until it has a new one.
     return result if result and config and result.epochs == config.epochs else None
@@ -171,7 +175,7 @@ def write_result(folder: Path, result: Result) -> None:
 
 def read_error(folder: Path) -> str | None:
     """Why the run in a folder failed, in one sentence; None where it has not, or has finished since."""
-    found = _read_json(folder / ERROR)
+    found = read_json(folder / ERROR)
     return None if found is None or read_result(folder) is not None else str(found.get("error"))
 
 
@@ -183,18 +187,23 @@ def write_error(folder: Path, sentence: str) -> None:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The learning curve so far; a last line that was torn by a crash is left out."""
-    try:
-        content = (folder / METRICS).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    """The learning curve so far; a last line that was torn by a crash is left out.
+
+    Raises:
+        RunError: it is damaged, or shorter than that of a finished run.
+    """
+    content = read_bytes(folder / METRICS) or b""
     # A complete line ends with a newline, so what follows the last one was torn.
     try:
         rows = [json.loads(line) for line in content.split(b"\n")[:-1]]
         if not all(row["epoch"] and row["train"] for row in rows):
             raise ValueError("a row without values")
     except (ValueError, TypeError, KeyError) as error:
-        raise _damaged(folder / METRICS, error) from error
+        raise damaged(folder / METRICS, error) from error
+    result = read_result(folder)
+    if result is not None and (not rows or rows[-1]["epoch"] != result.epochs or "test" not in rows[-1]):
+        ends = f"at epoch {rows[-1]['epoch']}" if rows else "before the first epoch"
+        raise damaged(folder / METRICS, f"it ends {ends}, its run at epoch {result.epochs}")
     return rows
 
 
@@ -206,7 +215,7 @@ def cut_metrics(folder: Path, epochs: int) -> None:
     """
     rows = [row for row in read_metrics(folder) if row["epoch"] <= epochs]
     if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
-        raise _damaged(folder / METRICS, ValueError(f"{epochs} epochs are done, but its rows are not 1 to {epochs}"))
+        raise damaged(folder / METRICS, f"{epochs} epochs are done, but its rows are not 1 to {epochs}")
     write_atomic(folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
@@ -266,25 +275,6 @@ def explained(path: Path) -> Iterator[None]:
         raise
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds {type(found).__name__}")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as error:
-        raise _damaged(path, error) from error
-    return found
-
-
-def _build(kind: type[Kind], found: dict[str, Any], path: Path) -> Kind:
-    try:
-        return kind(**found)
-    except TypeError as error:
-        raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
-
-
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """Nested values by dotted name."""
     flat: dict[str, Any] = {}
@@ -292,7 +282,3 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
         inner = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
         flat |= inner
     return flat
-
-
-def _damaged(path: Path, error: Exception) -> RunError:
-    return RunError(f"{str(path)!r} is damaged ({error}): move the run folder away and run again.")

@@ -43,11 +43,12 @@ def test_plain_training_beside_other_numbers(tmp_path: Path, paper: float, words
 
 def test_smaller_versions_are_labelled(tmp_path: Path) -> None:
     folder = make_comparison(tmp_path / "table1/cifar10", GAPS, 2)
-    first, second, _ = findings([column(folder, ("plain", 60.2), ("osakd-8nn", 62.5), epochs=100)])
+    first, second, third = findings([column(folder, ("plain", 60.2), ("osakd-8nn", 62.5), epochs=100)])
     assert "cannot be judged beside the paper, which takes three runs" in first
     assert first.endswith("at the last, 2 of 3 seeds, 3 of 100 epochs.")
     assert "undecided with 2 seeds" in second
     assert second.endswith(", 2 of 3 seeds, 3 of 100 epochs.")
+    assert third.count(", 2 of 3 seeds, 3 of 100 epochs") == 2
 
 
 def test_columns_are_joined_by_name(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_a_comparison_without_plain_or_osakd(tmp_path: Path) -> None:
     )
     assert "label-smoothing, is better at the last (+10.10 [" in found[1]
     found = findings([column(make_comparison(tmp_path / "c", {"label-smoothing": 0.0}))])
-    assert found[2] == "Label smoothing reaches 58.25 ± 0.25 % at the last epoch."
+    assert found[2] == "Label smoothing reaches 58.25 ± 0.25 % at the last, n = 3."
     assert len(findings([column(make_comparison(tmp_path / "d", {"plain": 0.0}, 1))])) == 3
 
 
@@ -88,8 +89,21 @@ def test_a_study_is_decided_by_validation(tmp_path: Path) -> None:
     for label, accuracies in {"plain": [0.5, 0.6], "osakd-k=4": [0.7, 0.3], "osakd": [0.5, 0.65]}.items():
         make_run(folder / f"{label}-seed0", accuracies, validation=0.1)
     assert findings([column(folder, ("plain", 60.0), kind="readings")])[1] == (
-        "Of 3 readings, osakd-k=4 has the best validation accuracy, 71.00 % (n = 1), and with it 70.00 % on test; "
-        "plain training has 61.00 %."
+        "Of 3 cells, validation chooses osakd-k=4: 71.00 % on validation, 70.00 % on test, 1 of 3 seeds, 2 of 3 "
+        "epochs; plain: 61.00 % on validation, 60.00 % on test; undecided by 1 seed."
+    )
+    more = tmp_path / "table1/more"
+    for label, accuracy in {"plain": 0.6, "osakd-k=4": 0.7}.items():
+        for seed in range(3):
+            make_run(more / f"{label}-seed{seed}", [0.5, accuracy + 0.001 * seed, 0.1], validation=0.1)
+    assert findings([column(more, ("plain", 60.0), kind="readings")])[1] == (
+        "Of 2 cells, validation chooses osakd-k=4: 71.10 ± 0.10 % on validation, 70.10 ± 0.10 % on test, n = 3; plain: "
+        "61.10 ± 0.10 % on validation, 60.10 ± 0.10 % on test; a difference of +10.00 [+10.00, +10.00] points on "
+        "validation, n = 3."
+    )
+    make_run(tmp_path / "table1/alone/plain-seed0", [0.5, 0.6, 0.6], validation=0.1)
+    assert findings([column(tmp_path / "table1/alone", ("plain", 60.0), kind="readings")])[1].startswith(
+        "Of 1 cell, validation chooses plain: "
     )
 
 

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from osakd.records import METRICS, append
-from osakd.report.readings import reading_of
+from osakd.records import METRICS, append, write_config
+from osakd.report.aggregate import summarise
+from osakd.report.readings import reading_of, readings_text
 from osakd.report.rivals import rivals_text
+from osakd.report.verdicts import PaperCell
+from tests.report.made import CONFIG, make_run
 
 
 def row(epoch: int, validation: float, test: float) -> dict[str, Any]:
@@ -35,7 +38,7 @@ def write_runs(folder: Path, label: str, scores: list[tuple[float, float, float]
     runs = []
     for seed, (accuracy, nll, ece) in enumerate(scores):
         runs.append((label, folder / f"{label}-seed{seed}"))
-        runs[-1][1].mkdir(parents=True)
+        write_config(runs[-1][1], CONFIG)
         for epoch, worse in ((1, 0.1), (2, 0.0)):
             found = {"accuracy": accuracy - worse, "nll": nll + worse, "ece": ece + worse}
             row = {"epoch": epoch, "train": {"total": 1.0}, "validation": found, "test": found}
@@ -61,3 +64,25 @@ def test_a_reading_beats_label_smoothing_in_all_three_or_not(tmp_path: Path) -> 
     assert [row[0] for row in rows] == ["| better", "| mixed"]
     assert rows[1][-1] == "better NLL; worse ECE |"
     assert rivals_text([*better, *mixed]) == ""
+
+
+def test_each_reading_is_compared_with_its_own_baseline(tmp_path: Path) -> None:
+    """And what is smaller, made of fewer pairs, or missing is said; seeds to spare make up for nothing."""
+    accuracies = {"plain": [0.60, 0.60, 0.60], "plain-batch=32": [0.70], "batch=32": [0.71, 0.72], "k=4": []}
+    runs = []
+    for label, ones in accuracies.items():
+        for seed, one in enumerate(ones):
+            runs.append((label, make_run(tmp_path / f"{label}-seed{seed}", [one - 0.1, one], validation=0.1)))
+    cells = [
+        PaperCell(label, None, baseline="plain-batch=32" if label == "batch=32" else "plain") for label in accuracies
+    ]
+    summary = summarise("study", runs, {cell.label: cell.baseline for cell in cells})
+    text = readings_text(summary, runs, cells, wanted=(2, 60))
+    rows = {line.split(" | ")[0][2:]: line.split(" | ")[1:] for line in text.splitlines()}
+    assert rows["batch=32"][0] == "2 (2 of 60 epochs)"
+    assert rows["batch=32"][2] == "+1.00 (1 pair)"
+    assert rows["plain-batch=32"][0] == "1 (1 of 2 seeds, 2 of 60 epochs)"
+    assert rows["plain"][2] == "-"
+    assert rows["plain"][-1].endswith("(of 2) |")
+    assert "Differences not to plain: batch=32 to plain-batch=32." in text
+    assert text.endswith("Missing: 3 of 8 runs.")

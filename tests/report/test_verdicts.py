@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ttest_ind_from_stats
 
 from osakd.report.aggregate import Difference, MethodSummary, Spread
-from osakd.report.verdicts import PaperCell, beside_the_paper, verdict
+from osakd.report.verdicts import PaperCell, beside_the_paper, column_text, missing, other_baselines, verdict
 
 
 @pytest.mark.parametrize("shift", [-3.0, -0.9, -0.3, 0.0, 0.4, 0.8, 3.0])
@@ -55,3 +55,20 @@ def test_branches_are_averaged_epoch_by_epoch() -> None:
     assert row[3] == "70.00 ± 0.00"
     assert row[6].startswith("+10.00")
     assert row[7] == "65.00 ± 7.07"
+
+
+def test_seeds_to_spare_do_not_hide_what_is_missing() -> None:
+    cells = [PaperCell("plain", (64.7, 0.6)), PaperCell("osakd-8nn", (66.7, 0.1), baseline="ours")]
+    found = [summary("plain", [0.64] * 10)]
+    assert missing(cells, found, 5) == "Missing: 5 of 10 runs."
+    assert missing(cells[:1], found, 5) == ""
+    assert other_baselines(cells, found) == ""
+    assert (
+        other_baselines(cells, [*found, summary("osakd-8nn", [0.7])]) == "Differences not to plain: osakd-8nn to ours."
+    )
+    assert column_text("x", cells, None, wanted=(5, 100)).endswith("Missing: 10 of 10 runs.")
+
+
+def test_pairs_are_counted_where_there_are_fewer_than_runs() -> None:
+    _, (row,) = beside_the_paper([PaperCell("ours", None)], [summary("ours", [0.7, 0.7, 0.7])], wanted=(3, 60))
+    assert row[6] == "+1.00 (2 pairs)"

@@ -7,7 +7,9 @@ from osakd.api.galleries import galleries_of
 from osakd.errors import InputError
 
 if TYPE_CHECKING:
+    from osakd.experiments import spec
     from osakd.report.plan import Column, PlannedColumn
+    from osakd.report.verdicts import PaperCell
 
 
 def write_report(
@@ -27,7 +29,7 @@ def write_report(
 
     Raises:
         InputError: no runs are there, or a gallery is not to be had from them.
-        RunError: a record is damaged, or the disk cannot be written.
+        RunError: the disk cannot be written. A damaged record is shown as one, beside the others.
     """
     from osakd.report.write import write_report as write
 
@@ -51,21 +53,29 @@ def recorded_columns(folder: Path) -> "list[Column]":
     return columns_of(find_groups(folder), _plans())
 
 
+def paper_cells(column: "spec.Column") -> "tuple[PaperCell, ...]":
+    """The cells of an experiment's column, as the report takes them."""
+    from osakd.report.verdicts import PaperCell
+
+    return tuple(
+        PaperCell(
+            cell.label, cell.published and (cell.published.mean, cell.published.std), cell.averaged, cell.baseline
+        )
+        for cell in column.cells
+    )
+
+
 def _plans() -> "list[PlannedColumn]":
     """The columns of all experiments that have runs of their own, as the report takes them."""
     from osakd.experiments.catalogue import EXPERIMENTS
     from osakd.report.plan import PlannedColumn
-    from osakd.report.verdicts import PaperCell
 
     return [
         PlannedColumn(
             experiment=experiment.folder,
             title=experiment.title,
             name=column.name,
-            cells=tuple(
-                PaperCell(cell.label, cell.published and (cell.published.mean, cell.published.std), cell.averaged)
-                for cell in column.cells
-            ),
+            cells=paper_cells(column),
             seeds=column.seeds,
             epochs=column.epochs,
             kind="readings" if experiment.view == "readings" else "paper",

@@ -1,7 +1,7 @@
 """From run folders to a summary: means, standard deviations, paired differences to plain training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -9,6 +9,7 @@ from typing import Any
 
 from osakd.labels.ceiling import ceiling_note
 from osakd.records import Result, RunConfig, read_config, read_metrics, read_result
+from osakd.report.pooled import left_out, pooled
 
 BASELINE = "plain"
 CONFIDENCE = 0.95
@@ -25,7 +26,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference to plain training and its 95 % interval (paired t), None for a single pair."""
+    """A mean paired difference and its 95 % interval (paired t), None for a single pair."""
 
     n: int
     mean: float
@@ -45,7 +46,7 @@ class MethodSummary:
         values: ``last``, ``best_on_test``, ``best_epoch``, ``nll``, ``ece``, ``step_ms``, ``memory_mib`` of each, and
             ``validation`` and ``chosen_on_validation`` where a split was held out.
         spreads: of each of the values.
-        differences: to plain training with the same seeds, of the accuracies.
+        differences: to plain training (or its own baseline) with the same seeds, of the accuracies.
         curves: test accuracy of each evaluated epoch, one list per seed.
         epochs: which epochs these are.
         predictor: None for the deployed network; else what the method predicts beside it: an ensemble, a branch.
@@ -61,6 +62,11 @@ class MethodSummary:
     curves: list[list[float]]
     epochs: list[int]
     predictor: str | None = None
+
+    @property
+    def trained(self) -> int:
+        """The epochs of each of its runs: the last one is always evaluated."""
+        return self.epochs[-1]
 
 
 @dataclass(frozen=True)
@@ -92,21 +98,25 @@ class Summary:
         return asdict(self)
 
 
-def summarise(name: str, runs: Sequence[tuple[str, Path]]) -> Summary:
-    """The summary of finished runs; those that have not finished are left out.
+def summarise(name: str, runs: Sequence[tuple[str, Path]], baselines: Mapping[str, str] | None = None) -> Summary:
+    """The summary of finished runs; those that have not finished are left out, and those shorter than their label's.
 
     Args:
         name: of the comparison.
         runs: label and folder of each.
+        baselines: label of what differences are taken to, by label, where it is not plain training.
     """
-    found = [(label, folder, read_config(folder), read_result(folder)) for label, folder in runs]
+    done = [(label, folder) for label, folder in runs if read_result(folder) is not None]
+    found = [(label, folder, read_config(folder), read_result(folder)) for label, folder in pooled(done)]
     finished = [(label, folder, config, result) for label, folder, config, result in found if config and result]
     by_label: dict[str, list[tuple[Path, RunConfig, Result]]] = {}
     for label, folder, config, result in finished:
         by_label.setdefault(label, []).append((folder, config, result))
-    baseline = {config.seed: result for _, config, result in by_label.get(BASELINE, [])}
     methods = []
     for label, members in by_label.items():
+        other = (baselines or {}).get(label, BASELINE)
+        others = by_label.get(other, []) if other != label else []
+        baseline = {config.seed: result for _, config, result in others}
         methods.append(_summarise_method(label, members, baseline))
         # What a method predicts beside its deployed network: branches, peers, ensembles.
         for name in members[0][2].last.get("others", {}):
@@ -121,7 +131,7 @@ def summarise(name: str, runs: Sequence[tuple[str, Path]]) -> Summary:
         model=config.model,
         epochs=max(config.epochs for _, _, config, _ in finished),  # methods with stages may share them out
         methods=methods,
-        notes=_notes([(config, result) for _, _, config, result in finished]),
+        notes=_notes([(config, result) for _, _, config, result in finished]) + left_out(done),
         environments=[e for number, e in enumerate(environments) if e not in environments[:number]],
         configuration={key: value for key, value in asdict(config).items() if key not in own},
     )
@@ -160,7 +170,7 @@ def _summarise_method(
 ) -> MethodSummary:
     results = [result for _, _, result in members]
     by_seed = {config.seed: result for _, config, result in members}
-    common = [seed for seed in by_seed if seed in baseline] if label != BASELINE else []
+    common = [seed for seed in by_seed if seed in baseline]
     values = _values(results)
     ours, theirs = _values([by_seed[seed] for seed in common]), _values([baseline[seed] for seed in common])
     accuracies = [key for key in ("last", "best_on_test", "chosen_on_validation") if key in ours and common]

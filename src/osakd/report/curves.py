@@ -8,7 +8,9 @@ import numpy as np
 
 from osakd.records import explained, write_atomic
 from osakd.report.aggregate import MethodSummary, Summary
+from osakd.report.pooled import smaller
 from osakd.report.tables import markdown_table, title
+from osakd.report.verdicts import PaperCell, missing
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
@@ -57,12 +59,14 @@ def write_curves(
     axes.set_xlabel("epoch")
     axes.set_ylabel("test accuracy (%)")
     bands = ", band: ± one standard deviation" if banded else ""
-    axes.set_title(f"{title(summary)}\nmean over seeds{bands}", fontsize=9)
+    # Names are shown as they are: between two dollar signs matplotlib would take them for mathematics.
+    axes.set_title(f"{title(summary)}\nmean over seeds{bands}", fontsize=9, parse_math=False)
     axes.set_ylim(*_limits(deployed))
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    for text in axes.legend(frameon=False, loc="lower right", fontsize=9).get_texts():
+        text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
     paths = []
     with explained(folder):
@@ -77,8 +81,16 @@ def write_curves(
     return paths
 
 
-def curves_text(summary: Summary, paths: list[Path]) -> str:
-    """The curves in numbers, and where they are drawn: the mean test accuracy at five epochs, and where it is best."""
+def curves_text(summary: Summary, paths: list[Path], cells: Sequence[PaperCell], *, wanted: tuple[int, int]) -> str:
+    """The curves in numbers, and where they are drawn: the mean test accuracy at five epochs, and where it is best.
+
+    Args:
+        summary: of a column.
+        paths: of the drawings.
+        cells: that were planned.
+        wanted: seeds and epochs that were planned; what is smaller or missing is said.
+    """
+    fraction = summary.configuration["fraction"]
     deployed = [method for method in summary.methods if method.predictor is None]
     head, rows = ["method", "n"], []
     shown = sorted({max(1, summary.epochs * part // 5) for part in range(1, 6)})
@@ -87,10 +99,12 @@ def curves_text(summary: Summary, paths: list[Path]) -> str:
         mean, _ = _mean_and_std(method)
         at = dict(zip(method.epochs, mean.tolist(), strict=False))
         best = max(at, key=lambda epoch: at[epoch])
-        rows.append([method.label, str(len(method.seeds))])
+        seeds = len(method.seeds)
+        rows.append([method.label, f"{seeds}{smaller(seeds, method.trained, wanted, fraction)}"])
         rows[-1] += [f"{at[epoch]:.2f}" if epoch in at else "-" for epoch in shown] + [f"{at[best]:.2f} ({best})"]
-    where = ", ".join(str(path) for path in paths)
-    return f"**{title(summary)}**\n\n{markdown_table(head, rows)}\nDrawn in {where}."
+    lines = [f"**{title(summary)}**", markdown_table(head, rows).rstrip(), missing(cells, summary.methods, wanted[0])]
+    lines.append(f"Drawn in {', '.join(str(path) for path in paths)}." if paths else "")
+    return "\n\n".join(filter(None, lines))
 
 
 def _mean_and_std(method: MethodSummary) -> tuple[np.ndarray, np.ndarray]:

@@ -61,7 +61,7 @@ def _reference(column: Column) -> str:
         )
     last = f"{percent(plain.spreads['last'])} % at the last{_size(column, plain)}"
     best = f"{percent(plain.spreads['best_on_test'])} % at the best epoch on test"
-    cell = next((cell for cell in column.plan.cells if cell.label == BASELINE), None) if column.plan else None
+    cell = next((cell for cell in column.cells if cell.label == BASELINE), None)
     if cell is None or cell.published is None:
         return f"plain training reaches {best} and {last}"
     mean, std = cell.published
@@ -72,7 +72,7 @@ def _reference(column: Column) -> str:
 def _osakd(column: Column) -> str:
     """OSAKD against plain training with the same seeds; of a study, what validation chooses."""
     if column.by_validation:
-        return best_reading(column.planned)
+        return best_reading(column.planned, column.cells, column.wanted)
     ours, plain = _first(column, "osakd"), column.find(BASELINE)
     if ours is None:
         return f"OSAKD is not among the finished runs; {_others(column, plain)}"
@@ -97,11 +97,13 @@ def _smoothing(column: Column) -> str:
     if plain is not None:
         best, last = (smooth.differences.get(key) for key in ("best_on_test", "last"))
         parts.append(f"against plain training, label smoothing is {judged(best, _BEST)} and {judged(last, _LAST)}")
+        parts[-1] += _size(column, smooth)
     if ours is not None:
         best, last = (_paired(ours, smooth, key) for key in ("best_on_test", "last"))
         parts.append(f"against label smoothing, {ours.label} is {judged(best, _BEST)} and {judged(last, _LAST)}")
+        parts[-1] += _size(column, ours)
     if not parts:
-        parts.append(f"label smoothing reaches {percent(smooth.spreads['last'])} % at the last epoch")
+        parts.append(f"label smoothing reaches {percent(smooth.spreads['last'])} % {_LAST}{_size(column, smooth)}")
     return "; ".join(parts)
 
 
@@ -133,7 +135,7 @@ def _size(column: Column, method: MethodSummary) -> str:
 
 def _paper_gain(column: Column, ours: MethodSummary) -> float | None:
     """The paper's difference to plain training, in points."""
-    cells = {cell.label: cell.published for cell in column.plan.cells} if column.plan else {}
+    cells = {cell.label: cell.published for cell in column.cells}
     mine, plain = cells.get(ours.label), cells.get(BASELINE)
     return mine[0] - plain[0] if mine and plain else None
 

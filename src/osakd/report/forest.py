@@ -46,8 +46,9 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
                 numbers[method.label], text_at(left - 8, middle + 3.5, method.label, "t"), Markup("").join(marks)
             )
         )
-    for words, side, kind in (("← worse", -8, "t axis"), ("better →", 8, "s axis side")):
-        parts.append(text_at(across(0) + side, height - 4, words, kind))
+    # At the ends of the axis: beside zero they would be cut off where it is near an end.
+    parts.append(text_at(across.start, height - 4, "← worse", "s axis side"))
+    parts.append(text_at(across.end, height - 4, "better →", "t axis"))
     said = "; ".join(
         f"{method.label}: {', '.join(f'{points(method.differences[key])} at {w}' for key, w, _, _ in _KINDS)}"
         for method in shown

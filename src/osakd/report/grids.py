@@ -1,12 +1,15 @@
 """The tables of a report, as text in rows: the same for the page, Markdown and LaTeX."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from osakd.records import Result, RunConfig
 from osakd.report.aggregate import BASELINE, MethodSummary, Spread
 from osakd.report.plan import Column
+from osakd.report.pooled import smaller
 from osakd.report.tables import nats, percent, points
-from osakd.report.verdicts import PaperCell, measured, smaller, verdict
+from osakd.report.verdicts import PaperCell, measured, other_baselines, verdict
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def accuracy_grid(column: Column) -> Grid:
     note += "; the last epoch and what validation chose are not."
     if any("first_epochs" in method.settings for method in column.methods):
         note += " Epochs: of the last stage."
+    note = f"{note} {other_baselines(column.cells, column.methods)}".rstrip()
     return Grid("Test accuracy", head, rows, names, note, (0, 5) if paper else (0,))
 
 
@@ -57,7 +61,8 @@ def score_grid(column: Column) -> Grid:
     costed = any("step_ms" in method.spreads for method in column.methods)
     if costed:
         head += ["step ms", "x plain", "MiB"]
-        note += "; step: the median time of a training step; MiB: a run's peak memory"
+        note += "; step: the median time of a training step, a step's time is a run's share where several went on in "
+        note += "one program; x plain: of runs made alone, with plain training's batch size; MiB: a run's peak memory"
     rows, names = [], []
     for method in column.methods:
         scores = [nats(method.spreads["nll"]), percent(method.spreads["ece"])]
@@ -69,15 +74,28 @@ def score_grid(column: Column) -> Grid:
 
 def _costs(column: Column, method: MethodSummary) -> list[str]:
     """Seconds of a run, time of a step, the same over plain training's, memory."""
-    seconds = [one.result.seconds for one in column.entries if one.label == method.label and one.result]
-    steps = [one.spreads.get("step_ms") if one else None for one in (method, column.find(BASELINE))]
-    own, plain = (step.mean if step else None for step in steps)
+    runs, plain = _pooled(column, method.label), column.find(BASELINE)
+    step, beside = (one.spreads.get("step_ms") if one else None for one in (method, plain))
+    comparable = _alone(runs + _pooled(column, BASELINE))
     return [
-        f"{fmean(seconds):,.0f}",
-        f"{own:.1f}" if own else "-",
-        f"{own / plain:.2f}" if own and plain else "-",
-        f"{method.spreads['memory_mib'].mean:.1f}" if own else "-",
+        f"{fmean(result.seconds for _, result in runs):,.0f}",
+        f"{step.mean:.1f}" if step else "-",
+        f"{step.mean / beside.mean:.2f}" if step and beside and comparable else "-",
+        f"{method.spreads['memory_mib'].mean:.1f}" if step else "-",
     ]
+
+
+def _pooled(column: Column, label: str) -> list[tuple[RunConfig, Result]]:
+    """Configuration and result of the runs that a method's means are taken over."""
+    folders = {folder for _, folder in column.finished}
+    found = [one for one in column.entries if one.label == label and one.folder in folders]
+    return [(one.config, one.result) for one in found if one.config and one.result]
+
+
+def _alone(runs: Sequence[tuple[RunConfig, Result]]) -> bool:
+    """Whether every run had its own program and all the same batch size: only then can their steps be compared."""
+    fused = any(str(result.environment.get("executor")).startswith("fused") for _, result in runs)
+    return not fused and len({config.batch_size for config, _ in runs}) == 1
 
 
 def _cells(column: Column) -> list[tuple[PaperCell, MethodSummary | None]]:
@@ -103,12 +121,12 @@ def _accuracies(method: MethodSummary | None) -> list[str]:
     spreads: dict[str, Spread] = method.spreads
     return [
         str(len(method.seeds)),
-        str(trained_epochs(method)),
+        str(method.trained),
         percent(spreads["best_on_test"]),
         percent(spreads["last"]),
         percent(spreads.get("chosen_on_validation")),
-        points(method.differences.get("best_on_test")),
-        points(method.differences.get("last")),
+        points(method.differences.get("best_on_test"), len(method.seeds)),
+        points(method.differences.get("last"), len(method.seeds)),
     ]
 
 
@@ -124,13 +142,7 @@ def _beside(column: Column, cell: PaperCell, method: MethodSummary | None) -> li
 
 def smaller_than_planned(column: Column, method: MethodSummary) -> str:
     """What of a method's runs is smaller than it was planned, in brackets."""
-    if column.plan is None or column.summary is None:
+    if column.wanted is None or column.summary is None:
         return ""
-    wanted = (column.plan.seeds, column.plan.epochs)
     fraction = column.summary.configuration["fraction"]
-    return smaller(len(method.seeds), trained_epochs(method), wanted, fraction)
-
-
-def trained_epochs(method: MethodSummary) -> int:
-    """The epochs of a method's shortest run."""
-    return method.epochs[min(map(len, method.curves)) - 1]
+    return smaller(len(method.seeds), method.trained, column.wanted, fraction)

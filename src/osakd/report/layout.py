@@ -1,13 +1,16 @@
 """Where the runs of a report are: from a folder of records, or of one experiment, column, comparison or run."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from osakd.errors import InputError
+from osakd.errors import InputError, RunError
 from osakd.methods.settings import METHODS
 from osakd.records import (
+    CONFIG,
+    ERROR,
     SUMMARY,
     Result,
     RunConfig,
@@ -34,7 +37,8 @@ class Entry:
         config: None where it failed before it began.
         result: None where it has not finished.
         epoch: the last one in its learning curve.
-        error: why it failed, or None.
+        error: why it failed, or in what its records are damaged; None where nothing is wrong.
+        damaged: its records cannot be read, so that it has no result.
     """
 
     label: str
@@ -44,6 +48,7 @@ class Entry:
     result: Result | None
     epoch: int
     error: str | None
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    return read_config(folder) is not None or read_error(folder) is not None
+    return any(os.path.lexists(folder / name) for name in (CONFIG, ERROR))  # a damaged one too
 
 
 def _split(experiment: str, name: str, depth: int, runs: list[Path]) -> list[Group]:
@@ -147,8 +152,15 @@ def _split(experiment: str, name: str, depth: int, runs: list[Path]) -> list[Gro
 
 
 def _entry(folder: Path) -> Entry:
-    config = read_config(folder)
-    rows = read_metrics(folder)
+    config = result = error = None
+    epoch, damaged = 0, False
+    try:
+        config = read_config(folder)
+        result, error = read_result(folder), read_error(folder)
+        rows = read_metrics(folder)
+        epoch = rows[-1]["epoch"] if rows else 0
+    except (InputError, RunError) as sentence:  # of this run alone: the others are shown
+        result, error, damaged = None, str(sentence), True
     label, _, number = folder.name.rpartition("-seed")
     if not label or not number.isdecimal():
         label, number = folder.name, ""
@@ -160,9 +172,10 @@ def _entry(folder: Path) -> Entry:
         seed=config.seed if config else int(number) if number else None,
         folder=folder,
         config=config,
-        result=read_result(folder),
-        epoch=rows[-1]["epoch"] if rows else 0,
-        error=read_error(folder),
+        result=result,
+        epoch=epoch,
+        error=error,
+        damaged=damaged,
     )
 
 

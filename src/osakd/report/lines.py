@@ -71,6 +71,16 @@ def limits(found: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
     return max(0.0, low - room), min(high + room, quantity.most or high + room)
 
 
+def cut_off(found: Sequence[Trend], quantity: Quantity) -> str:
+    """What the vertical axis leaves out of the lines that it shows, as a sentence; empty where that is nothing."""
+    low, high = limits(found, quantity)
+    left_out = outside(found)
+    means = [mean for trend in found if trend not in left_out for mean in trend.mean]
+    if min(means) < low:
+        return "The first epochs lie below the axis."
+    return "The first epochs lie above the axis." if max(means) > high else ""
+
+
 def describe(found: Sequence[Trend], quantity: Quantity) -> str:
     """The chart in words: where each line ends."""
     ends = [f"{trend.label} {trend.mean[-1]:.{quantity.decimals}f} {quantity.unit}" for trend in found]

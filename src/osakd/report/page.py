@@ -103,8 +103,10 @@ def _parts(columns: Sequence[Column], leading: Sequence[Column]) -> list[Part]:
 def _counted(columns: Sequence[Column]) -> str:
     """How many runs the report is of, in what state."""
     states = Counter(
-        "finished" if entry.result else "failed" if entry.error else "unfinished"
+        "finished" if entry.result else "damaged" if entry.damaged else "failed" if entry.error else "unfinished"
         for column in columns
         for entry in column.entries
     )
-    return ", ".join(f"{states[state]} {state}" for state in ("finished", "unfinished", "failed") if states[state])
+    return ", ".join(
+        f"{states[state]} {state}" for state in ("finished", "unfinished", "failed", "damaged") if states[state]
+    )

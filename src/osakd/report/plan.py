@@ -7,6 +7,7 @@ from typing import Literal
 
 from osakd.report.aggregate import MethodSummary, Summary, summarise
 from osakd.report.layout import Entry, Group, in_order
+from osakd.report.pooled import pooled
 from osakd.report.verdicts import PaperCell
 
 
@@ -58,8 +59,8 @@ class Column:
 
     @property
     def finished(self) -> list[tuple[str, Path]]:
-        """Label and folder of each finished run."""
-        return [(entry.label, entry.folder) for entry in self.entries if entry.result is not None]
+        """Label and folder of each finished run that is pooled."""
+        return pooled((entry.label, entry.folder) for entry in self.entries if entry.result is not None)
 
     @property
     def planned(self) -> list[tuple[str, Path]]:
@@ -72,6 +73,16 @@ class Column:
         """Whether validation chooses: it was planned so, and every run has held images out."""
         chosen = bool(self.methods) and all("validation" in method.values for method in self.methods)
         return chosen and self.plan is not None and self.plan.kind == "readings"
+
+    @property
+    def cells(self) -> tuple[PaperCell, ...]:
+        """What was planned."""
+        return self.plan.cells if self.plan else ()
+
+    @property
+    def wanted(self) -> tuple[int, int] | None:
+        """Seeds and epochs that were planned."""
+        return (self.plan.seeds, self.plan.epochs) if self.plan else None
 
     def find(self, label: str) -> MethodSummary | None:
         """The summary of a method, None where it has no finished run."""
@@ -106,5 +117,6 @@ def _renamed(group: Group) -> Group:
 def _column(group: Group, plan: PlannedColumn | None) -> Column:
     entries = in_order(group.entries, [cell.label for cell in plan.cells]) if plan else group.entries
     finished = [(entry.label, entry.folder) for entry in entries if entry.result is not None]
-    summary = summarise(group.name, finished) if finished else None
+    baselines = {cell.label: cell.baseline for cell in plan.cells} if plan else {}
+    summary = summarise(group.name, finished, baselines) if finished else None
     return Column(group.experiment, group.name, entries, plan, summary)

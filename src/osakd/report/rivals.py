@@ -34,7 +34,7 @@ def rivals_rows(runs: Sequence[tuple[str, Path]]) -> list[list[str]]:
     Args:
         runs: label and folder of each finished run.
     """
-    found = {label: dict(ones) for label, ones in read_readings(runs).items()}
+    found = read_readings(runs)
     rival = found.pop(RIVAL, {})
     rows = []
     for label, ones in found.items():

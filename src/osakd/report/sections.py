@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from osakd.records import read_metrics
-from osakd.report.claims import HEAD, claims, read_runs
+from osakd.report.claims import HEAD, claims
 from osakd.report.forest import forest
 from osakd.report.grids import Grid, accuracy_grid, score_grid
-from osakd.report.lines import line_chart, outside
+from osakd.report.lines import cut_off, line_chart, outside
 from osakd.report.plan import Column
+from osakd.report.pooled import read_runs
 from osakd.report.readings import readings_rows
 from osakd.report.rivals import HEAD as RIVALS_HEAD
 from osakd.report.rivals import rivals_rows
@@ -18,6 +19,7 @@ from osakd.report.setup import environments, own_grid, run_grid, shared, state_o
 from osakd.report.svg import line_class
 from osakd.report.tables import title
 from osakd.report.trends import ACCURACY, ECE, NLL, SOFT_LABELS, Curves, Quantity, Rows, trends
+from osakd.report.verdicts import missing_runs, other_baselines
 
 JPEG_COPY = "e12d9a8d"
 """How the content hash of the JPEG copy of CIFAR-10 begins."""
@@ -94,8 +96,9 @@ def result_grids(column: Column) -> list[Grid]:
 
 def reading_grids(column: Column) -> list[Grid]:
     """The tables of a study: its readings by validation, and what each gains on label smoothing."""
-    head, rows = readings_rows(column.planned)
-    note = "Chosen by validation accuracy; the test set's scores stand beside it. The best first."
+    head, rows = readings_rows(column.planned, column.cells, column.wanted)
+    note = "Chosen by validation accuracy; the test set's scores stand beside it. The best first. "
+    note = f"{note}{other_baselines(column.cells, column.methods)}".rstrip()
     grids = [Grid("Readings by validation", head, rows, [row[0] for row in rows], note)]
     rivals = rivals_rows(column.planned)
     if rivals:
@@ -107,12 +110,13 @@ def reading_grids(column: Column) -> list[Grid]:
 
 def claims_grid(column: Column) -> Grid | None:
     """The paper's claims that these runs decide; None where they decide none."""
-    published = {cell.label: cell.published for cell in column.plan.cells if cell.published} if column.plan else {}
+    published = {cell.label: cell.published for cell in column.cells if cell.published}
     ours, plain = published.get("osakd-8nn"), published.get("plain")
     if column.plan is None or column.plan.experiment != "table1" or not ours or not plain:
         return None
     runs = {column.name: read_runs(column.planned)}
-    rows = [[row[0], *row[2:]] for row in claims(runs, {column.name: ours[0] - plain[0]})]
+    wanted = {column.name: (column.plan.seeds, column.plan.epochs)}
+    rows = [[row[0], *row[2:]] for row in claims(runs, {column.name: ours[0] - plain[0]}, wanted)]
     note = "Differences in points, paired by seed, with the 95 % interval; fewer than three seeds decide nothing."
     return Grid("The paper's claims", [HEAD[0], *HEAD[2:]], rows, note=note, text=(0, 2))
 
@@ -125,11 +129,9 @@ def warnings(column: Column) -> list[str]:
             seed = "" if entry.seed is None else f", seed {entry.seed}"
             found.append(f"{entry.label}{seed}: {state_of(entry)}")
     if column.plan:
-        all_runs = column.plan.seeds * len(column.plan.cells)
-        labels = {cell.label for cell in column.plan.cells}
-        done = sum(len(one.seeds) for one in column.methods if one.label in labels)
-        if done < all_runs:
-            found.append(f"Not run or not finished: {all_runs - done} of {all_runs} runs")
+        number = missing_runs(column.cells, column.methods, column.plan.seeds)
+        if number:
+            found.append(f"Not run or not finished: {number} of {column.plan.seeds * len(column.cells)} runs")
     if column.summary and column.summary.configuration["fraction"] < 1:
         share = 100 * column.summary.configuration["fraction"]
         found.append(f"A smaller version: {share:g} % of the training images")
@@ -156,7 +158,10 @@ def _panels(column: Column, numbers: dict[str, int]) -> list[list[Chart]]:
     first = _charts(curves, (ACCURACY,), numbers)
     differences = forest(column.methods, numbers)
     if differences is not None:
-        caption = "Paired by seed, with 95 % intervals from two seeds on. Filled: last epoch; open: best epoch on test."
+        caption = (
+            "Paired by seed, with 95 % intervals from two seeds on. Filled: last epoch; open: best epoch on test. "
+        )
+        caption = f"{caption}{other_baselines(column.cells, column.methods)}".rstrip()
         first.append(Chart(caption, differences))
     panels = [first, _charts(curves, (NLL, ECE), numbers), _charts(curves, SOFT_LABELS, numbers)]
     return [charts for charts in panels if charts]
@@ -168,6 +173,7 @@ def _charts(curves: Curves, quantities: Sequence[Quantity], numbers: dict[str, i
         found = trends(curves, quantity)
         if found:
             left_out = [f"{one.label} ({one.mean[-1]:.{quantity.decimals}f})" for one in outside(found)]
-            caption = f"Outside the axes, with its last value: {', '.join(left_out)}." if left_out else ""
-            charts.append(Chart(caption, line_chart(found, quantity, numbers)))
+            said = [cut_off(found, quantity)]
+            said += [f"Outside the axes, with its last value: {', '.join(left_out)}."] if left_out else []
+            charts.append(Chart(" ".join(filter(None, said)), line_chart(found, quantity, numbers)))
     return charts

@@ -39,11 +39,11 @@ def run_grid(column: Column) -> Grid:
 
 
 def state_of(entry: Entry) -> str:
-    """Finished, failed and why, or how far it has come."""
+    """Finished, damaged or failed and why, or how far it has come."""
     if entry.result is not None:
         return "finished"
     if entry.error is not None:
-        return f"failed: {entry.error}"
+        return f"{'damaged' if entry.damaged else 'failed'}: {entry.error}"
     of_all = f" of {entry.config.epochs}" if entry.config else ""
     return f"unfinished: epoch {entry.epoch}{of_all}"
 

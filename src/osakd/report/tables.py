@@ -19,7 +19,7 @@ def table_rows(summary: Summary) -> tuple[list[str], list[list[str]]]:
     for method in summary.methods:
         row = [method.label, str(len(method.seeds))]
         for key in ("last", "best_on_test"):
-            row += [percent(method.spreads[key]), points(method.differences.get(key))]
+            row += [percent(method.spreads[key]), points(method.differences.get(key), len(method.seeds))]
         row += [percent(method.spreads.get("chosen_on_validation"))] if validated else []
         row += [nats(method.spreads["nll"]), percent(method.spreads["ece"])]
         if costed:
@@ -62,10 +62,18 @@ def nats(spread: Spread) -> str:
     return f"{spread.mean:.3f}" + ("" if spread.std is None else f" ± {spread.std:.3f}")
 
 
-def points(difference: Difference | None) -> str:
-    """A difference in points: ``+0.86 [+0.20, +1.52]``."""
+def points(difference: Difference | None, runs: int | None = None) -> str:
+    """A difference in points: ``+0.86 [+0.20, +1.52]``.
+
+    Args:
+        difference: which.
+        runs: of the row it stands in; where it has another number of pairs, that is said: ``+1.26 (1 pair)``.
+    """
     if difference is None:
         return "-"
-    if difference.low is None or difference.high is None:
-        return f"{100 * difference.mean:+.2f}"
-    return f"{100 * difference.mean:+.2f} [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
+    text = f"{100 * difference.mean:+.2f}"
+    if difference.low is not None and difference.high is not None:
+        text += f" [{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
+    if runs is None or runs == difference.n:
+        return text
+    return f"{text} ({difference.n} pair{'s' * (difference.n > 1)})"

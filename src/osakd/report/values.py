@@ -10,7 +10,7 @@ HEAD = ("experiment", "column", "method", "seed", "quantity", "value")
 
 
 def values_csv(columns: Sequence[Column]) -> str:
-    """The lines: accuracies, ECE and shares in 0 to 1, NLL in nats, exactly as they are recorded."""
+    """The lines of the runs that are pooled: accuracies, ECE and shares in 0 to 1, NLL in nats, exactly as recorded."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(HEAD)
@@ -19,8 +19,9 @@ def values_csv(columns: Sequence[Column]) -> str:
             for quantity, values in method.values.items():
                 for seed, value in zip(method.seeds, values, strict=True):
                     writer.writerow((column.experiment, column.name, method.label, seed, quantity, value))
+        pooled = {folder for _, folder in column.finished}
         for entry in column.entries:
-            if entry.result is not None:
+            if entry.result is not None and entry.folder in pooled:
                 own = (entry.label, entry.seed, "seconds", entry.result.seconds)
                 writer.writerow((column.experiment, column.name, *own))
     return stream.getvalue()

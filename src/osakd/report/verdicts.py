@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, variance
 
 from osakd.report.aggregate import BASELINE, CONFIDENCE, Difference, MethodSummary, Summary, paired_difference, spread
+from osakd.report.pooled import smaller
 from osakd.report.tables import markdown_table, percent, points, title
 
 PAPER_RUNS = 5
@@ -21,11 +22,13 @@ class PaperCell:
         label: of the method.
         published: mean and standard deviation, in per cent; None for what is not in the paper.
         averaged: what the method predicts beside its deployed network and the paper averages with it.
+        baseline: label of the cell that differences are taken to.
     """
 
     label: str
     published: tuple[float, float] | None
     averaged: tuple[str, ...] = ()
+    baseline: str = BASELINE
 
 
 def verdict(ours: Sequence[float], mean: float, std: float) -> str:
@@ -69,12 +72,41 @@ def column_text(name: str, cells: Sequence[PaperCell], summary: Summary | None, 
         summary: of its finished runs, None where there are none.
         wanted: seeds and epochs in the paper.
     """
-    head, rows = beside_the_paper(cells, summary.methods if summary else [], wanted=wanted)
-    done = sum(int(row[1]) for row in rows)
-    lines = [f"**{title(summary) if summary else name}**", markdown_table(head, rows).rstrip()]
-    if done < wanted[0] * len(cells):
-        lines.append(f"Missing: {wanted[0] * len(cells) - done} of {wanted[0] * len(cells)} runs.")
-    return "\n\n".join(lines)
+    methods = summary.methods if summary else []
+    table = markdown_table(*beside_the_paper(cells, methods, wanted=wanted)).rstrip()
+    about = f"**{title(summary) if summary else name}**"
+    lines = [about, table, other_baselines(cells, methods), missing(cells, methods, wanted[0])]
+    return "\n\n".join(filter(None, lines))
+
+
+def missing(cells: Sequence[PaperCell], methods: Sequence[MethodSummary], seeds: int) -> str:
+    """How many runs are missing, as a sentence; empty where none is. More seeds of one cell do not make up for others.
+
+    Args:
+        cells: that were planned.
+        methods: what is recorded.
+        seeds: how many of each cell were planned.
+    """
+    number = missing_runs(cells, methods, seeds)
+    return f"Missing: {number} of {seeds * len(cells)} runs." if number else ""
+
+
+def missing_runs(cells: Sequence[PaperCell], methods: Sequence[MethodSummary], seeds: int) -> int:
+    """How many runs are missing of the cells that were planned."""
+    found = [measured(cell, methods) for cell in cells]
+    return sum(max(0, seeds - (len(one.seeds) if one else 0)) for one in found)
+
+
+def other_baselines(cells: Sequence[PaperCell], methods: Sequence[MethodSummary]) -> str:
+    """Which recorded cells are not compared with plain training, as a sentence; empty where none is.
+
+    Args:
+        cells: that were planned.
+        methods: what is recorded.
+    """
+    labels = {method.label for method in methods}
+    pairs = [f"{cell.label} to {cell.baseline}" for cell in cells if cell.baseline != BASELINE and cell.label in labels]
+    return f"Differences not to {BASELINE}: {', '.join(pairs)}." if pairs else ""
 
 
 def beside_the_paper(
@@ -96,17 +128,16 @@ def beside_the_paper(
             rows.append([cell.label, "0", "-", "-", paper, "not run", "-", "-"])
             continue
         values = method.values["best_on_test"]
-        epochs = method.epochs[min(map(len, method.curves)) - 1]
         word = verdict([100 * value for value in values], *cell.published) if cell.published else "not in the paper"
         rows.append(
             [
                 cell.label + (f" (mean of {1 + len(cell.averaged)} branches)" if cell.averaged else ""),
                 str(len(values)),
-                str(epochs),
+                str(method.trained),
                 percent(method.spreads["best_on_test"]),
                 paper,
-                word + smaller(len(values), epochs, wanted),
-                points(method.differences.get("best_on_test")),
+                word + smaller(len(values), method.trained, wanted),
+                points(method.differences.get("best_on_test"), len(values)),
                 percent(method.spreads["last"]),
             ]
         )
@@ -127,8 +158,8 @@ def measured(cell: PaperCell, methods: Sequence[MethodSummary]) -> MethodSummary
         for of_one_seed in zip(*(method.curves for method in (deployed, *others)), strict=True)
     ]
     values = {"best_on_test": [max(curve) for curve in curves], "last": [curve[-1] for curve in curves]}
-    plain = found.get(BASELINE)
-    differences = {key: _paired(deployed.seeds, values[key], plain, key) for key in values} if plain else {}
+    other = found.get(cell.baseline)
+    differences = {key: _paired(deployed.seeds, values[key], other, key) for key in values} if other else {}
     return replace(
         deployed,
         curves=curves,
@@ -138,26 +169,7 @@ def measured(cell: PaperCell, methods: Sequence[MethodSummary]) -> MethodSummary
     )
 
 
-def smaller(seeds: int, epochs: int, wanted: tuple[int, int], fraction: float = 1.0) -> str:
-    """What is smaller than in the paper, in brackets.
-
-    Args:
-        seeds: that are recorded.
-        epochs: of each run.
-        wanted: seeds and epochs in the paper.
-        fraction: share of the training images that was used.
-
-    Example:
-        >>> smaller(3, 100, (5, 100), 0.1), smaller(5, 100, (5, 100))
-        (' (3 of 5 seeds, 10 % of the images)', '')
-    """
-    less = [f"{seeds} of {wanted[0]} seeds"] * (seeds < wanted[0])
-    less += [f"{epochs} of {wanted[1]} epochs"] * (epochs < wanted[1])
-    less += [f"{100 * fraction:g} % of the images"] * (fraction < 1)
-    return f" ({', '.join(less)})" if less else ""
-
-
-def _paired(seeds: list[int], ours: list[float], plain: MethodSummary, key: str) -> Difference | None:
-    theirs = dict(zip(plain.seeds, plain.values[key], strict=True))
+def _paired(seeds: list[int], ours: list[float], other: MethodSummary, key: str) -> Difference | None:
+    theirs = dict(zip(other.seeds, other.values[key], strict=True))
     pairs = [(value, theirs[seed]) for seed, value in zip(seeds, ours, strict=True) if seed in theirs]
     return paired_difference([pair[0] for pair in pairs], [pair[1] for pair in pairs]) if pairs else None
