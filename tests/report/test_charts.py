@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osakd.report.aggregate import Difference, MethodSummary
-from osakd.report.forest import forest
+from osakd.report.forest import RIGHT, WIDTH, forest
 from osakd.report.layout import find_groups
-from osakd.report.lines import limits, line_chart, outside
+from osakd.report.lines import cut_off, limits, line_chart, outside
 from osakd.report.plan import columns_of
 from osakd.report.sections import section_of
 from osakd.report.svg import path, tick_texts, ticks, without_outliers
-from osakd.report.trends import ACCURACY, ENTROPY, MASS, Quantity, Trend, trends
+from osakd.report.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
 from tests.report.made import make_comparison, make_run, row
 
 COORDINATE = st.floats(-1000, 1000, allow_nan=False)
@@ -94,6 +94,9 @@ def test_the_steep_start_is_cut_off_and_an_outlier_has_no_say() -> None:
     low, high = limits(usual, ACCURACY)
     assert 59 < low < 60
     assert 65 < high < 66
+    assert cut_off(usual, ACCURACY) == "The first epochs lie below the axis."
+    assert cut_off([Trend("m", 1, [1, 2, 3], [3.0, 1.0, 1.1], None)], NLL) == "The first epochs lie above the axis."
+    assert cut_off([Trend("m", 1, [1, 2], [60.0, 61.0], None)], ACCURACY) == ""
     odd = Trend("odd", 1, [1, 2, 3], [10.0, 20.0, 30.0], None)
     assert outside([*usual, odd]) == [odd]
     assert limits([*usual, odd], ACCURACY) == (low, high)
@@ -131,6 +134,19 @@ def test_a_forest_of_differences() -> None:
     assert forest([MethodSummary("plain", "plain", {}, [0], {}, {}, {}, [], [])], {}) is None
 
 
+@pytest.mark.parametrize("mean", [0.02, -0.02])
+def test_the_directions_of_a_forest_stand_at_its_ends(mean: float) -> None:
+    """Beside zero they would be cut off where it is near an end."""
+    text = forest([method("one", mean, None, n=1)], {"one": 0})
+    assert text is not None
+    found = {
+        t.text: (float(t.attrib["x"]), t.attrib["class"].split()[0]) for t in ElementTree.fromstring(text).iter("text")
+    }
+    left, right = found["← worse"], found["better →"]
+    assert left == (pytest.approx(14 + 7.4 * 3, abs=0.1), "s")
+    assert right == (WIDTH - RIGHT, "t")
+
+
 def test_an_outlier_of_a_forest_is_a_number_at_the_edge() -> None:
     found = [method(f"m{n}", 0.001 * n, None, n=1) for n in range(6)] + [method("odd", -0.25, None, n=1)]
     text = forest(found, {one.label: 0 for one in found})
@@ -146,3 +162,9 @@ def test_the_charts_of_a_column(tmp_path: Path) -> None:
     make_run(tmp_path / "one/plain-seed0", [0.5])
     (column,) = columns_of(find_groups(tmp_path / "one"), [])
     assert [len(charts) for charts in section_of(column, "c0").panels] == [1, 2]
+
+
+def test_the_caption_says_what_the_axis_leaves_out(tmp_path: Path) -> None:
+    make_run(tmp_path / "plain-seed0", [0.1, 0.6, 0.61])
+    (column,) = columns_of(find_groups(tmp_path), [])
+    assert section_of(column, "c0").panels[0][0].caption == "The first epochs lie below the axis."

@@ -10,10 +10,13 @@ import pytest
 
 from osakd.api.reports import recorded_columns
 from osakd.records import RESULT
+from osakd.report.aggregate import summarise
+from osakd.report.curves import curves_text
 from osakd.report.grids import Grid
 from osakd.report.latex import escaped, latex_table
+from osakd.report.verdicts import PaperCell
 from osakd.report.write import write_report
-from tests.report.made import make_comparison, make_run
+from tests.report.made import DATA, make_comparison, make_run
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,25 @@ def test_a_bar_in_a_label_does_not_end_a_cell(tmp_path: Path) -> None:
     make_run(tmp_path / "runs/a|b-seed0", [0.5])
     write_report("x", recorded_columns(tmp_path / "runs"), tmp_path / "out")
     assert r"| a\|b | 1 |" in (tmp_path / "out/tables.md").read_text(encoding="utf-8")
+
+
+def test_names_are_no_mathematics(tmp_path: Path) -> None:
+    """Between two dollar signs matplotlib would read a formula, and stop at what is none."""
+    label = r"$\frac{$a^_$b"
+    make_run(tmp_path / f"runs/{label}-seed0", [0.5], data=DATA | {"name": r"a$\x{$b"})
+    write_report("x", recorded_columns(tmp_path / "runs"), tmp_path / "out")
+    drawn = (tmp_path / "out/figures/comparison-runs.svg").read_text(encoding="utf-8")
+    assert f"{label} (n = 1)" in drawn
+    assert r"a$\x{$b (50,000" in drawn
+
+
+def test_the_curves_in_words_say_what_is_smaller_and_missing(tmp_path: Path) -> None:
+    runs = [("plain", make_run(tmp_path / "plain-seed0", [0.5, 0.6], fraction=0.1))]
+    cells = [PaperCell("plain", None), PaperCell("osakd-8nn", None)]
+    text = curves_text(summarise("x", runs), [], cells, wanted=(5, 100))
+    assert "| plain | 1 (1 of 5 seeds, 2 of 100 epochs, 10 % of the images) | " in text
+    assert text.endswith("Missing: 9 of 10 runs.")
+    assert curves_text(summarise("x", runs), [tmp_path / "a.svg"], [], wanted=(1, 2)).endswith("a.svg.")
 
 
 def test_latex(out: Path) -> None:

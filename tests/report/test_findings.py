@@ -78,6 +78,13 @@ def test_a_comparison_without_plain_or_osakd(tmp_path: Path) -> None:
     assert len(findings([column(make_comparison(tmp_path / "d", {"plain": 0.0}, 1))])) == 3
 
 
+def test_another_baseline_is_not_plain_training(tmp_path: Path) -> None:
+    folder = make_comparison(tmp_path / "table1/x", {"plain": 0.0, "dml": 0.01, "kd": 0.3})
+    cells = (PaperCell("plain", None), PaperCell("dml", None), PaperCell("kd", None, baseline="dml"))
+    plan = PlannedColumn("table1", "Table I", "x", cells, 3, 3, "paper")
+    assert "the highest of the others, dml, is" in findings(columns_of(find_groups(folder), [plan]))[1]
+
+
 def test_no_common_seed_decides_nothing(tmp_path: Path) -> None:
     make_run(tmp_path / "plain-seed0", [0.6])
     make_run(tmp_path / "osakd-8nn-seed1", [0.7])

@@ -180,7 +180,22 @@ def test_a_study_is_shown_by_validation_and_against_label_smoothing(tmp_path: Pa
             accuracies = [0.5 + gap, 0.6 + gap + 0.001 * seed]
             make_run(tmp_path / f"readings/study/{label}-seed{seed}", accuracies, validation=0.1)
     first, second, third, *_ = read(tmp_path / "readings/study").tables
-    assert [row[0] for row in first] == ["reading", "centre", "label-smoothing", "plain"]
+    assert [row[0] for row in first] == ["cell", "centre", "label-smoothing", "plain"]
     assert second[1][:3] == ["plain", "3", "-1.00 [-1.00, -1.00]"]
     assert [row[0] for row in third[1:4]] == ["plain", "label-smoothing", "uniform-smoothing"]
     assert third[3][3] == "not run"
+
+
+def test_another_baseline_is_named_wherever_differences_are(tmp_path: Path) -> None:
+    """Training in batches of 32 is compared with plain training in batches of 32."""
+    for label, batch, accuracy in (("plain", 64, 0.6), ("plain-batch=32", 32, 0.7), ("batch=32", 32, 0.71)):
+        make_run(tmp_path / f"readings/study/{label}-seed0", [0.5, accuracy], batch_size=batch, validation=0.1)
+    (column,) = recorded_columns(tmp_path / "readings/study")
+    by_label = {method.label: method for method in column.methods}
+    assert by_label["batch=32"].differences["last"].mean == pytest.approx(0.01)
+    assert by_label["plain-batch=32"].differences["last"].mean == pytest.approx(0.1)
+    text = plain(page("x", [column]))
+    assert text.count("Differences not to plain: batch=32 to plain-batch=32.") == 3
+    first, accuracies, *_ = Page(text).tables
+    assert next(row for row in first if row[0] == "batch=32")[3] == "+1.00"
+    assert next(row for row in accuracies if row[0] == "batch=32")[-1] == "+1.00"

@@ -39,6 +39,8 @@ def test_what_is_missing_smaller_or_not_in_the_paper_is_said() -> None:
         "not run",
         "not in the paper (1 of 5 seeds, 60 of 100 epochs)",
     ]
+    _, (row, *_) = beside_the_paper(cells, found, wanted=(3, 60), fraction=0.1)
+    assert row[5] == "reproduced (10 % of the images)"
     assert rows[1][:4] == ["osakd-8nn", "0", "-", "-"]
     assert rows[1][4] == "66.70 ± 0.10"
 

@@ -119,7 +119,9 @@ def _others(column: Column, plain: MethodSummary | None) -> str:
     """How many of the other methods are better than plain training."""
     if plain is None:
         return "nothing else can be said of it"
-    found = [one for one in column.methods if one.predictor is None and "last" in one.differences]
+    compared = [one for one in column.methods if one.predictor is None and "last" in one.differences]
+    elsewhere = {cell.label for cell in column.cells if cell.baseline != BASELINE}
+    found = [one for one in compared if one.label not in elsewhere]
     if not found:
         return "plain training stands alone"
     best = max(found, key=lambda one: one.differences["last"].mean)

@@ -61,7 +61,7 @@ def score_grid(column: Column) -> Grid:
     costed = any("step_ms" in method.spreads for method in column.methods)
     if costed:
         head += ["step ms", "x plain", "MiB"]
-        note += "; step: the median time of a training step, a step's time is a run's share where several went on in "
+        note += "; step: the median time of a training step; a step's time is a run's share where several went on in "
         note += "one program; x plain: of runs made alone, with plain training's batch size; MiB: a run's peak memory"
     rows, names = [], []
     for method in column.methods:

@@ -74,7 +74,7 @@ def readings_text(
 def readings_rows(
     runs: Sequence[tuple[str, Path]], cells: Sequence[PaperCell] = (), wanted: tuple[int, int] | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """The head and a row for each reading, the best validation accuracy first.
+    """The head and a row for each cell, the best validation accuracy first.
 
     Args:
         runs: label and folder of each finished run.
@@ -82,7 +82,7 @@ def readings_rows(
         wanted: seeds and epochs that were planned; what is smaller is said beside the number of runs.
     """
     curves, found = read_runs(runs), read_readings(runs)
-    head = ["reading", "n", "validation %", "vs plain [95 % CI]", "NLL", "ECE %", "test there %", "best on test %"]
+    head = ["cell", "n", "validation %", "vs plain [95 % CI]", "NLL", "ECE %", "test there %", "best on test %"]
     head += ["last epoch %", f"std of last {LAST_EPOCHS}"]
     rows = []
     for label in _by_validation(found):

@@ -9,7 +9,7 @@ from osakd.report.readings import Reading, read_readings
 from osakd.report.tables import markdown_table, points
 
 RIVAL = "label-smoothing"
-HEAD = ["reading", "n", "validation accuracy", "NLL", "ECE", "verdict"]
+HEAD = ["cell", "n", "validation accuracy", "NLL", "ECE", "verdict"]
 _SCORES = {"validation": 1, "validation_nll": -1, "validation_ece": -1}
 """What is compared, and whether more is better."""
 

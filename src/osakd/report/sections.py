@@ -99,7 +99,7 @@ def reading_grids(column: Column) -> list[Grid]:
     head, rows = readings_rows(column.planned, column.cells, column.wanted)
     note = "Chosen by validation accuracy; the test set's scores stand beside it. The best first. "
     note = f"{note}{other_baselines(column.cells, column.methods)}".rstrip()
-    grids = [Grid("Readings by validation", head, rows, [row[0] for row in rows], note)]
+    grids = [Grid("Cells by validation", head, rows, [row[0] for row in rows], note)]
     rivals = rivals_rows(column.planned)
     if rivals:
         note = "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."

@@ -73,7 +73,8 @@ def column_text(name: str, cells: Sequence[PaperCell], summary: Summary | None, 
         wanted: seeds and epochs in the paper.
     """
     methods = summary.methods if summary else []
-    table = markdown_table(*beside_the_paper(cells, methods, wanted=wanted)).rstrip()
+    fraction = summary.configuration["fraction"] if summary else 1.0
+    table = markdown_table(*beside_the_paper(cells, methods, wanted=wanted, fraction=fraction)).rstrip()
     about = f"**{title(summary) if summary else name}**"
     lines = [about, table, other_baselines(cells, methods), missing(cells, methods, wanted[0])]
     return "\n\n".join(filter(None, lines))
@@ -110,7 +111,7 @@ def other_baselines(cells: Sequence[PaperCell], methods: Sequence[MethodSummary]
 
 
 def beside_the_paper(
-    cells: Sequence[PaperCell], methods: Sequence[MethodSummary], *, wanted: tuple[int, int]
+    cells: Sequence[PaperCell], methods: Sequence[MethodSummary], *, wanted: tuple[int, int], fraction: float = 1.0
 ) -> tuple[list[str], list[list[str]]]:
     """A column of a table of the paper: the head and a row for each cell.
 
@@ -118,6 +119,7 @@ def beside_the_paper(
         cells: in order.
         methods: what is recorded.
         wanted: seeds and epochs in the paper; fewer are said in the verdict.
+        fraction: share of the training images that was used; less than all is said there too.
     """
     head = ["method", "n", "epochs", "best on test %", "paper %", "verdict", "vs plain [95 % CI]", "last epoch %"]
     rows = []
@@ -136,7 +138,7 @@ def beside_the_paper(
                 str(method.trained),
                 percent(method.spreads["best_on_test"]),
                 paper,
-                word + smaller(len(values), method.trained, wanted),
+                word + smaller(len(values), method.trained, wanted, fraction),
                 points(method.differences.get("best_on_test"), len(values)),
                 percent(method.spreads["last"]),
             ]
