@@ -126,7 +126,7 @@ def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch:
     assert {path.name for path in (tmp_path / "figure/digits").iterdir()} >= {"curves.svg", "curves.png"}
     assert f"Drawn in {tmp_path / 'figure/digits/curves.svg'}" in drawn
     assert "| method | n | epoch 0 |" not in text
-    assert text.count("| plain | 1 |") == 1
+    assert text.count("| plain | 1 (1 of 3 seeds) |") == 1
 
 
 def test_the_cost_is_counted_beside_the_paper_s() -> None:
