@@ -1,5 +1,6 @@
 """What is seen of runs from another terminal."""
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -93,6 +94,15 @@ def test_the_pace_is_that_of_this_start(runs: Path, monkeypatch: pytest.MonkeyPa
     paces, clock = Paces(), iter([0.0, 1.0, 2.5, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     assert [paces.left(job, epochs) for epochs in (1, 1, 2, 3)] == [None, None, None, pytest.approx(0.5)]
+
+
+def test_a_damaged_run_hides_no_other(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(runs, tmp_path / "runs")
+    (tmp_path / "runs/plain-seed2/config.json").write_text("{")
+    assert main(["status", str(tmp_path / "runs")]) == 0
+    printed = capsys.readouterr().out
+    assert "2 finished, 1 damaged, 2 failed" in printed
+    assert "  plain-seed2: damaged: " in printed
 
 
 def test_a_holder_that_is_not_whole_or_not_sure(

@@ -32,7 +32,7 @@ def command(argv: Sequence[str]) -> int:
             words.append(f"test {100 * run.row['test']['accuracy']:.2f} %")
         if run.left is not None:
             words.append(f"{duration(run.left)} left")
-        return f"  {run.name}: {', '.join(words)}" + (f": {run.error}" if run.state == "failed" else "")
+        return f"  {run.name}: {', '.join(words)}" + (f": {run.error}" if run.state in ("failed", "damaged") else "")
 
     for one in status_of(Path(found.folder).expanduser()):
         counts = Counter(run.state for run in one.runs)

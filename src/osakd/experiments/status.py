@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from osakd import records
-from osakd.errors import InputError
+from osakd.errors import InputError, RunError
 from osakd.experiments.held import holder
 
-State = Literal["finished", "running", "waiting", "failed", "stopped"]
+State = Literal["finished", "running", "waiting", "failed", "stopped", "damaged"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class RunStatus:
         epochs: of the whole run; None for one that has not started.
         row: the last row of its learning curve.
         left: seconds until it ends, where its runner knows.
-        error: why it failed.
+        error: why it failed, or what is damaged.
     """
 
     name: str
@@ -55,13 +55,12 @@ def status_of(folder: Path) -> list[FolderStatus]:
 
     Raises:
         InputError: there are no runs.
-        RunError: a damaged record.
     """
     if folder.is_file():
         raise InputError(f"{str(folder)!r} is a file: name the folder of a comparison, of records, or of a run.")
     if not folder.is_dir():
         raise InputError(f"The folder {str(folder)!r} does not exist: check the path.")
-    if records.read_config(folder) is not None:
+    if (folder / records.CONFIG).exists():
         return [FolderStatus(folder, None, list(_chain(folder, folder.name, {})))]
     found = [_status(one) for one in [folder, *_folders(folder)]]
     found = [one for one in found if one.runs]
@@ -94,10 +93,15 @@ def _chain(folder: Path, name: str, told: dict[str, Any]) -> Iterator[RunStatus]
     """A run and the stages before it, the first one first."""
     if (folder / records.TEACHER / records.CONFIG).exists():
         yield from _chain(folder / records.TEACHER, f"{name}/{records.TEACHER}", told)
-    config, rows, said = records.read_config(folder), records.read_metrics(folder), told.get(name, {})
-    error = records.read_error(folder)
+    said = told.get(name, {})
+    try:
+        config, rows, result = records.read_config(folder), records.read_metrics(folder), records.read_result(folder)
+        error = records.read_error(folder)
+    except (InputError, RunError) as damage:
+        yield RunStatus(name, "damaged", error=str(damage))
+        return
     state: State = "stopped"
-    if records.read_result(folder) is not None:
+    if result is not None:
         state = "finished"
     elif said.get("running"):
         state = "running"
