@@ -72,6 +72,7 @@ CONFIRMATION = Column(
     ),
     options={"validation": 0.1},
 )
-"""The three best readings of the study, and the best of each candidate of ``beyond``, all by validation accuracy."""
+"""The three best readings of the study but for the batch size, and the best of each candidate of ``beyond``, all by
+validation accuracy."""
 
 READINGS = Experiment("readings", "Readings of what the paper leaves open", (STUDY, CONFIRMATION), "readings")
