@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 import osakd
-from osakd import InputError
-from osakd.benchmark import steps
+from osakd import InputError, RunError
 from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
@@ -129,24 +128,37 @@ def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch:
     assert text.count("| plain | 1 (1 of 3 seeds) |") == 1
 
 
-def test_the_cost_is_counted_beside_the_paper_s() -> None:
+def test_the_cost_is_counted_beside_the_paper_s(tmp_path: Path) -> None:
     """ResNet-32 has 68.9 million multiply-accumulates, with ResNet-110 321.8; two branches cost less than twice."""
-    rows = [line.split(" | ")[1:] for line in osakd.reproduce("cost", dry_run=True).text.splitlines() if " | " in line]
+    text = osakd.reproduce("cost", out=tmp_path, dry_run=True).text
+    rows = [line.split(" | ")[1:] for line in text.splitlines() if " | " in line]
     assert rows[2] == ["0.07 GFLOPs", "0.069 G MACs", "reproduced |"]
     assert rows[3] == ["0.33 GFLOPs", "0.322 G MACs", "0.32 here |"]
     assert [row[1:] for row in rows[7:9]] == [["1.33 times", "does not hold |"]] * 2
-    assert not any("ms" in row[1] for row in rows)
+    assert text.endswith("No step is timed yet.")
+    assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"`reproduce cost` trains nothing: leave out seeds, device."):
         osakd.reproduce("cost", seeds=3, device="cpu", executor="auto")
 
 
-def test_the_steps_of_the_cost_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a small network in place of ResNet-32; the teacher of KD too."""
+def test_the_steps_of_the_cost_are_timed_recorded_and_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With small networks in place of ResNet-32 and LeNet; the teacher of KD too."""
+    small = [replace(one, model="resnet8", batch_size=32, rounds=1, steps=1) for one in cost.TIMINGS]
     monkeypatch.setattr(cost, "MODEL", "resnet8")
-    monkeypatch.setattr(cost, "BATCH", 16)
-    monkeypatch.setattr(steps, "ROUNDS", 1)
-    text = osakd.reproduce("cost").text
-    assert re.findall(r"\| a step, (\S+) \| - \| \d+ ms, \d+\.\d\d times plain", text) == list(cost.TIMED)
+    monkeypatch.setattr(cost, "TIMINGS", small)
+    text = osakd.reproduce("cost", out=tmp_path).text
+    steps = re.findall(r"\| (\S+), batch 32: a step, (\S+) \| - \| \d+\.\d ms(, \d+\.\d\d times plain)? \|", text)
+    assert [step[:2] for step in steps] == [(one.network, label) for one in small for label in one.methods]
+    assert [bool(times) for *_, times in steps] == [label != "plain" for _, label, _ in steps]
+    assert osakd.reproduce("cost", out=tmp_path, dry_run=True).text == text
+    osakd.train("digits", epochs=1, out=tmp_path / "mine/plain-seed0")
+    page = osakd.write_report(tmp_path).read_text(encoding="utf-8")
+    assert "LeNet, batch 32: a step, averaged" in page
+    assert "a step, averaged" in (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert "a step, averaged" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
+    (tmp_path / "cost.json").write_text('{"figures": 3}')
+    with pytest.raises(RunError, match=r"cost\.json"):
+        osakd.write_report(tmp_path)
 
 
 def test_the_paper_s_table_one() -> None:

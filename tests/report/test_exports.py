@@ -85,6 +85,13 @@ def test_names_are_no_mathematics(tmp_path: Path) -> None:
     assert r"a$\x{$b (50,000" in drawn
 
 
+def test_a_figure_says_that_it_is_of_fewer_images(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs/plain-seed0", [0.5, 0.6], fraction=0.1)
+    write_report("x", recorded_columns(tmp_path / "runs"), tmp_path / "out")
+    drawn = (tmp_path / "out/figures/comparison-runs.svg").read_text(encoding="utf-8")
+    assert "lenet, 2 epochs, 10 % of the training images" in drawn
+
+
 def test_the_curves_in_words_say_what_is_smaller_and_missing(tmp_path: Path) -> None:
     runs = [("plain", make_run(tmp_path / "plain-seed0", [0.5, 0.6], fraction=0.1))]
     cells = [PaperCell("plain", None), PaperCell("osakd-8nn", None)]

@@ -1,7 +1,7 @@
 """The tables and the figure of the paper, and the study of its readings: what is missing is run, then all is shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def reproduce(
         useless = [key for key, value in asked.items() if value not in (None, "auto")]
         if useless:
             raise InputError(f"`reproduce {name}` trains nothing: leave out {', '.join(useless)}.")
-        return Reproduction(_cost(dry_run) if name == COST else _claims(out))
+        return Reproduction(_cost(out, dry_run) if name == COST else _claims(out))
     experiment = find_experiment(name)
     numbers, processes = None if seeds is None else seed_list(seeds), process_count(processes)
     columns = [(one, given, out / experiment.folder / one.name) for one, given in columns_of(experiment, data)]
@@ -97,22 +97,43 @@ def reproduce(
     return Reproduction("\n\n".join([f"# {experiment.title}", *texts, *said]), failed)
 
 
-def _cost(dry_run: bool) -> str:
-    from osakd.benchmark.steps import step_times
-    from osakd.experiments.cost import BATCH, MODEL, NETWORK, TIMED, counted, timed
+def _cost(out: Path, dry_run: bool) -> str:
+    from osakd.experiments.cost import counted
+    from osakd.report.complexity import HEAD, complexity
     from osakd.report.tables import markdown_table
 
-    figures = counted()
     if not dry_run:
-        figures += timed(step_times(TIMED, MODEL, BATCH))
-    rows = [[one.what, one.paper, one.ours, one.verdict] for one in figures]
-    head = [f"{NETWORK}, CIFAR-10's shape", "paper", "ours", "verdict"]
-    return f"# Complexity\n\n{markdown_table(head, rows).rstrip()}"
+        _measure(out)
+    grid = complexity(out)
+    rows = grid.rows if grid else [[one.what, one.paper, one.ours, one.verdict] for one in counted()]
+    said = grid.note if grid else "No step is timed yet."
+    return f"# Complexity\n\n{markdown_table(HEAD, rows).rstrip()}\n\n{said}"
+
+
+def _measure(out: Path) -> None:
+    """Counts, times, and leaves the figures with every value in the folder of the records."""
+    from osakd.benchmark.steps import step_times
+    from osakd.engine.environment import environment, pick_device
+    from osakd.experiments.cost import TIMINGS, counted, timed
+    from osakd.records import explained, write_json
+    from osakd.report.complexity import FILE
+
+    device = pick_device(None)
+    figures, steps = counted(), []
+    for one in TIMINGS:
+        given = {"model": one.model, "batch_size": one.batch_size, "rounds": one.rounds, "steps": one.steps}
+        seconds = step_times(one.methods, device=device, **given)
+        figures += timed(one, seconds)
+        steps.append(given | {"seconds_per_step": seconds})
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+    record = {"figures": [asdict(one) for one in figures], "steps": steps, "made_by": environment(device)}
+    write_json(out / FILE, record)
 
 
 def _claims(out: Path) -> str:
     from osakd.experiments.catalogue import recorded
-    from osakd.experiments.cost import NETWORK, counted
+    from osakd.experiments.cost import counted
     from osakd.experiments.table1 import TABLE1
     from osakd.report.claims import HEAD, claims
     from osakd.report.pooled import read_runs
@@ -123,7 +144,7 @@ def _claims(out: Path) -> str:
     gains = {name: ours.mean - plain.mean for name, (plain, ours, _) in published.items()}
     rows = claims(runs, gains, {one.name: (one.seeds, one.epochs) for one in TABLE1.columns})
     judged = [one for one in counted() if one.verdict in ("holds", "does not hold")]
-    rows += [[f"{NETWORK}: {one.what}", "counted", one.ours, one.verdict] for one in judged]
+    rows += [[one.what, "counted", one.ours, one.verdict] for one in judged]
     return f"# Claims\n\n{markdown_table(HEAD, rows).rstrip()}"
 
 

@@ -29,8 +29,10 @@ def write_report(
 
     Raises:
         InputError: no runs are there, or a gallery is not to be had from them.
-        RunError: the disk cannot be written. A damaged record is shown as one, beside the others.
+        RunError: the disk cannot be written, or the complexity figures beside the runs are damaged. A damaged run is
+            shown as one, beside the others.
     """
+    from osakd.report.complexity import complexity
     from osakd.report.write import write_report as write
 
     if data is not None and not gallery:
@@ -38,7 +40,8 @@ def write_report(
     place = Path(folder).expanduser()
     columns = recorded_columns(place)
     galleries = galleries_of(columns, data) if gallery else []
-    return write(place.resolve().name, columns, place if out is None else Path(out).expanduser(), galleries)
+    where = place if out is None else Path(out).expanduser()
+    return write(place.resolve().name, columns, where, galleries=galleries, complexity=complexity(place))
 
 
 def recorded_columns(folder: Path) -> "list[Column]":

@@ -15,6 +15,10 @@ into the confirmation of ``osakd reproduce readings``, with five seeds.
 from typing import Any
 
 from osakd.experiments.spec import Cell, Column, Experiment
+from osakd.methods.lookup import PRESETS
+
+CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key != "name"}
+"""What is varied, one choice at a time. Cells say all of it: defaults may change, what is recorded does not."""
 
 AVERAGED: dict[str, dict[str, Any]] = {
     "averaged": {},
@@ -42,8 +46,8 @@ SEARCH = Column(
     cells=(
         Cell("label-smoothing", "label-smoothing"),
         Cell("label-smoothing=0.2", {"name": "label-smoothing", "smoothing": 0.2}),
-        *(Cell(label, {"name": "averaged-neighbours", **settings}) for label, settings in AVERAGED.items()),
-        *(Cell(label, {"name": "weighted-neighbours", **settings}) for label, settings in WEIGHTED.items()),
+        *(Cell(label, {"name": "averaged-neighbours", **CENTRE, **settings}) for label, settings in AVERAGED.items()),
+        *(Cell(label, {"name": "weighted-neighbours", **CENTRE, **settings}) for label, settings in WEIGHTED.items()),
     ),
     seeds=1,
     options={"validation": 0.1},

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from osakd.report.findings import findings
 from osakd.report.gallery import Gallery
+from osakd.report.grids import Grid
 from osakd.report.plan import Column
 from osakd.report.sections import Section, section_of
 from osakd.report.tables import MINUS
@@ -29,13 +30,16 @@ class Part:
     sentences: list[str]
 
 
-def page(name: str, columns: Sequence[Column], galleries: Sequence[Gallery] = ()) -> str:
+def page(
+    name: str, columns: Sequence[Column], galleries: Sequence[Gallery] = (), complexity: Grid | None = None
+) -> str:
     """The report.
 
     Args:
         name: of its folder.
         columns: what it shows, in order.
         galleries: training images with their soft labels.
+        complexity: what the methods cost, where that is recorded.
     """
     leading = _leading(columns)
     environment = Environment(
@@ -54,6 +58,7 @@ def page(name: str, columns: Sequence[Column], galleries: Sequence[Gallery] = ()
         findings=findings(leading) if leading else ["No run has finished yet."],
         parts=_parts(columns, leading),
         galleries=galleries,
+        complexity=complexity,
     )
 
 

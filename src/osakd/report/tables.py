@@ -44,9 +44,11 @@ def title(summary: Summary) -> str:
     """One line over the table: what was compared on what."""
     data = summary.data
     channels, height, width = data["input_shape"]
+    share = summary.configuration["fraction"]
     return (
         f"{data['name']} ({data['train']:,} + {data['test']:,} images, {height}x{width}x{channels}, "
         f"content {data['content'][:8]}), {summary.model}, {summary.epochs} epoch{'s' if summary.epochs > 1 else ''}"
+        f"{f', {100 * share:g} % of the training images' if share < 1 else ''}"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from osakd.records import explained, write_atomic
 from osakd.report.curves import write_curves
 from osakd.report.gallery import Gallery
+from osakd.report.grids import Grid
 from osakd.report.latex import latex_table
 from osakd.report.page import page
 from osakd.report.plan import Column
@@ -16,15 +17,29 @@ from osakd.report.values import values_csv
 PAGE, FIGURES = "report.html", "figures"
 
 
-def write_page(name: str, columns: Sequence[Column], out: Path, galleries: Sequence[Gallery] = ()) -> Path:
+def write_page(
+    name: str,
+    columns: Sequence[Column],
+    out: Path,
+    *,
+    galleries: Sequence[Gallery] = (),
+    complexity: Grid | None = None,
+) -> Path:
     """Writes ``report.html`` into a folder, which is made; its path."""
     with explained(out):
         out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / PAGE, page(name, columns, galleries).encode())
+    write_atomic(out / PAGE, page(name, columns, galleries, complexity).encode())
     return out / PAGE
 
 
-def write_report(name: str, columns: Sequence[Column], out: Path, galleries: Sequence[Gallery] = ()) -> Path:
+def write_report(
+    name: str,
+    columns: Sequence[Column],
+    out: Path,
+    *,
+    galleries: Sequence[Gallery] = (),
+    complexity: Grid | None = None,
+) -> Path:
     """Writes the page, ``tables.md``, ``tables.tex``, ``tables.csv``, and the curves into ``figures/``.
 
     Args:
@@ -32,11 +47,12 @@ def write_report(name: str, columns: Sequence[Column], out: Path, galleries: Seq
         columns: what it holds, in order.
         out: folder to write into, which is made.
         galleries: training images with their soft labels, for the page.
+        complexity: what the methods cost, where that is recorded.
 
     Returns:
         The path of the page.
     """
-    path = write_page(name, columns, out, galleries)
+    path = write_page(name, columns, out, galleries=galleries, complexity=complexity)
     markdown, latex = [f"# {name}"], [r"% needs \usepackage{booktabs}"]
     for column in columns:
         where = f"{column.experiment}, {column.name}"
@@ -47,19 +63,23 @@ def write_report(name: str, columns: Sequence[Column], out: Path, galleries: Seq
             *([" ".join(f"{one}." for one in warnings(column))] if warnings(column) else []),
         ]
         for grid in result_grids(column):
-            cells = [[cell.replace("|", r"\|") for cell in row] for row in grid.rows]
-            markdown += [
-                f"**{grid.title}**",
-                markdown_table(grid.head, cells).rstrip(),
-                *([grid.note] if grid.note else []),
-            ]
+            markdown += _markdown(grid)
             latex.append(latex_table(grid, f"{where}: {grid.title}. {about}. {grid.note}".rstrip()))
         if column.summary:
             write_curves(column.summary, out / FIGURES, name=_file_name(where), kinds=("pdf", "svg", "png"))
+    if complexity:
+        markdown += _markdown(complexity)
+        latex.append(latex_table(complexity, f"{complexity.title}. {complexity.note}"))
     write_atomic(out / "tables.md", ("\n\n".join(markdown) + "\n").encode())
     write_atomic(out / "tables.tex", "\n".join(latex).encode())
     write_atomic(out / "tables.csv", values_csv(columns).encode())
     return path
+
+
+def _markdown(grid: Grid) -> list[str]:
+    """The paragraphs of a table."""
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in grid.rows]
+    return [f"**{grid.title}**", markdown_table(grid.head, rows).rstrip(), *([grid.note] if grid.note else [])]
 
 
 def _file_name(words: str) -> str:
