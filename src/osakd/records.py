@@ -198,6 +198,9 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
         rows = [json.loads(line) for line in content.split(b"\n")[:-1]]
         if not all(row["epoch"] and row["train"] for row in rows):
             raise ValueError("a row without values")
+        parts = [row[part] for row in rows for part in ("test", "validation") if part in row]
+        if not all(isinstance(part[key], float | int) for part in parts for key in ("accuracy", "nll", "ece")):
+            raise ValueError("a score that is no number")
     except (ValueError, TypeError, KeyError) as error:
         raise damaged(folder / METRICS, error) from error
     result = read_result(folder)

@@ -1,5 +1,6 @@
 """A table of the paper: what is missing is run, what is recorded is shown beside the paper's."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,10 @@ def test_names_that_are_not_there() -> None:
         osakd.reproduce("smal")
     with pytest.raises(InputError, match="Unknown data set of small 'cifar100'"):
         osakd.reproduce("small", data=["cifar100"])
+    with pytest.raises(InputError, match="Unknown data set of small 'digit'; did you mean 'digits'"):
+        osakd.reproduce("small", data="digit")
+    with pytest.raises(InputError, match="Name at least one data set of small"):
+        osakd.reproduce("small", data=[])
     with pytest.raises(InputError, match="The data set 'digits' is given twice"):
         osakd.reproduce("small", data=["digits", "some/digits"])
 
@@ -87,6 +92,36 @@ def test_a_column_without_data_does_not_hide_the_others(tmp_path: Path, capsys: 
 def test_values_out_of_their_range(given: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         osakd.reproduce("small", data=["digits"], out=tmp_path, **given)
+    with pytest.raises(InputError, match=re.escape(message)):
+        osakd.reproduce("small", data=["digits"], out=tmp_path, dry_run=True, **given)
+
+
+@pytest.mark.usefixtures("small")
+def test_runs_of_other_images_are_not_taken_together(tmp_path: Path) -> None:
+    run = osakd.train("digits", epochs=1, fraction=0.5, batch_size=32, out=tmp_path / "small/digits/plain-seed7")
+    config = json.loads((run.folder / "config.json").read_text())
+    (run.folder / "config.json").write_text(json.dumps(config | {"data": config["data"] | {"content": "0" * 16}}))
+    with pytest.raises(InputError, match=r"plain-seed7' is of other images \(content 00000000, not "):
+        osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1)
+
+
+@pytest.mark.usefixtures("small")
+def test_damaged_and_left_out_runs_are_said_beside_the_table(tmp_path: Path) -> None:
+    """A run that cannot be read hides no other, nor does a longer one without a word."""
+    options: dict[str, Any] = {"data": ["digits"], "out": tmp_path, "processes": 1}
+    osakd.reproduce("small", seeds=[0], epochs=1, **options)
+    osakd.reproduce("small", seeds=[1], epochs=2, **options)
+    (tmp_path / "small/digits/ours-seed1/metrics.jsonl").write_text(
+        (tmp_path / "small/digits/ours-seed1/metrics.jsonl").read_text().replace('"accuracy": 0.', '"accuracy": "')
+    )
+    (tmp_path / "small/digits/ours-seed0/config.json").unlink()
+    found = osakd.reproduce("small", dry_run=True, **options)
+    assert "| plain | 1 | 2 | " in found.text
+    assert "1 run of another length (1 epoch) is left out: plain-seed0." in found.text
+    assert "Failed: ours-seed0: " in found.text
+    assert sorted(found.failed) == ["ours-seed0", "ours-seed1"]
+    assert "has no config.json" in found.failed["ours-seed0"]
+    assert "metrics.jsonl' is damaged" in found.failed["ours-seed1"]
 
 
 def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

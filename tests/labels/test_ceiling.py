@@ -55,6 +55,16 @@ def test_values_out_of_range(batch: int, frequencies: list[float], k: int, messa
         soft_label_ceiling(batch, frequencies, k)
 
 
+def test_a_note_counts_the_prior_and_says_of_which_labels_it_is() -> None:
+    """The ceiling of 4 neighbours in a batch of 64, with a tenth of a neighbour for each of ten classes."""
+    without = soft_label_ceiling(64, [1] * 10, 4)
+    note = ceiling_note(64, [500] * 10, 4, count_self=False, prior=0.1)
+    assert f"k = 4 and prior 0.1 can give the true class {(4 * without + 0.1) / 5:.2f} on average at most" in note
+    assert "k = 8, the sample itself among them, can give the true class 0.83" in ceiling_note(
+        64, [500] * 10, 8, count_self=True
+    )
+
+
 def test_a_low_ceiling_warns_and_names_the_remedies() -> None:
     assert ceiling_note(64, [500] * 10, 8, count_self=False).startswith("Note: ")
     low = ceiling_note(64, [500] * 200, 8, count_self=False)

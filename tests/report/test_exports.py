@@ -48,7 +48,7 @@ def test_the_files_and_that_they_are_equal_for_equal_records(runs: Path, out: Pa
 def test_every_value_is_in_the_csv_exactly(runs: Path, out: Path) -> None:
     with (out / "tables.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["experiment", "column", "method", "seed", "quantity", "value"]
+    assert list(rows[0]) == ["experiment", "column", "method", "seed", "epochs", "fraction", "quantity", "value"]
     for run in runs.glob("*-seed*"):
         label, _, seed = run.name.rpartition("-seed")
         result = json.loads((run / RESULT).read_text())
@@ -57,6 +57,16 @@ def test_every_value_is_in_the_csv_exactly(runs: Path, out: Path) -> None:
         assert own["best_on_test"] == result["best_on_test"]["accuracy"]
         assert own["nll"] == result["last"]["test"]["nll"]
         assert (own["memory_mib"], own["seconds"]) == (7.0, 12.5)
+    assert {(row["epochs"], row["fraction"]) for row in rows} == {("3", "1.0")}
+
+
+def test_what_validation_chose_is_in_the_csv(tmp_path: Path) -> None:
+    """The best validation accuracy, not the last epoch's, and the test accuracy of its epoch."""
+    make_run(tmp_path / "runs/plain-seed0", [0.5, 0.7, 0.6], validation=0.1, fraction=0.5)
+    write_report("x", recorded_columns(tmp_path / "runs"), tmp_path / "out")
+    lines = (tmp_path / "out/tables.csv").read_text(encoding="utf-8").splitlines()
+    assert f"comparison,runs,plain,0,3,0.5,validation,{0.7 + 0.01}" in lines
+    assert "comparison,runs,plain,0,3,0.5,chosen_on_validation,0.7" in lines
 
 
 def test_markdown(out: Path) -> None:

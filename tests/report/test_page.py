@@ -181,7 +181,7 @@ def test_a_study_is_shown_by_validation_and_against_label_smoothing(tmp_path: Pa
             make_run(tmp_path / f"readings/study/{label}-seed{seed}", accuracies, validation=0.1)
     first, second, third, *_ = read(tmp_path / "readings/study").tables
     assert [row[0] for row in first] == ["cell", "centre", "label-smoothing", "plain"]
-    assert second[1][:3] == ["plain", "3", "-1.00 [-1.00, -1.00]"]
+    assert second[1][:3] == ["plain", "3 (2 of 60 epochs)", "-1.00 [-1.00, -1.00]"]
     assert [row[0] for row in third[1:4]] == ["plain", "label-smoothing", "uniform-smoothing"]
     assert third[3][3] == "not run"
 

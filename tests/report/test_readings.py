@@ -52,7 +52,8 @@ def test_a_reading_beats_label_smoothing_in_all_three_or_not(tmp_path: Path) -> 
     better = write_runs(tmp_path, "better", [(0.62, 1.00, 0.02), (0.63, 1.01, 0.03), (0.65, 1.02, 0.03)])
     mixed = write_runs(tmp_path, "mixed", [(0.60, 1.00, 0.10), (0.62, 1.01, 0.12), (0.61, 1.05, 0.13)])
     few = write_runs(tmp_path, "few", [(0.70, 0.90, 0.01)])
-    rows = [line.split(" | ") for line in rivals_text([*rival, *better, *mixed, *few]).splitlines() if "[" in line]
+    runs = [*rival, *better, *mixed, *few]
+    rows = [line.split(" | ") for line in rivals_text(runs, (3, 2)).splitlines() if "[" in line]
     assert rows[0] == [
         "| better",
         "3",
@@ -63,7 +64,26 @@ def test_a_reading_beats_label_smoothing_in_all_three_or_not(tmp_path: Path) -> 
     ]
     assert [row[0] for row in rows] == ["| better", "| mixed"]
     assert rows[1][-1] == "better NLL; worse ECE |"
-    assert rivals_text([*better, *mixed]) == ""
+    assert rivals_text([*better, *mixed], (3, 2)) == ""
+    assert rivals_text(runs, (5, 4)).splitlines()[4].startswith("| better | 3 (3 of 5 seeds, 3 of 4 epochs) | ")
+
+
+def test_seeds_that_chose_the_cells_are_left_out_of_a_second_table(tmp_path: Path) -> None:
+    """The first seed alone speaks for the cell; without it there is nothing left of the gain."""
+    rival = write_runs(tmp_path, "label-smoothing", [(0.60, 1.0, 0.1)] * 4)
+    lucky = write_runs(tmp_path, "lucky", [(0.70, 1.0, 0.1), *[(0.60, 1.0, 0.1)] * 3])
+    whole, rest = rivals_text([*rival, *lucky], (5, 2), chose=(0,)).split("\n\nAgainst ")
+    assert "| lucky | 4 (4 of 5 seeds) | +2.50 [" in whole
+    assert rest.startswith("label-smoothing, without the seeds that chose the cells (0), at the epoch")
+    assert "| lucky | 3 (3 of 4 seeds) | +0.00 [+0.00, +0.00] |" in rest
+
+
+def test_cells_with_fewer_seeds_stand_below(tmp_path: Path) -> None:
+    """The seeds that they lack may be better or worse than those that they have."""
+    places = {"one-seed0": 0.7, "two-seed0": 0.6, "two-seed1": 0.6}
+    runs = [(name[:3], make_run(tmp_path / name, [0.5, one], validation=0.1)) for name, one in places.items()]
+    text = readings_text(summarise("x", runs), runs, [], wanted=(2, 2))
+    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")][2:] == ["| two", "| one"]
 
 
 def test_each_reading_is_compared_with_its_own_baseline(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Reproduction:
 def reproduce(
     name: str = "table1",
     *,
-    data: Sequence[str] | None = None,
+    data: str | Sequence[str] | None = None,
     seeds: int | Sequence[int] | None = None,
     epochs: int | None = None,
     out: str | Path = "records",
@@ -60,7 +60,7 @@ def reproduce(
         InputError: something given cannot be used.
         RunError: another runner is at work on one of the columns.
     """
-    from osakd.experiments.catalogue import CLAIMS, COST, columns_of, find_experiment
+    from osakd.experiments.catalogue import CLAIMS, COST, columns_of, find_experiment, wrong
 
     out = Path(out).expanduser()
     if out.exists() and not out.is_dir():
@@ -73,6 +73,8 @@ def reproduce(
             raise InputError(f"`reproduce {name}` trains nothing: leave out {', '.join(useless)}.")
         return Reproduction(_cost(out, dry_run) if name == COST else _claims(out))
     experiment = find_experiment(name)
+    if epochs is not None and epochs < 1:
+        raise InputError(f"`epochs` must be at least 1, got {epochs}.")
     numbers, processes = None if seeds is None else seed_list(seeds), process_count(processes)
     columns = [(one, given, out / experiment.folder / one.name) for one, given in columns_of(experiment, data)]
     failed: dict[str, str] = {}
@@ -91,10 +93,13 @@ def reproduce(
     texts = []
     for column, _, folder in columns:
         texts.append(_show(experiment, column, out, draw=not dry_run))
-        failed |= {run.name: error for run, error in _failed(column, folder)}
+        failed |= wrong(column, folder)
     said = [f"Failed: {run}: {error}" for run, error in failed.items()]
-    said += [] if out.exists() else [f"There is no folder {str(out)!r}: name that of the records with --out."]
-    return Reproduction("\n\n".join([f"# {experiment.title}", *texts, *said]), failed)
+    return Reproduction("\n\n".join([f"# {experiment.title}", *texts, *said, *_nowhere(out)]), failed)
+
+
+def _nowhere(out: Path) -> list[str]:
+    return [] if out.exists() else [f"There is no folder {str(out)!r}: name that of the records with --out."]
 
 
 def _cost(out: Path, dry_run: bool) -> str:
@@ -119,24 +124,24 @@ def _measure(out: Path) -> None:
     from osakd.report.complexity import FILE
 
     device = pick_device(None)
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
     figures, steps = counted(), []
     for one in TIMINGS:
         given = {"model": one.model, "batch_size": one.batch_size, "rounds": one.rounds, "steps": one.steps}
         seconds = step_times(one.methods, device=device, **given)
         figures += timed(one, seconds)
         steps.append(given | {"seconds_per_step": seconds})
-    with explained(out):
-        out.mkdir(parents=True, exist_ok=True)
     record = {"figures": [asdict(one) for one in figures], "steps": steps, "made_by": environment(device)}
     write_json(out / FILE, record)
 
 
 def _claims(out: Path) -> str:
-    from osakd.experiments.catalogue import recorded
+    from osakd.experiments.catalogue import recorded, wrong
     from osakd.experiments.cost import counted
     from osakd.experiments.table1 import TABLE1
     from osakd.report.claims import HEAD, claims
-    from osakd.report.pooled import read_runs
+    from osakd.report.pooled import left_out, read_runs
     from osakd.report.tables import markdown_table
 
     runs = {one.name: read_runs(recorded(one, out / TABLE1.folder / one.name)) for one in TABLE1.columns}
@@ -145,7 +150,11 @@ def _claims(out: Path) -> str:
     rows = claims(runs, gains, {one.name: (one.seeds, one.epochs) for one in TABLE1.columns})
     judged = [one for one in counted() if one.verdict in ("holds", "does not hold")]
     rows += [[one.what, "counted", one.ours, one.verdict] for one in judged]
-    return f"# Claims\n\n{markdown_table(HEAD, rows).rstrip()}"
+    recorded_runs = [run for one in TABLE1.columns for run in recorded(one, out / TABLE1.folder / one.name)]
+    said = [f"{one}." for one in left_out(recorded_runs)]
+    damaged = {name: why for one in TABLE1.columns for name, why in wrong(one, out / TABLE1.folder / one.name).items()}
+    said += [f"Failed: {name}: {why}" for name, why in damaged.items()] + _nowhere(out)
+    return "\n\n".join(["# Claims", markdown_table(HEAD, rows).rstrip(), *said])
 
 
 def _run(
@@ -173,24 +182,24 @@ def _run(
                 run_jobs(everywhere(more) if run["scheduler"] else more, look=tell, **run)
 
 
-def _failed(column: "Column", folder: Path) -> list[tuple[Path, str]]:
-    """The runs of a column that failed the last time, with their errors."""
-    from osakd.records import read_error
-
-    runs = [run for cell in column.cells for run in sorted(folder.glob(f"{cell.label}-seed*"))]
-    return [(run, error) for run in runs if (error := read_error(run)) is not None]
-
-
 def _show(experiment: "Experiment", column: "Column", out: Path, *, draw: bool) -> str:
-    from osakd.api.reports import paper_cells
     from osakd.experiments.catalogue import recorded
+    from osakd.report.pooled import left_out
+
+    runs = recorded(column, out / experiment.folder / column.name)
+    text = _table(experiment, column, runs, out / experiment.name / column.name if draw else None)
+    return "\n\n".join([text, *(f"{one}." for one in left_out(runs))])
+
+
+def _table(experiment: "Experiment", column: "Column", runs: list[tuple[str, Path]], drawn: Path | None) -> str:
+    """A column as text; curves are drawn into a folder, where one is given."""
+    from osakd.api.reports import paper_cells
     from osakd.report.aggregate import summarise
     from osakd.report.curves import curves_text, write_curves
     from osakd.report.readings import readings_text
     from osakd.report.rivals import rivals_text
     from osakd.report.verdicts import column_text
 
-    runs = recorded(column, out / experiment.folder / column.name)
     cells, wanted = paper_cells(column), (column.seeds, column.epochs)
     summary = summarise(column.name, runs, {cell.label: cell.baseline for cell in cells}) if runs else None
     if experiment.view == "paper":
@@ -198,6 +207,6 @@ def _show(experiment: "Experiment", column: "Column", out: Path, *, draw: bool) 
     if summary is None:
         return f"**{column.name}**\n\nNothing is recorded yet."
     if experiment.view == "readings":
-        return "\n\n".join(filter(None, [readings_text(summary, runs, cells, wanted=wanted), rivals_text(runs)]))
-    paths = write_curves(summary, out / experiment.name / column.name) if draw else []
-    return curves_text(summary, paths, cells, wanted=wanted)
+        against = rivals_text(runs, wanted, column.chose)
+        return "\n\n".join(filter(None, [readings_text(summary, runs, cells, wanted=wanted), against]))
+    return curves_text(summary, write_curves(summary, drawn) if drawn else [], cells, wanted=wanted)

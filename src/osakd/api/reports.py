@@ -81,6 +81,7 @@ def _plans() -> "list[PlannedColumn]":
             cells=paper_cells(column),
             seeds=column.seeds,
             epochs=column.epochs,
+            chose=column.chose,
             kind="readings" if experiment.view == "readings" else "paper",
         )
         for experiment in EXPERIMENTS.values()

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from osakd.errors import InputError, unknown_name
+from osakd.errors import InputError, RunError, unknown_name
 from osakd.experiments.beyond import BEYOND
 from osakd.experiments.figure1 import FIGURE1
 from osakd.experiments.readings import READINGS
 from osakd.experiments.spec import Column, Experiment
 from osakd.experiments.table1 import TABLE1
 from osakd.experiments.table2 import TABLE2
-from osakd.records import read_result
+from osakd.records import RESULT, read_config, read_error, read_metrics, read_result
 
 COST, CLAIMS = "cost", "claims"
 """What has no runs of its own: the costs are counted, the claims are judged by the runs of the others."""
@@ -28,18 +28,20 @@ def find_experiment(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def columns_of(experiment: Experiment, data: Sequence[str] | None) -> list[tuple[Column, str]]:
+def columns_of(experiment: Experiment, data: str | Sequence[str] | None) -> list[tuple[Column, str]]:
     """The columns to show or run, each with where its images come from.
 
     Args:
         experiment: whose.
-        data: names of data sets, or local folders called like them; None for all, by name.
+        data: names of data sets, or one of them, or local folders called like them; None for all, by name.
 
     Raises:
         InputError: a name that the experiment does not have.
     """
     known = list(dict.fromkeys(column.data for column in experiment.columns))
-    given = known if data is None else list(data)
+    given = known if data is None else [data] if isinstance(data, str) else list(data)
+    if not given:
+        raise InputError(f"Name at least one data set of {experiment.name}, or leave `data` out.")
     names = [Path(one).name for one in given]
     for name in names:
         if name not in known:
@@ -52,9 +54,32 @@ def columns_of(experiment: Experiment, data: Sequence[str] | None) -> list[tuple
 
 
 def recorded(column: Column, folder: Path) -> list[tuple[str, Path]]:
-    """Label and folder of each finished run of a column."""
+    """Label and folder of each finished run of a column; damaged ones are left out."""
+    return [(label, run) for label, run in _runs(column, folder) if _damage(run) is None and read_result(run)]
+
+
+def wrong(column: Column, folder: Path) -> dict[str, str]:
+    """Why runs of a column have no result to show: they failed the last time, or their records are damaged."""
+    found = {run.name: _damage(run) or read_error(run) for _, run in _runs(column, folder)}
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def _runs(column: Column, folder: Path) -> list[tuple[str, Path]]:
     found = []
     for cell in column.cells:
         runs = sorted(folder.glob(f"{cell.label}-seed*"), key=lambda run: (len(run.name), run.name))
-        found += [(cell.label, run) for run in runs if read_result(run) is not None]
+        found += [(cell.label, run) for run in runs]
     return found
+
+
+def _damage(run: Path) -> str | None:
+    """Why a run cannot be read; None where it can."""
+    try:
+        if read_config(run) is None and (run / RESULT).exists():
+            return f"{str(run)!r} has no config.json: move the run folder away and run again."
+        if read_result(run) is not None:
+            read_metrics(run)
+        read_error(run)
+    except (InputError, RunError) as error:
+        return str(error)
+    return None

@@ -21,7 +21,8 @@ def plan_comparison(
     """The folder of a comparison, ``runs/<data>-<model>`` by default, and its runs, seed by seed.
 
     Raises:
-        InputError: a value out of its range, a method given twice, or a folder that holds another configuration.
+        InputError: a value out of its range, a method given twice, or a folder that holds another configuration or
+            runs of other images.
     """
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file: choose a folder with --out.")
@@ -40,7 +41,28 @@ def plan_comparison(
         for seed in seeds
         for label, method in zip(labels, methods, strict=True)
     ]
+    check_images(jobs, out)
     return out, jobs
+
+
+def check_images(jobs: Sequence[Job], folder: Path) -> None:
+    """Refuses runs beside those of other images: their means would be taken together.
+
+    Args:
+        jobs: to run.
+        folder: of them all.
+
+    Raises:
+        InputError: a run there has seen other images.
+    """
+    ours = {job.config.data["content"] for job in jobs}
+    for run in sorted(folder.glob("*-seed*")):
+        found = read_config(run)
+        if found is not None and found.data["content"] not in ours:
+            raise InputError(
+                f"{str(run)!r} is of other images (content {found.data['content'][:8]}, not {min(ours)[:8]}): choose "
+                "another folder with --out."
+            )
 
 
 def plan_run(

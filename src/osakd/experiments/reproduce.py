@@ -8,7 +8,7 @@ from typing import Any
 from osakd.data.recipes import recipe_for
 from osakd.data.sources import load_data
 from osakd.engine.config import Options
-from osakd.experiments.compare import plan_run
+from osakd.experiments.compare import check_images, plan_run
 from osakd.experiments.jobs import Job
 from osakd.experiments.spec import Column
 from osakd.records import read_result
@@ -26,17 +26,22 @@ def plan_column(
         folder: of the column.
         epochs: of each run; None for the column's.
         where: to run: ``device``, ``executor``.
+
+    Raises:
+        InputError: as ``plan_run``, or runs of other images are recorded there.
     """
     arrays = load_data(data)
     recipe = vars(recipe_for(column.data))  # by the column's name: a local folder has none of its own
     given = {key: recipe[key] for key in ("model", "batch_size", "learning_rate", "momentum", "scaling")}
     given |= {"epochs": column.epochs if epochs is None else epochs}
     chosen = Options(**given | dict(column.options) | where)
-    return [
+    jobs = [
         plan_run(arrays, data, cell.label, cell.method, seed, replace(chosen, **cell.options), folder)
         for seed in seeds
         for cell in column.cells
     ]
+    check_images(jobs, folder)
+    return jobs
 
 
 def promising(column: Column, jobs: Sequence[Job], folder: Path) -> Column:

@@ -49,6 +49,7 @@ class Column:
         options: how to train, where it is not the data set's recipe.
         again_within: cells whose best validation accuracy is at most this far from the best cell's get another seed,
             and so do their baselines and label smoothing.
+        chose: seeds whose runs had a part in choosing the cells.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Column:
     seeds: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
     again_within: float | None = None
+    chose: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

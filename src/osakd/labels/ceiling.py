@@ -52,11 +52,22 @@ def soft_label_ceiling(
     return mass
 
 
-def ceiling_note(batch_size: int, class_counts: list[int], k: int, *, count_self: bool) -> str:
-    """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``."""
+def ceiling_note(batch_size: int, class_counts: list[int], k: int, *, count_self: bool, prior: float = 0.0) -> str:
+    """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``.
+
+    Args:
+        batch_size: samples in a mini-batch.
+        class_counts: of the training set.
+        k: number of neighbours.
+        count_self: the sample itself is one of them.
+        prior: neighbours that every class is given beforehand.
+    """
     batch_size = min(batch_size, sum(class_counts))
-    mass = soft_label_ceiling(batch_size, class_counts, k, count_self=count_self)
-    sentence = f"in-batch soft labels with k = {k} can give the true class {mass:.2f} at most (batch {batch_size})"
+    found = soft_label_ceiling(batch_size, class_counts, k, count_self=count_self)
+    mass = (k * found + prior) / (k + prior * len(class_counts))
+    which = f"k = {k}" + (", the sample itself among them," if count_self else "") + f" and prior {prior}" * (prior > 0)
+    sentence = f"in-batch soft labels with {which} can give the true class {mass:.2f} on average at most"
+    sentence += f" (batch {batch_size})"
     if mass >= LOW_CEILING:
         return f"Note: {sentence}."
     return f"Warning: {sentence}: take a larger batch, a smaller k, or a memory (pool memory)."

@@ -129,11 +129,12 @@ def method_label(method: str | Mapping[str, Any]) -> str:
         ('dml-resnet20-resnet32', 'kd-additive')
     """
     name, settings = given_method(method)
+    defaults = asdict(METHODS[name]())
     given = settings
-    for short, meant in SHORTHANDS.items():
-        if meant["name"] == name and all(settings[key] == value for key, value in meant.items() if key != "name"):
-            name, given = short, {key: value for key, value in settings.items() if key not in meant}
-    defaults = asdict(METHODS[SHORTHANDS.get(name, {"name": name})["name"]]())
+    for short, meant in (SHORTHANDS | PRESETS).items():
+        said = {key: value for key, value in meant.items() if key not in ("name", "k")}
+        if meant["name"] == name and said.items() <= settings.items() and not said.items() <= defaults.items():
+            name, given = short, {key: value for key, value in settings.items() if key not in said}
     changed = {key: value for key, value in given.items() if key != "k" and value != defaults[key]}
     parts = [f"{name}-{settings['k']}nn" if name == "osakd" or settings.get("k", 8) != 8 else name]
     for key, value in changed.items():

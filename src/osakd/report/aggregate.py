@@ -44,7 +44,8 @@ class MethodSummary:
         settings: its hyperparameters.
         seeds: of its finished runs.
         values: ``last``, ``best_on_test``, ``best_epoch``, ``nll``, ``ece``, ``step_ms``, ``memory_mib`` of each, and
-            ``validation`` and ``chosen_on_validation`` where a split was held out.
+            ``validation`` (the best one over the epochs) and ``chosen_on_validation`` (the test accuracy there) where a
+            split was held out.
         spreads: of each of the values.
         differences: to plain training (or its own baseline) with the same seeds, of the accuracies.
         curves: test accuracy of each evaluated epoch, one list per seed.
@@ -222,7 +223,7 @@ def _values(results: list[Result]) -> dict[str, list[float]]:
         values |= {key: [result.cost[key] for result in results] for key in ("step_ms", "memory_mib")}
     chosen = [result.chosen_on_validation for result in results]
     if chosen and all(chosen):
-        values["validation"] = [result.last["validation"]["accuracy"] for result in results]
+        values["validation"] = [found["validation_accuracy"] for found in chosen if found]
         values["chosen_on_validation"] = [found["accuracy"] for found in chosen if found]
     return values
 
@@ -236,8 +237,9 @@ def _notes(finished: list[tuple[RunConfig, Result]]) -> list[str]:
 
 
 def soft_label_notes(config: RunConfig) -> list[str]:
-    """The ceiling of a run's soft labels, where it takes them from the mini-batch."""
-    if "k" not in config.settings or config.settings.get("pool", "batch") != "batch":
+    """The ceiling of a run's soft labels, where it takes them from the mini-batch and all neighbours count alike."""
+    settings = config.settings
+    if "k" not in settings or settings.get("pool", "batch") != "batch" or config.method == "weighted-neighbours":
         return []
-    counts, settings = config.data["class_counts"], config.settings
-    return [ceiling_note(config.batch_size, counts, settings["k"], count_self=settings["count_self"])]
+    own = {"count_self": settings["count_self"], "prior": settings.get("prior", 0.0)}
+    return [ceiling_note(config.batch_size, config.data["class_counts"], settings["k"], **own)]

@@ -1,8 +1,10 @@
 """The complexity figures that ``osakd reproduce cost`` left beside the runs, as a table."""
 
+import json
 from pathlib import Path
 
-from osakd.intact import damaged, read_json
+from osakd.errors import RunError
+from osakd.intact import read_bytes
 from osakd.report.grids import Grid
 
 FILE = "cost.json"
@@ -15,16 +17,19 @@ def complexity(folder: Path) -> Grid | None:
     Raises:
         RunError: the file is damaged, or cannot be read.
     """
-    found = read_json(folder / FILE)
-    if found is None:
+    content = read_bytes(folder / FILE)
+    if content is None:
         return None
     try:
+        found = json.loads(content)
         rows = [[str(one[key]) for key in ("what", "paper", "ours", "verdict")] for one in found["figures"]]
-        place = found["made_by"]
-        note = (
-            f"Counted, but for the steps: medians over rounds in which the methods take turns, on made images "
-            f"({place['device']}, {place['machine']}, {place['threads']} threads, torch {place['torch']})."
-        )
-    except (KeyError, TypeError) as error:
-        raise damaged(folder / FILE, error) from error
+        place = [found["made_by"][key] for key in ("device", "machine", "threads", "torch")]
+        if not rows:
+            raise ValueError("no figures")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{str(folder / FILE)!r} is damaged ({error}): delete it, and run osakd reproduce cost again."
+        ) from error
+    note = "The paper's FLOPs of a forward pass are multiply-accumulates (MACs). All is counted but the steps: medians "
+    note += "over rounds in which the methods take turns, on made images ({}, {}, {} threads, torch {}).".format(*place)
     return Grid("What the methods cost", HEAD, rows, note=note, text=(0, 3))

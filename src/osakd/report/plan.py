@@ -22,6 +22,7 @@ class PlannedColumn:
         cells: in the order of the table's rows.
         seeds: how many.
         epochs: of each run.
+        chose: seeds that had a part in choosing the cells.
         kind: ``paper`` where the paper has numbers for it, ``readings`` where validation chooses.
     """
 
@@ -32,6 +33,7 @@ class PlannedColumn:
     seeds: int
     epochs: int
     kind: Literal["paper", "readings"]
+    chose: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def reading_of(rows: Sequence[dict[str, Any]]) -> Reading:
 def readings_text(
     summary: Summary, runs: Sequence[tuple[str, Path]], cells: Sequence[PaperCell], *, wanted: tuple[int, int]
 ) -> str:
-    """A column of the study as Markdown, the best validation accuracy first, and what is missing.
+    """A column of the study as Markdown, cells with the most seeds first, of these the best, and what is missing.
 
     Args:
         summary: of its finished runs.
@@ -74,7 +74,7 @@ def readings_text(
 def readings_rows(
     runs: Sequence[tuple[str, Path]], cells: Sequence[PaperCell] = (), wanted: tuple[int, int] | None = None
 ) -> tuple[list[str], list[list[str]]]:
-    """The head and a row for each cell, the best validation accuracy first.
+    """The head and a row for each cell: those with the most seeds first, of these the best validation accuracy.
 
     Args:
         runs: label and folder of each finished run.
@@ -134,7 +134,10 @@ def read_readings(runs: Sequence[tuple[str, Path]]) -> dict[str, dict[int, Readi
 
 
 def _by_validation(found: dict[str, dict[int, Reading]]) -> list[str]:
-    return sorted(found, key=lambda label: -fmean(one.validation for one in found[label].values()))
+    """Cells with the most seeds first, for seeds differ as much as cells do; of these the best mean first."""
+    return sorted(
+        found, key=lambda label: (-len(found[label]), -fmean(one.validation for one in found[label].values()))
+    )
 
 
 def _baseline(cells: Sequence[PaperCell], label: str) -> str:

@@ -1,10 +1,11 @@
 """Against label smoothing: what each reading gains on it, by validation scores alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from osakd.report.aggregate import Difference, paired_difference
 from osakd.report.claims import FEWEST_PAIRS
+from osakd.report.pooled import read_runs, smaller_curves
 from osakd.report.readings import Reading, read_readings
 from osakd.report.tables import markdown_table, points
 
@@ -14,35 +15,57 @@ _SCORES = {"validation": 1, "validation_nll": -1, "validation_ece": -1}
 """What is compared, and whether more is better."""
 
 
-def rivals_text(runs: Sequence[tuple[str, Path]]) -> str:
+def rivals_text(runs: Sequence[tuple[str, Path]], wanted: tuple[int, int], chose: Collection[int] = ()) -> str:
     """What every reading gains on label smoothing, paired by seed, as Markdown; empty where nothing can be compared.
 
     Args:
         runs: label and folder of each finished run.
+        wanted: seeds and epochs that were planned; what is smaller is said beside the number of pairs.
+        chose: seeds that had a part in choosing the cells; a second table leaves them out.
     """
-    rows = rivals_rows(runs)
-    if not rows:
-        return ""
-    return f"Against {RIVAL}, at the epoch of the best validation accuracy:\n\n{markdown_table(HEAD, rows).rstrip()}"
+    tables = []
+    for left_out in dict.fromkeys(((), tuple(chose))):
+        rows = rivals_rows(runs, wanted, left_out)
+        if rows:
+            about = f"Against {RIVAL}{without(left_out)}, at the epoch of the best validation accuracy:"
+            tables.append(f"{about}\n\n{markdown_table(HEAD, rows).rstrip()}")
+    return "\n\n".join(tables)
 
 
-def rivals_rows(runs: Sequence[tuple[str, Path]]) -> list[list[str]]:
+def without(chose: Sequence[int]) -> str:
+    """Which seeds are left out, in words.
+
+    Example:
+        >>> without((0, 1)), without(())
+        (', without the seeds that chose the cells (0, 1)', '')
+    """
+    return f", without the seeds that chose the cells ({', '.join(map(str, chose))})" if chose else ""
+
+
+def rivals_rows(
+    runs: Sequence[tuple[str, Path]], wanted: tuple[int, int] | None = None, chose: Collection[int] = ()
+) -> list[list[str]]:
     """A row under ``HEAD`` for every reading with three common seeds: accuracy and ECE in points, NLL in nats.
 
     The best validation accuracy's epoch is taken on both sides.
 
     Args:
         runs: label and folder of each finished run.
+        wanted: as ``rivals_text``; None where nothing was planned.
+        chose: seeds to leave out.
     """
-    found = read_readings(runs)
+    curves, found = read_runs(runs), read_readings(runs)
     rival = found.pop(RIVAL, {})
     rows = []
     for label, ones in found.items():
-        seeds = [seed for seed in ones if seed in rival]
+        seeds = [seed for seed in ones if seed in rival and seed not in chose]
         if len(seeds) >= FEWEST_PAIRS:
             gains = [_gain([ones[seed] for seed in seeds], [rival[seed] for seed in seeds], key) for key in _SCORES]
             accuracy, nll, ece = gains
-            rows.append([label, str(len(seeds)), points(accuracy), _nats(nll), points(ece), verdict(gains)])
+            both = [*curves[label].values(), *curves[RIVAL].values()]
+            least = wanted and (wanted[0] - len(chose), wanted[1])
+            n = f"{len(seeds)}{smaller_curves(both, len(seeds), least)}"
+            rows.append([label, n, points(accuracy), _nats(nll), points(ece), verdict(gains)])
     return rows
 
 

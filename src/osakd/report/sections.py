@@ -14,7 +14,7 @@ from osakd.report.plan import Column
 from osakd.report.pooled import read_runs
 from osakd.report.readings import readings_rows
 from osakd.report.rivals import HEAD as RIVALS_HEAD
-from osakd.report.rivals import rivals_rows
+from osakd.report.rivals import rivals_rows, without
 from osakd.report.setup import environments, own_grid, run_grid, shared, state_of
 from osakd.report.svg import line_class
 from osakd.report.tables import title
@@ -43,7 +43,7 @@ class Section:
         subtitle: on which images, with which network.
         warnings: runs that failed, have not finished or are missing, and what is smaller.
         notes: what else its reader should know.
-        legend: number, class and label of each method.
+        legend: number, class, label and number of seeds of each method.
         results: tables of results.
         panels: figure 1 and the differences; scores; soft labels.
         runs: tables of the runs and of what differs between them.
@@ -56,7 +56,7 @@ class Section:
     subtitle: str
     warnings: list[str]
     notes: list[str]
-    legend: list[tuple[int, str, str]]
+    legend: list[tuple[int, str, str, int]]
     results: list[Grid]
     panels: list[list[Chart]]
     runs: list[Grid]
@@ -75,7 +75,7 @@ def section_of(column: Column, key: str) -> Section:
         subtitle=title(column.summary) if column.summary else "",
         warnings=warnings(column),
         notes=notes(column),
-        legend=[(number, line_class(number), label) for label, number in numbers.items()],
+        legend=[(number, line_class(number), one.label, len(one.seeds)) for number, one in enumerate(deployed)],
         results=result_grids(column),
         panels=_panels(column, numbers) if column.summary else [],
         runs=[grid for grid in runs if grid is not None],
@@ -97,14 +97,17 @@ def result_grids(column: Column) -> list[Grid]:
 def reading_grids(column: Column) -> list[Grid]:
     """The tables of a study: its readings by validation, and what each gains on label smoothing."""
     head, rows = readings_rows(column.planned, column.cells, column.wanted)
-    note = "Chosen by validation accuracy; the test set's scores stand beside it. The best first. "
+    note = "Chosen by validation accuracy; the test set's scores stand beside it. Most seeds first, of these the best. "
     note = f"{note}{other_baselines(column.cells, column.methods)}".rstrip()
     grids = [Grid("Cells by validation", head, rows, [row[0] for row in rows], note)]
-    rivals = rivals_rows(column.planned)
-    if rivals:
-        note = "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."
-        labels = [row[0] for row in rivals]
-        grids.append(Grid("Validation scores against label smoothing", RIVALS_HEAD, rivals, labels, note, (0, 5)))
+    for chose in dict.fromkeys(((), column.plan.chose if column.plan else ())):
+        rivals = rivals_rows(column.planned, column.wanted, chose)
+        if rivals:
+            about = f"Validation scores against label smoothing{without(chose)}"
+            note = (
+                "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."
+            )
+            grids.append(Grid(about, RIVALS_HEAD, rivals, [row[0] for row in rivals], note, (0, 5)))
     return grids
 
 
@@ -159,7 +162,8 @@ def _panels(column: Column, numbers: dict[str, int]) -> list[list[Chart]]:
     differences = forest(column.methods, numbers)
     if differences is not None:
         caption = (
-            "Paired by seed, with 95 % intervals from two seeds on. Filled: last epoch; open: best epoch on test. "
+            "Paired by seed, with 95 % intervals from two seeds on, dashed where they go beyond the axis. "
+            "Filled: last epoch; open: best epoch on test. "
         )
         caption = f"{caption}{other_baselines(column.cells, column.methods)}".rstrip()
         first.append(Chart(caption, differences))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from osakd.report.plan import Column
 
-HEAD = ("experiment", "column", "method", "seed", "quantity", "value")
+HEAD = ("experiment", "column", "method", "seed", "epochs", "fraction", "quantity", "value")
 
 
 def values_csv(columns: Sequence[Column]) -> str:
@@ -15,13 +15,15 @@ def values_csv(columns: Sequence[Column]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(HEAD)
     for column in columns:
+        share = column.summary.configuration["fraction"] if column.summary else 1.0
         for method in column.methods:
             for quantity, values in method.values.items():
                 for seed, value in zip(method.seeds, values, strict=True):
-                    writer.writerow((column.experiment, column.name, method.label, seed, quantity, value))
+                    of_run = (column.experiment, column.name, method.label, seed, method.trained, share)
+                    writer.writerow((*of_run, quantity, value))
         pooled = {folder for _, folder in column.finished}
         for entry in column.entries:
             if entry.result is not None and entry.folder in pooled:
-                own = (entry.label, entry.seed, "seconds", entry.result.seconds)
-                writer.writerow((column.experiment, column.name, *own))
+                of_run = (column.experiment, column.name, entry.label, entry.seed, entry.result.epochs, share)
+                writer.writerow((*of_run, "seconds", entry.result.seconds))
     return stream.getvalue()
