@@ -16,7 +16,7 @@ def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert "epoch 2, test accuracy" in printed
     assert "best on test" in printed
-    assert "Note: in-batch soft labels with k = 5 can give the true class 0.92 at most (batch 64)." in printed
+    assert "with k = 5, the sample itself among them, can give the true class 0.97 on average at most (ba" in printed
     config = read_config(tmp_path / "run")
     assert config is not None
     assert config.settings["k"] == 5
@@ -49,7 +49,7 @@ def test_a_method_with_its_settings_in_a_file(tmp_path: Path) -> None:
         "space": "logits",
         "divergence": "kl",
         "balance": "additive",
-        "count_self": False,
+        "count_self": True,
     }
 
 
@@ -98,7 +98,9 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
     folder = str(write_parquet_folder(tmp_path / "many", classes=100, train=400, test=100))
     options = ["--model", "lenet-digits", "--epochs", "1", "--batch-size", "32", "--out", str(tmp_path / "run")]
     assert main(["train", "--data", folder, "--method", "osakd", *options]) == 0
-    assert "Warning: in-batch soft labels with k = 8 can give the true class 0.04 at most" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Warning: in-batch soft labels with k = 8, the sample itself among them, can give the true" in printed
+    assert "true class 0.16 on average" in printed
     assert "top5" in json.loads((tmp_path / "run/result.json").read_text())["last"]["test"]
 
 
@@ -135,8 +137,8 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
             "Unknown setting of method 'osakd' 'kk'; did you mean 'k'?",
         ),
         (
-            ["train", "--method", "osakd", "--method.k", "64"],
-            "`k` must be between 1 and 63 (63 other samples in the batch)",
+            ["train", "--method", "osakd", "--method.k", "65"],
+            "`k` must be between 1 and 64 (64 samples in the batch)",
         ),
         (["train", "--data", "digit"], "Unknown data 'digit'; did you mean 'digits'?"),
         (["train", "--data", "./none"], "The data folder './none' does not exist: check the path."),

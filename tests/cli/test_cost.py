@@ -79,7 +79,7 @@ def test_shape_and_recipe_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFi
         (["--input-shape", "3", "32"], "expected 3 arguments"),
         (["--epochs", "0"], "`epochs` must be at least 1, got 0."),
         (["--train-size", "1"], "The training set must hold at least 2 images, got 1."),
-        (["--methods", "osakd", "--batch-size", "8"], "`k` must be between 1 and 7"),
+        (["--methods", "osakd", "--batch-size", "7"], "`k` must be between 1 and 7"),
         (["--data", "digits", "--train-size", "9"], "--train-size is taken from the data set 'digits'"),
         (["--data", "digitz"], "digitz"),
         (["--batch-sizes", "9"], "Unknown option --batch_sizes; did you mean --batch_size"),

@@ -92,8 +92,8 @@ def test_k_out_of_range(k: int, count_self: bool, largest: int) -> None:
 
 
 def test_a_batch_larger_than_the_training_set_counts_as_that_set() -> None:
-    with pytest.raises(InputError, match="between 1 and 599"):
-        config({"name": "osakd", "k": 600}, batch_size=1000)
+    with pytest.raises(InputError, match="between 1 and 600"):
+        config({"name": "osakd", "k": 601}, batch_size=1000)
 
 
 def test_a_training_set_of_one_image() -> None:

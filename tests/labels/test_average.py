@@ -38,7 +38,7 @@ def test_in_eval_mode_nothing_is_written() -> None:
 
 def test_the_loss_averages_the_posterior_with_its_prior() -> None:
     torch.manual_seed(0)
-    loss = OSAKDLoss(3, k=2, prior=0.5, average=LabelAverage(20, 3, momentum=0.9))
+    loss = OSAKDLoss(3, k=2, count_self=False, prior=0.5, average=LabelAverage(20, 3, momentum=0.9))
     classes = torch.randint(3, (20,))
     expected = []
     for _ in range(3):

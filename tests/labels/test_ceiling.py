@@ -18,7 +18,7 @@ from osakd.labels.ceiling import ceiling_note
     ],
 )
 def test_known_values(batch: int, classes: int, k: int, expected: float) -> None:
-    assert round(soft_label_ceiling(batch, [1 / classes] * classes, k), 2) == expected
+    assert round(soft_label_ceiling(batch, [1 / classes] * classes, k, count_self=False), 2) == expected
 
 
 @pytest.mark.parametrize("count_self", [False, True])
@@ -35,9 +35,10 @@ def test_equals_a_simulation_of_a_perfect_embedding(count_self: bool) -> None:
 
 
 def test_edges() -> None:
-    assert soft_label_ceiling(10, [5, 0], 9) == 1.0  # one class only
+    assert soft_label_ceiling(10, [5, 0], 9, count_self=False) == 1.0  # one class only
     assert soft_label_ceiling(100_000, [1] * 10, 16) == pytest.approx(1.0)  # no overflow
-    assert soft_label_ceiling(2, [1, 1], 1) == pytest.approx(0.5)
+    assert soft_label_ceiling(2, [1, 1], 1, count_self=False) == pytest.approx(0.5)
+    assert soft_label_ceiling(2, [1, 1], 1) == 1.0  # itself
 
 
 @pytest.mark.parametrize(
@@ -52,12 +53,12 @@ def test_edges() -> None:
 )
 def test_values_out_of_range(batch: int, frequencies: list[float], k: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        soft_label_ceiling(batch, frequencies, k)
+        soft_label_ceiling(batch, frequencies, k, count_self=False)
 
 
 def test_a_note_counts_the_prior_and_says_of_which_labels_it_is() -> None:
     """The ceiling of 4 neighbours in a batch of 64, with a tenth of a neighbour for each of ten classes."""
-    without = soft_label_ceiling(64, [1] * 10, 4)
+    without = soft_label_ceiling(64, [1] * 10, 4, count_self=False)
     note = ceiling_note(64, [500] * 10, 4, count_self=False, prior=0.1)
     assert f"k = 4 and prior 0.1 can give the true class {(4 * without + 0.1) / 5:.2f} on average at most" in note
     assert "k = 8, the sample itself among them, can give the true class 0.83" in ceiling_note(

@@ -25,7 +25,7 @@ def test_is_read_only_in_eval_mode() -> None:
 
 def test_the_current_batch_is_written_before_it_is_searched() -> None:
     memory = OutputMemory(10, 2)
-    loss = OSAKDLoss(2, k=1, space="logits", memory=memory)
+    loss = OSAKDLoss(2, k=1, space="logits", count_self=False, memory=memory)
     logits, classes = torch.tensor([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]]), torch.tensor([0, 1, 1])
     soft_labels = loss.soft_labels(logits, classes, torch.tensor([7, 2, 5]))
     # Each finds its nearest companion of the same batch, never itself, never an unwritten row at the origin.
@@ -35,7 +35,7 @@ def test_the_current_batch_is_written_before_it_is_searched() -> None:
 
 def test_later_batches_find_earlier_ones_by_their_latest_outputs() -> None:
     memory = OutputMemory(6, 2)
-    loss = OSAKDLoss(2, k=1, space="logits", memory=memory)
+    loss = OSAKDLoss(2, k=1, space="logits", count_self=False, memory=memory)
     rows = torch.tensor([0, 1])
     loss.soft_labels(torch.tensor([[9.0, 0.0], [-9.0, 0.0]]), torch.tensor([0, 1]), rows)
     loss.soft_labels(torch.tensor([[-8.0, 0.0], [8.0, 0.0]]), torch.tensor([0, 1]), rows)  # they changed sides

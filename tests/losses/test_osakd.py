@@ -102,7 +102,7 @@ def test_module_is_labels_then_loss() -> None:
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(size=(30, 4)))
     classes = torch.from_numpy(rng.integers(4, size=30))
-    loss = OSAKDLoss(4, k=5, soft_weight=0.4, divergence="mse_sum")
+    loss = OSAKDLoss(4, k=5, soft_weight=0.4, divergence="mse_sum", count_self=False)
     terms = loss.terms(logits, classes)
     points = logits.softmax(1)
     expected = []
@@ -117,14 +117,14 @@ def test_module_is_labels_then_loss() -> None:
 
 def test_the_sample_itself_can_be_counted() -> None:
     logits, classes = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1, 0])
-    assert OSAKDLoss(2, k=1, count_self=True).soft_labels(logits, classes).argmax(1).tolist() == [0, 1, 0]
+    assert OSAKDLoss(2, k=1).soft_labels(logits, classes).argmax(1).tolist() == [0, 1, 0]
 
 
 def test_spaces_differ_where_confidence_saturates() -> None:
     # As logits the second is nearer to the third; as softmax outputs the first two coincide.
     logits, classes = torch.tensor([[90.0, 0.0], [30.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1, 1])
-    assert OSAKDLoss(2, k=1, space="softmax").soft_labels(logits, classes)[1].argmax() == 0
-    assert OSAKDLoss(2, k=1, space="logits").soft_labels(logits, classes)[1].argmax() == 1
+    assert OSAKDLoss(2, k=1, space="softmax", count_self=False).soft_labels(logits, classes)[1].argmax() == 0
+    assert OSAKDLoss(2, k=1, space="logits", count_self=False).soft_labels(logits, classes)[1].argmax() == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -146,16 +146,16 @@ def test_a_sample_without_neighbours_keeps_its_hard_label() -> None:
 
 
 def test_a_short_last_batch_uses_what_neighbours_it_has() -> None:
-    loss = OSAKDLoss(2, k=4)
+    loss = OSAKDLoss(2, k=4, count_self=False)
     loss(torch.randn(5, 2), torch.tensor([0, 1, 0, 1, 0]))
     assert loss.soft_labels(torch.randn(3, 2), torch.tensor([0, 1, 1]))[0].tolist() == [0.0, 1.0]
 
 
 def test_the_first_batch_must_hold_more_than_k() -> None:
     with pytest.raises(InputError, match=r"`k` must be between 1 and 3 \(3 other samples in the batch\), got 4"):
-        OSAKDLoss(2, k=4)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
+        OSAKDLoss(2, k=4, count_self=False)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
     with pytest.raises(InputError, match=r"between 1 and 4 \(4 samples in the batch\), got 5"):
-        OSAKDLoss(2, k=5, count_self=True)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
+        OSAKDLoss(2, k=5)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ core when 8 of them went on in one program (records/table1); Fashion-MNIST's net
 Tiny ImageNet (ResNet-50) needs a GPU.
 
 Expected: the paper's numbers below, the best test accuracy over the epochs. It leaves much open (pool, space,
-divergence, balance, scaling): this is ``osakd-paper``, the reading that comes nearest (docs/reproduction.md).
+divergence, balance, scaling): this is ``osakd-paper``; no other reading is known to come nearer (docs/reproduction.md).
 """
 
 from osakd.data.recipes import recipe_for

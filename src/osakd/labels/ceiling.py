@@ -10,7 +10,7 @@ LOW_CEILING = 0.2
 
 
 def soft_label_ceiling(
-    batch_size: int, class_frequencies: Iterable[float | int], k: int, *, count_self: bool = False
+    batch_size: int, class_frequencies: Iterable[float | int], k: int, *, count_self: bool = True
 ) -> float:
     r"""The expected true-class mass of an in-batch soft label when the embedding is perfect.
 
@@ -21,8 +21,8 @@ def soft_label_ceiling(
     Args:
         batch_size: samples in a mini-batch, at least 2.
         class_frequencies: share or count of each class in the training set; they are normalised.
-        k: number of neighbours, 1 to ``batch_size - 1`` (``batch_size`` with ``count_self``).
-        count_self: the sample itself is one of its neighbours.
+        k: number of neighbours, 1 to ``batch_size`` (``batch_size - 1`` without ``count_self``).
+        count_self: the sample itself is one of its neighbours, as ``OSAKDLoss`` has it by default.
 
     Returns:
         A mass between 0 and 1.
@@ -32,7 +32,9 @@ def soft_label_ceiling(
 
     Example:
         >>> round(soft_label_ceiling(64, [0.1] * 10, 8), 2), round(soft_label_ceiling(64, [0.1] * 10, 16), 2)
-        (0.74, 0.39)
+        (0.83, 0.46)
+        >>> round(soft_label_ceiling(64, [0.1] * 10, 8, count_self=False), 2)
+        0.74
     """
     others = batch_size - 1
     largest = batch_size if count_self else others

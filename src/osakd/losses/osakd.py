@@ -40,12 +40,13 @@ class OSAKDLoss(nn.Module):
 
     Args:
         num_classes: number of classes, at least 2.
-        k: number of neighbours, at least 1 and below the batch size.
+        k: number of neighbours, at least 1 and at most the batch size; below it without ``count_self``.
         soft_weight: the weight :math:`\lambda` of the distillation term, see ``osakd_loss``.
         space: neighbours are looked for among ``"softmax"`` outputs or ``"logits"``.
         divergence: see ``osakd_loss``.
         balance: see ``osakd_loss``.
-        count_self: the sample itself counts as one of its neighbours.
+        count_self: the sample itself counts as one of its neighbours; by default it does, which was best
+            by validation (docs/reproduction.md).
         memory: look for neighbours among the latest outputs of the whole training set instead of the mini-batch; every
             call in training mode then needs the samples' ``index``.
         prior: neighbours that every class is given beforehand, at least 0, see ``posterior_and_found``.
@@ -74,7 +75,7 @@ class OSAKDLoss(nn.Module):
         space: Space = "softmax",
         divergence: Divergence = "kl",
         balance: Balance = "additive",
-        count_self: bool = False,
+        count_self: bool = True,
         memory: OutputMemory | None = None,
         prior: float = 0.0,
         weighting: Weighting = "uniform",

@@ -49,7 +49,7 @@ class ShuffledSettings(Settings):
     """Control: OSAKD with the neighbours' classes permuted. Source: osakd.
 
     Args:
-        k: number of neighbours, below the batch size.
+        k: number of neighbours, the sample itself among them; at most the batch size.
         soft_weight: weight (lambda) of the distillation term; by default the dataset's, 0.9 or 0.99.
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
@@ -63,7 +63,7 @@ class ShuffledSettings(Settings):
     space: Literal["softmax", "logits"] = "softmax"
     divergence: Literal["kl", "mse", "mse_sum"] = "kl"
     balance: Literal["additive", "convex", "convex_reversed"] = "additive"
-    count_self: bool = False
+    count_self: bool = True
 
     def __post_init__(self) -> None:
         weight, balance = self.soft_weight, self.balance
@@ -77,7 +77,7 @@ class OSAKDSettings(ShuffledSettings):
     """Online self-acquired distillation from the k nearest neighbours. Source: Tzelepi and Tefas, ICME 2021.
 
     Args:
-        k: number of neighbours, below the batch size.
+        k: number of neighbours, the sample itself among them; at most the batch size.
         soft_weight: weight (lambda) of the distillation term; by default the dataset's, 0.9 or 0.99.
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
@@ -105,6 +105,7 @@ class AveragedSettings(OSAKDSettings):
         momentum: weight of the labels of the epochs before; 0 for none.
     """
 
+    count_self: bool = False
     prior: float = 0.1
     momentum: float = 0.9
 
@@ -139,7 +140,7 @@ class UniformSettings(OSAKDSettings):
     """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd.
 
     Args:
-        k: number of neighbours, below the batch size.
+        k: number of neighbours, the sample itself among them; at most the batch size.
         soft_weight: weight (lambda) of the distillation term; by default the dataset's, 0.9 or 0.99.
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.

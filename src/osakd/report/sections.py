@@ -149,7 +149,7 @@ def notes(column: Column) -> list[str]:
         return []
     data = column.summary.data
     copied = data["content"].startswith(JPEG_COPY)
-    found = ["The images are a JPEG copy of CIFAR-10: accuracies are a little under the original's."] if copied else []
+    found = ["The images are a JPEG copy of CIFAR-10, not the paper's own: accuracies may be lower."] if copied else []
     plain = [note.removeprefix("Note: ") for note in column.summary.notes]
     return found + [f"{note[0].upper()}{note[1:]}" for note in plain]
 
