@@ -42,22 +42,14 @@ class Timing:
     steps: int
 
 
+_CANDIDATES = {
+    "averaged": {"name": "averaged-neighbours", **CENTRE, **AVERAGED["averaged"]},
+    "weighted-k=16": {"name": "weighted-neighbours", **CENTRE, **WEIGHTED["weighted-k=16"]},
+}
+_OWN = {name: name for name in ("plain", "label-smoothing", "osakd")} | _CANDIDATES
 TIMINGS = (
-    Timing(NETWORK, MODEL, BATCH, {name: name for name in COUNTED}, rounds=5, steps=2),
-    Timing(
-        "LeNet",
-        "lenet",
-        64,
-        {
-            "plain": "plain",
-            "label-smoothing": "label-smoothing",
-            "osakd": "osakd",
-            "averaged": {"name": "averaged-neighbours", **CENTRE, **AVERAGED["averaged"]},
-            "weighted-k=16": {"name": "weighted-neighbours", **CENTRE, **WEIGHTED["weighted-k=16"]},
-        },
-        rounds=20,
-        steps=40,
-    ),
+    Timing(NETWORK, MODEL, BATCH, {name: name for name in COUNTED} | _CANDIDATES, rounds=5, steps=2),
+    Timing("LeNet", "lenet", 64, _OWN, rounds=20, steps=40),
 )
 
 
