@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,13 @@ def test_the_cost_is_counted_beside_the_paper_s(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"`reproduce cost` trains nothing: leave out seeds, device."):
         osakd.reproduce("cost", seeds=3, device="cpu", executor="auto")
+
+
+def test_the_recorded_counts_are_today_s() -> None:
+    recorded = json.loads((Path(__file__).parents[2] / "records/cost.json").read_text())["figures"]
+    counted = [asdict(one) for one in cost.counted()]
+    assert recorded[: len(counted)] == counted
+    assert len(recorded) == len(counted) + sum(len(one.methods) for one in cost.TIMINGS)
 
 
 def test_the_steps_of_the_cost_are_timed_recorded_and_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
