@@ -207,6 +207,6 @@ def _table(experiment: "Experiment", column: "Column", runs: list[tuple[str, Pat
     if summary is None:
         return f"**{column.name}**\n\nNothing is recorded yet."
     if experiment.view == "readings":
-        against = rivals_text(runs, wanted, column.chose)
+        against = rivals_text(runs, wanted, column.chose, column.rivals)
         return "\n\n".join(filter(None, [readings_text(summary, runs, cells, wanted=wanted), against]))
     return curves_text(summary, write_curves(summary, drawn) if drawn else [], cells, wanted=wanted)

@@ -82,6 +82,7 @@ def _plans() -> "list[PlannedColumn]":
             seeds=column.seeds,
             epochs=column.epochs,
             chose=column.chose,
+            rivals=column.rivals,
             kind="readings" if experiment.view == "readings" else "paper",
         )
         for experiment in EXPERIMENTS.values()

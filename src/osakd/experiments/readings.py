@@ -76,6 +76,7 @@ CONFIRMATION = Column(
     ),
     options={"validation": 0.1},
     chose=(0, 1),
+    rivals=("label-smoothing", "self-counted"),
 )
 """The three best readings of the study but for the batch size, and the best of each candidate of ``beyond``, all by
 validation accuracy. A run of the study that is continued here is the same run to its 60th epoch, where the same

@@ -50,6 +50,7 @@ class Column:
         again_within: cells whose best validation accuracy is at most this far from the best cell's get another seed,
             and so do their baselines and label smoothing.
         chose: seeds whose runs had a part in choosing the cells.
+        rivals: labels of the cells that all others are compared with, where validation chooses.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Column:
     options: Mapping[str, Any] = field(default_factory=dict)
     again_within: float | None = None
     chose: tuple[int, ...] = ()
+    rivals: tuple[str, ...] = ("label-smoothing",)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal
 from osakd.report.aggregate import MethodSummary, Summary, summarise
 from osakd.report.layout import Entry, Group, in_order
 from osakd.report.pooled import pooled
+from osakd.report.rivals import RIVALS
 from osakd.report.verdicts import PaperCell
 
 
@@ -23,6 +24,7 @@ class PlannedColumn:
         seeds: how many.
         epochs: of each run.
         chose: seeds that had a part in choosing the cells.
+        rivals: labels of the cells that all others are compared with by validation.
         kind: ``paper`` where the paper has numbers for it, ``readings`` where validation chooses.
     """
 
@@ -34,6 +36,7 @@ class PlannedColumn:
     epochs: int
     kind: Literal["paper", "readings"]
     chose: tuple[int, ...] = ()
+    rivals: tuple[str, ...] = RIVALS
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Against label smoothing: what each reading gains on it, by validation scores alone."""
+"""Against label smoothing, and other cells that all are compared with: what each gains, by validation scores alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from osakd.report.aggregate import Difference, paired_difference
@@ -9,27 +9,43 @@ from osakd.report.pooled import read_runs, smaller_curves
 from osakd.report.readings import Reading, read_readings
 from osakd.report.tables import markdown_table, points
 
-RIVAL = "label-smoothing"
+RIVALS = ("label-smoothing",)
 HEAD = ["cell", "n", "validation accuracy", "NLL", "ECE", "verdict"]
 _SCORES = {"validation": 1, "validation_nll": -1, "validation_ece": -1}
 """What is compared, and whether more is better."""
 
 
-def rivals_text(runs: Sequence[tuple[str, Path]], wanted: tuple[int, int], chose: Collection[int] = ()) -> str:
-    """What every reading gains on label smoothing, paired by seed, as Markdown; empty where nothing can be compared.
+def rivals_text(
+    runs: Sequence[tuple[str, Path]],
+    wanted: tuple[int, int],
+    chose: Sequence[int] = (),
+    rivals: Sequence[str] = RIVALS,
+) -> str:
+    """What every reading gains on its rivals, paired by seed, as Markdown; empty where nothing can be compared.
 
     Args:
         runs: label and folder of each finished run.
         wanted: seeds and epochs that were planned; what is smaller is said beside the number of pairs.
         chose: seeds that had a part in choosing the cells; a second table leaves them out.
+        rivals: labels of the cells that all are compared with.
     """
     tables = []
-    for left_out in dict.fromkeys(((), tuple(chose))):
-        rows = rivals_rows(runs, wanted, left_out)
+    for rival, left_out in pairings(rivals, chose):
+        rows = rivals_rows(runs, rival, wanted, left_out)
         if rows:
-            about = f"Against {RIVAL}{without(left_out)}, at the epoch of the best validation accuracy:"
+            about = f"Against {rival}{without(left_out)}, at the epoch of the best validation accuracy:"
             tables.append(f"{about}\n\n{markdown_table(HEAD, rows).rstrip()}")
     return "\n\n".join(tables)
+
+
+def pairings(rivals: Sequence[str], chose: Sequence[int]) -> list[tuple[str, tuple[int, ...]]]:
+    """Each rival with all seeds, and without those that chose the cells.
+
+    Example:
+        >>> pairings(("label-smoothing",), (0, 1)), pairings(("a", "b"), ())
+        ([('label-smoothing', ()), ('label-smoothing', (0, 1))], [('a', ()), ('b', ())])
+    """
+    return [(rival, left_out) for rival in rivals for left_out in dict.fromkeys(((), tuple(chose)))]
 
 
 def without(chose: Sequence[int]) -> str:
@@ -43,7 +59,7 @@ def without(chose: Sequence[int]) -> str:
 
 
 def rivals_rows(
-    runs: Sequence[tuple[str, Path]], wanted: tuple[int, int] | None = None, chose: Collection[int] = ()
+    runs: Sequence[tuple[str, Path]], rival: str, wanted: tuple[int, int] | None = None, chose: Sequence[int] = ()
 ) -> list[list[str]]:
     """A row under ``HEAD`` for every reading with three common seeds: accuracy and ECE in points, NLL in nats.
 
@@ -51,18 +67,19 @@ def rivals_rows(
 
     Args:
         runs: label and folder of each finished run.
+        rival: label of the cell that all are compared with.
         wanted: as ``rivals_text``; None where nothing was planned.
         chose: seeds to leave out.
     """
     curves, found = read_runs(runs), read_readings(runs)
-    rival = found.pop(RIVAL, {})
+    theirs = found.pop(rival, {})
     rows = []
     for label, ones in found.items():
-        seeds = [seed for seed in ones if seed in rival and seed not in chose]
+        seeds = [seed for seed in ones if seed in theirs and seed not in chose]
         if len(seeds) >= FEWEST_PAIRS:
-            gains = [_gain([ones[seed] for seed in seeds], [rival[seed] for seed in seeds], key) for key in _SCORES]
+            gains = [_gain([ones[seed] for seed in seeds], [theirs[seed] for seed in seeds], key) for key in _SCORES]
             accuracy, nll, ece = gains
-            both = [*curves[label].values(), *curves[RIVAL].values()]
+            both = [*curves[label].values(), *curves[rival].values()]
             least = wanted and (wanted[0] - len(chose), wanted[1])
             n = f"{len(seeds)}{smaller_curves(both, len(seeds), least)}"
             rows.append([label, n, points(accuracy), _nats(nll), points(ece), verdict(gains)])
@@ -70,7 +87,7 @@ def rivals_rows(
 
 
 def verdict(gains: Sequence[Difference]) -> str:
-    """Whether a reading beats label smoothing: in validation accuracy, NLL and ECE, each beyond its 95 % interval.
+    """Whether a reading beats its rival: in validation accuracy, NLL and ECE, each beyond its 95 % interval.
 
     Args:
         gains: of accuracy, NLL and ECE.

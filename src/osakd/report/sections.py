@@ -14,7 +14,7 @@ from osakd.report.plan import Column
 from osakd.report.pooled import read_runs
 from osakd.report.readings import readings_rows
 from osakd.report.rivals import HEAD as RIVALS_HEAD
-from osakd.report.rivals import rivals_rows, without
+from osakd.report.rivals import pairings, rivals_rows, without
 from osakd.report.setup import environments, own_grid, run_grid, shared, state_of
 from osakd.report.svg import line_class
 from osakd.report.tables import title
@@ -100,10 +100,11 @@ def reading_grids(column: Column) -> list[Grid]:
     note = "Chosen by validation accuracy; the test set's scores stand beside it. Most seeds first, of these the best. "
     note = f"{note}{other_baselines(column.cells, column.methods)}".rstrip()
     grids = [Grid("Cells by validation", head, rows, [row[0] for row in rows], note)]
-    for chose in dict.fromkeys(((), column.plan.chose if column.plan else ())):
-        rivals = rivals_rows(column.planned, column.wanted, chose)
+    plan = column.plan
+    for rival, chose in pairings(plan.rivals, plan.chose) if plan else []:
+        rivals = rivals_rows(column.planned, rival, column.wanted, chose)
         if rivals:
-            about = f"Validation scores against label smoothing{without(chose)}"
+            about = f"Validation scores against {rival}{without(chose)}"
             note = (
                 "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."
             )
