@@ -65,6 +65,7 @@ def claims(
             (f"{OWN}OSAKD-8NN gains at the last epoch", with_plain, _last),
             (f"more stable: std of the last {last} epochs, plain - OSAKD", plain_with, wobble),
             ("more stable: best minus last epoch, plain - OSAKD", plain_with, drop),
+            (f"{OWN}more stable with label smoothing: best minus last epoch", ("plain", "label-smoothing"), drop),
             ("labels grow reliable: true-class mass, last - first epoch", (OURS, OURS), None),
             (_NEIGHBOURS.get(name, _FEW), _more_or_fewer(name), _best),
             (f"{OWN}more than label smoothing, best epoch", with_smoothing, _best),
