@@ -29,7 +29,7 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
     if not shown:
         return None
     height = TOP + ROW * len(shown) + BOTTOM
-    left = min(190.0, 14 + _LETTER * max(len(method.label) for method in shown))
+    left = min(250.0, 14 + _LETTER * max(len(method.label) for method in shown))
     across = Scale(*_limits(shown), left, WIDTH - RIGHT)
     bottom = height - BOTTOM
     parts = [text_at(8, 12, f"Difference to {BASELINE} (points)", "s axis")]
