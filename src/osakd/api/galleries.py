@@ -107,9 +107,9 @@ def _caption(config: RunConfig, images: int) -> str:
     own = ", the image itself among them," if settings.get("count_self") else ""
     space = "softmax outputs" if settings.get("space", "softmax") == "softmax" else "logits"
     return (
-        f"The {COUNT} soft labels with the highest entropy of {images:,}: k = {settings['k']} neighbours{own} {pool}, among "
-        f"the {space} of the finished network, without augmentation. These are images of the data set: share this "
-        "page only where its licence lets you."
+        f"The {COUNT} soft labels with the highest entropy of {images:,}: k = {settings['k']} neighbours{own} {pool}, "
+        f"among the {space} of the finished network, without augmentation. These are images of the data set: share "
+        "this page only where its licence lets you."
     )
 
 
