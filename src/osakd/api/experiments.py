@@ -150,11 +150,12 @@ def _claims(out: Path) -> str:
     rows = claims(runs, gains, {one.name: (one.seeds, one.epochs) for one in TABLE1.columns})
     judged = [one for one in counted() if one.verdict in ("holds", "does not hold")]
     rows += [[one.what, "counted", one.ours, one.verdict] for one in judged]
-    recorded_runs = [run for one in TABLE1.columns for run in recorded(one, out / TABLE1.folder / one.name)]
-    said = [f"{one}." for one in left_out(recorded_runs)]
-    damaged = {name: why for one in TABLE1.columns for name, why in wrong(one, out / TABLE1.folder / one.name).items()}
-    said += [f"Failed: {name}: {why}" for name, why in damaged.items()] + _nowhere(out)
-    return "\n\n".join(["# Claims", markdown_table(HEAD, rows).rstrip(), *said])
+    said = []
+    for one in TABLE1.columns:
+        folder = out / TABLE1.folder / one.name
+        said += [f"{one.name}: {sentence}." for sentence in left_out(recorded(one, folder))]
+        said += [f"Failed: {name}: {why}" for name, why in wrong(one, folder).items()]
+    return "\n\n".join(["# Claims", markdown_table(HEAD, rows).rstrip(), *said, *_nowhere(out)])
 
 
 def _run(
