@@ -14,6 +14,7 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
 from osakd.experiments import catalogue, cost
+from osakd.experiments.compare import check_images
 from osakd.experiments.spec import Cell, Column, Experiment, Published
 from osakd.experiments.table1 import TABLE1
 from osakd.experiments.table2 import TABLE2
@@ -105,6 +106,7 @@ def test_runs_of_other_images_are_not_taken_together(tmp_path: Path) -> None:
     (run.folder / "config.json").write_text(json.dumps(config | {"data": config["data"] | {"content": "0" * 16}}))
     with pytest.raises(InputError, match=r"plain-seed7' is of other images \(content 00000000, not "):
         osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1)
+    check_images([], tmp_path / "small/digits")  # as where no cell of a study earns another seed
 
 
 @pytest.mark.usefixtures("small")

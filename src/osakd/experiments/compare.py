@@ -49,7 +49,7 @@ def check_images(jobs: Sequence[Job], folder: Path) -> None:
     """Refuses runs beside those of other images: their means would be taken together.
 
     Args:
-        jobs: to run.
+        jobs: to run; none goes with everything.
         folder: of them all.
 
     Raises:
@@ -58,7 +58,7 @@ def check_images(jobs: Sequence[Job], folder: Path) -> None:
     ours = {job.config.data["content"] for job in jobs}
     for run in sorted(folder.glob("*-seed*")):
         found = read_config(run)
-        if found is not None and found.data["content"] not in ours:
+        if jobs and found is not None and found.data["content"] not in ours:
             raise InputError(
                 f"{str(run)!r} is of other images (content {found.data['content'][:8]}, not {min(ours)[:8]}): choose "
                 "another folder with --out."
