@@ -17,19 +17,9 @@ from osakd.report.values import values_csv
 PAGE, FIGURES = "report.html", "figures"
 
 
-def write_page(
-    name: str,
-    columns: Sequence[Column],
-    out: Path,
-    *,
-    galleries: Sequence[Gallery] = (),
-    complexity: Grid | None = None,
-) -> Path:
-    """Writes ``report.html`` into a folder, which is made; its path."""
-    with explained(out):
-        out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / PAGE, page(name, columns, galleries, complexity).encode())
-    return out / PAGE
+def write_page(name: str, columns: Sequence[Column], out: Path) -> Path:
+    """Writes ``report.html`` alone into a folder, which is made; its path."""
+    return _put(page(name, columns), out)
 
 
 def write_report(
@@ -52,7 +42,7 @@ def write_report(
     Returns:
         The path of the page.
     """
-    path = write_page(name, columns, out, galleries=galleries, complexity=complexity)
+    path = _put(page(name, columns, galleries, complexity), out)
     markdown, latex = [f"# {name}"], [r"% needs \usepackage{booktabs}"]
     for column in columns:
         where = f"{column.experiment}, {column.name}"
@@ -74,6 +64,13 @@ def write_report(
     write_atomic(out / "tables.tex", "\n".join(latex).encode())
     write_atomic(out / "tables.csv", values_csv(columns).encode())
     return path
+
+
+def _put(text: str, out: Path) -> Path:
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+    write_atomic(out / PAGE, text.encode())
+    return out / PAGE
 
 
 def _markdown(grid: Grid) -> list[str]:
