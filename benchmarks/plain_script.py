@@ -21,14 +21,14 @@ class Images(Dataset):
     def __init__(self, count: int) -> None:
         generator = np.random.default_rng(0)
         self.images = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-        self.classes = generator.integers(0, 10, count)
+        self.target = generator.integers(0, 10, count)
 
     def __len__(self) -> int:
-        return len(self.classes)
+        return len(self.target)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         image = torch.from_numpy(self.images[index]).permute(2, 0, 1).float() / 255
-        return (image - 0.5) / 0.5, int(self.classes[index])
+        return (image - 0.5) / 0.5, int(self.target[index])
 
 
 class LeNet(nn.Module):

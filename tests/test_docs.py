@@ -176,7 +176,7 @@ def test_command_lines_of_the_cards_are_accepted(line: str, monkeypatch: pytest.
         "seeds",
         "out",
         "resume",
-        "watcher",
+        "callback",
         "processes",
         "scheduler",
         "look",

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from osakd.errors import InputError, RunError
-from osakd.intact import build, damaged, read_bytes, read_json
+from osakd.read_json import build, damaged, read_bytes, read_json
 
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
@@ -55,7 +55,7 @@ class RunConfig:
         momentum: of SGD.
         nesterov: of SGD.
         weight_decay: of the optimizer.
-        clip: largest norm of the gradient, or None.
+        max_grad_norm: largest norm of the gradient, or None.
         schedule: ``constant``, ``step`` or ``cosine``.
         milestones: of the step schedule, as shares of the epochs.
         gamma: factor of the step schedule.
@@ -82,7 +82,7 @@ class RunConfig:
     momentum: float
     nesterov: bool
     weight_decay: float
-    clip: float | None
+    max_grad_norm: float | None
     schedule: str
     milestones: list[float]
     gamma: float
@@ -154,7 +154,7 @@ def read_config(folder: Path) -> RunConfig | None:
 
 def write_config(folder: Path, config: RunConfig) -> None:
     """Makes the run folder and writes its configuration."""
-    with explained(folder):
+    with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / CONFIG, asdict(config))
 
@@ -181,7 +181,7 @@ def read_error(folder: Path) -> str | None:
 
 def write_error(folder: Path, sentence: str) -> None:
     """Records why a run failed; the folder is made if it is missing."""
-    with explained(folder):
+    with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / ERROR, {"error": sentence})
 
@@ -224,7 +224,7 @@ def cut_metrics(folder: Path, epochs: int) -> None:
 
 def append(path: Path, row: dict[str, Any]) -> None:
     """Adds one line to a JSON lines file, in one write that has reached the disk when this returns."""
-    with explained(path), path.open("ab") as stream:
+    with as_sentences(path), path.open("ab") as stream:
         stream.write(json.dumps(row).encode() + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
@@ -242,7 +242,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         RunError: the disk is full or the folder cannot be written; what was there before is untouched.
         InputError: a file is where the folder should be.
     """
-    with explained(path):
+    with as_sentences(path):
         descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER)
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -257,7 +257,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def as_sentences(path: Path) -> Iterator[None]:
     """Turns what the file system refuses into one sentence that says what to do."""
     try:
         yield

@@ -11,10 +11,10 @@ import osakd
 from osakd import InputError, RunError
 from osakd.api import IncompleteError
 from osakd.cli.main import main
-from osakd.experiments.states import Progress
 from osakd.records import SUMMARY, read_result
 from osakd.report.aggregate import summarise
 from osakd.report.tables import markdown, table_rows
+from osakd.runner.progress import Progress
 
 SMALL: dict[str, Any] = {"methods": ["plain", {"name": "osakd", "k": 4}], "seeds": 3, "epochs": 4, "processes": 2}
 
@@ -167,8 +167,8 @@ def test_fused_on_request_is_refused_where_it_cannot_be(tmp_path: Path, random_m
 
 def test_seeds_with_other_methods_do_not_share_a_program(tmp_path: Path) -> None:
     from osakd.engine.config import Options
-    from osakd.experiments.compare import plan_comparison
-    from osakd.experiments.jobs import programs_of
+    from osakd.runner.jobs import programs_of
+    from osakd.runner.planning import plan_comparison
 
     _, jobs = plan_comparison("digits", ["plain", "osakd", "label-smoothing"], [0, 1, 2], Options(), tmp_path)
     (whole,) = programs_of(jobs)

@@ -14,11 +14,11 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
 from osakd.experiments import catalogue, cost
-from osakd.experiments.compare import check_images
-from osakd.experiments.spec import Cell, Column, Experiment, Published
 from osakd.experiments.table1 import TABLE1
 from osakd.experiments.table2 import TABLE2
+from osakd.plan import Cell, Column, Experiment, Published
 from osakd.records import read_config
+from osakd.runner.planning import check_images
 
 RECORDS = Path(__file__).parents[2] / "records"
 

@@ -106,7 +106,7 @@ def test_made_images_are_images(few_images: None) -> None:
     split = made_images(CPU)
     assert split.images.shape == (2_000, 32, 32, 3)
     assert split.images.dtype == torch.uint8
-    assert len(np.unique(split.classes)) == 10
+    assert len(np.unique(split.target)) == 10
 
 
 def test_work_of_a_step() -> None:

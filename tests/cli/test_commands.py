@@ -49,7 +49,7 @@ def test_a_method_with_its_settings_in_a_file(tmp_path: Path) -> None:
         "space": "logits",
         "divergence": "kl",
         "balance": "additive",
-        "count_self": True,
+        "include_self": True,
     }
 
 

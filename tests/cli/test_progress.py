@@ -12,9 +12,9 @@ from osakd.cli import progress
 from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
-from osakd.experiments.jobs import Job
-from osakd.experiments.states import Progress
 from osakd.report.aggregate import summarise
+from osakd.runner.jobs import Job
+from osakd.runner.progress import Progress
 
 
 def row(epoch: int, accuracy: float = 0.5) -> dict[str, Any]:
@@ -36,11 +36,11 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 def test_plain_lines_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with progress.TrainingProgress() as watcher:
-        watcher.start(jobs(tmp_path)[0].config, 10, 1, ["Executor: serial, a single run on the CPU."])
-        watcher.step(2, 0)
-        watcher.epoch(row(2))
-        watcher.epoch(row(3))  # within ten seconds of the last line
+    with progress.TrainingProgress() as callback:
+        callback.start(jobs(tmp_path)[0].config, 10, 1, ["Executor: serial, a single run on the CPU."])
+        callback.step(2, 0)
+        callback.epoch(row(2))
+        callback.epoch(row(3))  # within ten seconds of the last line
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "digits (600 images), lenet-digits, plain, seed 0, 4 epochs, from epoch 2"
     assert lines[1] == "Executor: serial, a single run on the CPU."
@@ -48,14 +48,14 @@ def test_plain_lines_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_bar_of_a_run(tmp_path: Path, terminal: io.StringIO) -> None:
-    with progress.TrainingProgress() as watcher:
-        watcher.start(jobs(tmp_path)[0].config, 10, 0, [])
-        watcher.epoch(row(1))
-        watcher.step(2, 5)
-        assert watcher.bars is not None
-        (task,) = watcher.bars.tasks
+    with progress.TrainingProgress() as callback:
+        callback.start(jobs(tmp_path)[0].config, 10, 0, [])
+        callback.epoch(row(1))
+        callback.step(2, 5)
+        assert callback.bars is not None
+        (task,) = callback.bars.tasks
         assert (task.completed, task.total, task.description) == (15, 40, "epoch 2/4")
-        watcher.step(2, 6)  # within a quarter of a second
+        callback.step(2, 6)  # within a quarter of a second
         assert task.completed == 15
     assert "test 50.00 %, 1,234 images/s" in terminal.getvalue()
 

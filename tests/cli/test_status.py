@@ -11,11 +11,11 @@ from filelock import FileLock
 import osakd
 from osakd import RunError
 from osakd.cli.main import main
-from osakd.experiments.held import HOLDER, holding
-from osakd.experiments.jobs import Job
-from osakd.experiments.states import Paces, Progress, waiting
-from osakd.experiments.status import status_of
 from osakd.records import read_config, write_error
+from osakd.runner.jobs import Job
+from osakd.runner.lock import HOLDER, holding
+from osakd.runner.progress import Paces, Progress, waiting
+from osakd.runner.status import status_of
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for seed in (2, 10):
         with pytest.raises(KeyboardInterrupt):
-            osakd.train("digits", seed=seed, epochs=4, out=folder / f"plain-seed{seed}", watcher=StopInTheThirdEpoch())
+            osakd.train("digits", seed=seed, epochs=4, out=folder / f"plain-seed{seed}", callback=StopInTheThirdEpoch())
     write_error(folder / "plain-seed10", "The disk is full.")
     write_error(folder / "plain-seed11", "No such folder.")
     return folder

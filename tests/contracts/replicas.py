@@ -28,13 +28,13 @@ from osakd.models.normalise import Normalise
 
 SEEDS = (0, 1)
 FOLDING: list[Any] = [
-    *(name for name, settings in METHODS.items() if settings.folds),
+    *(name for name, settings in METHODS.items() if settings.single_network),
     {"name": "osakd", "k": 5, "pool": "memory"},
     {"name": "osakd", "divergence": "mse_sum"},
 ]
 """Methods that train one network, which can be folded into channels."""
 OTHERS: list[Any] = [
-    *(name for name, settings in METHODS.items() if not settings.folds),
+    *(name for name, settings in METHODS.items() if not settings.single_network),
     {"name": "born-again", "generations": 2},
     {"name": "codistillation", "copies": 3, "burn_in": 0.4, "refresh": 7},
     {"name": "dml", "peers": ["resnet8", "lenet-digits"]},
@@ -101,7 +101,7 @@ def settings(**changes: Any) -> dict[str, Any]:
     def sgd(groups: Groups) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, 0.02, momentum=0.9, weight_decay=1e-3, fused=True)
 
-    return {"optimizer": sgd, "batch_size": 64, "clip": 2.0, "total_steps": STEPS * EPOCHS} | changes
+    return {"optimizer": sgd, "batch_size": 64, "max_grad_norm": 2.0, "total_steps": STEPS * EPOCHS} | changes
 
 
 def run(

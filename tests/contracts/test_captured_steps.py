@@ -27,16 +27,17 @@ def test_graphed_equals_serial_over_epochs_with_a_changing_rate(variant: Any, ki
         return torch.optim.SGD(parameters, 0.02, momentum=0.9, nesterov=True, weight_decay=1e-3, fused=True)
 
     model = "staged" if variant in OTHERS else "residual"
-    eager, graphed = (
-        serial(variant, 0, model, device=device, graphed=graphed, optimizer=optimizer) for graphed in (False, True)
+    eager, cuda_graph = (
+        serial(variant, 0, model, device=device, cuda_graph=cuda_graph, optimizer=optimizer)
+        for cuda_graph in (False, True)
     )
     for epoch, rate in ((1, 0.02), (2, 0.002)):
-        expected, found = (run(executor, [0], [epoch], rate=rate) for executor in (eager, graphed))
+        expected, found = (run(executor, [0], [epoch], rate=rate) for executor in (eager, cuda_graph))
         assert found[0][0] == pytest.approx(expected[0][0], rel=0 if device == "cpu" else 1e-3)
     # A state goes from one to the other, and from epoch to epoch.
-    again = serial(variant, 0, model, device=device, graphed=True, optimizer=optimizer)
+    again = serial(variant, 0, model, device=device, cuda_graph=True, optimizer=optimizer)
     again.load(copy.deepcopy(eager.states()))
-    eager.load(copy.deepcopy(graphed.states()))
+    eager.load(copy.deepcopy(cuda_graph.states()))
     expected, found = (run(executor, [0], [3]) for executor in (eager, again))
     assert found[0][0] == pytest.approx(expected[0][0], rel=0 if device == "cpu" else 1e-3)
     groups = [executor.states()[0]["optimizer"]["param_groups"] for executor in (eager, again)]
@@ -47,9 +48,11 @@ def test_graphed_equals_serial_over_epochs_with_a_changing_rate(variant: Any, ki
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
 def test_a_fused_step_can_be_captured(lowering: str, device: str) -> None:
     variants = FOLDING if lowering == "channels" else [*FOLDING, *OTHERS]
-    eager, graphed = (fused(lowering, "staged", variants, device=device, graphed=graphed) for graphed in (False, True))
+    eager, cuda_graph = (
+        fused(lowering, "staged", variants, device=device, cuda_graph=cuda_graph) for cuda_graph in (False, True)
+    )
     seeds = [seed for seed in SEEDS for _ in variants]
-    expected, found = (run(executor, seeds, [1, 2]) for executor in (eager, graphed))
+    expected, found = (run(executor, seeds, [1, 2]) for executor in (eager, cuda_graph))
     for epoch in range(2):
         for one, other in zip(expected[epoch], found[epoch], strict=True):
             assert other == pytest.approx(one, rel=0 if device == "cpu" else 1e-3)
@@ -68,11 +71,11 @@ def fake(executor: SerialExecutor | FusedExecutor) -> None:
     assert values.ndim == 1
 
 
-@pytest.mark.parametrize("graphed", [False, True])
+@pytest.mark.parametrize("cuda_graph", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_a_whole_step_runs_on_fake_tensors(variant: Any, graphed: bool) -> None:
+def test_a_whole_step_runs_on_fake_tensors(variant: Any, cuda_graph: bool) -> None:
     """They have no values: whatever asks for one raises."""
-    fake(serial(variant, 0, "staged" if variant in OTHERS else "residual", graphed=graphed))
+    fake(serial(variant, 0, "staged" if variant in OTHERS else "residual", cuda_graph=cuda_graph))
 
 
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
@@ -89,7 +92,7 @@ def test_fake_tensors_catch_a_step_that_waits() -> None:
 
 
 def test_warming_up_draws_no_random_numbers_and_leaves_the_state_even_when_it_fails() -> None:
-    executor = serial("plain", 0, "lenet-digits", graphed=True)
+    executor = serial("plain", 0, "lenet-digits", cuda_graph=True)
     before = copy.deepcopy(executor.states()[0]["method"])
     torch.manual_seed(0)
     run(executor, [0], [1], rate=0.0)
@@ -97,7 +100,7 @@ def test_warming_up_draws_no_random_numbers_and_leaves_the_state_even_when_it_fa
     torch.manual_seed(0)
     assert torch.equal(found, torch.rand(1))
     assert all(torch.equal(before[name], value) for name, value in executor.states()[0]["method"].items())
-    fails = serial("plain", 0, "lenet-digits", graphed=True)
+    fails = serial("plain", 0, "lenet-digits", cuda_graph=True)
     step, calls = fails.steps.step, []
 
     def fail(*inputs: Any) -> torch.Tensor:

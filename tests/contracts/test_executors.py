@@ -75,12 +75,12 @@ def test_fused_equals_serial_replica_by_replica(float64: None, lowering: str, mo
             assert scores[number][name] == pytest.approx(values, abs=1e-9)
 
 
-@pytest.mark.parametrize("graphed", [False, True])
+@pytest.mark.parametrize("cuda_graph", [False, True])
 @pytest.mark.parametrize("lowering", choose.LOWERINGS)
-def test_images_are_augmented_alike_on_every_executor(float64: None, lowering: str, graphed: bool) -> None:
+def test_images_are_augmented_alike_on_every_executor(float64: None, lowering: str, cuda_graph: bool) -> None:
     variants = ["plain", "osakd"] if lowering == "channels" else ["plain", "kd"]
     order = [(seed, variant) for seed in SEEDS for variant in variants]
-    changes = {"graphed": graphed, "reflect": True}
+    changes = {"cuda_graph": cuda_graph, "reflect": True}
     history = run(fused(lowering, "staged", variants, **changes), [seed for seed, _ in order], [1, 2], crop=2)
     for number, (seed, variant) in enumerate(order):
         found = run(serial(variant, seed, "staged", **changes), [seed], [1, 2], crop=2)

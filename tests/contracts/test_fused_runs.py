@@ -27,10 +27,10 @@ class Stop(loop.Silent):
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, validation: float) -> None:
     plans = planned(tmp_path / "fused", epochs=3, validation=validation)
-    assert train.train_fused(plans, device=CPU, watcher=loop.Silent()) == {}
+    assert train.train_fused(plans, device=CPU, callback=loop.Silent()) == {}
     for plan in plans:
         alone = tmp_path / "serial" / plan.folder.name
-        expected = train.train_run(plan.config, plan.data, alone, resume=False, device=CPU, watcher=loop.Silent())
+        expected = train.train_run(plan.config, plan.data, alone, resume=False, device=CPU, callback=loop.Silent())
         found = read_result(plan.folder)
         assert found is not None
         assert found.environment["executor"].startswith("fused/")
@@ -45,13 +45,13 @@ def test_stopped_fused_runs_go_on_bit_for_bit(tmp_path: Path, monkeypatch: pytes
     memory = {"name": "osakd", "k": 5, "pool": "memory"}
     with pytest.raises(KeyboardInterrupt):
         train.train_fused(
-            planned(tmp_path / "a", ["plain", memory], epochs=4), device=CPU, watcher=Stop(3), lowerings=["channels"]
+            planned(tmp_path / "a", ["plain", memory], epochs=4), device=CPU, callback=Stop(3), lowerings=["channels"]
         )
     for place in ("a", "b"):
         # Where a run goes on, its checkpoint decides, not a new timing.
         lowerings = ["vmap", "channels"] if place == "a" else ["channels"]
         plans = planned(tmp_path / place, ["plain", memory], epochs=4)
-        train.train_fused(plans, device=CPU, watcher=loop.Silent(), lowerings=lowerings)
+        train.train_fused(plans, device=CPU, callback=loop.Silent(), lowerings=lowerings)
     for plan in planned(tmp_path / "a", ["plain", memory], epochs=4):
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -72,11 +72,11 @@ def test_killed_between_two_checkpoints_they_go_back_to_the_same_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(state, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
-            train.train_fused(plans, device=CPU, watcher=loop.Silent(), lowerings=["vmap"])
+            train.train_fused(plans, device=CPU, callback=loop.Silent(), lowerings=["vmap"])
     assert [state.read_checkpoints(plan.folder, CPU)[0]["epoch"] for plan in plans] == [3, 3, 2, 2]
     for place in ("a", "b"):
         again = planned(tmp_path / place, epochs=4)
-        train.train_fused(again, device=CPU, watcher=loop.Silent(), lowerings=["vmap"])
+        train.train_fused(again, device=CPU, callback=loop.Silent(), lowerings=["vmap"])
     for plan in plans:
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -92,7 +92,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(FusedExecutor, "run_epoch", spoil)
     plans = planned(tmp_path, epochs=2)
-    errors = train.train_fused(plans, device=CPU, watcher=loop.Silent())
+    errors = train.train_fused(plans, device=CPU, callback=loop.Silent())
     assert list(errors) == [plans[1].folder]
     assert "not finite at step 5 of epoch 1" in str(errors[plans[1].folder])
     assert [read_result(plan.folder) is not None for plan in plans] == [True, False, True, True]
@@ -109,13 +109,13 @@ def test_networks_that_cannot_be_fused_say_why(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(
         InputError, match=r"cannot be fused \(channels: Dropout; vmap: .*random.*\): take --executor serial"
     ):
-        train.train_fused(plans, device=CPU, watcher=loop.Silent())
+        train.train_fused(plans, device=CPU, callback=loop.Silent())
     assert not list((tmp_path / "runs").rglob("config.json"))
 
 
 def test_runs_at_different_epochs_are_refused(tmp_path: Path) -> None:
     plans = planned(tmp_path, epochs=1)
-    train.train_run(*plans[0], resume=False, device=CPU, watcher=loop.Silent())
+    train.train_run(*plans[0], resume=False, device=CPU, callback=loop.Silent())
     more = planned(tmp_path, epochs=2)
     with pytest.raises(InputError, match="Runs that stopped at different epochs cannot go on in one program"):
-        train.train_fused(more, device=CPU, watcher=loop.Silent())
+        train.train_fused(more, device=CPU, callback=loop.Silent())

@@ -62,7 +62,7 @@ def test_the_learning_rate_is_right_after_a_resume(
     options: dict[str, Any] = {"epochs": 5, "schedule": schedule, "milestones": [0.4, 0.7]}
     osakd.train("digits", out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", out=tmp_path / "parts", watcher=Stop(), **options)
+        osakd.train("digits", out=tmp_path / "parts", callback=Stop(), **options)
     osakd.train("digits", out=tmp_path / "parts", resume=True, **options)
     whole, parts = (
         [(row["learning_rate"], row["train"]["total"]) for row in read_metrics(tmp_path / name)]

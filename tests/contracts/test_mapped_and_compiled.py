@@ -22,8 +22,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "knn_posterior": posterior,
     "osakd_loss": lambda logits: osakd_loss(logits, CLASSES, posterior(logits)),
     "mse": lambda logits: osakd_loss(logits, CLASSES, posterior(logits), divergence="mse_sum", balance="convex"),
-    "OSAKDLoss": partial(OSAKDLoss(C, K), classes=CLASSES),
-    "OSAKDLoss, logits": partial(OSAKDLoss(C, K, space="logits", count_self=True), classes=CLASSES),
+    "OSAKDLoss": partial(OSAKDLoss(C, K), target=CLASSES),
+    "OSAKDLoss, logits": partial(OSAKDLoss(C, K, space="logits", include_self=True), target=CLASSES),
 }
 
 
@@ -36,9 +36,9 @@ def test_mapped_over_replicas(name: str, dtype: torch.dtype) -> None:
 
 
 def test_memory_mapped_over_replicas() -> None:
-    def step(outputs: Tensor, classes: Tensor, valid: Tensor, norms: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def step(outputs: Tensor, target: Tensor, valid: Tensor, norms: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         names = [f"memory.{name}" for name, _ in OutputMemory(1, 1).named_buffers()]
-        state = dict(zip(names, (outputs, classes, valid, norms), strict=True))
+        state = dict(zip(names, (outputs, target, valid, norms), strict=True))
         loss = torch.func.functional_call(module, state, (logits, CLASSES, torch.arange(N)))
         return loss, state["memory.outputs"]
 

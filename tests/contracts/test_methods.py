@@ -104,7 +104,7 @@ def test_a_run_resumes_bit_for_bit_in_the_middle_of_any_stage(
     for stage in range(len(expected)):
         out = tmp_path / str(stage)
         with pytest.raises(KeyboardInterrupt):
-            train(method, out, watcher=StopIn(stage))
+            train(method, out, callback=StopIn(stage))
         train(method, out, resume=True)
         for one, other in zip(expected, stages(out), strict=True):
             assert (one / "student.safetensors").read_bytes() == (other / "student.safetensors").read_bytes()

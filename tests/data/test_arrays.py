@@ -16,8 +16,8 @@ def test_held_out_images_are_stratified_and_drawn_by_seed() -> None:
     for view in views:
         assert view.validation is not None
         assert len(view.validation) + len(view.train) == 600
-        held = np.bincount(view.validation.classes)
-        np.testing.assert_allclose(held, 0.2 * np.bincount(data.train.classes), atol=0.5)
+        held = np.bincount(view.validation.target)
+        np.testing.assert_allclose(held, 0.2 * np.bincount(data.train.target), atol=0.5)
     first, again, other = (view.validation.images for view in views if view.validation is not None)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

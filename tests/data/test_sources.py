@@ -17,7 +17,7 @@ def test_digits_are_the_fixed_stratified_split() -> None:
     data = load_data("digits")
     assert (len(data.train), len(data.test), data.num_classes, data.input_shape) == (600, 1197, 10, (1, 8, 8))
     assert data.train.images.max() == 255
-    shares = np.bincount(data.train.classes) / 600 - np.bincount(data.test.classes) / 1197
+    shares = np.bincount(data.train.target) / 600 - np.bincount(data.test.target) / 1197
     assert np.abs(shares).max() < 0.002
     assert data.content == "daa58e556c28d270"  # the same on every machine
 
@@ -27,7 +27,7 @@ def test_parquet_folder_in_the_hub_s_layout(tmp_path: Path) -> None:
     assert (data.name, data.kind, data.class_names) == ("mine", "folder", ("class 0", "class 1", "class 2"))
     np.testing.assert_array_equal(data.train.images, np.stack(made_images(30, 0)))
     np.testing.assert_array_equal(data.test.images, np.stack(made_images(12, 1)))
-    assert data.train.classes.tolist() == [row % 3 for row in range(30)]
+    assert data.train.target.tolist() == [row % 3 for row in range(30)]
 
 
 @pytest.mark.parametrize("columns", [{"image_column": "img"}, {"label_column": "labels"}, {"test_name": "valid"}])
@@ -47,7 +47,7 @@ def test_image_folder(tmp_path: Path) -> None:
     data = load_data(str(write_image_folder(tmp_path / "pets")))
     assert (data.name, data.class_names) == ("pets", ("cat", "dog"))
     np.testing.assert_array_equal(data.train.images, np.stack(made_images(12, 0)))
-    assert data.train.classes.tolist() == [0] * 6 + [1] * 6
+    assert data.train.target.tolist() == [0] * 6 + [1] * 6
 
 
 def test_grey_and_colour_become_one(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ def test_defaults_are_the_recipe_s() -> None:
 
 
 def test_what_is_given_wins() -> None:
-    found = config(epochs=3, learning_rate=0.5, scaling="unit", clip=1.0)
-    assert (found.epochs, found.learning_rate, found.scaling, found.clip) == (3, 0.5, "unit", 1.0)
+    found = config(epochs=3, learning_rate=0.5, scaling="unit", max_grad_norm=1.0)
+    assert (found.epochs, found.learning_rate, found.scaling, found.max_grad_norm) == (3, 0.5, "unit", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_is_given_wins() -> None:
         ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
         ({"momentum": -0.1}, "`momentum` must be at least 0"),
         ({"gamma": -0.1}, "`gamma` must be at least 0"),
-        ({"clip": 0.0}, "`clip` must be above 0, got 0.0: leave it out"),
+        ({"max_grad_norm": 0.0}, "`max_grad_norm` must be above 0, got 0.0: leave it out"),
         ({"momentum": 0.0, "nesterov": True}, "`nesterov` needs a `momentum` above 0"),
         ({"milestones": (0.7, 0.5)}, "`milestones` must rise and lie between 0 and 1"),
         ({"milestones": (0.5, 1.5)}, "`milestones` must rise"),
@@ -85,10 +85,10 @@ def test_numbers_become_what_can_be_recorded() -> None:
         config(seed=0.5)
 
 
-@pytest.mark.parametrize(("k", "count_self", "largest"), [(64, False, 63), (65, True, 64), (0, False, 63)])
-def test_k_out_of_range(k: int, count_self: bool, largest: int) -> None:
+@pytest.mark.parametrize(("k", "include_self", "largest"), [(64, False, 63), (65, True, 64), (0, False, 63)])
+def test_k_out_of_range(k: int, include_self: bool, largest: int) -> None:
     with pytest.raises(InputError, match=f"`k` must be between 1 and {largest} .* got {k}"):
-        config({"name": "osakd", "k": k, "count_self": count_self})
+        config({"name": "osakd", "k": k, "include_self": include_self})
 
 
 def test_a_batch_larger_than_the_training_set_counts_as_that_set() -> None:

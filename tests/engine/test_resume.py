@@ -29,7 +29,7 @@ class Kill:
             os.kill(os.getpid(), signal.SIGKILL)
     def epoch(self, row): pass
 
-osakd.train("digits", method=%r, epochs=6, out=sys.argv[1], watcher=Kill())
+osakd.train("digits", method=%r, epochs=6, out=sys.argv[1], callback=Kill())
 """
 
 
@@ -55,12 +55,12 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_bit_for_bit(tmp_path: Path)
     "options",
     [
         {"optimizer": "adamw", "learning_rate": 0.01, "schedule": "cosine"},
-        {"schedule": "step", "nesterov": True, "weight_decay": 1e-3, "clip": 1.0, "validation": 0.2},
+        {"schedule": "step", "nesterov": True, "weight_decay": 1e-3, "max_grad_norm": 1.0, "validation": 0.2},
     ],
 )
 def test_stopped_it_goes_on_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", watcher=StopAt(3, 2), **options)
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=StopAt(3, 2), **options)
     assert len(read_metrics(tmp_path / "a")) == 2
     osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True, **options)
     osakd.train("digits", epochs=4, out=tmp_path / "b", **options)
@@ -71,7 +71,7 @@ def test_stopped_it_goes_on_bit_for_bit(tmp_path: Path, options: dict[str, Any])
 def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
     # No checkpoint within ten seconds: the run starts again from its first epoch, and so does its curve.
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", watcher=StopAt(3, 0))
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=StopAt(3, 0))
     assert not (tmp_path / "a/checkpoint.pt").exists()
     osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True)
     assert [row["epoch"] for row in read_metrics(tmp_path / "a")] == [1, 2, 3, 4]
@@ -131,7 +131,7 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     first = osakd.train("digits", epochs=1, out=tmp_path)
-    assert osakd.train("digits", epochs=1, out=tmp_path, resume=True, watcher=StopAt(1, 0)).result == first.result
+    assert osakd.train("digits", epochs=1, out=tmp_path, resume=True, callback=StopAt(1, 0)).result == first.result
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_finished_run_that_cannot_be_continued_stays_what_it_is(tmp_path: Path
 def test_a_run_that_is_being_continued_is_not_finished(tmp_path: Path) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=3, out=tmp_path, resume=True, watcher=StopAt(2, 0))
+        osakd.train("digits", epochs=3, out=tmp_path, resume=True, callback=StopAt(2, 0))
     assert read_result(tmp_path) is None
     with pytest.raises(InputError, match="has not finished"):
         osakd.load(tmp_path)
@@ -175,7 +175,7 @@ def test_a_run_that_is_being_continued_is_not_finished(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("checkpoint_every_epoch")
 def test_missing_rows_of_the_curve_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path, watcher=StopAt(4, 0))
+        osakd.train("digits", epochs=4, out=tmp_path, callback=StopAt(4, 0))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "metrics.jsonl").write_text(lines[0] + lines[2])
     with pytest.raises(RunError, match="3 epochs are done, but its rows are not 1 to 3"):
@@ -198,7 +198,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest
                 with pytest.raises(RunError, match="Another process is training in"):
                     osakd.train("digits", epochs=3, out=tmp_path, resume=True)
 
-    osakd.train("digits", epochs=3, out=tmp_path, watcher=Intruder(0, 0))
+    osakd.train("digits", epochs=3, out=tmp_path, callback=Intruder(0, 0))
     assert [row["epoch"] for row in read_metrics(tmp_path)] == [1, 2, 3]
 
 

@@ -14,7 +14,7 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine import loop
 from osakd.engine.config import Options, configure
-from osakd.engine.stages import adopt, stages, teachers
+from osakd.engine.stages import copy_teacher, stages, teachers
 from osakd.records import read_config, read_metrics, read_result, write_config
 
 KD = {"name": "kd-additive", "teacher": "lenet-digits"}
@@ -115,7 +115,7 @@ def test_a_teacher_of_other_names(tmp_path: Path, teacher: Path) -> None:
 def configured(teacher: Path) -> Any:
     method = {"name": "kd", "teacher": str(teacher)}
     config = configure(load_data("digits"), method, 0, Options(epochs=2))
-    adopt(method, config, teacher.parent / "kd")
+    copy_teacher(method, config, teacher.parent / "kd")
     return config
 
 
@@ -129,7 +129,7 @@ def test_a_copy_that_was_cut_short_is_made_again(tmp_path: Path, teacher: Path) 
 def test_a_teacher_that_is_gone_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", watcher=StopLater())
+        kd(tmp_path / "a", callback=StopLater())
     shutil.rmtree(tmp_path / "a/teacher")
     with pytest.raises(RunError, match=r"The teacher of .* is gone: bring its folder back"):
         kd(tmp_path / "a", resume=True)
@@ -191,7 +191,7 @@ class StopLater(loop.Silent):
 def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", watcher=StopLater())
+        kd(tmp_path / "a", callback=StopLater())
     osakd.train("digits", model="lenet-digits", epochs=2, seed=9, out=tmp_path / "other")
     shutil.copy(tmp_path / "other/student.safetensors", tmp_path / "a/teacher/student.safetensors")
     with pytest.raises(RunError, match="is not the one that this run began with"):
@@ -200,7 +200,7 @@ def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pyte
 
 def test_a_folder_with_a_teacher_belongs_to_its_run(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", watcher=Stop())
+        kd(tmp_path / "a", callback=Stop())
     with pytest.raises(InputError, match="holds a run of another configuration"):
         osakd.train("digits", epochs=2, out=tmp_path / "a")
     with pytest.raises(InputError, match="holds this run already: go on with --resume"):

@@ -60,7 +60,7 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path) -> None:
             return func(*args, **(kwargs or {}))
 
     with Spy():
-        osakd.train("digits", method=MEMORY, epochs=1, clip=1.0, out=tmp_path, watcher=Watch(0, 0))
+        osakd.train("digits", method=MEMORY, epochs=1, max_grad_norm=1.0, out=tmp_path, callback=Watch(0, 0))
     assert {"convolution", "topk"} <= set(calls)
     assert not {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique"} & set(calls)
 
@@ -85,7 +85,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         with pytest.raises(
             RunError, match=r"at step 7 of epoch 2: take a smaller learning rate .* the last good checkpoint is in"
         ):
-            osakd.train("digits", epochs=3, out=tmp_path, watcher=Spoil(0, 0))
+            osakd.train("digits", epochs=3, out=tmp_path, callback=Spoil(0, 0))
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
     assert len(read_metrics(tmp_path)) == 1
     osakd.train("digits", epochs=3, out=tmp_path, resume=True)  # the cause is gone: it goes on
@@ -168,7 +168,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(code, "no space")
 
     with pytest.raises(RunError, match=r"The disk is full at .*give the same command again"):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", watcher=FillDisk(0, 0))
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=FillDisk(0, 0))
     assert torch.load(tmp_path / "a/checkpoint.pt", weights_only=True)["epoch"] == 2
     assert sorted(path.name for path in (tmp_path / "a").glob("[!.]*")) == kept
     assert not list((tmp_path / "a").glob(".*.tmp"))
@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, read_only_folder: Path)
     run = osakd.train("digits", epochs=1, out=tmp_path)
     data, cpu = load_data("digits"), torch.device("cpu")
     with as_ordinary_user(), pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
-        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, watcher=loop.Silent())
+        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, callback=loop.Silent())
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
@@ -192,7 +192,9 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 
 
 def test_clipping_bounds_every_step(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=1, batch_size=600, momentum=0.0, learning_rate=1.0, clip=1e-3, out=tmp_path / "a")
+    osakd.train(
+        "digits", epochs=1, batch_size=600, momentum=0.0, learning_rate=1.0, max_grad_norm=1e-3, out=tmp_path / "a"
+    )
     osakd.train("digits", epochs=1, batch_size=600, momentum=0.0, learning_rate=1e-9, out=tmp_path / "b")
     moved = [weights(tmp_path / "a")[key] - start for key, start in weights(tmp_path / "b").items()]
     assert torch.cat([m.flatten() for m in moved]).norm().item() == pytest.approx(1e-3, rel=1e-3)

@@ -37,15 +37,15 @@ def test_waves_hold_whole_seeds_while_one_fits(tmp_path: Path, fit: int, expecte
 
 def test_seeds_that_stopped_at_different_epochs_go_on_in_waves_of_their_own(tmp_path: Path) -> None:
     plans = planned(tmp_path, epochs=1)
-    assert train.train_fused(plans[:2], device=CPU, watcher=loop.Silent()) == {}
+    assert train.train_fused(plans[:2], device=CPU, callback=loop.Silent()) == {}
     assert waves([plan.folder for plan in plans], 2, 100, CPU) == [[0, 1], [2, 3]]
 
 
 def test_runs_in_waves_are_the_runs_in_one_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = (planned(tmp_path / name, epochs=2) for name in ("whole", "parts"))
-    train.train_fused(whole, device=CPU, watcher=loop.Silent(), lowerings=["channels"])
+    train.train_fused(whole, device=CPU, callback=loop.Silent(), lowerings=["channels"])
     monkeypatch.setattr(train, "replicas_that_fit", lambda *_: 1)
-    train.train_fused(parts, device=CPU, watcher=loop.Silent(), lowerings=["channels"])
+    train.train_fused(parts, device=CPU, callback=loop.Silent(), lowerings=["channels"])
     for one, other in zip(whole, parts, strict=True):
         expected, found = read_result(one.folder), read_result(other.folder)
         assert expected is not None
@@ -88,11 +88,11 @@ def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path:
         data = load_data("digits")
         config = configure(data, method, 0, Options(epochs=1))
         folder = tmp_path / str(len(said))
-        train.train_run(config, data, folder, resume=False, device=CPU, watcher=Listen())
+        train.train_run(config, data, folder, resume=False, device=CPU, callback=Listen())
     assert said[:2] == ["Executor: serial, a single run on the CPU."] * 2
     assert len(said) == 3
     assert said[2].startswith("Looking for neighbours among 600 outputs is predicted to take ")
     plans = planned(tmp_path / "fused", ["plain", {"name": "osakd", "k": 5, "pool": "memory"}], epochs=1)
-    train.train_fused(plans, device=CPU, watcher=Listen(), lowerings=["channels"])
+    train.train_fused(plans, device=CPU, callback=Listen(), lowerings=["channels"])
     assert said[3].startswith("Executor: fused/channels (4 replicas; ")
     assert said[4].startswith("Looking for neighbours among 600 outputs is predicted to take ")

@@ -38,14 +38,14 @@ def test_in_eval_mode_nothing_is_written() -> None:
 
 def test_the_loss_averages_the_posterior_with_its_prior() -> None:
     torch.manual_seed(0)
-    loss = OSAKDLoss(3, k=2, count_self=False, prior=0.5, average=LabelAverage(20, 3, momentum=0.9))
-    classes = torch.randint(3, (20,))
+    loss = OSAKDLoss(3, k=2, include_self=False, pseudo_count=0.5, average=LabelAverage(20, 3, momentum=0.9))
+    target = torch.randint(3, (20,))
     expected = []
     for _ in range(3):
         logits = torch.randn(20, 3)
-        found = loss.soft_labels(logits, classes, torch.arange(20))
+        found = loss.soft_labels(logits, target, torch.arange(20))
         outputs = logits.softmax(1)
-        posterior = knn_posterior(outputs, outputs, classes, num_classes=3, k=2, exclude=torch.arange(20))
+        posterior = knn_posterior(outputs, outputs, target, num_classes=3, k=2, exclude=torch.arange(20))
         expected.append((2 * posterior + 0.5) / 3.5)
         torch.testing.assert_close(found, torch.stack(expected).mean(0))
 
@@ -55,8 +55,8 @@ def test_what_is_refused() -> None:
         LabelAverage(0, 3)
     with pytest.raises(InputError, match=r"`momentum` must be at least 0 and below 1, got 1.0"):
         LabelAverage(3, 3, momentum=1.0)
-    with pytest.raises(InputError, match=r"`prior` must be at least 0, got -1.0"):
-        OSAKDLoss(3, prior=-1.0)
+    with pytest.raises(InputError, match=r"`pseudo_count` must be at least 0, got -1.0"):
+        OSAKDLoss(3, pseudo_count=-1.0)
     with pytest.raises(InputError, match="is for 4 classes, but `num_classes` is 3"):
         OSAKDLoss(3, average=LabelAverage(10, 4))
     with pytest.raises(InputError, match="needs the samples' `index` in training"):

@@ -13,7 +13,7 @@ def test_state_is_saved_and_restored_whole() -> None:
     for mine, theirs in zip(memory.buffers(), other.buffers(), strict=True):
         assert torch.equal(mine, theirs)
     assert memory.valid.tolist() == [True, False, False, False, True]
-    assert memory.classes.tolist() == [1, 0, 0, 0, 2]
+    assert memory.target.tolist() == [1, 0, 0, 0, 2]
 
 
 def test_is_read_only_in_eval_mode() -> None:
@@ -25,9 +25,9 @@ def test_is_read_only_in_eval_mode() -> None:
 
 def test_the_current_batch_is_written_before_it_is_searched() -> None:
     memory = OutputMemory(10, 2)
-    loss = OSAKDLoss(2, k=1, space="logits", count_self=False, memory=memory)
-    logits, classes = torch.tensor([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]]), torch.tensor([0, 1, 1])
-    soft_labels = loss.soft_labels(logits, classes, torch.tensor([7, 2, 5]))
+    loss = OSAKDLoss(2, k=1, space="logits", include_self=False, memory=memory)
+    logits, target = torch.tensor([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]]), torch.tensor([0, 1, 1])
+    soft_labels = loss.soft_labels(logits, target, torch.tensor([7, 2, 5]))
     # Each finds its nearest companion of the same batch, never itself, never an unwritten row at the origin.
     assert soft_labels.argmax(1).tolist() == [1, 0, 1]
     assert torch.equal(memory.outputs[7], logits[0])
@@ -35,7 +35,7 @@ def test_the_current_batch_is_written_before_it_is_searched() -> None:
 
 def test_later_batches_find_earlier_ones_by_their_latest_outputs() -> None:
     memory = OutputMemory(6, 2)
-    loss = OSAKDLoss(2, k=1, space="logits", count_self=False, memory=memory)
+    loss = OSAKDLoss(2, k=1, space="logits", include_self=False, memory=memory)
     rows = torch.tensor([0, 1])
     loss.soft_labels(torch.tensor([[9.0, 0.0], [-9.0, 0.0]]), torch.tensor([0, 1]), rows)
     loss.soft_labels(torch.tensor([[-8.0, 0.0], [8.0, 0.0]]), torch.tensor([0, 1]), rows)  # they changed sides
@@ -54,9 +54,9 @@ def test_without_index_in_eval_mode_the_memory_is_only_searched() -> None:
 
 
 @pytest.mark.parametrize(("samples", "classes"), [(0, 3), (3, 0)])
-def test_sizes_below_one_are_refused(samples: int, classes: int) -> None:
+def test_sizes_below_one_are_refused(samples: int, target: int) -> None:
     with pytest.raises(InputError, match="at least one sample and one class"):
-        OutputMemory(samples, classes)
+        OutputMemory(samples, target)
 
 
 def test_a_memory_of_other_classes_is_refused() -> None:

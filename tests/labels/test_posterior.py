@@ -14,12 +14,12 @@ from tests.references.posterior import posterior, sorted_neighbours
 @pytest.mark.parametrize("spread", [1.0, 0.05])
 def test_equals_scikit_learn_with_the_sample_left_out(k: int, spread: float) -> None:
     rng = np.random.default_rng(k)
-    classes = rng.integers(5, size=60)
-    outputs = np.eye(5)[classes] + spread * rng.normal(size=(60, 5))
+    target = rng.integers(5, size=60)
+    outputs = np.eye(5)[target] + spread * rng.normal(size=(60, 5))
     found = knn_posterior(
         torch.from_numpy(outputs),
         torch.from_numpy(outputs),
-        torch.from_numpy(classes),
+        torch.from_numpy(target),
         num_classes=5,
         k=k,
         exclude=torch.arange(60),
@@ -30,7 +30,7 @@ def test_equals_scikit_learn_with_the_sample_left_out(k: int, spread: float) -> 
         distances = np.sort(np.linalg.norm(outputs[others] - outputs[row], axis=1))
         if np.isclose(distances[k - 1], distances[k]):
             continue
-        judge = KNeighborsClassifier(k, algorithm="brute").fit(outputs[others], classes[others])
+        judge = KNeighborsClassifier(k, algorithm="brute").fit(outputs[others], target[others])
         expected = np.zeros(5)
         expected[judge.classes_] = judge.predict_proba(outputs[[row]])[0]
         np.testing.assert_allclose(found[row], expected, atol=1e-12)
@@ -49,14 +49,14 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int, int]:
 
 @given(cases())
 def test_equals_a_stable_sort_where_distances_tie(case: tuple[np.ndarray, np.ndarray, int, int]) -> None:
-    outputs, classes, c, k = case
+    outputs, target, c, k = case
     exclude = np.arange(len(outputs))
     for dtype in (torch.float32, torch.float64):
         points = torch.from_numpy(outputs).to(dtype)
         found = knn_posterior(
-            points, points, torch.from_numpy(classes), num_classes=c, k=k, exclude=torch.from_numpy(exclude)
+            points, points, torch.from_numpy(target), num_classes=c, k=k, exclude=torch.from_numpy(exclude)
         )
-        expected = posterior(sorted_neighbours(outputs, outputs, exclude), classes, c, k)
+        expected = posterior(sorted_neighbours(outputs, outputs, exclude), target, c, k)
         np.testing.assert_allclose(found, expected, atol=1e-6)
         np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
 
@@ -65,11 +65,11 @@ def test_equals_a_stable_sort_where_distances_tie(case: tuple[np.ndarray, np.nda
 def test_does_not_depend_on_the_order_of_the_batch(seed: int, k: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     outputs = torch.randn(20, 4, dtype=torch.float64, generator=generator)  # all distances differ
-    classes = torch.randint(4, (20,), generator=generator)
+    target = torch.randint(4, (20,), generator=generator)
     order = torch.randperm(20, generator=generator)
     rows = torch.arange(20)
-    found = knn_posterior(outputs, outputs, classes, num_classes=4, k=k, exclude=rows)
-    shuffled = knn_posterior(outputs[order], outputs[order], classes[order], num_classes=4, k=k, exclude=rows)
+    found = knn_posterior(outputs, outputs, target, num_classes=4, k=k, exclude=rows)
+    shuffled = knn_posterior(outputs[order], outputs[order], target[order], num_classes=4, k=k, exclude=rows)
     torch.testing.assert_close(shuffled, found[order])
 
 
@@ -80,10 +80,10 @@ def test_carries_no_gradient() -> None:
 
 def test_few_and_no_valid_neighbours() -> None:
     references = torch.tensor([[0.0], [1.0], [2.0]])
-    classes = torch.tensor([0, 1, 2])
+    target = torch.tensor([0, 1, 2])
     queries = torch.zeros(1, 1)
-    some = knn_posterior(queries, references, classes, num_classes=3, k=3, valid=torch.tensor([True, False, True]))
-    none = knn_posterior(queries, references, classes, num_classes=3, k=3, valid=torch.tensor([False, False, False]))
+    some = knn_posterior(queries, references, target, num_classes=3, k=3, valid=torch.tensor([True, False, True]))
+    none = knn_posterior(queries, references, target, num_classes=3, k=3, valid=torch.tensor([False, False, False]))
     torch.testing.assert_close(some, torch.tensor([[0.5, 0.0, 0.5]]))
     torch.testing.assert_close(none, torch.full((1, 3), 1 / 3))
 
@@ -91,9 +91,9 @@ def test_few_and_no_valid_neighbours() -> None:
 def test_a_sample_is_not_its_own_neighbour() -> None:
     # Each sample is nearest to itself and next to one of the other class.
     outputs = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
-    classes = torch.tensor([0, 1, 1, 0])
-    found = knn_posterior(outputs, outputs, classes, num_classes=2, k=1, exclude=torch.arange(4))
-    assert found.argmax(1).tolist() == (1 - classes).tolist()
+    target = torch.tensor([0, 1, 1, 0])
+    found = knn_posterior(outputs, outputs, target, num_classes=2, k=1, exclude=torch.arange(4))
+    assert found.argmax(1).tolist() == (1 - target).tolist()
 
 
 def test_no_classes_is_an_error() -> None:

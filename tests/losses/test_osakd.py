@@ -18,11 +18,11 @@ SOFT_LABELS = torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.5, 0.5]], dtype=torch.flo
 
 
 def reference(
-    logits: list[list[float]], classes: list[int], soft: list[list[float]], weight: float, divergence: str, balance: str
+    logits: list[list[float]], target: list[int], soft: list[list[float]], weight: float, divergence: str, balance: str
 ) -> float:
     """The loss by loops over samples and classes."""
     hard_total = soft_total = 0.0
-    for row, label, labels in zip(logits, classes, soft, strict=True):
+    for row, label, labels in zip(logits, target, soft, strict=True):
         total = sum(exp(value) for value in row)
         p = [exp(value) / total for value in row]
         hard_total -= log(p[label])
@@ -52,12 +52,12 @@ def test_equals_the_loops(divergence: str, balance: str) -> None:
 
 def test_a_value_to_check_by_hand() -> None:
     # p = (1/2, 1/2): CE = ln 2, KL((1, 0) || p) = ln 2, squared errors 1/4 + 1/4.
-    logits, classes, soft_labels = torch.zeros(1, 2), torch.tensor([1]), torch.tensor([[1.0, 0.0]])
-    assert osakd_loss(logits, classes, soft_labels, soft_weight=1.0).item() == pytest.approx(2 * log(2))
-    assert osakd_loss(logits, classes, soft_labels, soft_weight=1.0, divergence="mse").item() == pytest.approx(
+    logits, target, soft_labels = torch.zeros(1, 2), torch.tensor([1]), torch.tensor([[1.0, 0.0]])
+    assert osakd_loss(logits, target, soft_labels, soft_weight=1.0).item() == pytest.approx(2 * log(2))
+    assert osakd_loss(logits, target, soft_labels, soft_weight=1.0, divergence="mse").item() == pytest.approx(
         log(2) + 0.25
     )
-    assert osakd_loss(logits, classes, soft_labels, soft_weight=1.0, divergence="mse_sum").item() == pytest.approx(
+    assert osakd_loss(logits, target, soft_labels, soft_weight=1.0, divergence="mse_sum").item() == pytest.approx(
         log(2) + 0.5
     )
 
@@ -93,47 +93,47 @@ def test_parts_add_up() -> None:
 def test_without_weight_it_is_cross_entropy(seed: int, c: int, n: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(n, c, generator=generator, requires_grad=True)
-    classes = torch.randint(c, (n,), generator=generator)
-    loss = OSAKDLoss(c, k=2, soft_weight=0.0)(logits, classes)
-    torch.testing.assert_close(loss, F.cross_entropy(logits, classes))
+    target = torch.randint(c, (n,), generator=generator)
+    loss = OSAKDLoss(c, k=2, soft_weight=0.0)(logits, target)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, target))
 
 
 def test_module_is_labels_then_loss() -> None:
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(size=(30, 4)))
-    classes = torch.from_numpy(rng.integers(4, size=30))
-    loss = OSAKDLoss(4, k=5, soft_weight=0.4, divergence="mse_sum", count_self=False)
-    terms = loss.terms(logits, classes)
+    target = torch.from_numpy(rng.integers(4, size=30))
+    loss = OSAKDLoss(4, k=5, soft_weight=0.4, divergence="mse_sum", include_self=False)
+    terms = loss.terms(logits, target)
     points = logits.softmax(1)
     expected = []
     for row in range(30):
         order = sorted((((points[row] - points[o]) ** 2).sum().item(), o) for o in range(30) if o != row)
-        expected.append(np.bincount([int(classes[o]) for _, o in order[:5]], minlength=4) / 5)
+        expected.append(np.bincount([int(target[o]) for _, o in order[:5]], minlength=4) / 5)
     np.testing.assert_allclose(terms.soft_labels, np.array(expected))
     torch.testing.assert_close(
-        loss(logits, classes), osakd_loss(logits, classes, terms.soft_labels, soft_weight=0.4, divergence="mse_sum")
+        loss(logits, target), osakd_loss(logits, target, terms.soft_labels, soft_weight=0.4, divergence="mse_sum")
     )
 
 
 def test_the_sample_itself_can_be_counted() -> None:
-    logits, classes = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1, 0])
-    assert OSAKDLoss(2, k=1).soft_labels(logits, classes).argmax(1).tolist() == [0, 1, 0]
+    logits, target = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1, 0])
+    assert OSAKDLoss(2, k=1).soft_labels(logits, target).argmax(1).tolist() == [0, 1, 0]
 
 
 def test_spaces_differ_where_confidence_saturates() -> None:
     # As logits the second is nearer to the third; as softmax outputs the first two coincide.
-    logits, classes = torch.tensor([[90.0, 0.0], [30.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1, 1])
-    assert OSAKDLoss(2, k=1, space="softmax", count_self=False).soft_labels(logits, classes)[1].argmax() == 0
-    assert OSAKDLoss(2, k=1, space="logits", count_self=False).soft_labels(logits, classes)[1].argmax() == 1
+    logits, target = torch.tensor([[90.0, 0.0], [30.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1, 1])
+    assert OSAKDLoss(2, k=1, space="softmax", include_self=False).soft_labels(logits, target)[1].argmax() == 0
+    assert OSAKDLoss(2, k=1, space="logits", include_self=False).soft_labels(logits, target)[1].argmax() == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_types_give_a_float32_loss(dtype: torch.dtype) -> None:
     logits = torch.randn(12, 3).to(dtype).requires_grad_()
-    classes = torch.arange(12) % 3
-    loss = OSAKDLoss(3, k=4)(logits, classes)
+    target = torch.arange(12) % 3
+    loss = OSAKDLoss(3, k=4)(logits, target)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, OSAKDLoss(3, k=4)(logits.float(), classes))
+    torch.testing.assert_close(loss, OSAKDLoss(3, k=4)(logits.float(), target))
     loss.backward()
     assert logits.grad is not None
     assert logits.grad.dtype == dtype
@@ -146,14 +146,14 @@ def test_a_sample_without_neighbours_keeps_its_hard_label() -> None:
 
 
 def test_a_short_last_batch_uses_what_neighbours_it_has() -> None:
-    loss = OSAKDLoss(2, k=4, count_self=False)
+    loss = OSAKDLoss(2, k=4, include_self=False)
     loss(torch.randn(5, 2), torch.tensor([0, 1, 0, 1, 0]))
     assert loss.soft_labels(torch.randn(3, 2), torch.tensor([0, 1, 1]))[0].tolist() == [0.0, 1.0]
 
 
 def test_the_first_batch_must_hold_more_than_k() -> None:
     with pytest.raises(InputError, match=r"`k` must be between 1 and 3 \(3 other samples in the batch\), got 4"):
-        OSAKDLoss(2, k=4, count_self=False)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
+        OSAKDLoss(2, k=4, include_self=False)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
     with pytest.raises(InputError, match=r"between 1 and 4 \(4 samples in the batch\), got 5"):
         OSAKDLoss(2, k=5)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
 

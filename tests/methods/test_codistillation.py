@@ -27,7 +27,7 @@ def test_it_is_its_equation_with_three_copies() -> None:
         for row, p in enumerate(softmax(logits)):
             targets = [sum(other[row][label] for other in others) / 2 for label in range(3)]
             soft -= sum(q * math.log(p[label]) for label, q in enumerate(targets)) / N
-        expected += cross_entropy(logits, given.classes) + 0.5 * soft
+        expected += cross_entropy(logits, given.target) + 0.5 * soft
     assert terms.total.item() == pytest.approx(expected, rel=1e-5)
     assert {"hard", "soft", "weighted_soft", "hard_3", "soft_3"} <= set(terms.parts)
 

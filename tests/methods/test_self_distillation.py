@@ -13,8 +13,8 @@ from osakd.methods.lookup import method_label, resolve_method
 from osakd.methods.self_distillation import SelfDistillation, diagnostics, shuffled_labels, uniform_labels
 
 
-def batch_of(images: Tensor, classes: Tensor) -> Batch:
-    return Batch(images, classes, torch.arange(len(classes)), torch.tensor(0), torch.tensor(0.0))
+def batch_of(images: Tensor, target: Tensor) -> Batch:
+    return Batch(images, target, torch.arange(len(target)), torch.tensor(0), torch.tensor(0.0))
 
 
 def network() -> nn.Module:
@@ -87,7 +87,7 @@ def test_names_shorthands_and_labels() -> None:
         ({"name": "osakd", "k": True}, "`k` must be a whole number, got True"),
         ({"name": "osakd", "k": "3"}, "`k` must be a whole number, got '3'"),
         ({"name": "osakd", "soft_weight": float("nan")}, "`soft_weight` must be a finite number, got nan"),
-        ({"name": "osakd", "count_self": 1}, "`count_self` must be true or false, got 1"),
+        ({"name": "osakd", "include_self": 1}, "`include_self` must be true or false, got 1"),
         ({"name": "label-smoothing", "smoothing": None}, "`smoothing` must be a finite number, got None"),
     ],
 )
@@ -104,26 +104,26 @@ def test_smoothing_out_of_range() -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(classes: int) -> None:
+def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(target: int) -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, classes))
-    given = batch_of(IMAGES, torch.arange(10) % classes)
-    criterion = OSAKDLoss(classes, k=4)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, target))
+    given = batch_of(IMAGES, torch.arange(10) % target)
+    criterion = OSAKDLoss(target, k=4)
     mass = SelfDistillation(net, criterion)(given).parts["soft_label_mass"]
     terms = SelfDistillation(net, criterion, control="uniform")(given)
     torch.testing.assert_close(terms.parts["soft_label_mass"], mass)
     labels = uniform_labels(criterion, net(IMAGES), given)
-    for row, label in enumerate(given.classes.tolist()):
-        expected = [mass.item() if c == label else (1 - mass.item()) / (classes - 1) for c in range(classes)]
+    for row, label in enumerate(given.target.tolist()):
+        expected = [mass.item() if c == label else (1 - mass.item()) / (target - 1) for c in range(target)]
         assert labels[row].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
-    net, classes = network(), torch.tensor([0, 1, 2, 2, 1, 0, 1, 0, 2, 0])
-    given = batch_of(IMAGES, classes)
-    criterion = OSAKDLoss(3, k=4, count_self=False)
+    net, target = network(), torch.tensor([0, 1, 2, 2, 1, 0, 1, 0, 2, 0])
+    given = batch_of(IMAGES, target)
+    criterion = OSAKDLoss(3, k=4, include_self=False)
     labels = shuffled_labels(criterion, net(IMAGES), given)
-    lent = [int(classes[row - 1]) for row in range(10)]  # each sample's class goes to the next one
+    lent = [int(target[row - 1]) for row in range(10)]  # each sample's class goes to the next one
     points = net(IMAGES).softmax(1).detach()
     for row in range(10):
         others = [other for other in range(10) if other != row]
@@ -131,4 +131,4 @@ def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
         counts = [sum(lent[other] == c for _, other in near[:4]) / 4 for c in range(3)]
         assert labels[row].tolist() == pytest.approx(counts)
     terms = SelfDistillation(net, criterion, control="shuffled")(given)
-    torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), classes).detach())
+    torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), target).detach())

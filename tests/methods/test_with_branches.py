@@ -16,19 +16,19 @@ from tests.methods.made import N, batch, cross_entropy, divergence, gradients, s
 SHAPE = (1, 4, 4)
 
 
-def native(classes: int = 3, branches: int = 2) -> NativeEnsemble:
+def native(target: int = 3, branches: int = 2) -> NativeEnsemble:
     torch.manual_seed(0)
-    heads = [head(staged(classes), "stage2") for _ in range(branches - 1)]
-    return NativeEnsemble(staged(classes), heads, share="stage2", channels=4, ramp_end=0.5)
+    heads = [head(staged(target), "stage2") for _ in range(branches - 1)]
+    return NativeEnsemble(staged(target), heads, share="stage2", channels=4, ramp_end=0.5)
 
 
-def fused(classes: int = 3, *, shared: bool = True) -> FeatureFusion:
+def fused(target: int = 3, *, shared: bool = True) -> FeatureFusion:
     torch.manual_seed(0)
-    other = staged(classes, width=4 if shared else 3)
+    other = staged(target, width=4 if shared else 3)
     maps = (8, 8) if shared else (8, 6)
     share = "stage2" if shared else None
     branch = head(other, "stage2") if shared else other
-    return FeatureFusion(staged(classes), branch, Fusion(maps, classes), share=share, ramp_end=0.5)
+    return FeatureFusion(staged(target), branch, Fusion(maps, target), share=share, ramp_end=0.5)
 
 
 def weight(progress: float) -> float:
@@ -36,22 +36,22 @@ def weight(progress: float) -> float:
 
 
 @pytest.mark.parametrize(("classes", "branches", "progress"), [(2, 2, 0.0), (3, 3, 0.25), (3, 2, 0.9)])
-def test_one_is_its_equation(classes: int, branches: int, progress: float) -> None:
-    method = native(classes, branches)
-    given = batch(classes, progress=progress, shape=SHAPE)
+def test_one_is_its_equation(target: int, branches: int, progress: float) -> None:
+    method = native(target, branches)
+    given = batch(target, progress=progress, shape=SHAPE)
     terms = method(given)
     again = copy.deepcopy(method)
     features = run(again.network, given.images, until="stage2")
     logits = [run(again.network, features, after="stage2"), *(one(features) for one in again.heads)]
     pooled = torch.tensor([[row.mean().item() for row in image] for image in features.detach()])
     gates = again.gate(pooled).detach().exp()
-    gated = torch.zeros(N, classes)
+    gated = torch.zeros(N, target)
     for row in range(N):
         for number in range(branches):
             gated[row] += gates[row, number] / gates[row].sum() * logits[number][row].detach()
-    expected = cross_entropy(gated, given.classes)
+    expected = cross_entropy(gated, given.target)
     for one in logits:
-        expected += cross_entropy(one, given.classes) + weight(progress) * 9 * divergence(gated, one, 3.0)
+        expected += cross_entropy(one, given.target) + weight(progress) * 9 * divergence(gated, one, 3.0)
     assert terms.total.item() == pytest.approx(expected, rel=1e-4)
     assert torch.equal(terms.logits, logits[0])
     assert {"hard_gated", "soft", "weighted_soft", "soft_2"} <= set(terms.parts)
@@ -59,9 +59,9 @@ def test_one_is_its_equation(classes: int, branches: int, progress: float) -> No
 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(("classes", "progress"), [(2, 0.0), (3, 0.25), (3, 0.9)])
-def test_ffl_is_its_equation(classes: int, progress: float, shared: bool) -> None:
-    method = fused(classes, shared=shared)
-    given = batch(classes, progress=progress, shape=SHAPE)
+def test_ffl_is_its_equation(target: int, progress: float, shared: bool) -> None:
+    method = fused(target, shared=shared)
+    given = batch(target, progress=progress, shape=SHAPE)
     terms = method(given)
     again = copy.deepcopy(method)
     trunk = run(again.network, given.images, until="stage2")
@@ -70,7 +70,7 @@ def test_ffl_is_its_equation(classes: int, progress: float, shared: bool) -> Non
     one, two = run(again.network, first, after="stage3"), run(again.other, second, after="stage3")
     z = again.fusion(first, second)
     mean = (one + two) / 2
-    expected = sum(cross_entropy(logits, given.classes) for logits in (one, two, z))
+    expected = sum(cross_entropy(logits, given.target) for logits in (one, two, z))
     soft = divergence(z, one, 3.0) + divergence(z, two, 3.0) + divergence(mean, z, 3.0)
     assert terms.total.item() == pytest.approx(expected + weight(progress) * 9 * soft, rel=1e-4)
     assert {"hard", "hard_2", "hard_fused", "soft_fused", "weighted_soft_fused"} <= set(terms.parts)
@@ -85,7 +85,7 @@ def test_soft_targets_are_constants() -> None:
         alone.zero_grad()
         outputs = alone._outputs(given.images)
         classifier = outputs[1] if part == "gate" else outputs[2]
-        loss = torch.nn.functional.cross_entropy(classifier, given.classes)
+        loss = torch.nn.functional.cross_entropy(classifier, given.target)
         assert loss.item() == pytest.approx(method(given).parts[term].item())
         if part == "fusion":  # it learns from the mean of the sub-networks too
             mean = ((outputs[0] + outputs[1]) / 2).detach()

@@ -15,12 +15,12 @@ from tests.methods.made import batch, cross_entropy, divergence, gradients, netw
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize(("hard", "soft", "temperature"), [(0.1, 0.9, 4.0), (1.0, 1.0, 3.0)])
-def test_distillation_is_its_equation(classes: int, hard: float, soft: float, temperature: float) -> None:
-    student, teacher = network(classes), network(classes, hidden=8).eval()
+def test_distillation_is_its_equation(target: int, hard: float, soft: float, temperature: float) -> None:
+    student, teacher = network(target), network(target, hidden=8).eval()
     options: dict[str, Any] = {"hard_weight": hard, "soft_weight": soft, "temperature": temperature}
-    terms = Distillation(student, teacher, **options)(batch(classes))
+    terms = Distillation(student, teacher, **options)(batch(target))
     logits, targets = student(batch().images), teacher(batch().images)
-    expected_hard = cross_entropy(logits, batch(classes).classes)
+    expected_hard = cross_entropy(logits, batch(target).target)
     expected_soft = temperature**2 * divergence(targets, logits, temperature)
     assert terms.parts["hard"].item() == pytest.approx(expected_hard, rel=1e-5)
     assert terms.parts["soft"].item() == pytest.approx(expected_soft, rel=1e-4, abs=1e-6)
@@ -75,7 +75,7 @@ def test_mutual_learning_is_its_equation(peers: int) -> None:
     expected = 0.0
     for own in range(peers):
         soft = [divergence(logits[other], logits[own], 1.0) for other in range(peers) if other != own]
-        expected += cross_entropy(logits[own], batch().classes) + sum(soft) / (peers - 1)
+        expected += cross_entropy(logits[own], batch().target) + sum(soft) / (peers - 1)
     assert terms.total.item() == pytest.approx(expected, rel=1e-5)
     assert torch.equal(terms.logits, logits[0])
     assert {"total", "hard", "soft", "weighted_soft", "hard_2", "soft_2"} <= set(terms.parts)

@@ -21,14 +21,14 @@ def sorted_neighbours(
 
 
 def posterior(
-    neighbours: list[list[int]], classes: NDArray[np.integer], num_classes: int, k: int
+    neighbours: list[list[int]], target: NDArray[np.integer], num_classes: int, k: int
 ) -> NDArray[np.float64]:
     """The share of each class among the first k neighbours, by counting; uniform where there are none."""
     result = np.zeros((len(neighbours), num_classes))
     for number, rows in enumerate(neighbours):
         nearest = rows[:k]
         for row in nearest:
-            result[number, classes[row]] += 1 / len(nearest)
+            result[number, target[row]] += 1 / len(nearest)
         if not nearest:
             result[number] = 1 / num_classes
     return result

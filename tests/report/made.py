@@ -13,11 +13,12 @@ DATA: dict[str, Any] = {
 }  # fmt: skip
 OSAKD: dict[str, Any] = {
     "k": 8, "soft_weight": 0.9, "pool": "batch", "space": "softmax", "divergence": "kl", "balance": "additive",
-    "count_self": False,
+    "include_self": False,
 }  # fmt: skip
 CONFIG = RunConfig(
     data=DATA, model="lenet", method="plain", settings={}, seed=0, epochs=3, batch_size=64, optimizer="sgd",
-    learning_rate=0.001, momentum=0.9, nesterov=False, weight_decay=0.0, clip=None, schedule="constant", milestones=[],
+    learning_rate=0.001, momentum=0.9, nesterov=False, weight_decay=0.0, max_grad_norm=None, schedule="constant",
+    milestones=[],
     gamma=0.1, scaling="half", validation=0.0,
 )  # fmt: skip
 ENVIRONMENT = {"osakd": "0.1.0", "commit": "abcdef", "device": "cpu", "executor": "serial"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from osakd.report.claims import claims, drop, wobble
+from osakd.report.claims import claims, drop, std_of_last_epochs
 from osakd.report.pooled import Curve
 
 
@@ -60,5 +60,5 @@ def test_stability_over_ten_epochs_says_ten() -> None:
 
 def test_wobble_and_drop() -> None:
     rows = run(*[0.1, 0.9], *[0.5, 0.6] * 5).rows
-    assert wobble(rows) == pytest.approx(0.1 * (10 / 36) ** 0.5)
+    assert std_of_last_epochs(rows) == pytest.approx(0.1 * (10 / 36) ** 0.5)
     assert drop(rows) == pytest.approx(0.3)

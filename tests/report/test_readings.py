@@ -30,7 +30,7 @@ def test_the_epoch_is_chosen_by_validation_alone() -> None:
 def test_the_wobble_is_of_the_last_ten_epochs() -> None:
     early = [row(epoch, 0.1, 0.1 * epoch) for epoch in range(1, 6)]
     late = [row(epoch, 0.5, 0.5 + 0.1 * (epoch % 2)) for epoch in range(6, 16)]
-    assert reading_of(early + late).wobble == pytest.approx(0.1 * (10 / 36) ** 0.5)
+    assert reading_of(early + late).std_of_last_epochs == pytest.approx(0.1 * (10 / 36) ** 0.5)
 
 
 def write_runs(folder: Path, label: str, scores: list[tuple[float, float, float]]) -> list[tuple[str, Path]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from osakd.errors import InputError
 
 if TYPE_CHECKING:
-    from osakd.experiments.jobs import Job
+    from osakd.runner.jobs import Job
 
 
 def seed_list(seeds: int | Sequence[int]) -> list[int]:

@@ -11,8 +11,8 @@ from osakd.errors import RunError
 from osakd.records import SUMMARY, write_json
 
 if TYPE_CHECKING:
-    from osakd.experiments.states import Look
     from osakd.report.aggregate import Summary
+    from osakd.runner.progress import Look
 
 DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
 DEFAULT_SEEDS = 5
@@ -82,23 +82,23 @@ def compare(
     """
     from osakd.engine.config import options_of
     from osakd.engine.environment import check_device, pick_device
-    from osakd.engine.stages import adopt
-    from osakd.experiments.compare import plan_comparison
-    from osakd.experiments.held import holding
-    from osakd.experiments.runner import run_jobs
+    from osakd.engine.stages import copy_teacher
     from osakd.report.aggregate import summarise
     from osakd.report.curves import write_curves
     from osakd.report.write import write_page
+    from osakd.runner.lock import holding
+    from osakd.runner.planning import plan_comparison
+    from osakd.runner.run import run_jobs
 
     chosen = options_of(options)
     processes, numbers = process_count(processes), seed_list(seeds)
-    if chosen.executor == "graphed" or chosen.precision == "tf32":
+    if chosen.executor == "cuda_graph" or chosen.precision == "tf32":
         check_device(chosen.executor, chosen.precision, pick_device(chosen.device))
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
     jobs = everywhere(jobs) if scheduler else jobs
     for job in jobs:
-        adopt(job.method, job.config, job.folder)
+        copy_teacher(job.method, job.config, job.folder)
     with holding(folder, look or (lambda _: None)) as tell:
         errors = run_jobs(jobs, processes=processes, look=tell, scheduler=scheduler)
     if len(errors) == len(jobs):

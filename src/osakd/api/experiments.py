@@ -9,8 +9,8 @@ from osakd.api.arguments import everywhere, process_count, seed_list
 from osakd.errors import InputError, RunError
 
 if TYPE_CHECKING:
-    from osakd.experiments.spec import Column, Experiment
-    from osakd.experiments.states import Look
+    from osakd.plan import Column, Experiment
+    from osakd.runner.progress import Look
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ def _measure(out: Path) -> None:
     from osakd.benchmark.steps import step_times
     from osakd.engine.environment import environment, pick_device
     from osakd.experiments.cost import TIMINGS, counted, timed
-    from osakd.records import explained, write_json
+    from osakd.records import as_sentences, write_json
     from osakd.report.complexity import FILE
 
     device = pick_device(None)
-    with explained(out):
+    with as_sentences(out):
         out.mkdir(parents=True, exist_ok=True)
     figures, steps = counted(), []
     for one in TIMINGS:
@@ -169,9 +169,9 @@ def _run(
     run: dict[str, Any],
 ) -> None:
     """Runs what is missing of a column; cells that earn another seed get it."""
-    from osakd.experiments.held import holding
     from osakd.experiments.reproduce import plan_column, promising
-    from osakd.experiments.runner import run_jobs
+    from osakd.runner.lock import holding
+    from osakd.runner.run import run_jobs
 
     numbers = list(range(column.seeds)) if seeds is None else seeds
     jobs = plan_column(column, data, numbers, folder, epochs=epochs, **where)

@@ -88,7 +88,7 @@ def _gallery(column: str, entry: "Entry", arrays: "DataArrays") -> "Gallery":
     pictures = []
     for row, soft_label, entropy in most_ambiguous(config, view, entry.folder, pick_device(None), count=COUNT):
         order = sorted(range(len(soft_label)), key=lambda label: (-soft_label[label], label))
-        own = int(view.train.classes[row])
+        own = int(view.train.target[row])
         shown = [label for label in order if soft_label[label] > 0][:SHOWN]
         shown += [own] if own not in shown else []
         shares = [(view.class_names[label], soft_label[label]) for label in shown]
@@ -104,7 +104,7 @@ def _caption(config: RunConfig, images: int) -> str:
         if settings.get("pool") == "memory"
         else f"in mini-batches of {config.batch_size}, those of the last epoch"
     )
-    own = ", the image itself among them," if settings.get("count_self") else ""
+    own = ", the image itself among them," if settings.get("include_self") else ""
     space = "softmax outputs" if settings.get("space", "softmax") == "softmax" else "logits"
     return (
         f"The {COUNT} soft labels with the highest entropy of {images:,}: k = {settings['k']} neighbours{own} {pool}, "

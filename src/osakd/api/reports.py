@@ -7,7 +7,7 @@ from osakd.api.galleries import galleries_of
 from osakd.errors import InputError
 
 if TYPE_CHECKING:
-    from osakd.experiments import spec
+    from osakd import plan as spec
     from osakd.report.plan import Column, PlannedColumn
     from osakd.report.verdicts import PaperCell
 

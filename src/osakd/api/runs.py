@@ -11,7 +11,7 @@ from osakd.records import Result, RunConfig, default_folder
 if TYPE_CHECKING:
     from torch import nn
 
-    from osakd.engine.loop import Watcher
+    from osakd.engine.loop import Callback
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def train(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
-    watcher: "Watcher | None" = None,
+    callback: "Callback | None" = None,
     **options: Any,
 ) -> Run:
     """Trains one network with one method.
@@ -47,7 +47,7 @@ def train(
         seed: of every random stream, at least 0.
         out: the run's folder; by default ``runs/<data>-<model>-<method>-seed<seed>``.
         resume: go on with a run that was stopped.
-        watcher: is told of every step and epoch.
+        callback: is told of every step and epoch.
         **options: model, epochs, batch_size, learning_rate, ...: see ``osakd.engine.config.Options``.
 
     Returns:
@@ -68,7 +68,7 @@ def train(
     from osakd.engine.environment import pick_device
     from osakd.engine.folders import check_folder
     from osakd.engine.loop import Silent
-    from osakd.engine.stages import adopt
+    from osakd.engine.stages import copy_teacher
     from osakd.engine.train import train_run
     from osakd.methods.lookup import method_label
 
@@ -79,14 +79,14 @@ def train(
     folder = default if out is None else Path(out).expanduser()
     view = run_view(arrays, config.model, config.validation, seed, config.fraction)
     check_folder(folder, config, resume)
-    adopt(method, config, folder)
+    copy_teacher(method, config, folder)
     result = train_run(
         config,
         view,
         folder,
         resume=resume,
         device=pick_device(chosen.device),
-        watcher=watcher or Silent(),
+        callback=callback or Silent(),
         executor=chosen.executor,
     )
     return Run(folder, config, result)

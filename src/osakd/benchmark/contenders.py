@@ -39,29 +39,30 @@ MEMORY = {"name": "osakd", "pool": "memory"}
 def made_images(device: torch.device) -> DeviceSplit:
     """Images of CIFAR-10's shape and number: a weak pattern for each class under a strong one of each image's own."""
     generator = np.random.default_rng(0)
-    classes = generator.integers(0, CLASSES, ROWS)
-    patterns = generator.normal(0, 12, (CLASSES, 8, 8, 3))[classes] + generator.normal(0, 30, (ROWS, 8, 8, 3))
+    target = generator.integers(0, CLASSES, ROWS)
+    patterns = generator.normal(0, 12, (CLASSES, 8, 8, 3))[target] + generator.normal(0, 30, (ROWS, 8, 8, 3))
     images = np.clip(128 + patterns, 0, 255).astype(np.uint8).repeat(4, 1).repeat(4, 2)
-    return DeviceSplit(torch.from_numpy(images).to(device), torch.from_numpy(classes).to(device))
+    return DeviceSplit(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
 
 
 def single(
-    method: Any, split: DeviceSplit, *, model: str = "lenet", batch: int = BATCH, graphed: bool = False
+    method: Any, split: DeviceSplit, *, model: str = "lenet", batch: int = BATCH, cuda_graph: bool = False
 ) -> Contender:
     """The steps of one run."""
     executor = SerialExecutor(
-        _method(method, model, split, 0), {"train": split}, optimizer=_sgd, batch_size=batch, clip=None,
-        total_steps=10**6, graphed=graphed,
+        _method(method, model, split, 0), {"train": split}, optimizer=_sgd, batch_size=batch, max_grad_norm=None,
+        total_steps=10**6, cuda_graph=cuda_graph,
     )  # fmt: skip
     return _steps_of(executor, 1, split, batch)
 
 
-def fused(seeds: int, methods: Sequence[Any], split: DeviceSplit, *, graphed: bool = False) -> Contender:
+def fused(seeds: int, methods: Sequence[Any], split: DeviceSplit, *, cuda_graph: bool = False) -> Contender:
     """The steps of every seed and method in one program."""
     built = [_method(method, "lenet", split, seed) for seed in range(seeds) for method in methods]
     executor = FusedExecutor(
         built, [str(method) for _ in range(seeds) for method in methods], [{"train": split}] * seeds,
-        lowering=FoldedMethods, optimizer=_sgd, batch_size=BATCH, clip=None, total_steps=10**6, graphed=graphed,
+        lowering=FoldedMethods, optimizer=_sgd, batch_size=BATCH, max_grad_norm=None, total_steps=10**6,
+        cuda_graph=cuda_graph,
     )  # fmt: skip
     return _steps_of(executor, len(built), split, BATCH)
 
@@ -151,15 +152,15 @@ def _method(method: Any, model: str, split: DeviceSplit, seed: int) -> Method:
 
     name, settings = resolve_method(method, model=model)
     built = build_method(
-        name, settings, build_network(None), num_classes=CLASSES, num_samples=len(split.classes), input_shape=SHAPE,
+        name, settings, build_network(None), num_classes=CLASSES, num_samples=len(split.target), input_shape=SHAPE,
         build_network=build_network, teachers=[build_network(settings["teacher"])] if "teacher" in settings else [],
     )  # fmt: skip
-    return built.to(split.classes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
+    return built.to(split.target.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
 
 
 def _steps_of(executor: SerialExecutor | FusedExecutor, replicas: int, split: DeviceSplit, batch: int) -> Contender:
-    orders = [permutation(len(split.classes), seed=seed, stage=0, stream="order", epoch=1) for seed in range(replicas)]
-    device = split.classes.device
+    orders = [permutation(len(split.target), seed=seed, stage=0, stream="order", epoch=1) for seed in range(replicas)]
+    device = split.target.device
 
     def run(steps: int) -> float:
         given = [np.resize(order, steps * batch) for order in orders]

@@ -45,7 +45,7 @@ GOALS = (
         (4, 6), (100, None), "lenet x 15",
     ),
     Goal(
-        "15 runs, fused", "15 graphed runs, one after another", "fused 15", ("lenet plain",), "faster", 15,
+        "15 runs, fused", "15 cuda_graph runs, one after another", "fused 15", ("lenet plain",), "faster", 15,
         None, (4, 8), "lenet x 15",
     ),
     Goal(

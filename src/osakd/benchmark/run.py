@@ -16,7 +16,7 @@ from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.environment import current, environment, pick_device
 from osakd.engine.precision import matmul_precision
 from osakd.errors import InputError
-from osakd.records import explained, write_atomic, write_json
+from osakd.records import as_sentences, write_atomic, write_json
 
 WARM_UP = 20
 ROUNDS = {"cpu": 10, "cuda": 5}
@@ -63,7 +63,7 @@ def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, 
     steps, rounds = STEPS[device.type] if steps is None else steps, ROUNDS[device.type]
     begin = time.perf_counter()
     rates = measure_rates(device)
-    with explained(out):
+    with as_sentences(out):
         out.mkdir(parents=True, exist_ok=True)
     path = out / f"{device.type}-{(made_by['commit'] or 'unknown').replace('+', '-changed')}.json"
     record = {"made_by": made_by, "rounds": rounds, "steps": steps, "warm_up": WARM_UP}
@@ -123,11 +123,11 @@ def _groups(device: torch.device, script: Path, steps: int) -> dict[str, dict[st
     resnet = "resnet32" if cuda else "resnet20"
 
     def single(method: Any, **options: Any) -> Callable[[], c.Contender]:
-        return lambda: c.single(method, split, graphed=cuda, **options)
+        return lambda: c.single(method, split, cuda_graph=cuda, **options)
 
     def fused(replicas: int) -> Callable[[], c.Contender]:
         seeds, methods = REPLICAS[replicas]
-        return lambda: c.fused(seeds, c.COLUMN[:methods], split, graphed=cuda)
+        return lambda: c.fused(seeds, c.COLUMN[:methods], split, cuda_graph=cuda)
 
     def plain(workers: int, threads: int) -> Callable[[], c.Contender]:
         return lambda: c.plain_script(script, workers=workers, threads=threads, device=device.type)

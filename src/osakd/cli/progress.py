@@ -11,10 +11,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from osakd.errors import NotFusedError
-from osakd.experiments.states import Progress as RunProgress
 from osakd.records import RunConfig
 from osakd.report.aggregate import Summary
 from osakd.report.tables import table_rows, title
+from osakd.runner.progress import Progress as RunProgress
 
 REFRESHES_PER_SECOND = 4
 SECONDS_BETWEEN_LINES = 10.0
@@ -59,7 +59,7 @@ class _Display:
 
 
 class TrainingProgress(_Display):
-    """The watcher of one run: its epochs, accuracy and speed."""
+    """The callback of one run: its epochs, accuracy and speed."""
 
     def __init__(self) -> None:
         super().__init__()

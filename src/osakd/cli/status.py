@@ -20,7 +20,7 @@ def command(argv: Sequence[str]) -> int:
 
     from pathlib import Path
 
-    from osakd.experiments.status import RunStatus, status_of
+    from osakd.runner.status import RunStatus, status_of
 
     console = Console(markup=False, soft_wrap=True)
 

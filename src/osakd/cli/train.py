@@ -43,7 +43,7 @@ def command(argv: Sequence[str]) -> int:
                 seed=found.seed,
                 out=found.out,
                 resume=found.resume,
-                watcher=progress,
+                callback=progress,
                 **training_options(found),
             )
         except KeyboardInterrupt:

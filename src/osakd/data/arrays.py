@@ -21,14 +21,14 @@ class Split:
     """Images ``[m, h, w, channels]`` of 0 to 255 and their classes ``[m]``."""
 
     images: Images
-    classes: Labels
+    target: Labels
 
     def __len__(self) -> int:
-        return len(self.classes)
+        return len(self.target)
 
     def take(self, rows: Labels) -> "Split":
         """The images of these rows."""
-        return Split(self.images[rows], self.classes[rows])
+        return Split(self.images[rows], self.target[rows])
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class DataArrays:
             "kind": self.kind,
             "content": self.content,
             "input_shape": [channels, *self.input_shape[1:]],
-            "class_counts": np.bincount(self.train.classes[kept], minlength=self.num_classes).tolist(),
+            "class_counts": np.bincount(self.train.target[kept], minlength=self.num_classes).tolist(),
             "train": len(kept),
             "validation": len(held_out),
             "test": len(self.test),
@@ -89,7 +89,7 @@ class DataArrays:
         if fraction == 1:
             return self
         order = permutation(len(self.train), seed=0, stage=0, stream="split", epoch=1)
-        by_class = [order[self.train.classes[order] == label] for label in range(self.num_classes)]
+        by_class = [order[self.train.target[order] == label] for label in range(self.num_classes)]
         kept = np.sort(np.concatenate([rows[: round(fraction * len(rows))] for rows in by_class]))
         return replace(self, train=self.train.take(kept))
 
@@ -111,7 +111,7 @@ class DataArrays:
         if share == 0:
             return np.arange(len(self.train)), np.arange(0)
         order = permutation(len(self.train), seed=seed, stage=0, stream="split", epoch=0)
-        by_class = [order[self.train.classes[order] == label] for label in range(self.num_classes)]
+        by_class = [order[self.train.target[order] == label] for label in range(self.num_classes)]
         held_out = np.sort(np.concatenate([rows[: round(share * len(rows))] for rows in by_class]))
         kept = np.setdiff1d(np.arange(len(self.train)), held_out)
         if not len(held_out) or not len(kept):

@@ -26,7 +26,7 @@ class EncodedSplit:
     """
 
     images: list[bytes]
-    classes: Labels
+    target: Labels
     class_names: tuple[str, ...]
     origins: list[str]
     named: bool = True
@@ -47,7 +47,7 @@ def decoded(name: str, kind: str, train: EncodedSplit, test: EncodedSplit) -> Da
         RunError: the cache cannot be written.
     """
     class_names = _class_names(name, train, test)
-    content = content_hash((train.images, train.classes), (test.images, test.classes))
+    content = content_hash((train.images, train.target), (test.images, test.target))
     folder = cache_folder() / f"{content}-{_LAYOUT}"
     images = _read_cache(folder, train, test)
     if images is None:
@@ -55,7 +55,7 @@ def decoded(name: str, kind: str, train: EncodedSplit, test: EncodedSplit) -> Da
         images = _read_cache(folder, train, test)
     if images is None:
         raise RunError(f"The cache {str(folder)!r} cannot be read back: delete it, or name another in OSAKD_CACHE.")
-    splits = [Split(array, split.classes) for array, split in zip(images, (train, test), strict=True)]
+    splits = [Split(array, split.target) for array, split in zip(images, (train, test), strict=True)]
     return DataArrays(name, kind, content, class_names, *splits)
 
 
@@ -65,10 +65,10 @@ def _class_names(name: str, train: EncodedSplit, test: EncodedSplit) -> tuple[st
     for split in (train, test):
         if not split.images:
             raise InputError(f"The data {name!r} has an empty split: both train and test need images.")
-        if split.classes.max() >= len(names):
+        if split.target.max() >= len(names):
             raise InputError(
-                f"The data {name!r} has {len(names)} classes, but {split.origins[int(split.classes.argmax())]} "
-                f"is of class {split.classes.max()}: correct its labels."
+                f"The data {name!r} has {len(names)} classes, but {split.origins[int(split.target.argmax())]} "
+                f"is of class {split.target.max()}: correct its labels."
             )
     if train.named and test.named and names != test.class_names:
         raise InputError(
@@ -128,7 +128,7 @@ def _read_cache(folder: Path, train: EncodedSplit, test: EncodedSplit) -> list[I
     except (OSError, ValueError, EOFError):
         return None
     sizes = [len(array) for array in images]
-    return images if sizes == [len(train.classes), len(test.classes)] else None
+    return images if sizes == [len(train.target), len(test.target)] else None
 
 
 def _write_cache(folder: Path, arrays: dict[str, Images]) -> None:

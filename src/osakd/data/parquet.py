@@ -98,7 +98,7 @@ def _read(files: list[Path]) -> EncodedSplit:
         splits.append(split_from_table(table, str(path)))
     return EncodedSplit(
         [image for split in splits for image in split.images],
-        np.concatenate([split.classes for split in splits]),
+        np.concatenate([split.target for split in splits]),
         max((split.class_names for split in splits), key=len),
         [origin for split in splits for origin in split.origins],
         named=any(split.named for split in splits),

@@ -67,7 +67,7 @@ def _digits() -> DataArrays:
     rows = np.arange(len(classes))
     train, test = train_test_split(rows, train_size=600, stratify=classes, random_state=0)
     splits = Split(images[train], classes[train]), Split(images[test], classes[test])
-    content = content_hash(*(([split.images.tobytes()], split.classes) for split in splits))
+    content = content_hash(*(([split.images.tobytes()], split.target) for split in splits))
     return DataArrays("digits", "named", content, tuple("0123456789"), *splits)
 
 

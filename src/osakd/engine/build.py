@@ -78,4 +78,4 @@ def build_normalise(scaling: str, data: DataArrays) -> Normalise:
 
 
 def _to_device(split: Split, device: torch.device) -> DeviceSplit:
-    return DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.classes).to(device))
+    return DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.target).to(device))

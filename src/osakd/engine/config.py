@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
-ExecutorName = Literal["auto", "serial", "graphed", "fused"]
+ExecutorName = Literal["auto", "serial", "cuda_graph", "fused"]
 Precision = Literal["float32", "tf32", "bf16"]
 Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
@@ -43,7 +43,7 @@ class Options:
         momentum: of sgd.
         nesterov: use Nesterov's momentum in sgd.
         weight_decay: of the optimizer.
-        clip: largest norm of the gradient; by default it is not clipped.
+        max_grad_norm: largest norm of the gradient; by default it is not clipped.
         schedule: constant; step, times gamma at each milestone; or cosine, down to zero.
         milestones: where the step schedule steps, as shares of the epochs.
         gamma: factor of each step of the step schedule.
@@ -56,7 +56,7 @@ class Options:
         evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
         precision: of products and convolutions; float32 is IEEE's on CUDA too; bf16 is for the forward pass.
         device: cpu, cuda or cuda:N; by default cuda where there is one.
-        executor: serial: step after step; graphed: in a CUDA graph; fused: many runs in one program; by default what
+        executor: serial: step after step; cuda_graph: in a CUDA graph; fused: many runs in one program; by default what
             is fastest for the device and the network.
     """
 
@@ -68,7 +68,7 @@ class Options:
     momentum: float | None = None
     nesterov: bool = False
     weight_decay: float = 0.0
-    clip: float | None = None
+    max_grad_norm: float | None = None
     schedule: Schedule = "constant"
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
@@ -106,7 +106,7 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
     given = {key: value for key, value in vars(options).items() if value is not None and key not in NOT_RECORDED}
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
-    chosen |= {"clip": None, "scaling": recipe.scaling} | given
+    chosen |= {"max_grad_norm": None, "scaling": recipe.scaling} | given
     kinds = {"optimizer": Optimizer, "schedule": Schedule, "scaling": Scaling, "precision": Precision}
     for option, kind in (kinds | {"crop_padding": CropPadding, "executor": ExecutorName}).items():
         value = chosen.get(option, options.executor)
@@ -181,7 +181,7 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
     """
     return old == new or (
         new.schedule == "constant"
-        and METHODS[new.method].folds
+        and METHODS[new.method].single_network
         and new.epochs > old.epochs
         and old.epochs % old.evaluate_every == 0  # its last epoch would else be evaluated out of turn
         and replace(old, epochs=new.epochs) == new
@@ -198,8 +198,8 @@ def _check(config: RunConfig) -> None:
     if not 0 < config.learning_rate < inf:
         kind = "above 0" if config.learning_rate != inf else "finite"
         raise InputError(f"`learning_rate` must be {kind}, got {config.learning_rate}.")
-    if config.clip is not None and not config.clip > 0:
-        raise InputError(f"`clip` must be above 0, got {config.clip}: leave it out not to clip.")
+    if config.max_grad_norm is not None and not config.max_grad_norm > 0:
+        raise InputError(f"`max_grad_norm` must be above 0, got {config.max_grad_norm}: leave it out not to clip.")
     if config.nesterov and config.momentum == 0:
         raise InputError("`nesterov` needs a `momentum` above 0.")
     if sorted(config.milestones) != config.milestones or any(not 0 < share < 1 for share in config.milestones):
@@ -211,9 +211,9 @@ def _check(config: RunConfig) -> None:
         raise InputError(f"The training set must hold at least 2 images, got {training}.")
     k, batch = config.settings.get("k"), min(config.batch_size, training)
     if k is not None:
-        largest = batch if config.settings["count_self"] else batch - 1
+        largest = batch if config.settings["include_self"] else batch - 1
         if not 1 <= k <= largest:
             raise InputError(
-                f"`k` must be between 1 and {largest} ({largest} {'' if config.settings['count_self'] else 'other '}"
+                f"`k` must be between 1 and {largest} ({largest} {'' if config.settings['include_self'] else 'other '}"
                 f"samples in the batch), got {k}: take another k or a larger batch."
             )

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import (
 
 from osakd.data.arrays import DataArrays, Split
 from osakd.engine.config import Options, configure
-from osakd.engine.stages import before
+from osakd.engine.stages import previous_stage
 from osakd.errors import InputError
 from osakd.labels.distances import BLOCK_ROWS
 from osakd.labels.neighbours import DIRECT_PAIRS
@@ -137,7 +137,7 @@ class _Counter:
         method, forward, flops, search = self._counted(config)
         with self.mode:
             macs = count_macs(method.network, torch.zeros(1, *config.data["input_shape"]))
-        earlier = before(config)
+        earlier = previous_stage(config)
         total = self._total(config)
         return Cost(
             label=label,
@@ -156,7 +156,7 @@ class _Counter:
 
     def _total(self, config: RunConfig) -> float:
         """FLOPs of training a run and all stages before it."""
-        earlier = before(config)
+        earlier = previous_stage(config)
         own = self._counted(config).flops * config.epochs * config.data["train"]
         return own + (self._total(earlier) if earlier else 0.0)
 
@@ -203,7 +203,7 @@ class _Counter:
 
     def _teachers(self, config: RunConfig) -> list[nn.Module]:
         """The networks of the stages before, the latest first."""
-        earlier = before(config)
+        earlier = previous_stage(config)
         if config.method == "kd" and earlier is None:
             raise InputError("A teacher's cost is counted from the name of its network: give that, not a run's folder.")
         return [self._network(earlier.model, config), *self._teachers(earlier)] if earlier else []

@@ -60,8 +60,8 @@ def check_device(executor: str, precision: str, device: torch.device) -> None:
     """
     if device.type == "cuda":
         return
-    if executor == "graphed":
-        raise InputError(f"The executor graphed needs a CUDA device, this run is on {device.type}: take serial.")
+    if executor == "cuda_graph":
+        raise InputError(f"The executor cuda_graph needs a CUDA device, this run is on {device.type}: take serial.")
     if precision == "tf32":
         raise InputError(f"`precision` tf32 is of CUDA devices alone, this run is on {device.type}: take float32.")
 

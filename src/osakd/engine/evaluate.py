@@ -20,7 +20,7 @@ class DeviceSplit(NamedTuple):
     """Images of 0 to 255 ``[m, h, w, channels]`` and classes ``[m]`` on a device."""
 
     images: Tensor
-    classes: Tensor
+    target: Tensor
 
 
 def to_floats(images: Tensor) -> Float[Tensor, "n channels h w"]:
@@ -39,7 +39,7 @@ def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = 500) -
     network.eval()
     logits = torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
     network.train(was_training)
-    return scores(logits, split.classes)
+    return scores(logits, split.target)
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def evaluate_method(method: Method, split: DeviceSplit, *, batch_size: int = 500
     method.eval()
     parts = [method.predict(to_floats(part)) for part in split.images.split(batch_size)]
     method.train(was_training)
-    return {name: scores(torch.cat([part[name] for part in parts]), split.classes) for name in parts[0]}
+    return {name: scores(torch.cat([part[name] for part in parts]), split.target) for name in parts[0]}
 
 
 def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
@@ -61,7 +61,7 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
     channels = next((layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     if channels in (1, 3):
         data = data.with_channels(channels)
-    split = DeviceSplit(torch.from_numpy(data.test.images), torch.from_numpy(data.test.classes))
+    split = DeviceSplit(torch.from_numpy(data.test.images), torch.from_numpy(data.test.target))
     try:
         outputs = network(to_floats(split.images[:2]))
     except RuntimeError as error:
@@ -81,7 +81,7 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
             f"{', '.join(data.class_names[:5])}, ...: take data of the same classes in the same order."
         )
     network = network.to(device)
-    return evaluate(network, DeviceSplit(split.images.to(device), split.classes.to(device)))
+    return evaluate(network, DeviceSplit(split.images.to(device), split.target.to(device)))
 
 
 def same_classes(known: tuple[str, ...], found: tuple[str, ...]) -> bool:
@@ -95,20 +95,20 @@ def same_classes(known: tuple[str, ...], found: tuple[str, ...]) -> bool:
     return known == found or (len(known) == len(found) and numbers in (known, found))
 
 
-def scores(logits: Float[Tensor, "m c"], classes: Int[Tensor, " m"]) -> dict[str, float]:
+def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str, float]:
     """The scores of outputs, see ``evaluate``."""
     found = {
-        "accuracy": (logits.argmax(1) == classes).double().mean(),
-        "nll": F.cross_entropy(logits.double(), classes),
-        "ece": expected_calibration_error(logits, classes),
+        "accuracy": (logits.argmax(1) == target).double().mean(),
+        "nll": F.cross_entropy(logits.double(), target),
+        "ece": expected_calibration_error(logits, target),
     }
     if logits.shape[1] >= TOP5_FROM:
-        found["top5"] = (logits.topk(5, dim=1).indices == classes[:, None]).any(1).double().mean()
+        found["top5"] = (logits.topk(5, dim=1).indices == target[:, None]).any(1).double().mean()
     # One transfer for all of them.
     return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))
 
 
-def expected_calibration_error(logits: Float[Tensor, "m c"], classes: Int[Tensor, " m"]) -> Float[Tensor, ""]:
+def expected_calibration_error(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> Float[Tensor, ""]:
     r"""How far confidence and accuracy are apart, in 15 bins of equal width.
 
     .. math:: \sum_b \frac{|b|}{m} \, |\mathrm{accuracy}(b) - \mathrm{confidence}(b)|
@@ -117,7 +117,7 @@ def expected_calibration_error(logits: Float[Tensor, "m c"], classes: Int[Tensor
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. (3); a bin includes its upper edge.
     """
     confidence, predicted = logits.double().softmax(1).max(1)
-    gap = (predicted == classes).double() - confidence
+    gap = (predicted == target).double() - confidence
     bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
     sums = torch.zeros(CALIBRATION_BINS, dtype=gap.dtype, device=gap.device).index_add_(0, bins, gap)
-    return sums.abs().sum() / len(classes)
+    return sums.abs().sum() / len(target)

@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process is in it, or the folder cannot be made.
     """
-    with records.explained(folder):
+    with records.as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / records.LOCK)
         try:

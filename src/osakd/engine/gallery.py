@@ -55,7 +55,7 @@ def most_ambiguous(
     labels = final_soft_labels(method.network, criterion, splits["train"], config).double().cpu()
     # Rounded: what is equal but for the order of a sum shall count as equal.
     entropies = (-torch.xlogy(labels, labels).sum(1)).round(decimals=9).tolist()
-    own = labels.gather(1, torch.from_numpy(data.train.classes)[:, None])[:, 0].tolist()
+    own = labels.gather(1, torch.from_numpy(data.train.target)[:, None])[:, 0].tolist()
     order = sorted(range(len(own)), key=lambda row: (-entropies[row], own[row], row))
     return [Ambiguous(row, labels[row].tolist(), entropies[row]) for row in order[:count]]
 
@@ -72,12 +72,12 @@ def final_soft_labels(
     if criterion.memory is not None:
         criterion.memory.train()
         index = torch.arange(len(logits), device=logits.device)
-        criterion.memory.write(index, SPACES[criterion.space](at_least_float32(logits)), train.classes)
+        criterion.memory.write(index, SPACES[criterion.space](at_least_float32(logits)), train.target)
         criterion.memory.eval()
     order = permutation(len(logits), seed=config.seed, stage=config.stage, stream="order", epoch=config.epochs)
-    labels = torch.nn.functional.one_hot(train.classes, logits.shape[1]).to(torch.float64)
+    labels = torch.nn.functional.one_hot(train.target, logits.shape[1]).to(torch.float64)
     for rows in torch.from_numpy(order).to(logits.device).split(config.batch_size):
         # A last batch of one image is dropped in training: that image keeps its hard label.
         if len(rows) > 1:
-            labels[rows] = criterion.soft_labels(logits[rows], train.classes[rows], rows).double()
+            labels[rows] = criterion.soft_labels(logits[rows], train.target[rows], rows).double()
     return labels

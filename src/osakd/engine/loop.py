@@ -33,7 +33,7 @@ class Planned(NamedTuple):
     folder: Path
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """What is told of a run while it works; each call may raise to stop it."""
 
     def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class Watcher(Protocol):
 
 
 class Silent:
-    """A watcher that says nothing."""
+    """A callback that says nothing."""
 
     def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         """Nothing."""
@@ -66,7 +66,7 @@ class Loop:
         runs: which.
         chosen: what runs their steps.
         device: to train on.
-        watcher: is told of every step and epoch.
+        callback: is told of every step and epoch.
         memory_mib: peak memory of a replica, by run.
     """
 
@@ -75,11 +75,11 @@ class Loop:
         runs: Sequence[Planned],
         chosen: choose.Choice,
         device: torch.device,
-        watcher: Watcher,
+        callback: Callback,
         memory_mib: Sequence[float],
     ) -> None:
         self.memory_mib = list(memory_mib)
-        self.runs, self.executor, self.watcher = list(runs), chosen.executor, watcher
+        self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
         self.notes = chosen.notes
         self.made_by = environment(device) | {"executor": chosen.name}  # now: the files may change while it works
         self.errors: dict[Path, RunError] = {}
@@ -98,7 +98,7 @@ class Loop:
             records.cut_metrics(run.folder, self.done)
             records.write_config(run.folder, run.config)
         config = self.runs[0].config
-        self.watcher.start(config, self.steps, self.done, self.notes)
+        self.callback.start(config, self.steps, self.done, self.notes)
         last_saved = time.monotonic()
         for epoch in range(self.done + 1, config.epochs + 1):
             rows = self._epoch(epoch)
@@ -106,7 +106,7 @@ class Loop:
                 self._save(epoch)
                 last_saved = time.monotonic()
             for row in rows:
-                self.watcher.epoch(row)
+                self.callback.epoch(row)
             if len(self.errors) == len(self.runs):
                 return self.errors
         for run, network, memory in zip(self.runs, self.executor.deployed(), self.memory_mib, strict=True):
@@ -157,7 +157,7 @@ class Loop:
             orders,
             rate=rate,
             first_step=first_step,
-            on_step=lambda step: self.watcher.step(epoch, step),
+            on_step=lambda step: self.callback.step(epoch, step),
             drawn=drawn,
         )
         seconds = (time.monotonic() - start) / len(self.runs)

@@ -15,8 +15,8 @@ def not_finite(outcome: EpochOutcome, epoch: int, folder: Path) -> RunError:
     step = (outcome.first_bad_step or 0) + 1
     kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
     return RunError(
-        f"The loss is not finite at step {step} of epoch {epoch}: take a smaller learning rate or --clip, with "
-        f"another --out{kept}."
+        f"The loss is not finite at step {step} of epoch {epoch}: take a smaller learning rate or --max-grad-norm, "
+        f"with another --out{kept}."
     )
 
 

@@ -25,7 +25,7 @@ _COPIED = (records.CONFIG, records.METRICS, records.RESULT, records.STUDENT)
 """The network last: what has it is whole."""
 
 
-def before(config: RunConfig) -> RunConfig | None:
+def previous_stage(config: RunConfig) -> RunConfig | None:
     """The run that must be finished before this one, or None. Its random streams are its own."""
     plain = replace(config, method="plain", settings={}, stage=config.stage + 1)
     settings = config.settings
@@ -41,7 +41,7 @@ def before(config: RunConfig) -> RunConfig | None:
 
 def stages(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]]:
     """Every run that a run consists of, with its folder, the first one first."""
-    earlier = before(config)
+    earlier = previous_stage(config)
     return [*(stages(earlier, folder / TEACHER) if earlier else []), (config, folder)]
 
 
@@ -62,7 +62,7 @@ def teacher_name(given: str) -> str:
     return _DIGEST + _digest(folder)
 
 
-def adopt(method: str | Mapping[str, Any], config: RunConfig, folder: Path) -> None:
+def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Path) -> None:
     """Copies the teacher's run, where the method names one, into the run's folder: it then needs no other folder.
 
     Args:
@@ -75,7 +75,7 @@ def adopt(method: str | Mapping[str, Any], config: RunConfig, folder: Path) -> N
     source, copy = Path(str(settings.get("teacher", ""))).expanduser(), folder / TEACHER
     if name != "kd" or not wanted.startswith(_DIGEST) or wanted == _DIGEST + _digest(copy):
         return
-    with records.explained(copy):
+    with records.as_sentences(copy):
         copy.mkdir(parents=True, exist_ok=True)
     for file in _COPIED:
         if (source / file).exists():

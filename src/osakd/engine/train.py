@@ -15,10 +15,10 @@ from osakd.engine.build import build, on_device
 from osakd.engine.environment import current
 from osakd.engine.executors import choose
 from osakd.engine.folders import check_folder, locked
-from osakd.engine.loop import Loop, Planned, Watcher, steps_of
+from osakd.engine.loop import Callback, Loop, Planned, steps_of
 from osakd.engine.optim import build_optimizer
 from osakd.engine.precision import matmul_precision
-from osakd.engine.stages import before, stages
+from osakd.engine.stages import previous_stage, stages
 from osakd.engine.waves import memory_mib, replicas_that_fit, waves
 from osakd.errors import RunError
 from osakd.records import Result, RunConfig
@@ -31,7 +31,7 @@ def train_run(
     *,
     resume: bool,
     device: torch.device,
-    watcher: Watcher,
+    callback: Callback,
     executor: str = "auto",
 ) -> Result:
     """Trains one run to its end, the stages before it first, or goes on where it stopped.
@@ -42,8 +42,8 @@ def train_run(
         folder: of the run; made if missing.
         resume: go on with a run that is there.
         device: to train on.
-        watcher: is told of every step and epoch.
-        executor: ``serial``, ``graphed``, or ``auto`` for the one that fits the device.
+        callback: is told of every step and epoch.
+        executor: ``serial``, ``cuda_graph``, or ``auto`` for the one that fits the device.
 
     Returns:
         The result, which is also on disk.
@@ -56,7 +56,7 @@ def train_run(
     if finished is not None:
         return finished
     # The caller's random numbers and precision stay as they are.
-    earlier = before(config)
+    earlier = previous_stage(config)
     if earlier is not None:
         teacher = folder / records.TEACHER
         if (folder / records.CHECKPOINT).exists() and records.read_result(teacher) is None:
@@ -67,7 +67,7 @@ def train_run(
         with locked(folder):
             check_folder(folder, config, resume)
             records.write_config(folder, config)  # a folder with a teacher says whose it is
-        train_run(earlier, data, teacher, resume=True, device=device, watcher=watcher, executor=executor)
+        train_run(earlier, data, teacher, resume=True, device=device, callback=callback, executor=executor)
         resume = True
     with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device), current(device):
         built = build(config, data, device, folder)
@@ -78,7 +78,7 @@ def train_run(
             finished = check_folder(folder, config, resume)
             if finished is not None:
                 return finished
-            loop = Loop([Planned(config, data, folder)], chosen, device, watcher, [memory])
+            loop = Loop([Planned(config, data, folder)], chosen, device, callback, [memory])
             errors = loop.run()
             if errors:
                 raise errors[folder]
@@ -89,7 +89,7 @@ def train_fused(
     runs: Sequence[Planned],
     *,
     device: torch.device,
-    watcher: Watcher,
+    callback: Callback,
     lowerings: Sequence[str] = tuple(choose.LOWERINGS),
     against_processes: bool = False,
 ) -> dict[Path, RunError]:
@@ -101,7 +101,7 @@ def train_fused(
     Args:
         runs: those of one seed side by side, each seed with the same methods in the same order; none has finished.
         device: to train on.
-        watcher: is told of every step.
+        callback: is told of every step.
         lowerings: how networks may be fused: ``channels``, ``vmap``; the faster is taken.
         against_processes: refuse where a process for each run is clearly faster.
 
@@ -124,14 +124,14 @@ def train_fused(
         fit = replicas_that_fit(max(memory.values()), device)
         for wave in waves(folders, len({run.config.seed for run in runs}), fit, device):
             chosen = [runs[number] for number in wave]
-            errors |= _train_wave(chosen, device, watcher, lowerings, against_processes, memory)
+            errors |= _train_wave(chosen, device, callback, lowerings, against_processes, memory)
     return errors
 
 
 def _train_wave(
     runs: Sequence[Planned],
     device: torch.device,
-    watcher: Watcher,
+    callback: Callback,
     lowerings: Sequence[str],
     against_processes: bool,
     memory: dict[str, float],
@@ -146,7 +146,7 @@ def _train_wave(
     groups = len({run.config.seed for run in runs})
     settings = _settings(runs[0].config)
     chosen = choose.fused(built, keys, groups, settings, lowerings, against_processes=against_processes)
-    return Loop(runs, chosen, device, watcher, [memory[key] for key in keys]).run()
+    return Loop(runs, chosen, device, callback, [memory[key] for key in keys]).run()
 
 
 def _memory_by_key(runs: Sequence[Planned], device: torch.device) -> dict[str, float]:
@@ -168,7 +168,7 @@ def _settings(config: RunConfig) -> dict[str, Any]:
     return {
         "optimizer": lambda groups: build_optimizer(config, groups),
         "batch_size": config.batch_size,
-        "clip": config.clip,
+        "max_grad_norm": config.max_grad_norm,
         "total_steps": steps_of(config) * config.epochs,
         "precision": config.precision,
         "reflect": config.crop_padding == "reflect",

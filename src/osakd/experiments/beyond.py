@@ -14,8 +14,8 @@ into the confirmation of ``osakd reproduce readings``, with five seeds.
 
 from typing import Any
 
-from osakd.experiments.spec import Cell, Column, Experiment
 from osakd.methods.lookup import PRESETS
+from osakd.plan import Cell, Column, Experiment
 
 CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key != "name"}
 """What is varied, one choice at a time. Cells say all of it: defaults may change, what is recorded does not."""
@@ -26,7 +26,7 @@ AVERAGED: dict[str, dict[str, Any]] = {
     "averaged-k=16": {"k": 16},
     "averaged-weight=0.3": {"soft_weight": 0.3},
     "averaged-weight=2": {"soft_weight": 2.0},
-    "averaged-prior=0.5": {"prior": 0.5},
+    "averaged-pseudo_count=0.5": {"pseudo_count": 0.5},
 }
 WEIGHTED: dict[str, dict[str, Any]] = {
     "weighted": {},

@@ -7,9 +7,9 @@ from osakd.errors import InputError, RunError, unknown_name
 from osakd.experiments.beyond import BEYOND
 from osakd.experiments.figure1 import FIGURE1
 from osakd.experiments.readings import READINGS
-from osakd.experiments.spec import Column, Experiment
 from osakd.experiments.table1 import TABLE1
 from osakd.experiments.table2 import TABLE2
+from osakd.plan import Column, Experiment
 from osakd.records import RESULT, read_config, read_error, read_metrics, read_result
 
 COST, CLAIMS = "cost", "claims"

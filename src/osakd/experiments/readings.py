@@ -14,13 +14,13 @@ neighbours in the mini-batch of 64, among softmax outputs, the sample itself lef
 from typing import Any
 
 from osakd.experiments.beyond import AVERAGED, CENTRE, WEIGHTED
-from osakd.experiments.spec import Cell, Column, Experiment
+from osakd.plan import Cell, Column, Experiment
 
 _CHOICES: dict[str, dict[str, Any]] = {
     "centre": {},
     "memory": {"pool": "memory"},
     "logits": {"space": "logits"},
-    "self-counted": {"count_self": True},
+    "self-counted": {"include_self": True},
     "mse": {"divergence": "mse"},
     "mse-sum": {"divergence": "mse_sum"},
     "convex": {"balance": "convex"},
@@ -66,7 +66,7 @@ CONFIRMATION = Column(
         Cell("plain", "plain"),
         Cell("plain-rate=0.0019", "plain", options={"learning_rate": _RATE * (1 + _WEIGHT)}),
         Cell("label-smoothing", "label-smoothing"),
-        Cell("uniform-self-counted", {"name": "uniform-smoothing", **CENTRE, "count_self": True}),
+        Cell("uniform-self-counted", {"name": "uniform-smoothing", **CENTRE, "include_self": True}),
         *(
             Cell(label, {"name": "osakd", **CENTRE, **_CHOICES[label]})
             for label in ("self-counted", "k=4", "weight=0.3")

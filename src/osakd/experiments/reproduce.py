@@ -8,10 +8,10 @@ from typing import Any
 from osakd.data.recipes import recipe_for
 from osakd.data.sources import load_data
 from osakd.engine.config import Options
-from osakd.experiments.compare import check_images, plan_run
-from osakd.experiments.jobs import Job
-from osakd.experiments.spec import Column
+from osakd.plan import Column
 from osakd.records import read_result
+from osakd.runner.jobs import Job
+from osakd.runner.planning import check_images, plan_run
 
 
 def plan_column(

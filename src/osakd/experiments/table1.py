@@ -11,7 +11,7 @@ divergence, balance, scaling): this is ``osakd-paper``; no other reading is know
 """
 
 from osakd.data.recipes import recipe_for
-from osakd.experiments.spec import Cell, Column, Experiment, Published
+from osakd.plan import Cell, Column, Experiment, Published
 
 _LABELS = ("plain", "osakd-8nn", "osakd-16nn")
 

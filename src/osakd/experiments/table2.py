@@ -9,7 +9,7 @@ decay and augmentation are those of ONE's and FFL's code, which the paper says i
 soft weight: 8 and 0.9 are assumed.
 """
 
-from osakd.experiments.spec import Cell, Column, Experiment, Published
+from osakd.plan import Cell, Column, Experiment, Published
 
 _RECIPE = {
     "model": "resnet32",

@@ -10,7 +10,7 @@ LOW_CEILING = 0.2
 
 
 def soft_label_ceiling(
-    batch_size: int, class_frequencies: Iterable[float | int], k: int, *, count_self: bool = True
+    batch_size: int, class_frequencies: Iterable[float | int], k: int, *, include_self: bool = True
 ) -> float:
     r"""The expected true-class mass of an in-batch soft label when the embedding is perfect.
 
@@ -21,8 +21,8 @@ def soft_label_ceiling(
     Args:
         batch_size: samples in a mini-batch, at least 2.
         class_frequencies: share or count of each class in the training set; they are normalised.
-        k: number of neighbours, 1 to ``batch_size`` (``batch_size - 1`` without ``count_self``).
-        count_self: the sample itself is one of its neighbours, as ``OSAKDLoss`` has it by default.
+        k: number of neighbours, 1 to ``batch_size`` (``batch_size - 1`` without ``include_self``).
+        include_self: the sample itself is one of its neighbours, as ``OSAKDLoss`` has it by default.
 
     Returns:
         A mass between 0 and 1.
@@ -33,11 +33,11 @@ def soft_label_ceiling(
     Example:
         >>> round(soft_label_ceiling(64, [0.1] * 10, 8), 2), round(soft_label_ceiling(64, [0.1] * 10, 16), 2)
         (0.83, 0.46)
-        >>> round(soft_label_ceiling(64, [0.1] * 10, 8, count_self=False), 2)
+        >>> round(soft_label_ceiling(64, [0.1] * 10, 8, include_self=False), 2)
         0.74
     """
     others = batch_size - 1
-    largest = batch_size if count_self else others
+    largest = batch_size if include_self else others
     if batch_size < 2:
         raise InputError(f"`batch_size` must be at least 2, got {batch_size}.")
     if not 1 <= k <= largest:
@@ -49,25 +49,31 @@ def soft_label_ceiling(
     mass = 0.0
     for frequency in (value / total for value in frequencies):
         # E[min(k, X)] = k - sum_{x < k} (k - x) P(X = x), with X the companions (and the sample itself, if counted).
-        missing = sum((k - x) * _binomial(others, x - count_self, frequency) for x in range(int(count_self), k))
+        missing = sum((k - x) * _binomial(others, x - include_self, frequency) for x in range(int(include_self), k))
         mass += frequency * (1 - missing / k)
     return mass
 
 
-def ceiling_note(batch_size: int, class_counts: list[int], k: int, *, count_self: bool, prior: float = 0.0) -> str:
+def ceiling_note(
+    batch_size: int, class_counts: list[int], k: int, *, include_self: bool, pseudo_count: float = 0.0
+) -> str:
     """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``.
 
     Args:
         batch_size: samples in a mini-batch.
         class_counts: of the training set.
         k: number of neighbours.
-        count_self: the sample itself is one of them.
-        prior: neighbours that every class is given beforehand.
+        include_self: the sample itself is one of them.
+        pseudo_count: neighbours that every class is given beforehand.
     """
     batch_size = min(batch_size, sum(class_counts))
-    found = soft_label_ceiling(batch_size, class_counts, k, count_self=count_self)
-    mass = (k * found + prior) / (k + prior * len(class_counts))
-    which = f"k = {k}" + (", the sample itself among them," if count_self else "") + f" and prior {prior}" * (prior > 0)
+    found = soft_label_ceiling(batch_size, class_counts, k, include_self=include_self)
+    mass = (k * found + pseudo_count) / (k + pseudo_count * len(class_counts))
+    which = (
+        f"k = {k}"
+        + (", the sample itself among them," if include_self else "")
+        + f" and pseudo-count {pseudo_count}" * (pseudo_count > 0)
+    )
     sentence = f"in-batch soft labels with {which} can give the true class {mass:.2f} on average at most"
     sentence += f" (batch {batch_size})"
     if mass >= LOW_CEILING:

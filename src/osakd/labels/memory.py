@@ -29,7 +29,7 @@ class OutputMemory(nn.Module):
     """
 
     outputs: Float[Tensor, "m c"]
-    classes: Int[Tensor, " m"]
+    target: Int[Tensor, " m"]
     valid: Bool[Tensor, " m"]
     norms: Float[Tensor, " m"]
 
@@ -41,13 +41,13 @@ class OutputMemory(nn.Module):
             )
         super().__init__()
         self.register_buffer("outputs", torch.zeros(num_samples, num_classes))
-        self.register_buffer("classes", torch.zeros(num_samples, dtype=torch.int64))
+        self.register_buffer("target", torch.zeros(num_samples, dtype=torch.int64))
         self.register_buffer("valid", torch.zeros(num_samples, dtype=torch.bool))
         # As ``norms_of`` gives them: infinite where nothing was written.
         self.register_buffer("norms", torch.full((num_samples,), torch.inf, dtype=torch.float64))
 
     @torch.no_grad()
-    def write(self, index: Int[Tensor, " n"], outputs: Float[Tensor, "n c"], classes: Int[Tensor, " n"]) -> None:
+    def write(self, index: Int[Tensor, " n"], outputs: Float[Tensor, "n c"], target: Int[Tensor, " n"]) -> None:
         """Keeps the outputs and classes of the samples ``index`` (0 to m - 1); in eval mode nothing is written."""
         if not self.training:
             return
@@ -55,7 +55,7 @@ class OutputMemory(nn.Module):
         outputs = outputs.to(self.outputs.dtype)
         self.outputs[index] = outputs
         self.norms[index] = norms_of(outputs).to(self.norms.dtype)
-        self.classes[index] = classes.to(torch.int64)
+        self.target[index] = target.to(torch.int64)
         self.valid[index] = torch.ones_like(index, dtype=torch.bool)
 
     def extra_repr(self) -> str:

@@ -19,13 +19,13 @@ from torch import Tensor
 from osakd.errors import InputError
 from osakd.labels.neighbours import k_nearest
 
-Weighting = Literal["uniform", "distance"]
+Weights = Literal["uniform", "distance"]
 
 
 def knn_posterior(
     queries: Float[Tensor, "n c"],
     references: Float[Tensor, "m c"],
-    classes: Int[Tensor, " m"],
+    target: Int[Tensor, " m"],
     *,
     num_classes: int,
     k: int,
@@ -39,7 +39,7 @@ def knn_posterior(
     Args:
         queries: outputs of the samples to label, in whatever space the neighbours are looked for.
         references: outputs of the labelled samples.
-        classes: class of each reference, 0 to ``num_classes - 1``; of rows that are not ``valid``, anything.
+        target: class of each reference, 0 to ``num_classes - 1``; of rows that are not ``valid``, anything.
         num_classes: number of classes.
         k: number of neighbours, 1 to m.
         exclude: row of ``references`` that is query i itself, to leave it out; a negative row excludes none.
@@ -54,15 +54,15 @@ def knn_posterior(
 
     Example:
         >>> outputs = torch.tensor([[0.0], [0.1], [0.2], [5.0]])
-        >>> classes = torch.tensor([0, 0, 1, 1])
-        >>> knn_posterior(outputs, outputs, classes, num_classes=2, k=2, exclude=torch.arange(4))
+        >>> target = torch.tensor([0, 0, 1, 1])
+        >>> knn_posterior(outputs, outputs, target, num_classes=2, k=2, exclude=torch.arange(4))
         tensor([[0.5000, 0.5000],
                 [0.5000, 0.5000],
                 [1.0000, 0.0000],
                 [0.5000, 0.5000]])
     """
     soft_labels, found = posterior_and_found(
-        queries, references, classes, num_classes=num_classes, k=k, exclude=exclude, valid=valid
+        queries, references, target, num_classes=num_classes, k=k, exclude=exclude, valid=valid
     )
     return soft_labels if found is None else torch.where(found, soft_labels, 1 / num_classes)
 
@@ -70,15 +70,15 @@ def knn_posterior(
 def posterior_and_found(
     queries: Float[Tensor, "n c"],
     references: Float[Tensor, "m c"],
-    classes: Int[Tensor, " m"],
+    target: Int[Tensor, " m"],
     *,
     num_classes: int,
     k: int,
     exclude: Int[Tensor, " n"] | None = None,
     valid: Bool[Tensor, " m"] | None = None,
     norms: Float[Tensor, " m"] | None = None,
-    weighting: Weighting = "uniform",
-    prior: float = 0.0,
+    weights: Weights = "uniform",
+    pseudo_count: float = 0.0,
 ) -> tuple[Float[Tensor, "n num_classes"], Bool[Tensor, "n 1"] | None]:
     r"""As ``knn_posterior``, with weights and a prior; rows that found no neighbour are marked False.
 
@@ -90,14 +90,14 @@ def posterior_and_found(
     Args:
         queries: as in ``knn_posterior``.
         references: as there.
-        classes: as there.
+        target: as there.
         num_classes: as there.
         k: as there.
         exclude: as there.
         valid: as there.
         norms: as in ``k_nearest``.
-        weighting: ``"uniform"`` counts every neighbour once; ``"distance"`` by ``nearness``.
-        prior: neighbours :math:`\alpha` that every class is given beforehand, at least 0.
+        weights: ``"uniform"`` counts every neighbour once; ``"distance"`` by ``nearness``.
+        pseudo_count: added to the count of every class (Dirichlet :math:`\alpha`), at least 0.
 
     Returns:
         Soft labels, and the marks: None where every row is sure to find k neighbours, as in a mini-batch; the soft
@@ -110,15 +110,15 @@ def posterior_and_found(
         raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
     distances, rows = k_nearest(queries.detach(), references.detach(), k, exclude=exclude, valid=valid, norms=norms)
     # A comparison, not F.one_hot: that one cannot be mapped over replicas.
-    labels = torch.arange(num_classes, device=classes.device)
-    counted = classes[rows][:, :, None] == labels
+    labels = torch.arange(num_classes, device=target.device)
+    counted = target[rows][:, :, None] == labels
     sure = valid is None and k <= len(references) - (exclude is not None)
-    if sure and weighting == "uniform":
-        return (counted.sum(1).to(distances.dtype) + prior) / (k + prior * num_classes), None
-    weights = WEIGHTINGS[weighting](distances)
-    total = weights.sum(1, keepdim=True)
-    votes = (counted * weights[:, :, None]).sum(1)
-    return (votes + prior) / (total.clamp(min=1) + prior * num_classes), None if sure else total > 0
+    if sure and weights == "uniform":
+        return (counted.sum(1).to(distances.dtype) + pseudo_count) / (k + pseudo_count * num_classes), None
+    each = WEIGHTS[weights](distances)
+    total = each.sum(1, keepdim=True)
+    votes = (counted * each[:, :, None]).sum(1)
+    return (votes + pseudo_count) / (total.clamp(min=1) + pseudo_count * num_classes), None if sure else total > 0
 
 
 def nearness(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -154,4 +154,4 @@ def _found(distances: Tensor) -> Tensor:
     return torch.isfinite(distances).to(distances.dtype)
 
 
-WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {"uniform": _found, "distance": nearness}
+WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {"uniform": _found, "distance": nearness}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
-from osakd.labels.posterior import WEIGHTINGS, Weighting, posterior_and_found
+from osakd.labels.posterior import WEIGHTS, Weights, posterior_and_found
 from osakd.losses.terms import (
     DIVERGENCES,
     Balance,
@@ -40,17 +40,17 @@ class OSAKDLoss(nn.Module):
 
     Args:
         num_classes: number of classes, at least 2.
-        k: number of neighbours, at least 1 and at most the batch size; below it without ``count_self``.
+        k: number of neighbours, at least 1 and at most the batch size; below it without ``include_self``.
         soft_weight: the weight :math:`\lambda` of the distillation term, see ``osakd_loss``.
         space: neighbours are looked for among ``"softmax"`` outputs or ``"logits"``.
         divergence: see ``osakd_loss``.
         balance: see ``osakd_loss``.
-        count_self: the sample itself counts as one of its neighbours; by default it does, which was best
+        include_self: the sample itself counts as one of its neighbours; by default it does, which was best
             by validation (docs/reproduction.md).
         memory: look for neighbours among the latest outputs of the whole training set instead of the mini-batch; every
             call in training mode then needs the samples' ``index``.
-        prior: neighbours that every class is given beforehand, at least 0, see ``posterior_and_found``.
-        weighting: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` the nearest most, see
+        pseudo_count: neighbours that every class is given beforehand, at least 0, see ``posterior_and_found``.
+        weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` the nearest most, see
             ``nearness``.
         average: use each sample's soft labels averaged over the epochs; needs the ``index`` as a memory does.
 
@@ -75,10 +75,10 @@ class OSAKDLoss(nn.Module):
         space: Space = "softmax",
         divergence: Divergence = "kl",
         balance: Balance = "additive",
-        count_self: bool = True,
+        include_self: bool = True,
         memory: OutputMemory | None = None,
-        prior: float = 0.0,
-        weighting: Weighting = "uniform",
+        pseudo_count: float = 0.0,
+        weights: Weights = "uniform",
         average: LabelAverage | None = None,
     ) -> None:
         super().__init__()
@@ -86,12 +86,12 @@ class OSAKDLoss(nn.Module):
             raise InputError(f"`num_classes` must be at least 2, got {num_classes}.")
         if k < 1:
             raise InputError(f"`k` must be at least 1, got {k}.")
-        if prior < 0:
-            raise InputError(f"`prior` must be at least 0, got {prior}.")
+        if pseudo_count < 0:
+            raise InputError(f"`pseudo_count` must be at least 0, got {pseudo_count}.")
         check_weight(soft_weight, balance)
         look_up("divergence", divergence, DIVERGENCES)
         look_up("space", space, SPACES)
-        look_up("weighting", weighting, WEIGHTINGS)
+        look_up("weights", weights, WEIGHTS)
         for kept in (memory and memory.outputs, average and average.labels):
             if kept is not None and kept.shape[1] != num_classes:
                 raise InputError(f"The memory is for {kept.shape[1]} classes, but `num_classes` is {num_classes}.")
@@ -99,69 +99,69 @@ class OSAKDLoss(nn.Module):
         self.space: Space = space
         self.divergence: Divergence = divergence
         self.balance: Balance = balance
-        self.count_self, self.memory = count_self, memory
-        self.prior, self.average = prior, average
-        self.weighting: Weighting = weighting
+        self.include_self, self.memory = include_self, memory
+        self.pseudo_count, self.average = pseudo_count, average
+        self.weights: Weights = weights
         self._started = False
 
     def forward(
-        self, logits: Float[Tensor, "n c"], classes: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
+        self, logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, ""]:
         """The loss of a batch.
 
         Args:
             logits: outputs of the network before the softmax.
-            classes: class of each sample, 0 to c - 1.
+            target: class of each sample, 0 to c - 1.
             index: number of each sample in the training set; needed with a memory (``WithIndex`` gives it). In eval
                 mode it may be left out: the samples are then not among the memory's rows.
 
         Returns:
             The loss, a scalar.
         """
-        return self.terms(logits, classes, index).total
+        return self.terms(logits, target, index).total
 
     def terms(
-        self, logits: Float[Tensor, "n c"], classes: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
+        self, logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
     ) -> LossParts:
         """As calling the loss, with every part by name, for logging."""
-        soft_labels = self.soft_labels(logits, classes, index)
+        soft_labels = self.soft_labels(logits, target, index)
         options = {"soft_weight": self.soft_weight, "divergence": self.divergence, "balance": self.balance}
-        return loss_parts(logits, classes, soft_labels, **options)
+        return loss_parts(logits, target, soft_labels, **options)
 
     @torch.no_grad()
     def soft_labels(
-        self, logits: Float[Tensor, "n c"], classes: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
+        self, logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, "n c"]:
         """The soft labels of a batch, at least in float32; a sample that finds no neighbour keeps its hard label."""
         self._check_batch(logits, index)
         with torch.autocast(logits.device.type, enabled=False):
-            return self._soft_labels(logits, classes, index)
+            return self._soft_labels(logits, target, index)
 
-    def _soft_labels(self, logits: Tensor, classes: Tensor, index: Tensor | None) -> Tensor:
+    def _soft_labels(self, logits: Tensor, target: Tensor, index: Tensor | None) -> Tensor:
         points = SPACES[self.space](at_least_float32(logits))
         if self.memory is None:
             rows = torch.arange(len(points), device=points.device)
-            references, reference_classes, valid, norms = points, classes, None, None
+            references, reference_target, valid, norms = points, target, None, None
         else:
             if index is not None:
-                self.memory.write(index, points, classes)
+                self.memory.write(index, points, target)
             rows = index
             references, norms = self.memory.outputs, self.memory.norms
-            reference_classes, valid = self.memory.classes, self.memory.valid
+            reference_target, valid = self.memory.target, self.memory.valid
         found_labels, found = posterior_and_found(
             points,
             references,
-            reference_classes,
+            reference_target,
             num_classes=self.num_classes,
             k=min(self.k, len(references)),
-            exclude=None if self.count_self else rows,
+            exclude=None if self.include_self else rows,
             valid=valid,
             norms=norms,
-            weighting=self.weighting,
-            prior=self.prior,
+            weights=self.weights,
+            pseudo_count=self.pseudo_count,
         )
         if found is not None:
-            own = classes[:, None] == torch.arange(self.num_classes, device=classes.device)
+            own = target[:, None] == torch.arange(self.num_classes, device=target.device)
             found_labels = torch.where(found, found_labels, own.to(found_labels.dtype))
         return found_labels if self.average is None or index is None else self.average(index, found_labels)
 
@@ -169,8 +169,8 @@ class OSAKDLoss(nn.Module):
         """The settings, for ``print``."""
         return (
             f"num_classes={self.num_classes}, k={self.k}, soft_weight={self.soft_weight}, space={self.space!r}, "
-            f"divergence={self.divergence!r}, balance={self.balance!r}, count_self={self.count_self}, "
-            f"prior={self.prior}, weighting={self.weighting!r}"
+            f"divergence={self.divergence!r}, balance={self.balance!r}, include_self={self.include_self}, "
+            f"pseudo_count={self.pseudo_count}, weights={self.weights!r}"
         )
 
     def _check_batch(self, logits: Tensor, index: Tensor | None) -> None:
@@ -184,13 +184,13 @@ class OSAKDLoss(nn.Module):
         if (self.memory is not None or self.average is not None) and index is None and self.training:
             raise InputError(
                 "A loss with a memory needs the samples' `index` in training: wrap the dataset in `WithIndex` and "
-                "call loss(logits, classes, index)."
+                "call loss(logits, target, index)."
             )
         # The first batch decides: a shorter one at the end of an epoch uses what neighbours it has.
         if self.training and not self._started:
-            largest = len(logits) if self.count_self else len(logits) - 1
+            largest = len(logits) if self.include_self else len(logits) - 1
             if self.k > largest:
-                kind = "samples" if self.count_self else "other samples"
+                kind = "samples" if self.include_self else "other samples"
                 raise InputError(
                     f"`k` must be between 1 and {largest} ({largest} {kind} in the batch), got {self.k}: take a "
                     "smaller k or a larger batch."

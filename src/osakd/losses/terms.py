@@ -47,7 +47,7 @@ class LossParts(NamedTuple):
 
 def osakd_loss(
     logits: Float[Tensor, "n c"],
-    classes: Int[Tensor, " n"],
+    target: Int[Tensor, " n"],
     soft_labels: Float[Tensor, "n c"],
     *,
     soft_weight: float = 0.9,
@@ -58,7 +58,7 @@ def osakd_loss(
 
     Args:
         logits: outputs of the network before the softmax.
-        classes: class of each sample, 0 to c - 1.
+        target: class of each sample, 0 to c - 1.
         soft_labels: rows that sum to 1; no gradient flows into them.
         soft_weight: the weight :math:`\lambda` of the paper, at least 0 (with a convex balance at most 1).
         divergence: ``"kl"`` is :math:`KL(q \| p)`; ``"mse"`` the squared error averaged over samples and classes;
@@ -78,13 +78,13 @@ def osakd_loss(
         tensor(0.1851)
     """
     return loss_parts(
-        logits, classes, soft_labels, soft_weight=soft_weight, divergence=divergence, balance=balance
+        logits, target, soft_labels, soft_weight=soft_weight, divergence=divergence, balance=balance
     ).total
 
 
 def loss_parts(
     logits: Float[Tensor, "n c"],
-    classes: Int[Tensor, " n"],
+    target: Int[Tensor, " n"],
     soft_labels: Float[Tensor, "n c"],
     *,
     soft_weight: float,
@@ -95,7 +95,7 @@ def loss_parts(
     check_weight(soft_weight, balance)
     log_p = F.log_softmax(at_least_float32(logits), dim=1)
     soft_labels = soft_labels.detach().to(log_p.dtype)
-    hard = F.nll_loss(log_p, classes)
+    hard = F.nll_loss(log_p, target)
     soft = look_up("divergence", divergence, DIVERGENCES)(log_p, soft_labels)
     hard_weight, weight = look_up("balance", balance, BALANCES)(soft_weight)
     weighted_hard, weighted_soft = hard_weight * hard, weight * soft

@@ -16,14 +16,14 @@ class Batch(NamedTuple):
 
     Attributes:
         images: float images in [0, 1].
-        classes: class of each image.
+        target: class of each image.
         index: number of each image in the training set.
         step: steps taken before this one, a 0-dim integer tensor.
         progress: share of the schedule done, a 0-dim float tensor from 0 to 1.
     """
 
     images: Float[Tensor, "n channels h w"]
-    classes: Int[Tensor, " n"]
+    target: Int[Tensor, " n"]
     index: Int[Tensor, " n"]  # pyright: ignore[reportIncompatibleMethodOverride] - nobody searches a batch
     step: Int[Tensor, ""]
     progress: Float[Tensor, ""]

@@ -55,7 +55,7 @@ def build_method(
         if momentum:
             options["average"] = LabelAverage(num_samples, num_classes, momentum=momentum)
         if name == "weighted-neighbours":
-            options["weighting"] = "distance"
+            options["weights"] = "distance"
         control = {"uniform-smoothing": "uniform", "shuffled-neighbours": "shuffled"}.get(name)
         return SelfDistillation(network, OSAKDLoss(num_classes, **options), control=control)  # type: ignore[arg-type] - names of Control
     if name in ("plain", "label-smoothing"):

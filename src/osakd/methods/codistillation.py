@@ -76,7 +76,7 @@ class Codistillation(Method):
         for number, logits in enumerate(each):
             target = mean_prediction([other for place, other in enumerate(old) if place != number])
             soft = distillation_loss(logits, target, form="cross_entropy")
-            students.append((suffix(number), F.cross_entropy(logits, batch.classes), soft))
+            students.append((suffix(number), F.cross_entropy(logits, batch.target), soft))
         return joint_loss(students, weight, each[0])
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ class MutualLearning(Method):
         students = []
         for number, own in enumerate(logits):
             others = [distillation_loss(own, other) for other in logits if other is not own]
-            students.append((suffix(number), F.cross_entropy(own, batch.classes), torch.stack(others).mean()))
+            students.append((suffix(number), F.cross_entropy(own, batch.target), torch.stack(others).mean()))
         return joint_loss(students, self.soft_weight, logits[0])
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:

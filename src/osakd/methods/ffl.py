@@ -60,7 +60,7 @@ class FeatureFusion(Method):
         students = [
             (
                 name,
-                F.cross_entropy(logits, batch.classes),
+                F.cross_entropy(logits, batch.target),
                 distillation_loss(logits, target, temperature=self.temperature),
             )
             for name, logits, target in (("", one, fused), ("_2", two, fused), ("_fused", fused, (one + two) / 2))

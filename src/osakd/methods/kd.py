@@ -65,7 +65,7 @@ class Distillation(Method):
         logits = self.network(batch.images)
         with torch.no_grad():
             targets = self.teacher(batch.images)
-        hard = F.cross_entropy(logits, batch.classes)
+        hard = F.cross_entropy(logits, batch.target)
         soft = distillation_loss(logits, targets, temperature=self.temperature, form=self.form)
         weighted_hard, weighted_soft = self.hard_weight * hard, self.soft_weight * soft
         total = weighted_hard + weighted_soft

@@ -23,7 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "space": "softmax",
         "divergence": "kl",
         "balance": "additive",
-        "count_self": False,
+        "include_self": False,
         "pool": "batch",
     },
 }

@@ -59,12 +59,12 @@ class NativeEnsemble(Method):
         students = [
             (
                 suffix(number),
-                F.cross_entropy(logits, batch.classes),
+                F.cross_entropy(logits, batch.target),
                 distillation_loss(logits, gated, temperature=self.temperature),
             )
             for number, logits in enumerate(branches)
         ]
-        return joint_loss(students, weight, branches[0], hard_gated=F.cross_entropy(gated, batch.classes))
+        return joint_loss(students, weight, branches[0], hard_gated=F.cross_entropy(gated, batch.target))
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of each branch, their average, and the gated ensemble."""

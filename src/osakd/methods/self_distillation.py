@@ -54,21 +54,21 @@ class SelfDistillation(Method):
         """The loss of a batch."""
         logits = self.network(batch.images)
         if self.criterion is None:
-            hard = F.cross_entropy(logits, batch.classes, label_smoothing=self.smoothing)
+            hard = F.cross_entropy(logits, batch.target, label_smoothing=self.smoothing)
             return LossTerms(hard, {"total": hard.detach()}, logits)
         if self.control is None:
-            terms = self.criterion.terms(logits, batch.classes, batch.index)
+            terms = self.criterion.terms(logits, batch.target, batch.index)
         else:
             terms = loss_parts(
                 logits,
-                batch.classes,
+                batch.target,
                 CONTROLS[self.control](self.criterion, logits, batch),
                 soft_weight=self.criterion.soft_weight,
                 divergence=self.criterion.divergence,
                 balance=self.criterion.balance,
             )
         parts = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
-        return LossTerms(terms.total, parts | diagnostics(terms.soft_labels, batch.classes), logits)
+        return LossTerms(terms.total, parts | diagnostics(terms.soft_labels, batch.target), logits)
 
 
 def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor:
@@ -76,9 +76,9 @@ def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor
 
     They smooth as strongly as OSAKD's labels, and know nothing of the neighbours' classes.
     """
-    labels = criterion.soft_labels(logits, batch.classes, batch.index)
-    mass = labels.gather(1, batch.classes[:, None]).mean()
-    true = batch.classes[:, None] == torch.arange(labels.shape[1], device=labels.device)
+    labels = criterion.soft_labels(logits, batch.target, batch.index)
+    mass = labels.gather(1, batch.target[:, None]).mean()
+    true = batch.target[:, None] == torch.arange(labels.shape[1], device=labels.device)
     return torch.where(true, mass, (1 - mass) / (labels.shape[1] - 1))
 
 
@@ -87,7 +87,7 @@ def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tenso
 
     A batch is in random order, so this is a random permutation.
     """
-    return criterion.soft_labels(logits, batch.classes.roll(1), batch.index)
+    return criterion.soft_labels(logits, batch.target.roll(1), batch.index)
 
 
 CONTROLS: dict[Control, Callable[[OSAKDLoss, Tensor, Batch], Tensor]] = {
@@ -97,7 +97,7 @@ CONTROLS: dict[Control, Callable[[OSAKDLoss, Tensor, Batch], Tensor]] = {
 
 
 @torch.no_grad()
-def diagnostics(soft_labels: Tensor, classes: Tensor) -> dict[str, Tensor]:
+def diagnostics(soft_labels: Tensor, target: Tensor) -> dict[str, Tensor]:
     """How much the soft labels ``[n, c]`` say, averaged over the batch.
 
     Returns:
@@ -105,7 +105,7 @@ def diagnostics(soft_labels: Tensor, classes: Tensor) -> dict[str, Tensor]:
         share of samples whose most probable class is the true one (of equal ones the lowest class counts).
     """
     return {
-        "soft_label_mass": soft_labels.gather(1, classes[:, None]).mean(),
+        "soft_label_mass": soft_labels.gather(1, target[:, None]).mean(),
         "soft_label_entropy": -torch.xlogy(soft_labels, soft_labels).sum(1).mean(),
-        "soft_label_agreement": (soft_labels.argmax(1) == classes).to(soft_labels.dtype).mean(),
+        "soft_label_agreement": (soft_labels.argmax(1) == target).to(soft_labels.dtype).mean(),
     }

@@ -11,9 +11,9 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a method. ``folds`` says that it trains one network and nothing else."""
+    """The settings of a method. ``single_network`` says that it trains one network and nothing else."""
 
-    folds: ClassVar[bool] = False
+    single_network: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -25,7 +25,7 @@ class Settings:
 class PlainSettings(Settings):
     """Plain training: cross-entropy alone. Source: the paper's row "w/o OSAKD"."""
 
-    folds: ClassVar[bool] = True
+    single_network: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LabelSmoothingSettings(Settings):
         smoothing: probability mass spread evenly over all classes, from 0 to below 1.
     """
 
-    folds: ClassVar[bool] = True
+    single_network: ClassVar[bool] = True
     smoothing: float = 0.1
 
     def __post_init__(self) -> None:
@@ -54,16 +54,16 @@ class ShuffledSettings(Settings):
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
         balance: CE + w D, (1 - w) CE + w D, or w CE + (1 - w) D.
-        count_self: the sample itself is one of its neighbours.
+        include_self: the sample itself is one of its neighbours.
     """
 
-    folds: ClassVar[bool] = True
+    single_network: ClassVar[bool] = True
     k: int = 8
     soft_weight: float | None = None
     space: Literal["softmax", "logits"] = "softmax"
     divergence: Literal["kl", "mse", "mse_sum"] = "kl"
     balance: Literal["additive", "convex", "convex_reversed"] = "additive"
-    count_self: bool = True
+    include_self: bool = True
 
     def __post_init__(self) -> None:
         weight, balance = self.soft_weight, self.balance
@@ -82,7 +82,7 @@ class OSAKDSettings(ShuffledSettings):
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
         balance: CE + w D, (1 - w) CE + w D, or w CE + (1 - w) D.
-        count_self: the sample itself is one of its neighbours.
+        include_self: the sample itself is one of its neighbours.
         pool: where neighbours are looked for: the mini-batch, or a memory of the whole training set.
     """
 
@@ -99,19 +99,19 @@ class AveragedSettings(OSAKDSettings):
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
         balance: CE + w D, (1 - w) CE + w D, or w CE + (1 - w) D.
-        count_self: the sample itself is one of its neighbours.
+        include_self: the sample itself is one of its neighbours.
         pool: where neighbours are looked for: the mini-batch, or a memory of the whole training set.
-        prior: neighbours that every class is given beforehand.
+        pseudo_count: neighbours that every class is given beforehand.
         momentum: weight of the labels of the epochs before; 0 for none.
     """
 
-    count_self: bool = False
-    prior: float = 0.1
+    include_self: bool = False
+    pseudo_count: float = 0.1
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_range("prior", self.prior, 0, inf)
+        _check_range("pseudo_count", self.pseudo_count, 0, inf)
         if not 0 <= self.momentum < 1:
             raise InputError(f"`momentum` must be at least 0 and below 1, got {self.momentum}.")
 
@@ -126,9 +126,9 @@ class WeightedSettings(AveragedSettings):
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
         balance: CE + w D, (1 - w) CE + w D, or w CE + (1 - w) D.
-        count_self: the sample itself is one of its neighbours.
+        include_self: the sample itself is one of its neighbours.
         pool: where neighbours are looked for: the mini-batch, or a memory of the whole training set.
-        prior: neighbours that every class is given beforehand.
+        pseudo_count: neighbours that every class is given beforehand.
         momentum: weight of the labels of the epochs before; 0 for none.
     """
 
@@ -145,7 +145,7 @@ class UniformSettings(OSAKDSettings):
         space: what is compared: softmax outputs or logits.
         divergence: Kullback-Leibler, squared error averaged over classes, or summed over them.
         balance: CE + w D, (1 - w) CE + w D, or w CE + (1 - w) D.
-        count_self: the sample itself is one of its neighbours.
+        include_self: the sample itself is one of its neighbours.
         pool: where neighbours are looked for: the mini-batch, or a memory of the whole training set.
     """
 

@@ -241,5 +241,5 @@ def soft_label_notes(config: RunConfig) -> list[str]:
     settings = config.settings
     if "k" not in settings or settings.get("pool", "batch") != "batch" or config.method == "weighted-neighbours":
         return []
-    own = {"count_self": settings["count_self"], "prior": settings.get("prior", 0.0)}
+    own = {"include_self": settings["include_self"], "pseudo_count": settings.get("pseudo_count", 0.0)}
     return [ceiling_note(config.batch_size, config.data["class_counts"], settings["k"], **own)]

@@ -19,11 +19,11 @@ OWN = "ours: "
 """How a row begins that is our question, not the paper's claim."""
 
 
-def wobble(rows: Rows) -> float:
+def std_of_last_epochs(rows: Rows) -> float:
     """Standard deviation of the test accuracy over the last 10 epochs, or those that there are.
 
     Example:
-        >>> round(wobble([{"test": {"accuracy": value}} for value in (0.1, 0.5, 0.6)]), 3)
+        >>> round(std_of_last_epochs([{"test": {"accuracy": value}} for value in (0.1, 0.5, 0.6)]), 3)
         0.265
     """
     last = _accuracies(rows)[-LAST_EPOCHS:]
@@ -36,7 +36,7 @@ def drop(rows: Rows) -> float:
 
 
 def counted(rows: Rows) -> int:
-    """Over how many epochs ``wobble`` is taken."""
+    """Over how many epochs ``std_of_last_epochs`` is taken."""
     return min(LAST_EPOCHS, len(_accuracies(rows)))
 
 
@@ -63,7 +63,7 @@ def claims(
         found = [
             (f"OSAKD-8NN gains {gains[name]:+.2f} at the best epoch", with_plain, _best),
             (f"{OWN}OSAKD-8NN gains at the last epoch", with_plain, _last),
-            (f"more stable: std of the last {last} epochs, plain - OSAKD", plain_with, wobble),
+            (f"more stable: std of the last {last} epochs, plain - OSAKD", plain_with, std_of_last_epochs),
             ("more stable: best minus last epoch, plain - OSAKD", plain_with, drop),
             (f"{OWN}more stable with label smoothing: best minus last epoch", ("plain", "label-smoothing"), drop),
             ("labels grow reliable: true-class mass, last - first epoch", (OURS, OURS), None),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from osakd.errors import RunError
-from osakd.intact import read_bytes
+from osakd.read_json import read_bytes
 from osakd.report.grids import Grid
 
 FILE = "cost.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from osakd.records import explained, write_atomic
+from osakd.records import as_sentences, write_atomic
 from osakd.report.aggregate import MethodSummary, Summary
 from osakd.report.pooled import smaller
 from osakd.report.tables import markdown_table, title
@@ -69,7 +69,7 @@ def write_curves(
         text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
     paths = []
-    with explained(folder):
+    with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for kind in kinds:
         stream = io.BytesIO()

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from osakd.report.aggregate import BASELINE, Difference, Summary, paired_difference, spread
-from osakd.report.claims import FEWEST_PAIRS, LAST_EPOCHS, counted, wobble
+from osakd.report.claims import FEWEST_PAIRS, LAST_EPOCHS, counted, std_of_last_epochs
 from osakd.report.pooled import read_runs, smaller_curves
 from osakd.report.tables import markdown_table, nats, percent, points, title
 from osakd.report.verdicts import PaperCell, missing, other_baselines
@@ -24,7 +24,7 @@ class Reading:
         test: test accuracy at that epoch.
         best_on_test: over the epochs.
         last: of the last epoch.
-        wobble: standard deviation of the test accuracy over the last 10 epochs.
+        std_of_last_epochs: standard deviation of the test accuracy over the last 10 epochs.
         counted: over how many it is taken, where there are fewer.
     """
 
@@ -34,7 +34,7 @@ class Reading:
     test: float
     best_on_test: float
     last: float
-    wobble: float
+    std_of_last_epochs: float
     counted: int
 
 
@@ -50,7 +50,7 @@ def reading_of(rows: Sequence[dict[str, Any]]) -> Reading:
         test=chosen["test"]["accuracy"],
         best_on_test=max(tests),
         last=tests[-1],
-        wobble=wobble(scored),
+        std_of_last_epochs=std_of_last_epochs(scored),
         counted=counted(scored),
     )
 
@@ -97,7 +97,8 @@ def readings_rows(
                 nats(spread([one.validation_nll for one in ones])),
                 percent(spread([one.validation_ece for one in ones])),
                 *(percent(spread([getattr(one, key) for one in ones])) for key in ("test", "best_on_test", "last")),
-                f"{100 * fmean(one.wobble for one in ones):.2f}" + f" (of {fewest})" * (fewest < LAST_EPOCHS),
+                f"{100 * fmean(one.std_of_last_epochs for one in ones):.2f}"
+                + f" (of {fewest})" * (fewest < LAST_EPOCHS),
             ]
         )
     return head, rows

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from osakd.records import explained, write_atomic
+from osakd.records import as_sentences, write_atomic
 from osakd.report.curves import write_curves
 from osakd.report.gallery import Gallery
 from osakd.report.grids import Grid
@@ -67,7 +67,7 @@ def write_report(
 
 
 def _put(text: str, out: Path) -> Path:
-    with explained(out):
+    with as_sentences(out):
         out.mkdir(parents=True, exist_ok=True)
     write_atomic(out / PAGE, text.encode())
     return out / PAGE

@@ -36,7 +36,7 @@ class TrainingImages:
         if drawn is None:
             self.drawn = None
             return
-        found = torch.from_numpy(np.stack(drawn)).to(self.splits[0]["train"].classes.device)
+        found = torch.from_numpy(np.stack(drawn)).to(self.splits[0]["train"].target.device)
         self.drawn = found if self.drawn is None else self.drawn.copy_(found)
 
     def take(self, seed: int, rows: Tensor) -> Tensor:

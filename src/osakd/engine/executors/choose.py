@@ -42,7 +42,7 @@ def single(built: Built, settings: dict[str, Any], name: str, device: torch.devi
     Args:
         built: the method and its data.
         settings: of the executor.
-        name: ``serial``, ``graphed``, or ``auto``.
+        name: ``serial``, ``cuda_graph``, or ``auto``.
         device: of the run.
 
     Raises:
@@ -52,13 +52,13 @@ def single(built: Built, settings: dict[str, Any], name: str, device: torch.devi
     if name == "fused":
         raise InputError("The executor fused runs several runs in one program: take osakd compare, or another one.")
     check_device(name, "float32", device)
-    chosen = {"auto": "graphed" if cuda else "serial"}.get(name, name)
-    why = {"serial": "a single run on the CPU", "graphed": "a single run on a CUDA device"}[chosen]
+    chosen = {"auto": "cuda_graph" if cuda else "serial"}.get(name, name)
+    why = {"serial": "a single run on the CPU", "cuda_graph": "a single run on a CUDA device"}[chosen]
 
     def build(method: Any) -> SerialExecutor:
-        return SerialExecutor(method, built.splits, **settings, graphed=chosen == "graphed")
+        return SerialExecutor(method, built.splits, **settings, cuda_graph=chosen == "cuda_graph")
 
-    if name == "auto" and chosen == "graphed":
+    if name == "auto" and chosen == "cuda_graph":
         try:
             step_seconds(build(copy.deepcopy(built.method)), settings["batch_size"])
         except Exception as error:  # a user's network may do anything
@@ -94,12 +94,12 @@ def fused(
         NotFusedError: neither lowering can run these networks, or it is not worth it.
     """
     splits = [replicas[number].splits for number in range(0, len(replicas), len(replicas) // groups)]
-    graphed = splits[0]["train"].classes.is_cuda
+    cuda_graph = splits[0]["train"].target.is_cuda
     seconds: dict[str, float] = {}
     reasons: list[str] = []
 
     def build(name: str, methods: Sequence[Any]) -> FusedExecutor:
-        return FusedExecutor(methods, keys, splits, lowering=LOWERINGS[name], **settings, graphed=graphed)
+        return FusedExecutor(methods, keys, splits, lowering=LOWERINGS[name], **settings, cuda_graph=cuda_graph)
 
     for name in lowerings:
         try:
@@ -111,7 +111,7 @@ def fused(
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor serial.")
     best = min(seconds, key=lambda name: seconds[name])
-    if against_processes and not graphed:
+    if against_processes and not cuda_graph:
         alone, together = _seconds_alone(replicas[0], settings), seconds[best] / len(replicas)
         if alone < CLEARLY * together:
             raise NotFusedError(

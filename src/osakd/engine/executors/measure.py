@@ -39,10 +39,10 @@ def search_notes(methods: Sequence[Method], batch_size: int, seconds_per_step: C
     generator = torch.Generator(outputs.device).manual_seed(0)
     outputs.normal_(generator=generator).copy_(outputs.softmax(1))
     index = torch.arange(len(outputs), device=outputs.device)
-    loss.memory.train().write(index, outputs.clone(), loss.memory.classes.clone())
+    loss.memory.train().write(index, outputs.clone(), loss.memory.target.clone())
     index = index[:batch_size]
-    logits, classes = outputs[index].log(), loss.memory.classes[index]
-    seconds = len(losses) * _median_seconds(lambda: loss.soft_labels(logits, classes, index).sum().item())
+    logits, target = outputs[index].log(), loss.memory.target[index]
+    seconds = len(losses) * _median_seconds(lambda: loss.soft_labels(logits, target, index).sum().item())
     whole = max(seconds, seconds_per_step())
     return [
         f"Looking for neighbours among {len(outputs):,} outputs is predicted to take {100 * seconds / whole:.0f} % of "
@@ -76,7 +76,7 @@ def replica_bytes(executor: SerialExecutor, batch_size: int) -> int:
 
 def _one_step(executor: SerialExecutor | FusedExecutor, batch_size: int) -> None:
     splits = executor.splits if isinstance(executor, FusedExecutor) else [executor.splits]
-    rows = torch.arange(min(batch_size, len(splits[0]["train"].classes))).numpy()
+    rows = torch.arange(min(batch_size, len(splits[0]["train"].target))).numpy()
     orders = [rows] * (executor.layout.replicas if isinstance(executor, FusedExecutor) else 1)
     executor.run_epoch(orders, rate=0.0, first_step=0, on_step=lambda _: None)
 

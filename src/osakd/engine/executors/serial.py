@@ -1,4 +1,4 @@
-"""The executor of one method, any module: eagerly (serial), or its whole step in a CUDA graph (graphed)."""
+"""The executor of one method, any module: eagerly (serial), or its whole step in a CUDA graph (cuda_graph)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from osakd.engine.evaluate import DeviceSplit, evaluate_method
 from osakd.engine.executors.base import EpochOutcome, TrainingImages
-from osakd.engine.executors.steps import EagerSteps, GraphedSteps
+from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps
 from osakd.engine.optim import Groups, ScheduledOptimizer, names_by_decay, parameter_group
 from osakd.engine.precision import autocast
 from osakd.methods.base import Batch, Method
@@ -24,11 +24,11 @@ class SerialExecutor:
         splits: the data on that device, by name.
         optimizer: builds the optimizer of groups of parameters.
         batch_size: images per step; a last batch of one image is dropped.
-        clip: largest norm of the gradient, or None.
+        max_grad_norm: largest norm of the gradient, or None.
         total_steps: of the whole schedule, for the clock.
         precision: of the forward pass: ``float32``, ``tf32`` or ``bf16``.
         reflect: a crop's padding is reflected, else black.
-        graphed: the whole step is captured once and replayed.
+        cuda_graph: the whole step is captured once and replayed.
     """
 
     def __init__(
@@ -38,22 +38,22 @@ class SerialExecutor:
         *,
         optimizer: Callable[[Groups], torch.optim.Optimizer],
         batch_size: int,
-        clip: float | None,
+        max_grad_norm: float | None,
         total_steps: int,
         precision: str = "float32",
         reflect: bool = False,
-        graphed: bool = False,
+        cuda_graph: bool = False,
     ) -> None:
-        self.method, self.splits, self.clip, self.precision = method, splits, clip, precision
+        self.method, self.splits, self.max_grad_norm, self.precision = method, splits, max_grad_norm, precision
         self.images = TrainingImages([splits], reflect)
         by_decay = {
             decay: [method.get_parameter(name) for name in names] for decay, names in names_by_decay(method).items()
         }
         self.parameters = [parameter for parameters in by_decay.values() for parameter in parameters]
         groups = [parameter_group(parameters, decay) for decay, parameters in by_decay.items()]
-        self.optimizer = ScheduledOptimizer(optimizer(groups), captured=graphed)
+        self.optimizer = ScheduledOptimizer(optimizer(groups), captured=cuda_graph)
         clock = {"batch_size": batch_size, "total_steps": total_steps}
-        self.steps = GraphedSteps(self.step, self._state, **clock) if graphed else EagerSteps(self.step, **clock)
+        self.steps = CUDAGraphSteps(self.step, self._state, **clock) if cuda_graph else EagerSteps(self.step, **clock)
         self.names: list[str] = []
 
     def run_epoch(
@@ -69,7 +69,7 @@ class SerialExecutor:
         self.method.train()
         self.images.draw(drawn)
         self.optimizer.set_rate(rate)
-        order = torch.from_numpy(orders[0]).to(self.splits["train"].classes.device)
+        order = torch.from_numpy(orders[0]).to(self.splits["train"].target.device)
         values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
         weights = torch.stack([torch.isfinite(parameter).all() for parameter in self.parameters]).all()
         # The last step may spoil the weights after its own loss was fine.
@@ -83,12 +83,12 @@ class SerialExecutor:
     def step(self, rows: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """One step on these rows of the training set; the parts of the loss, ``[parts]``."""
         train = self.splits["train"]
-        batch = Batch(self.images.take(0, rows), train.classes.index_select(0, rows), rows, step, progress)
+        batch = Batch(self.images.take(0, rows), train.target.index_select(0, rows), rows, step, progress)
         with autocast(self.precision, rows.device):
             terms = self.method(batch)
         terms.total.backward()
-        if self.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        if self.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         self.optimizer.step()
         self.names = list(terms.parts)
         return torch.stack(list(terms.parts.values()))

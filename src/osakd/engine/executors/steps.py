@@ -61,7 +61,7 @@ class EagerSteps:
         """Nothing is kept."""
 
 
-class GraphedSteps:
+class CUDAGraphSteps:
     """Captures the step once for each size of batch; an epoch is then replays alone, and the host never waits.
 
     The step reads its rows and the clock from tensors that it advances itself, and writes its values to a table. Where

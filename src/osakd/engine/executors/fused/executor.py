@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from osakd.engine.evaluate import DeviceSplit, scores, to_floats
 from osakd.engine.executors.base import EpochOutcome, TrainingImages
-from osakd.engine.executors.fused.replicas import Held, Layout, Lowering, Parts
-from osakd.engine.executors.steps import EagerSteps, GraphedSteps
+from osakd.engine.executors.fused.replicas import Layout, Lowering, Parts, StackedParameter
+from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps
 from osakd.engine.optim import Groups, ScheduledOptimizer, names_by_decay, parameter_group
 from osakd.engine.precision import autocast
 from osakd.methods.base import Method
@@ -34,11 +34,11 @@ class FusedExecutor:
         lowering: how the replicas become one program.
         optimizer: builds the optimizer of groups of parameters.
         batch_size: images per step and replica.
-        clip: largest norm of each replica's gradient, or None.
+        max_grad_norm: largest norm of each replica's gradient, or None.
         total_steps: of the whole schedule, for the clock.
         precision: of the forward pass: ``float32``, ``tf32`` or ``bf16``.
         reflect: a crop's padding is reflected, else black.
-        graphed: the whole step is captured once and replayed.
+        cuda_graph: the whole step is captured once and replayed.
     """
 
     def __init__(
@@ -50,25 +50,25 @@ class FusedExecutor:
         lowering: BuildLowering,
         optimizer: Callable[[Groups], torch.optim.Optimizer],
         batch_size: int,
-        clip: float | None,
+        max_grad_norm: float | None,
         total_steps: int,
         precision: str = "float32",
         reflect: bool = False,
-        graphed: bool = False,
+        cuda_graph: bool = False,
     ) -> None:
         self.methods, self.splits = list(methods), list(splits)
         self.layout = Layout(len(methods), len(splits))
         self.every = self.layout.replicas // self.layout.groups
-        self.clip, self.precision = clip, precision
+        self.max_grad_norm, self.precision = max_grad_norm, precision
         self.images = TrainingImages(splits, reflect)
         height, width, channels = splits[0]["train"].images.shape[1:]
         self.lowered = lowering(methods, keys, self.layout, (channels, height, width))
         self.held = self.lowered.held()
-        device = splits[0]["train"].classes.device
+        device = splits[0]["train"].target.device
         self.rows = [torch.tensor(one.rows, device=device) for one in self.held]
-        self.optimizer = ScheduledOptimizer(optimizer(self._groups()), captured=graphed)
+        self.optimizer = ScheduledOptimizer(optimizer(self._groups()), captured=cuda_graph)
         clock = {"batch_size": batch_size, "total_steps": total_steps}
-        self.steps = GraphedSteps(self.step, self._state, **clock) if graphed else EagerSteps(self.step, **clock)
+        self.steps = CUDAGraphSteps(self.step, self._state, **clock) if cuda_graph else EagerSteps(self.step, **clock)
 
     def run_epoch(
         self,
@@ -82,7 +82,7 @@ class FusedExecutor:
         """One pass over the training set for every replica."""
         self.optimizer.set_rate(rate)
         self.images.draw(None if drawn is None else drawn[:: self.every])
-        order = torch.from_numpy(np.stack(orders[:: self.every])).to(self.splits[0]["train"].classes.device)
+        order = torch.from_numpy(np.stack(orders[:: self.every])).to(self.splits[0]["train"].target.device)
         values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
         fine = self._finite().tolist()
         shares = torch.tensor(sizes, dtype=torch.float64, device=values.device) / sum(sizes)
@@ -96,13 +96,13 @@ class FusedExecutor:
     def step(self, rows: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """One step on these rows of each group's training set ``[groups, n]``; the parts of every loss, flat."""
         each = list(enumerate(rows.unbind()))
-        classes = torch.stack([self.splits[group]["train"].classes.index_select(0, row) for group, row in each])
+        target = torch.stack([self.splits[group]["train"].target.index_select(0, row) for group, row in each])
         images = [self.images.take(group, row) for group, row in each]
         with autocast(self.precision, rows.device):
-            total, parts = self.lowered.losses(images, classes, rows, (step, progress))
+            total, parts = self.lowered.losses(images, target, rows, (step, progress))
         total.backward()
-        if self.clip is not None:
-            self._clip(self.clip)
+        if self.max_grad_norm is not None:
+            self._clip_gradients(self.max_grad_norm)
         self.optimizer.step()
         return parts
 
@@ -112,14 +112,14 @@ class FusedExecutor:
         splits = [group[split] for group in self.splits]
         shared = all(one.images is splits[0].images for one in splits)
         sources = splits[:1] if shared else splits
-        rows = torch.arange(len(splits[0].classes), device=splits[0].classes.device)
+        rows = torch.arange(len(splits[0].target), device=splits[0].target.device)
         chunks = [self.lowered.predict(_images(sources, part)) for part in rows.split(EVALUATION_IMAGES)]
         found: dict[int, dict[str, dict[str, float]]] = {}
         for number, (replicas, names) in enumerate(chunks[0]):
             logits = {name: torch.cat([chunk[number][1][name] for chunk in chunks], dim=1) for name in names}
             for place, r in enumerate(replicas):
-                classes = splits[r // self.every].classes
-                found[r] = {name: scores(values[place], classes) for name, values in logits.items()}
+                target = splits[r // self.every].target
+                found[r] = {name: scores(values[place], target) for name, values in logits.items()}
         return [found[r] for r in range(self.layout.replicas)]
 
     def states(self) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ class FusedExecutor:
         for method, state in zip(self.methods, states, strict=True):
             method.load_own_state(state["method"])
         self.lowered.read()
-        homes: dict[int, Held] = {}
+        homes: dict[int, StackedParameter] = {}
         parts: dict[int, list[dict[str, Any]]] = {}
         for r, (method, state) in enumerate(zip(self.methods, states, strict=True)):
             names = [name for names in names_by_decay(method).values() for name in names]
@@ -196,7 +196,7 @@ class FusedExecutor:
             bad.index_add_(0, index, spoilt.long())
         return bad == 0
 
-    def _clip(self, largest: float) -> None:
+    def _clip_gradients(self, largest: float) -> None:
         """As ``nn.utils.clip_grad_norm_``, for each replica by itself."""
         found = [(p.grad, rows, index) for (p, rows), index in zip(self.held, self.rows, strict=True)]
         used = [(gradient, rows, index) for gradient, rows, index in found if gradient is not None]
@@ -218,7 +218,7 @@ def _images(splits: Sequence[DeviceSplit], rows: Tensor) -> Parts:
     return [to_floats(split.images.index_select(0, rows)) for split in splits]
 
 
-def _part(value: Any, home: Held, replica: int, shape: torch.Size) -> Any:
+def _part(value: Any, home: StackedParameter, replica: int, shape: torch.Size) -> Any:
     """A replica's part of an optimizer's state; what is not per element is the same for all."""
     if isinstance(value, Tensor) and value.shape == home.parameter.shape:
         return value.view(-1, *shape)[home.rows.index(replica)].clone()

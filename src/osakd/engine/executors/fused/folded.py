@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.replicas import Clock, Held, Layout, LossGroup, NotLowerableError, Parts
+from osakd.engine.executors.fused.replicas import Clock, Layout, LossGroup, NotLowerableError, Parts, StackedParameter
 from osakd.methods.base import Batch, Method
 
 _NETWORK = "network."
@@ -43,24 +43,24 @@ class FoldedMethods:
         ]
         self.rows = list(range(layout.replicas))
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[StackedParameter]:
         """The folded parameters, each of all replicas."""
-        return [Held(p, self.rows) for p in self.network.parameters() if p.requires_grad]
+        return [StackedParameter(p, self.rows) for p in self.network.parameters() if p.requires_grad]
 
-    def home(self, replica: int, name: str) -> Held:  # noqa: ARG002 - a lowering's interface
+    def home(self, replica: int, name: str) -> StackedParameter:  # noqa: ARG002 - a lowering's interface
         """The folded parameter; it holds the one of every replica."""
-        return Held(self.network.home(name.removeprefix(_NETWORK)), self.rows)
+        return StackedParameter(self.network.home(name.removeprefix(_NETWORK)), self.rows)
 
     def tensors(self) -> list[Tensor]:
         """Parameters and buffers, those of the losses among them."""
         own = [tensor for loss in self.mapped for tensor in loss.state.values()]
         return [*self.network.parameters(), *self.network.buffers(), *own]
 
-    def losses(self, images: Parts, classes: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat."""
         every = self.layout.replicas // self.layout.groups
         logits = self.network.train()(images)
-        batch = (classes.repeat_interleave(every, 0), rows.repeat_interleave(every, 0), *clock)
+        batch = (target.repeat_interleave(every, 0), rows.repeat_interleave(every, 0), *clock)
         totals, parts = zip(*[loss(logits, *batch) for loss in self.mapped], strict=True)
         return torch.stack([total.sum() for total in totals]).sum(), torch.cat(parts)
 
@@ -115,7 +115,7 @@ class _MappedLoss:
         self.template.train()
 
     def __call__(
-        self, logits: Tensor, classes: Tensor, index: Tensor, step: Tensor, progress: Tensor
+        self, logits: Tensor, target: Tensor, index: Tensor, step: Tensor, progress: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Totals ``[rows]`` and parts, flat, of these replicas."""
 
@@ -124,7 +124,7 @@ class _MappedLoss:
             terms = functional_call(self.template, state, (Batch(z, y, i, step, progress),))
             return terms.total, terms.parts
 
-        own = (tensor.index_select(0, self.index) for tensor in (logits, classes, index))
+        own = (tensor.index_select(0, self.index) for tensor in (logits, target, index))
         totals, parts = vmap(one)(self.state, *own)
         self.names = list(parts)
         return totals, torch.cat(list(parts.values()))

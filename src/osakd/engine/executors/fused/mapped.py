@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from osakd.engine.executors.fused.replicas import Clock, Held, Layout, LossGroup, Parts
+from osakd.engine.executors.fused.replicas import Clock, Layout, LossGroup, Parts, StackedParameter
 from osakd.methods.base import Batch, Method
 
 
@@ -36,22 +36,22 @@ class MappedMethods:
         ]
         self.stack_of = {row: stack for stack in self.stacks for row in stack.rows}
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[StackedParameter]:
         """The stacked parameters, each of the replicas of one method."""
-        return [Held(p, stack.rows) for stack in self.stacks for p in stack.parameters.values()]
+        return [StackedParameter(p, stack.rows) for stack in self.stacks for p in stack.parameters.values()]
 
-    def home(self, replica: int, name: str) -> Held:
+    def home(self, replica: int, name: str) -> StackedParameter:
         """The stacked parameter of the replica's method."""
         stack = self.stack_of[replica]
-        return Held(stack.parameters[name], stack.rows)
+        return StackedParameter(stack.parameters[name], stack.rows)
 
     def tensors(self) -> list[Tensor]:
         """Parameters and buffers."""
         return [tensor for stack in self.stacks for tensor in (*stack.parameters.values(), *stack.constants.values())]
 
-    def losses(self, images: Parts, classes: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat."""
-        totals, parts = zip(*[stack.losses(images, classes, rows, clock) for stack in self.stacks], strict=True)
+        totals, parts = zip(*[stack.losses(images, target, rows, clock) for stack in self.stacks], strict=True)
         return torch.stack(totals).sum(), torch.cat(parts)
 
     def loss_groups(self) -> list[LossGroup]:
@@ -106,7 +106,7 @@ class _Stack:
         """Everything, by name."""
         return {**self.parameters, **self.constants}
 
-    def losses(self, images: Parts, classes: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of the replicas' losses, and their parts, flat."""
 
         def one(state: dict[str, Tensor], x: Tensor, y: Tensor, i: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -115,7 +115,7 @@ class _Stack:
 
         self.template.train()
         x, axis = self._images(images)
-        own = (tensor.index_select(0, self.seeds) for tensor in (classes, rows))
+        own = (tensor.index_select(0, self.seeds) for tensor in (target, rows))
         totals, parts = vmap(one, in_dims=(0, axis, 0, 0))(self._named(), x, *own)
         self.names = list(parts)
         return totals.sum(), torch.cat(list(parts.values()))

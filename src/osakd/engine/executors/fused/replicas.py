@@ -70,7 +70,7 @@ class LossGroup(NamedTuple):
         return found
 
 
-class Held(NamedTuple):
+class StackedParameter(NamedTuple):
     """A trained parameter of several replicas, along its first axis; and which replicas these are."""
 
     parameter: nn.Parameter
@@ -80,11 +80,11 @@ class Held(NamedTuple):
 class Lowering(Protocol):
     """Replicas of methods as one program."""
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[StackedParameter]:
         """Every parameter that trains."""
         ...
 
-    def home(self, replica: int, name: str) -> Held:
+    def home(self, replica: int, name: str) -> StackedParameter:
         """The parameter that holds what a replica calls ``name``."""
         ...
 
@@ -92,12 +92,12 @@ class Lowering(Protocol):
         """Everything that a step reads or changes, but for the optimizer's state."""
         ...
 
-    def losses(self, images: Parts, classes: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat; in training mode.
 
         Args:
             images: of each seed.
-            classes: of each seed ``[groups, n]``.
+            target: of each seed ``[groups, n]``.
             rows: of each seed's training set ``[groups, n]``.
             clock: steps taken, and share of the schedule done.
         """

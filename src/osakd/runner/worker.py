@@ -6,8 +6,8 @@ from functools import lru_cache
 from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from osakd.experiments.jobs import Errors, Job, Program
 from osakd.records import RunConfig
+from osakd.runner.jobs import Errors, Job, Program
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
@@ -28,17 +28,17 @@ class _StopRequestError(Exception):
 
 
 class _StopAtRequest:
-    """The watcher of a run in a pool: it stops when it is told to, or when its parent is gone."""
+    """The callback of a run in a pool: it stops when it is told to, or when its parent is gone."""
 
     def __init__(self, program: Program) -> None:
         self.folder = str(program[0].folder)
 
-    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:  # noqa: ARG002 - the watcher's interface
+    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:  # noqa: ARG002 - the callback's interface
         """Its records say everything but the notes."""
         if _notes is not None:
             _notes.put((self.folder, list(notes)))
 
-    def step(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the watcher's interface
+    def step(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the callback's interface
         if _asked_to_stop():
             raise _StopRequestError
 
@@ -100,7 +100,7 @@ def run_single(program: Program) -> Errors:
     (job,) = program
     plan = _plan(job)
     device, executor = pick_device(job.device), "auto" if job.executor == "fused" else job.executor
-    train_run(*plan, resume=True, device=device, watcher=_StopAtRequest(program), executor=executor)
+    train_run(*plan, resume=True, device=device, callback=_StopAtRequest(program), executor=executor)
     return {}
 
 
@@ -115,7 +115,7 @@ def run_fused(program: Program, lowerings: Sequence[str], against_processes: boo
         train_fused(
             plans,
             device=device,
-            watcher=_StopAtRequest(program),
+            callback=_StopAtRequest(program),
             lowerings=lowerings,
             against_processes=against_processes,
         )

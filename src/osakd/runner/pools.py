@@ -18,8 +18,8 @@ from multiprocessing import resource_tracker
 from typing import Protocol
 
 from osakd.errors import InputError, RunError
-from osakd.experiments.jobs import Errors, Program
-from osakd.experiments.worker import Notes, on_cluster, prepare
+from osakd.runner.jobs import Errors, Program
+from osakd.runner.worker import Notes, on_cluster, prepare
 
 Run = Callable[[Program], Errors]
 SECONDS_TO_CONNECT = 10.0

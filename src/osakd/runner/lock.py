@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from osakd import records
 from osakd.errors import InputError, RunError
-from osakd.experiments.states import Look, Progress
+from osakd.runner.progress import Look, Progress
 
 HOLDER = ".runner.json"
 SECONDS_BETWEEN_NOTES = 1.0
@@ -36,7 +36,7 @@ def holding(folder: Path, look: Look) -> Iterator[Look]:
     Raises:
         RunError: another runner holds it, or the folder cannot be made.
     """
-    with records.explained(folder):
+    with records.as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / records.LOCK)
         try:

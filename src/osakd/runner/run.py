@@ -10,12 +10,12 @@ from pathlib import Path
 
 from osakd.engine.folders import check_folder
 from osakd.errors import InputError, NotFusedError, RunError
-from osakd.experiments.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
-from osakd.experiments.pools import ClusterPool, LocalPool, Pool, Run
-from osakd.experiments.states import Look, Paces, Progress, waiting
-from osakd.experiments.worker import run_fused, run_single
 from osakd.methods.settings import METHODS
 from osakd.records import CHECKPOINT, is_free, read_config, read_metrics, read_result, write_error
+from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
+from osakd.runner.pools import ClusterPool, LocalPool, Pool, Run
+from osakd.runner.progress import Look, Paces, Progress, waiting
+from osakd.runner.worker import run_fused, run_single
 
 SECONDS_BETWEEN_LOOKS = 0.25
 MOST_DEATHS = 3
@@ -26,7 +26,7 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, look: Look, scheduler: str 
     """Runs every job, and the stages before it; what is on disk already is not run again.
 
     With the executor ``fused``, jobs that differ in seed and method only run in one program; with ``serial`` or
-    ``graphed`` each by itself, one at a time on a GPU; ``auto`` is the first where the networks can be folded into
+    ``cuda_graph`` each by itself, one at a time on a GPU; ``auto`` is the first where the networks can be folded into
     channels and no cluster is given, else the second. A worker that dies costs the epochs since its last checkpoint.
 
     Args:
@@ -81,7 +81,7 @@ class _Runner:
         startable = [job for job in jobs if _startable(job)]
         if auto:
             # Nothing recorded shows mapped methods (vmap) ahead of a process for each run: they fuse on request only.
-            startable = [job for job in startable if METHODS[job.config.method].folds and not self.scheduler]
+            startable = [job for job in startable if METHODS[job.config.method].single_network and not self.scheduler]
         programs = programs_of(startable) if executor in ("auto", "fused") else []
         errors: Errors = {}
         if programs:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, can_continue, configure
 from osakd.errors import InputError
-from osakd.experiments.jobs import Job
 from osakd.methods.lookup import method_label
 from osakd.records import default_folder, read_config, read_metrics
+from osakd.runner.jobs import Job
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays

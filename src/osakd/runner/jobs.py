@@ -67,7 +67,7 @@ def programs_of(jobs: Sequence[Job]) -> list[Program]:
     for job in jobs:
         shared = {k: v for k, v in asdict(job.config).items() if k not in ("method", "settings", "seed")}
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "class_counts"}
-        kind = "" if METHODS[job.config.method].folds else job.label
+        kind = "" if METHODS[job.config.method].single_network else job.label
         key = json.dumps([shared, job.data, job.device, kind], sort_keys=True)
         by_seed.setdefault((key, job.config.seed), []).append(job)
     alike: dict[tuple[str, tuple[str, ...]], list[Job]] = {}

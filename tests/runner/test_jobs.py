@@ -4,8 +4,8 @@ from pathlib import Path
 
 from osakd import records
 from osakd.engine.config import Options
-from osakd.experiments.compare import plan_comparison
-from osakd.experiments.jobs import longest_first
+from osakd.runner.jobs import longest_first
+from osakd.runner.planning import plan_comparison
 
 
 def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 import osakd
 from osakd import InputError, RunError
 from osakd.cli.main import main
-from osakd.experiments.states import Progress
 from osakd.records import STUDENT, read_metrics, read_result
+from osakd.runner.progress import Progress
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -109,7 +109,7 @@ def test_the_scheduler_goes_while_runs_are_made(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The last test that uses it."""
-    monkeypatch.setattr("osakd.experiments.pools.SECONDS_TO_CONNECT", 1.0)
+    monkeypatch.setattr("osakd.runner.pools.SECONDS_TO_CONNECT", 1.0)
 
     def kill_the_scheduler(states: list[Progress]) -> None:
         if any(state.rows for state in states) and not killed:
@@ -126,7 +126,7 @@ def test_the_scheduler_goes_while_runs_are_made(
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("osakd.experiments.pools.SECONDS_TO_CONNECT", 0.5)
+    monkeypatch.setattr("osakd.runner.pools.SECONDS_TO_CONNECT", 0.5)
     with pytest.raises(InputError, match=r"No dask scheduler answers at '127.0.0.1:1'"):
         osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler="127.0.0.1:1")
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from osakd import records
 from osakd.errors import InputError, RunError
-from osakd.experiments.held import holder
+from osakd.runner.lock import holder
 
 State = Literal["finished", "running", "waiting", "failed", "stopped", "damaged"]
 

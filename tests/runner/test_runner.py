@@ -13,12 +13,12 @@ import pytest
 import osakd
 from osakd import RunError
 from osakd.engine.config import Options
-from osakd.experiments.compare import plan_comparison
-from osakd.experiments.held import HOLDER, holder, holding
-from osakd.experiments.jobs import Job
-from osakd.experiments.runner import run_jobs
-from osakd.experiments.states import Progress
 from osakd.records import LOCK, STUDENT, read_error, read_metrics, read_result, write_error
+from osakd.runner.jobs import Job
+from osakd.runner.lock import HOLDER, holder, holding
+from osakd.runner.planning import plan_comparison
+from osakd.runner.progress import Progress
+from osakd.runner.run import run_jobs
 
 
 def workers() -> list[int]:
@@ -112,7 +112,7 @@ def test_an_error_of_before_does_not_outlive_the_result(tmp_path: Path) -> None:
 
 def test_a_second_runner_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from osakd.experiments.held import holding\n"
+        "import sys, time; from pathlib import Path; from osakd.runner.lock import holding\n"
         "with holding(Path(sys.argv[1]), lambda _: None):\n    print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from osakd.errors import InputError, RunError
-from osakd.experiments.jobs import Job
+from osakd.runner.jobs import Job
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Many runs: what to run, where, one runner at a time, and how far they are."""
