@@ -84,7 +84,7 @@ def _gallery(column: str, entry: "Entry", arrays: "DataArrays") -> "Gallery":
     config = entry.config
     if config is None:
         raise InputError(f"{entry.folder.name!r} has no configuration.")
-    view = run_view(arrays, config.model, config.validation, config.seed, config.fraction)
+    view = run_view(arrays, config)
     pictures = []
     for row, soft_label, entropy in most_ambiguous(config, view, entry.folder, pick_device(None), count=COUNT):
         order = sorted(range(len(soft_label)), key=lambda label: (-soft_label[label], label))

@@ -103,6 +103,16 @@ def build_model(
     return network
 
 
+def check_name(name: str) -> None:
+    """Checks the name of a network without building it.
+
+    Raises:
+        InputError: neither a name of ``MODELS`` nor that of a function or of timm.
+    """
+    if name not in MODELS and ":" not in name:
+        raise unknown_name("model", name, MODELS)
+
+
 def expected_channels(name: str, *, num_classes: int, input_shape: tuple[int, int, int]) -> int:
     """Input channels of the first convolution that a network of that name has; the images' own where it has none."""
     from torch import nn
