@@ -47,7 +47,7 @@ def train(
         seed: of every random stream, at least 0.
         out: the run's folder; by default ``runs/<data>-<model>-<method>-seed<seed>``.
         resume: go on with a run that was stopped.
-        callback: is told of every step and epoch.
+        callback: called at every step and epoch.
         **options: model, epochs, batch_size, learning_rate, ...: see ``osakd.engine.config.Options``.
 
     Returns:
