@@ -32,8 +32,8 @@ def test_its_network_is_the_library_s() -> None:
     with torch.no_grad():
         for own, theirs in zip(ours.parameters(), example.parameters(), strict=True):
             theirs.copy_(own)
-    images = torch.rand(4, 3, 32, 32)
-    torch.testing.assert_close(example(images), ours(images))
+    images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    torch.testing.assert_close(example(EXAMPLE["scaled"](images)), ours(images / 255))
 
 
 @pytest.mark.parametrize("k", [1, 8, 16])
