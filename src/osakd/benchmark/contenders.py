@@ -28,7 +28,7 @@ from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import build_method
 from osakd.methods.settings.base import RunDefaults
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 
 Contender = Callable[[int], float]
 ROWS, SHAPE, CLASSES, BATCH, K = 50_000, (3, 32, 32), 10, 64, 8

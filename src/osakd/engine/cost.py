@@ -25,8 +25,8 @@ from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, Method
 from osakd.methods.lookup import method_label
 from osakd.methods.registry import build_method, settings_of
+from osakd.models.build import build_model
 from osakd.models.cost import count_macs, count_parameters, flop_counter
-from osakd.models.lookup import build_model
 from osakd.records import RunConfig
 
 
