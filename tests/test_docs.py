@@ -16,11 +16,13 @@ from osakd.data.arrays import DataArrays
 from osakd.data.recipes import DATA
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
-from osakd.methods.build import build_method
+from osakd.methods.base import BuildContext
 from osakd.methods.lookup import given_method, resolve_method
-from osakd.methods.settings import METHODS
+from osakd.methods.registry import METHODS, build_method
+from osakd.methods.settings.base import RunDefaults
 from osakd.models.branches import shared_stage, stages_of
-from osakd.models.lookup import MODELS, build_model
+from osakd.models.build import build_model
+from osakd.models.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 CARDS = ROOT / "docs/methods"
@@ -106,7 +108,7 @@ def test_the_options_of_a_card_are_the_settings_and_their_defaults(name: str) ->
     written = {key.strip("`"): value(default) for key, default, _ in rows}
     defaults = {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
-        for field in fields(METHODS[name])
+        for field in fields(METHODS[name].settings)
     }
     assert list(written) == list(defaults)
     assert written == defaults
@@ -117,22 +119,21 @@ def test_the_options_of_a_card_are_the_settings_and_their_defaults(name: str) ->
 
 @each_method
 def test_a_card_names_what_is_recorded_beside_the_deployed_network(name: str) -> None:
-    settings = resolve_method(name, model="resnet8")[1]
+    settings = resolve_method(name, RunDefaults(model="resnet8"))[1]
     shape = (3, 8, 8)
 
     def build(_: str | None) -> Any:
         return build_model("resnet8", num_classes=4, input_shape=shape)
 
-    method = build_method(
-        name,
-        settings,
-        build(None),
+    context = BuildContext(
+        network=build(None),
         num_classes=4,
         num_samples=16,
         input_shape=shape,
         build_network=build,
         teachers=[build(None)],
     )
+    method = build_method(name, settings, context)
     from torch import zeros
 
     predicted = list(method.eval().predict(zeros(2, *shape)))

@@ -19,22 +19,22 @@ from osakd.engine.executors.base import Executor
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.engine.optim import Groups
-from osakd.methods.base import Method
-from osakd.methods.build import build_method
+from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
-from osakd.methods.settings import METHODS
-from osakd.models.lookup import build_model
+from osakd.methods.registry import METHODS, build_method
+from osakd.methods.settings.base import RunDefaults, Settings, Stage
+from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
 
 SEEDS = (0, 1)
 FOLDING: list[Any] = [
-    *(name for name, settings in METHODS.items() if settings.single_network),
+    *(name for name, method in METHODS.items() if method.settings.single_network),
     {"name": "osakd", "k": 5, "pool": "memory"},
     {"name": "osakd", "divergence": "mse_sum"},
 ]
 """Methods that train one network, which can be folded into channels."""
 OTHERS: list[Any] = [
-    *(name for name, settings in METHODS.items() if not settings.single_network),
+    *(name for name, method in METHODS.items() if not method.settings.single_network),
     {"name": "born-again", "generations": 2},
     {"name": "codistillation", "copies": 3, "burn_in": 0.4, "refresh": 7},
     {"name": "dml", "peers": ["resnet8", "lenet-digits"]},
@@ -81,20 +81,23 @@ def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Metho
             return nn.Sequential(OrderedDict(normalise=Normalise([0.4 + 0.1 * seed], [0.5]), network=body))
         return build_model(name, num_classes=10, input_shape=(1, 8, 8))
 
-    name, settings = resolve_method(variant, model=model)
-    network = build_network(None)
-    earlier = settings.get("generations", 1)
-    method = build_method(
-        name,
-        settings,
-        network,
+    name, settings = resolve_method(variant, RunDefaults(model=model))
+    context = BuildContext(
+        network=build_network(None),
         num_classes=10,
         num_samples=600,
         input_shape=(1, 8, 8),
         build_network=build_network,
-        teachers=[build_network("resnet8" if name == "kd" else None).eval() for _ in range(earlier)],
+        teachers=[build_network(stage.model and "resnet8").eval() for stage in earlier_stages(settings)],
     )
+    method = build_method(name, settings, context)
     return method.to(device).to(memory_format=torch.channels_last)
+
+
+def earlier_stages(settings: Settings | None) -> list[Stage]:
+    """The latest first."""
+    stage = settings.previous_stage() if settings else None
+    return [stage, *earlier_stages(stage.settings)] if stage else []
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -140,6 +143,6 @@ def planned(tmp_path: Path, variants: Sequence[Any] = ("plain", "osakd"), **opti
     for seed in SEEDS:
         for variant in variants:
             config = configure(data, variant, seed, Options(**options))
-            view = run_view(data, config.model, config.validation, seed)
+            view = run_view(data, config)
             plans.append(loop.Planned(config, view, tmp_path / f"{config.method}-seed{seed}"))
     return plans

@@ -9,7 +9,7 @@ import osakd
 from osakd.engine.config import Options
 from osakd.engine.cost import Cost, costs, shaped
 from osakd.errors import InputError
-from osakd.methods.settings import METHODS
+from osakd.methods.registry import METHODS
 
 MEMORY = {"name": "osakd", "pool": "memory"}
 CIFAR10 = {"num_classes": 10, "input_shape": (3, 32, 32), "train": 50_000}

@@ -7,7 +7,7 @@ from osakd.labels.ceiling import ceiling_note
 
 
 @pytest.mark.parametrize(
-    ("batch", "classes", "k", "expected"),
+    ("batch", "num_classes", "k", "expected"),
     [
         (64, 10, 8, 0.74),
         (64, 10, 16, 0.39),
@@ -17,8 +17,8 @@ from osakd.labels.ceiling import ceiling_note
         (64, 200, 16, 0.02),
     ],
 )
-def test_known_values(batch: int, target: int, k: int, expected: float) -> None:
-    assert round(soft_label_ceiling(batch, [1 / target] * target, k, include_self=False), 2) == expected
+def test_known_values(batch: int, num_classes: int, k: int, expected: float) -> None:
+    assert round(soft_label_ceiling(batch, [1 / num_classes] * num_classes, k, include_self=False), 2) == expected
 
 
 @pytest.mark.parametrize("include_self", [False, True])

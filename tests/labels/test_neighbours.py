@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from osakd.errors import InputError
-from osakd.labels.neighbours import BLOCK_ROWS, DIRECT_PAIRS, k_nearest
+from osakd.labels.distances import BLOCK_ROWS, uses_block_search
+from osakd.labels.neighbours import k_nearest
 from tests.references.posterior import sorted_neighbours
 
 ROWS_FOR_TWO_STAGES = 20_000
@@ -39,8 +40,7 @@ def test_equals_a_stable_full_sort(kind: str, rows: int, dtype: torch.dtype) -> 
     valid = rng.random(rows) < 0.9
     queries = data[rng.integers(rows, size=QUERIES)]
     if rows >= ROWS_FOR_TWO_STAGES:
-        assert QUERIES * rows > DIRECT_PAIRS
-        assert rows > 2 * 8 * BLOCK_ROWS
+        assert uses_block_search(QUERIES, rows, 8)
     distances, found = k_nearest(
         torch.from_numpy(queries).to(dtype),
         torch.from_numpy(data).to(dtype),

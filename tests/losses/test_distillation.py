@@ -21,9 +21,9 @@ def by_loops(logits: list[list[float]], targets: list[list[float]], temperature:
 
 @pytest.mark.parametrize("form", ["kl", "cross_entropy"])
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
-@pytest.mark.parametrize("classes", [2, 7])
-def test_equals_loops(form: str, temperature: float, target: int) -> None:
-    logits, targets = torch.randn(2, 5, target, dtype=torch.float64)
+@pytest.mark.parametrize("num_classes", [2, 7])
+def test_equals_loops(form: str, temperature: float, num_classes: int) -> None:
+    logits, targets = torch.randn(2, 5, num_classes, dtype=torch.float64)
     found = distillation_loss(logits, targets, temperature=temperature, form=form)  # type: ignore[arg-type] - a str
     assert found.item() == pytest.approx(by_loops(logits.tolist(), targets.tolist(), temperature, form))
 

@@ -11,13 +11,13 @@ from osakd.methods.base import Batch, Method
 N, FEATURES = 6, 5
 
 
-def network(target: int = 3, *, hidden: int = 4, norm: bool = True) -> nn.Module:
+def network(num_classes: int = 3, *, hidden: int = 4, norm: bool = True) -> nn.Module:
     """With BatchNorm, whose statistics show whether it was in training mode."""
     layers = [nn.Flatten(), nn.Linear(FEATURES, hidden), *([nn.BatchNorm1d(hidden)] if norm else [])]
-    return nn.Sequential(*layers, nn.Linear(hidden, target))
+    return nn.Sequential(*layers, nn.Linear(hidden, num_classes))
 
 
-def staged(target: int = 3, *, width: int = 4) -> nn.Module:
+def staged(num_classes: int = 3, *, width: int = 4) -> nn.Module:
     """A network with three stages, as the library builds them: ``Sequential(normalise, network)``."""
     stages = OrderedDict[str, nn.Module](
         stage1=nn.Conv2d(1, width, 3, padding=1),
@@ -25,14 +25,16 @@ def staged(target: int = 3, *, width: int = 4) -> nn.Module:
         stage3=nn.Sequential(nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU()),
         pool=nn.AdaptiveAvgPool2d(1),
         flatten=nn.Flatten(),
-        fc=nn.Linear(2 * width, target),
+        fc=nn.Linear(2 * width, num_classes),
     )
     return nn.Sequential(OrderedDict[str, nn.Module](normalise=nn.Identity(), network=nn.Sequential(stages)))
 
 
-def batch(target: int = 3, *, step: int = 0, progress: float = 0.0, shape: tuple[int, ...] = (1, 1, FEATURES)) -> Batch:
+def batch(
+    num_classes: int = 3, *, step: int = 0, progress: float = 0.0, shape: tuple[int, ...] = (1, 1, FEATURES)
+) -> Batch:
     images = torch.randn(N, *shape, generator=torch.Generator().manual_seed(0))
-    return Batch(images, torch.arange(N) % target, torch.arange(N), torch.tensor(step), torch.tensor(progress))
+    return Batch(images, torch.arange(N) % num_classes, torch.arange(N), torch.tensor(step), torch.tensor(progress))
 
 
 def softmax(logits: Tensor, temperature: float = 1.0) -> list[list[float]]:

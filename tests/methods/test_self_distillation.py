@@ -11,6 +11,7 @@ from osakd.errors import InputError
 from osakd.methods.base import Batch
 from osakd.methods.lookup import method_label, resolve_method
 from osakd.methods.self_distillation import SelfDistillation, diagnostics, shuffled_labels, uniform_labels
+from osakd.methods.settings.base import RunDefaults
 
 
 def batch_of(images: Tensor, target: Tensor) -> Batch:
@@ -67,9 +68,9 @@ def test_the_deployed_network_is_the_plain_one() -> None:
 
 def test_names_shorthands_and_labels() -> None:
     assert resolve_method("osakd-16nn") == resolve_method({"name": "osakd", "k": 16})
-    assert resolve_method("osakd")[1]["soft_weight"] == 0.9
-    assert resolve_method("osakd", soft_weight=0.99)[1]["soft_weight"] == 0.99
-    assert resolve_method({"name": "osakd", "k": np.int64(3), "soft_weight": np.float32(0.5)})[1]["k"] == 3
+    assert resolve_method("osakd")[1].soft_weight == 0.9
+    assert resolve_method("osakd", RunDefaults(soft_weight=0.99))[1].soft_weight == 0.99
+    assert resolve_method({"name": "osakd", "k": np.int64(3), "soft_weight": np.float32(0.5)})[1].k == 3
     assert method_label("plain") == "plain"
     assert method_label("osakd") == "osakd-8nn"
     assert method_label({"name": "osakd", "soft_weight": 0.3, "space": "logits"}) == "osakd-8nn-soft_weight=0.3-logits"
@@ -103,18 +104,18 @@ def test_smoothing_out_of_range() -> None:
         SelfDistillation(network(), OSAKDLoss(3), smoothing=0.1)
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(target: int) -> None:
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(num_classes: int) -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, target))
-    given = batch_of(IMAGES, torch.arange(10) % target)
-    criterion = OSAKDLoss(target, k=4)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, num_classes))
+    given = batch_of(IMAGES, torch.arange(10) % num_classes)
+    criterion = OSAKDLoss(num_classes, k=4)
     mass = SelfDistillation(net, criterion)(given).parts["soft_label_mass"]
     terms = SelfDistillation(net, criterion, control="uniform")(given)
     torch.testing.assert_close(terms.parts["soft_label_mass"], mass)
     labels = uniform_labels(criterion, net(IMAGES), given)
     for row, label in enumerate(given.target.tolist()):
-        expected = [mass.item() if c == label else (1 - mass.item()) / (target - 1) for c in range(target)]
+        expected = [mass.item() if c == label else (1 - mass.item()) / (num_classes - 1) for c in range(num_classes)]
         assert labels[row].tolist() == pytest.approx(expected, abs=1e-6)
 
 

@@ -1,29 +1,29 @@
 """The settings of the methods by name: defaults, shorthands, what they take from the network, ranges."""
 
-import re
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
 from osakd.errors import InputError
-from osakd.methods.lookup import PRESETS, SHORTHANDS, method_label, resolve_method
-from osakd.methods.settings import METHODS
+from osakd.methods.lookup import method_label, resolve_method
+from osakd.methods.registry import METHODS, PRESETS, SHORTHANDS
+from osakd.methods.settings.base import RunDefaults
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_setting_is_described(name: str) -> None:
-    words = METHODS[name].__doc__ or ""
-    described = re.findall(r"^        (\w+):", words, re.MULTILINE)
-    assert described == list(resolve_method(name)[1])
-    assert "Source: " in words.splitlines()[0]
+    settings = METHODS[name].settings
+    assert all(one.metadata["help"] and not one.metadata["help"].endswith(".") for one in fields(settings))
+    assert "Source: " in (settings.__doc__ or "").splitlines()[0]
 
 
 def test_shorthands_are_settings() -> None:
-    assert resolve_method("kd-additive")[1] | {"teacher": None} == {
+    assert asdict(resolve_method("kd-additive")[1]) | {"teacher": None} == {
         "teacher": None, "hard_weight": 1.0, "soft_weight": 1.0, "temperature": 3.0,
     }  # fmt: skip
-    assert resolve_method({"name": "kd-additive", "temperature": 5})[1]["temperature"] == 5.0
-    assert resolve_method("ffl-unshared", model="lenet")[1]["peer"] == "lenet"
+    assert resolve_method({"name": "kd-additive", "temperature": 5})[1].temperature == 5.0
+    assert resolve_method("ffl-unshared", RunDefaults(model="lenet"))[1].peer == "lenet"
     assert [method_label(name) for name in SHORTHANDS] == list(SHORTHANDS)
 
 
@@ -31,15 +31,15 @@ def test_presets_are_settings() -> None:
     """They say everything that the method leaves to its defaults, but for the data set's weight."""
     for preset, meant in PRESETS.items():
         name, settings = resolve_method(preset)
-        assert settings == {key: value for key, value in meant.items() if key != "name"} | {"soft_weight": 0.9}
-        assert (name, resolve_method({"name": preset, "k": 16})[1]["k"]) == (meant["name"], 16)
+        assert asdict(settings) == {key: value for key, value in meant.items() if key != "name"} | {"soft_weight": 0.9}
+        assert (name, resolve_method({"name": preset, "k": 16})[1].k) == (meant["name"], 16)
 
 
 def test_further_networks_follow_the_network() -> None:
-    assert resolve_method("kd", model="resnet32")[1]["teacher"] == "resnet110"
-    assert resolve_method("kd", model="lenet")[1]["teacher"] == "resnet20"
-    assert resolve_method("dml", model="lenet")[1]["peers"] == ["lenet"]
-    peers = resolve_method({"name": "dml", "peers": ("resnet20", "resnet32")}, model="lenet")[1]["peers"]
+    assert resolve_method("kd", RunDefaults(model="resnet32"))[1].teacher == "resnet110"
+    assert resolve_method("kd", RunDefaults(model="lenet"))[1].teacher == "resnet20"
+    assert resolve_method("dml", RunDefaults(model="lenet"))[1].peers == ["lenet"]
+    peers = resolve_method({"name": "dml", "peers": ("resnet20", "resnet32")}, RunDefaults(model="lenet"))[1].peers
     assert peers == ["resnet20", "resnet32"]
 
 

@@ -16,36 +16,37 @@ from tests.methods.made import N, batch, cross_entropy, divergence, gradients, s
 SHAPE = (1, 4, 4)
 
 
-def native(target: int = 3, branches: int = 2) -> NativeEnsemble:
+def native(num_classes: int = 3, branches: int = 2) -> NativeEnsemble:
     torch.manual_seed(0)
-    heads = [head(staged(target), "stage2") for _ in range(branches - 1)]
-    return NativeEnsemble(staged(target), heads, share="stage2", channels=4, ramp_end=0.5)
+    heads = [head(staged(num_classes), "stage2") for _ in range(branches - 1)]
+    return NativeEnsemble(staged(num_classes), heads, share="stage2", channels=4, temperature=3.0, ramp_end=0.5)
 
 
-def fused(target: int = 3, *, shared: bool = True) -> FeatureFusion:
+def fused(num_classes: int = 3, *, shared: bool = True) -> FeatureFusion:
     torch.manual_seed(0)
-    other = staged(target, width=4 if shared else 3)
+    other = staged(num_classes, width=4 if shared else 3)
     maps = (8, 8) if shared else (8, 6)
     share = "stage2" if shared else None
     branch = head(other, "stage2") if shared else other
-    return FeatureFusion(staged(target), branch, Fusion(maps, target), share=share, ramp_end=0.5)
+    options = {"temperature": 3.0, "ramp_end": 0.5, "fusion_weight_decay": 1e-5}
+    return FeatureFusion(staged(num_classes), branch, Fusion(maps, num_classes), share=share, **options)
 
 
 def weight(progress: float) -> float:
     return math.exp(-5 * (1 - min(progress / 0.5, 1)) ** 2)
 
 
-@pytest.mark.parametrize(("classes", "branches", "progress"), [(2, 2, 0.0), (3, 3, 0.25), (3, 2, 0.9)])
-def test_one_is_its_equation(target: int, branches: int, progress: float) -> None:
-    method = native(target, branches)
-    given = batch(target, progress=progress, shape=SHAPE)
+@pytest.mark.parametrize(("num_classes", "branches", "progress"), [(2, 2, 0.0), (3, 3, 0.25), (3, 2, 0.9)])
+def test_one_is_its_equation(num_classes: int, branches: int, progress: float) -> None:
+    method = native(num_classes, branches)
+    given = batch(num_classes, progress=progress, shape=SHAPE)
     terms = method(given)
     again = copy.deepcopy(method)
     features = run(again.network, given.images, until="stage2")
     logits = [run(again.network, features, after="stage2"), *(one(features) for one in again.heads)]
     pooled = torch.tensor([[row.mean().item() for row in image] for image in features.detach()])
     gates = again.gate(pooled).detach().exp()
-    gated = torch.zeros(N, target)
+    gated = torch.zeros(N, num_classes)
     for row in range(N):
         for number in range(branches):
             gated[row] += gates[row, number] / gates[row].sum() * logits[number][row].detach()
@@ -58,10 +59,10 @@ def test_one_is_its_equation(target: int, branches: int, progress: float) -> Non
 
 
 @pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize(("classes", "progress"), [(2, 0.0), (3, 0.25), (3, 0.9)])
-def test_ffl_is_its_equation(target: int, progress: float, shared: bool) -> None:
-    method = fused(target, shared=shared)
-    given = batch(target, progress=progress, shape=SHAPE)
+@pytest.mark.parametrize(("num_classes", "progress"), [(2, 0.0), (3, 0.25), (3, 0.9)])
+def test_ffl_is_its_equation(num_classes: int, progress: float, shared: bool) -> None:
+    method = fused(num_classes, shared=shared)
+    given = batch(num_classes, progress=progress, shape=SHAPE)
     terms = method(given)
     again = copy.deepcopy(method)
     trunk = run(again.network, given.images, until="stage2")

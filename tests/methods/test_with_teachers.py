@@ -12,15 +12,17 @@ from osakd.methods.dml import MutualLearning
 from osakd.methods.kd import Distillation
 from tests.methods.made import batch, cross_entropy, divergence, gradients, network
 
+HINTON = {"hard_weight": 0.1, "soft_weight": 0.9, "temperature": 4.0}
 
-@pytest.mark.parametrize("classes", [2, 3])
+
+@pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize(("hard", "soft", "temperature"), [(0.1, 0.9, 4.0), (1.0, 1.0, 3.0)])
-def test_distillation_is_its_equation(target: int, hard: float, soft: float, temperature: float) -> None:
-    student, teacher = network(target), network(target, hidden=8).eval()
+def test_distillation_is_its_equation(num_classes: int, hard: float, soft: float, temperature: float) -> None:
+    student, teacher = network(num_classes), network(num_classes, hidden=8).eval()
     options: dict[str, Any] = {"hard_weight": hard, "soft_weight": soft, "temperature": temperature}
-    terms = Distillation(student, teacher, **options)(batch(target))
+    terms = Distillation(student, teacher, **options)(batch(num_classes))
     logits, targets = student(batch().images), teacher(batch().images)
-    expected_hard = cross_entropy(logits, batch(target).target)
+    expected_hard = cross_entropy(logits, batch(num_classes).target)
     expected_soft = temperature**2 * divergence(targets, logits, temperature)
     assert terms.parts["hard"].item() == pytest.approx(expected_hard, rel=1e-5)
     assert terms.parts["soft"].item() == pytest.approx(expected_soft, rel=1e-4, abs=1e-6)
@@ -31,7 +33,7 @@ def test_distillation_is_its_equation(target: int, hard: float, soft: float, tem
 def test_a_teacher_is_never_trained_and_its_statistics_stay() -> None:
     teacher = network()
     before = copy.deepcopy(teacher.state_dict())
-    method = Distillation(network(), teacher, earlier=[network()])
+    method = Distillation(network(), teacher, earlier=[network()], **HINTON)
     for _ in range(3):
         method.train()
         assert method.network.training
@@ -42,10 +44,10 @@ def test_a_teacher_is_never_trained_and_its_statistics_stay() -> None:
 
 
 def test_a_teacher_is_in_no_checkpoint() -> None:
-    method = Distillation(network(), network(), earlier=[network()])
+    method = Distillation(network(), network(), earlier=[network()], **HINTON)
     state = copy.deepcopy(method.own_state())
     assert {name.partition(".")[0] for name in state} == {"network"}
-    other = Distillation(network(), method.teacher, earlier=list(method.earlier))
+    other = Distillation(network(), method.teacher, earlier=list(method.earlier), **HINTON)
     other.load_own_state(state)
     assert torch.equal(other(batch()).total, method(batch()).total)
     with pytest.raises(RuntimeError, match="Missing key"):
@@ -57,11 +59,11 @@ def test_a_teacher_is_in_no_checkpoint() -> None:
 def test_predictions_average_probabilities() -> None:
     first, second, third = (network().eval() for _ in range(3))
     probabilities = [one(batch().images).softmax(1) for one in (first, second, third)]
-    generations = Distillation(first, second, ensemble=True, earlier=[third]).eval().predict(batch().images)
+    generations = Distillation(first, second, ensemble=True, earlier=[third], **HINTON).eval().predict(batch().images)
     assert list(generations) == ["student", "ensemble"]
     torch.testing.assert_close(generations["ensemble"].exp(), torch.stack(probabilities).mean(0))
-    assert list(Distillation(first, second).eval().predict(batch().images)) == ["student"]
-    peers = MutualLearning(first, [second, third]).eval().predict(batch().images)
+    assert list(Distillation(first, second, **HINTON).eval().predict(batch().images)) == ["student"]
+    peers = MutualLearning(first, [second, third], soft_weight=1.0).eval().predict(batch().images)
     assert list(peers) == ["student", "peer2", "peer3", "ensemble"]
     torch.testing.assert_close(peers["ensemble"].exp(), torch.stack(probabilities).mean(0))
     torch.testing.assert_close(peers["student"], first(batch().images))
@@ -70,7 +72,7 @@ def test_predictions_average_probabilities() -> None:
 @pytest.mark.parametrize("peers", [2, 3])
 def test_mutual_learning_is_its_equation(peers: int) -> None:
     networks = [network(hidden=4 + number) for number in range(peers)]  # also of different sizes
-    terms = MutualLearning(networks[0], networks[1:])(batch())
+    terms = MutualLearning(networks[0], networks[1:], soft_weight=1.0)(batch())
     logits = [one(batch().images) for one in networks]
     expected = 0.0
     for own in range(peers):
@@ -84,7 +86,7 @@ def test_mutual_learning_is_its_equation(peers: int) -> None:
 def test_no_gradient_flows_from_one_peer_s_loss_into_another() -> None:
     """Each peer's gradient is that of its own loss with the others' outputs as constants."""
     torch.manual_seed(0)
-    method = MutualLearning(network(), [network()])
+    method = MutualLearning(network(), [network()], soft_weight=1.0)
     alone = copy.deepcopy(method.network)
     targets = method.peers[0](batch().images).detach()
     found = gradients(method, batch())
@@ -95,7 +97,7 @@ def test_no_gradient_flows_from_one_peer_s_loss_into_another() -> None:
 
 def test_mutual_learning_needs_a_peer() -> None:
     with pytest.raises(InputError, match="at least one other peer"):
-        MutualLearning(network(), [])
+        MutualLearning(network(), [], soft_weight=1.0)
 
 
 class _Given(nn.Module):

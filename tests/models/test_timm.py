@@ -11,9 +11,9 @@ from torch import nn
 
 from osakd import build_model
 from osakd.cli.main import main
-from osakd.engine.stages import teacher_name
 from osakd.errors import InputError
-from osakd.models.lookup import expected_channels
+from osakd.methods.teacher_runs import recorded_teacher
+from osakd.models.build import expected_channels
 
 SIZES: Any = {"num_classes": 4, "input_shape": (1, 8, 8)}
 
@@ -42,7 +42,7 @@ def test_a_network_of_timm_is_built_untrained_for_the_data(calls: list[Any]) -> 
     assert network(torch.rand(2, 1, 8, 8)).shape == (2, 4)
     assert calls == [("resnet18", {"pretrained": False, "num_classes": 4, "in_chans": 1})]
     assert expected_channels("timm:resnet18", num_classes=4, input_shape=(3, 8, 8)) == 3
-    assert teacher_name("timm:resnet18") == "timm:resnet18"
+    assert recorded_teacher("timm:resnet18") == "timm:resnet18"
 
 
 def test_an_unknown_name_of_timm_names_the_near_ones(calls: list[Any]) -> None:

@@ -77,7 +77,7 @@ def train(
     config = configure(arrays, method, seed, chosen)
     default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
     folder = default if out is None else Path(out).expanduser()
-    view = run_view(arrays, config.model, config.validation, seed, config.fraction)
+    view = run_view(arrays, config)
     check_folder(folder, config, resume)
     copy_teacher(method, config, folder)
     result = train_run(

@@ -24,10 +24,11 @@ from osakd.engine.optim import Groups
 from osakd.errors import RunError
 from osakd.labels.neighbours import k_nearest
 from osakd.labels.search import norms_of
-from osakd.methods.base import Method
-from osakd.methods.build import build_method
+from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
-from osakd.models.lookup import build_model
+from osakd.methods.registry import build_method
+from osakd.methods.settings.base import RunDefaults
+from osakd.models.build import build_model
 
 Contender = Callable[[int], float]
 ROWS, SHAPE, CLASSES, BATCH, K = 50_000, (3, 32, 32), 10, 64, 8
@@ -150,11 +151,13 @@ def _method(method: Any, model: str, split: DeviceSplit, seed: int) -> Method:
     def build_network(other: str | None) -> nn.Module:
         return build_model(other or model, num_classes=CLASSES, input_shape=SHAPE)
 
-    name, settings = resolve_method(method, model=model)
-    built = build_method(
-        name, settings, build_network(None), num_classes=CLASSES, num_samples=len(split.target), input_shape=SHAPE,
-        build_network=build_network, teachers=[build_network(settings["teacher"])] if "teacher" in settings else [],
+    name, settings = resolve_method(method, RunDefaults(model=model))
+    stage = settings.previous_stage()
+    context = BuildContext(
+        network=build_network(None), num_classes=CLASSES, num_samples=len(split.target), input_shape=SHAPE,
+        build_network=build_network, teachers=[build_network(stage.model)] if stage else [],
     )  # fmt: skip
+    built = build_method(name, settings, context)
     return built.to(split.target.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
 
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from osakd.benchmark.contenders import BATCH, CLASSES, ROWS, SHAPE
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 
 REPEATS = 15
 

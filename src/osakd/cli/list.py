@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from osakd.cli.options import new_parser, parse
 from osakd.data.recipes import DATA
-from osakd.methods.lookup import PRESETS, SHORTHANDS
-from osakd.methods.settings import METHODS
-from osakd.models.lookup import MODELS
+from osakd.methods.registry import METHODS, PRESETS, SHORTHANDS
+from osakd.models.registry import MODELS
 
 
 def command(argv: Sequence[str]) -> int:
@@ -21,7 +20,7 @@ def command(argv: Sequence[str]) -> int:
     for name, model in MODELS.items():
         print(f"  {name:<18}{model.description}. {model.source}")
     print("methods (--method; osakd train --method NAME --help shows its settings)")
-    for name, settings in METHODS.items():
-        print(f"  {name:<20}{(settings.__doc__ or '').splitlines()[0]}")
+    for name, method in METHODS.items():
+        print(f"  {name:<20}{(method.settings.__doc__ or '').splitlines()[0]}")
     print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join([*SHORTHANDS, *PRESETS])}")
     return 0

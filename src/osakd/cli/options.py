@@ -13,8 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
 from osakd.engine.config import Options
 from osakd.errors import InputError
-from osakd.methods.lookup import given_method, resolve_method
-from osakd.methods.settings import METHODS
+from osakd.methods.lookup import given_method
 
 _KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
 
@@ -52,23 +51,14 @@ def add_scheduler(parser: ArgumentParser) -> None:
 
 def add_method_options(parser: ArgumentParser, method: str) -> None:
     """``--method`` and that method's own settings, ``--method.k`` and so on."""
-    name = given_method(method)[0]
+    name, settings = given_method(method)  # a shorthand is its method with other defaults
     parser.add_argument(
-        "--method.name", default=name, metavar="NAME", help="--method NAME for short; each has settings of its own"
+        "--method.name", default=name, metavar="NAME", help="method; --method NAME for short, with settings of its own"
     )
-    lists = {field.name for field in fields(METHODS[name]) if get_origin(field.type) is list}
-    parser.add_class_arguments(METHODS[name], "method", as_group=False, skip={*lists})
-    for key in lists:
-        parser.add_argument(f"--method.{key}", nargs="+", type=str, default=[], help=_help(name, key))
-    # A shorthand is its method with other defaults.
-    changed = {key: value for key, value in given_method(method)[1].items() if key not in lists}
-    parser.set_defaults({f"method.{key}": value for key, value in changed.items()})
-
-
-def _help(method: str, setting: str) -> str:
-    """What the docstring of a method's settings says of one of them."""
-    lines = (METHODS[method].__doc__ or "").splitlines()
-    return next(line.partition(":")[2].strip() for line in lines if line.strip().startswith(f"{setting}:"))
+    for one in fields(settings):
+        many: dict[str, Any] = {"nargs": "+", "type": str} if get_origin(one.type) is list else {"type": one.type}
+        default, text = getattr(settings, one.name), one.metadata["help"]
+        parser.add_argument(f"--method.{one.name}", default=default, help=text, **many)
 
 
 def chosen_method(argv: Sequence[str], default: str) -> str:
@@ -104,7 +94,7 @@ def _explain(option: str, parser: ArgumentParser, argv: Sequence[str]) -> None:
     """Raises a better error where an unknown option is a setting of a method, or nearly a known option."""
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
     if option.startswith("--method.") and "--method.name" in known:
-        resolve_method({"name": chosen_method(argv, "plain"), option.removeprefix("--method."): None})
+        given_method({"name": chosen_method(argv, "plain"), option.removeprefix("--method."): None})
     near = difflib.get_close_matches(option.replace(".name", ""), known, n=1, cutoff=0.75)
     if near:
         raise InputError(f"Unknown option {option.replace('.name', '')}; did you mean {near[0]} (see --help)?")
@@ -151,7 +141,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict) or not isinstance(method, dict):
         raise InputError(f"The configuration file {str(path)!r} must hold lines such as `epochs: 5`, `method: osakd`.")
     if "name" in method:
-        resolve_method(method)
+        given_method(method)
     return loaded
 
 

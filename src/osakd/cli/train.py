@@ -31,7 +31,7 @@ def command(argv: Sequence[str]) -> int:
     from osakd import api
     from osakd.cli.progress import TrainingProgress
     from osakd.engine.allocator import keep_freed_memory
-    from osakd.report.aggregate import soft_label_notes
+    from osakd.methods.registry import run_notes
 
     keep_freed_memory()
     again = shlex.join(["osakd", "train", *argv, *([] if "--resume" in argv else ["--resume"])])
@@ -57,6 +57,6 @@ def command(argv: Sequence[str]) -> int:
     chosen = run.result.chosen_on_validation
     if chosen:
         print(f"Chosen on validation: epoch {chosen['epoch']}, test accuracy {100 * chosen['accuracy']:.2f} %")
-    for note in soft_label_notes(run.config) + run.result.notes:
+    for note in run_notes(run.config) + run.result.notes:
         print(note)
     return 0

@@ -78,6 +78,10 @@ class DataArrays:
             "test": len(self.test),
         }
 
+    def view(self, *, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
+        """The data as a run sees them: its part of the training set, its validation split, its number of channels."""
+        return self.part(fraction).hold_out(validation, seed).with_channels(channels)
+
     def part(self, fraction: float) -> "DataArrays":
         """The same data with a fixed share of each class's training images: the same ones for every seed.
 

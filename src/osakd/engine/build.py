@@ -10,15 +10,15 @@ from osakd.data.arrays import DataArrays, Split
 from osakd.data.streams import torch_seed
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.stages import teachers
-from osakd.methods.base import Method
-from osakd.methods.build import build_method
-from osakd.models.lookup import build_model
+from osakd.methods.base import BuildContext, Method
+from osakd.methods.registry import build_method, settings_of
+from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
 from osakd.records import RunConfig
 
 
 class Built(NamedTuple):
-    """A method and its data, on one device."""
+    """A method and its data on one device."""
 
     method: Method
     splits: dict[str, DeviceSplit]
@@ -31,14 +31,14 @@ def build(
     folder: Path,
     splits: dict[str, DeviceSplit] | None = None,
 ) -> Built:
-    """The method of a run; its deployed network is equal for every method of one seed.
+    """Builds the method of a run; the deployed network starts equal for every method of one seed.
 
     Args:
-        config: of the run.
-        data: as ``run_view`` gives them for that configuration.
-        device: to train on.
-        folder: of the run, where its teachers are.
-        splits: the data, if they are on the device already.
+        config: the run's configuration.
+        data: the data as ``run_view`` gives them for that configuration.
+        device: device to train on.
+        folder: the run's folder, which holds its teachers.
+        splits: the data on the device, if they are there already.
     """
     torch.manual_seed(torch_seed(seed=config.seed, stage=config.stage, stream="init", epoch=0))
 
@@ -50,28 +50,27 @@ def build(
             normalise=build_normalise(config.scaling, data),
         )
 
-    method = build_method(
-        config.method,
-        config.settings,
-        build_network(None),
+    context = BuildContext(
+        network=build_network(None),
         num_classes=data.num_classes,
         num_samples=len(data.train),
         input_shape=data.input_shape,
         build_network=build_network,
         teachers=teachers(config, folder, data.class_names),
     )
+    method = build_method(config.method, settings_of(config), context)
     method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
     return Built(method, splits or on_device(data, device))
 
 
 def on_device(data: DataArrays, device: torch.device) -> dict[str, DeviceSplit]:
-    """The splits of the data by name."""
+    """The splits of the data on a device, by name."""
     splits = {"train": data.train, "test": data.test} | ({"validation": data.validation} if data.validation else {})
     return {name: _to_device(split, device) for name, split in splits.items()}
 
 
 def build_normalise(scaling: str, data: DataArrays) -> Normalise:
-    """The first layer of a network: how [0, 1] is scaled."""
+    """The first layer of a network, which scales images from [0, 1]."""
     channels = data.input_shape[0]
     fixed = {"half": ([0.5] * channels, [0.5] * channels), "unit": ([0.0] * channels, [1.0] * channels)}
     return Normalise(*(data.statistics() if scaling == "statistics" else fixed[scaling]))

@@ -1,17 +1,17 @@
 """From what the user gives to the complete configuration of a run: every default resolved, every value checked."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.data.recipes import recipe_for
-from osakd.engine.stages import teacher_name
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
-from osakd.methods.settings import METHODS
-from osakd.models.lookup import MODELS, expected_channels
+from osakd.methods.registry import settings_of
+from osakd.methods.settings.base import RunDefaults
+from osakd.models.build import expected_channels
 from osakd.records import RunConfig
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ CropPadding = Literal["zero", "reflect"]
 
 _NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
 NOT_RECORDED = ("device", "executor")
-"""Options that decide where and how fast a run computes, not what."""
+"""Options that decide where and how fast a run computes, not what it computes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,26 +36,27 @@ class Options:
 
     Args:
         model: name of the network, or package.module:function for your own; by default the data set's.
-        epochs: passes over the training set; by default the data set's.
-        batch_size: images per step; by default the data set's, 64.
-        optimizer: sgd or adamw.
-        learning_rate: at the start of the schedule; by default the data set's.
-        momentum: of sgd.
-        nesterov: use Nesterov's momentum in sgd.
-        weight_decay: of the optimizer.
-        max_grad_norm: largest norm of the gradient; by default it is not clipped.
-        schedule: constant; step, times gamma at each milestone; or cosine, down to zero.
-        milestones: where the step schedule steps, as shares of the epochs.
-        gamma: factor of each step of the step schedule.
-        scaling: of the input: half (to [-1, 1]), unit ([0, 1]) or statistics (standardised per channel).
-        crop: pixels of padding, from which a random crop of the image's size is taken.
-        crop_padding: what the padding holds: zero (black) or reflect.
-        flip: mirror half of the training images.
+        epochs: number of passes over the training set; by default the data set's.
+        batch_size: number of images per step; by default the data set's, 64.
+        optimizer: optimizer, sgd or adamw.
+        learning_rate: learning rate at the start of the schedule; by default the data set's.
+        momentum: SGD momentum.
+        nesterov: use Nesterov momentum in SGD.
+        weight_decay: weight decay of the optimizer.
+        max_grad_norm: largest gradient norm, above which gradients are clipped; by default they are not.
+        schedule: learning rate schedule: constant; step, times gamma at each milestone; or cosine, down to zero.
+        milestones: milestones of the step schedule, as shares of the epochs.
+        gamma: factor of the learning rate at each milestone.
+        scaling: input scaling: half (to [-1, 1]), unit ([0, 1]) or statistics (standardised per channel).
+        crop: pixels of padding around an image, from which a random crop of the image's size is taken.
+        crop_padding: padding of crops: zero (black) or reflect.
+        flip: flip half of the training images horizontally.
         fraction: share of the training set to use, the same images for every seed.
-        validation: share of the training set held out for validation, drawn by seed.
-        evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
-        precision: of products and convolutions; float32 is IEEE's on CUDA too; bf16 is for the forward pass.
-        device: cpu, cuda or cuda:N; by default cuda where there is one.
+        validation: share of the training set to hold out for validation, drawn by seed.
+        evaluate_every: number of epochs between evaluations; the last epoch is always evaluated.
+        precision: precision of products and convolutions; float32 is IEEE float32 on CUDA too; bf16 is for the
+            forward pass.
+        device: device to train on: cpu, cuda or cuda:N; by default cuda where there is one.
         executor: serial: step after step; cuda_graph: in a CUDA graph; fused: many runs in one program; by default what
             is fastest for the device and the network.
     """
@@ -98,7 +99,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
-    """The complete configuration of a run; ``run_view`` gives the data as that run sees them.
+    """The complete configuration of a run, with every default filled in and every value checked.
 
     Raises:
         InputError: an unknown name or a value out of its range.
@@ -113,47 +114,38 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         if value not in get_args(kind):
             raise unknown_name(option, value, get_args(kind))
     chosen = {key: _plain(key, value) for key, value in chosen.items()}
-    name, settings = resolve_method(method, soft_weight=recipe.soft_weight, model=str(chosen["model"]))
-    if name == "srdl":
-        settings["first_epochs"], chosen["epochs"] = _halves(chosen["epochs"], settings["first_epochs"])
-    if name == "kd":
-        settings["teacher"] = teacher_name(settings["teacher"])
-    for other in (*settings.get("peers", ()), settings.get("peer")):
-        if other is not None and other not in MODELS and ":" not in other:
-            raise unknown_name("model", other, MODELS)
+    model = str(chosen["model"])
+    defaults = RunDefaults(model=model, epochs=chosen["epochs"], soft_weight=recipe.soft_weight)
+    name, settings = resolve_method(method, defaults)
+    chosen["epochs"] = settings.last_stage_epochs(chosen["epochs"])
     data = data.part(chosen["fraction"])
     seed = _plain("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
-    model = str(chosen["model"])
-    channels = _channels(data, model)
-    record = data.record(channels=channels, validation=chosen["validation"], seed=seed)
-    config = RunConfig(data=record, method=name, settings=settings, seed=seed, **chosen)
+    record = data.record(channels=_channels(data, model), validation=chosen["validation"], seed=seed)
+    config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
     _check(config)
     return config
 
 
-def run_view(data: "DataArrays", model: str, validation: float, seed: int, fraction: float = 1.0) -> "DataArrays":
-    """The data as a run sees them: their part, its validation split, in the channels that its network expects."""
-    return data.part(fraction).hold_out(validation, seed).with_channels(_channels(data, model))
-
-
-def _halves(epochs: int, first: int | None) -> tuple[int, int]:
-    """The epochs of both stages of self-referenced learning."""
-    first = epochs // 2 if first is None else first
-    if not 1 <= first < epochs:
-        raise InputError(f"srdl needs at least one epoch in each of its two stages, got {first} of {epochs} first.")
-    return first, epochs - first
+def run_view(data: "DataArrays", config: RunConfig) -> "DataArrays":
+    """The data as a run sees them: its part of the training set, its validation split, its number of channels."""
+    return data.view(
+        fraction=config.fraction,
+        validation=config.validation,
+        seed=config.seed,
+        channels=config.data["input_shape"][0],
+    )
 
 
 def _channels(data: "DataArrays", model: str) -> int:
-    """What the network expects where images can be had so, in grey or colour; else what they are."""
+    """The channels that the network expects where that is grey or colour, else those of the images."""
     found = expected_channels(model, num_classes=data.num_classes, input_shape=data.input_shape)
     return found if found in (1, 3) else data.input_shape[0]
 
 
 def _plain(option: str, value: Any) -> Any:
-    """A value of the option's kind in Python's own type, so that it can be recorded (NumPy's cannot)."""
+    """The value in Python's own type, so that it can be recorded (NumPy's cannot)."""
     if value is None or option in _NAMES:
         return value
     if option in ("nesterov", "flip"):
@@ -181,7 +173,7 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
     """
     return old == new or (
         new.schedule == "constant"
-        and METHODS[new.method].single_network
+        and settings_of(new).single_network
         and new.epochs > old.epochs
         and old.epochs % old.evaluate_every == 0  # its last epoch would else be evaluated out of turn
         and replace(old, epochs=new.epochs) == new
@@ -209,11 +201,4 @@ def _check(config: RunConfig) -> None:
     training = config.data["train"]
     if training < 2:
         raise InputError(f"The training set must hold at least 2 images, got {training}.")
-    k, batch = config.settings.get("k"), min(config.batch_size, training)
-    if k is not None:
-        largest = batch if config.settings["include_self"] else batch - 1
-        if not 1 <= k <= largest:
-            raise InputError(
-                f"`k` must be between 1 and {largest} ({largest} {'' if config.settings['include_self'] else 'other '}"
-                f"samples in the batch), got {k}: take another k or a larger batch."
-            )
+    settings_of(config).check_batch(min(config.batch_size, training))

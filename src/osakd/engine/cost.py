@@ -20,34 +20,33 @@ from osakd.data.arrays import DataArrays, Split
 from osakd.engine.config import Options, configure
 from osakd.engine.stages import previous_stage
 from osakd.errors import InputError
-from osakd.labels.distances import BLOCK_ROWS
-from osakd.labels.neighbours import DIRECT_PAIRS
+from osakd.labels.distances import uses_block_search
 from osakd.losses.osakd import OSAKDLoss
-from osakd.methods.base import Batch, Method
-from osakd.methods.build import build_method
+from osakd.methods.base import Batch, BuildContext, Method
 from osakd.methods.lookup import method_label
+from osakd.methods.registry import build_method, settings_of
+from osakd.models.build import build_model
 from osakd.models.cost import count_macs, count_parameters, flop_counter
-from osakd.models.lookup import build_model
 from osakd.records import RunConfig
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method costs. FLOPs are two for each multiply-accumulate (MAC).
+    """The cost of a method. A multiply-accumulate (MAC) is two FLOPs.
 
     Attributes:
-        label: of the method, as in tables.
-        deployed_parameters: of the network that is deployed.
-        deployed_macs: of its forward pass, for an image.
+        label: label of the method in tables.
+        deployed_parameters: parameters of the deployed network.
+        deployed_macs: MACs of its forward pass per image.
         products_elsewhere: MACs of that pass outside convolutions and linear layers, not in ``deployed_macs``.
-        trained_parameters: of everything that trains.
-        passes: the forward passes of a step, teachers' and older copies' among them, in plain forward passes.
-        flops: of training, forward and backward, for an image; the search among them.
-        search_flops: of the search for neighbours, for an image.
-        kept_bytes: held in training beside what trains: a memory of outputs, older copies, teachers.
-        flops_before: of training the stages before, once.
-        total_flops: of the whole training, the stages before included.
-        relative: the whole training's over plain training's.
+        trained_parameters: parameters that are trained.
+        passes: forward passes per step, in units of the plain network's; those of teachers and older copies count.
+        flops: FLOPs of training per image: forward, backward, and the search for neighbours.
+        search_flops: FLOPs of the search for neighbours per image.
+        kept_bytes: bytes in memory beside what is trained: outputs, older copies, teachers.
+        flops_before: FLOPs of training the earlier stages.
+        total_flops: FLOPs of the whole training, earlier stages included.
+        relative: ``total_flops`` divided by those of plain training.
     """
 
     label: str
@@ -109,8 +108,7 @@ def search_flops(criterion: OSAKDLoss, batch_size: int, num_classes: int) -> flo
     element is not counted in a network. (A GPU takes every difference of a memory directly too: :math:`3 m c`.)
     """
     rows = batch_size if criterion.memory is None else len(criterion.memory.outputs)
-    product = batch_size * rows > DIRECT_PAIRS and rows > 2 * criterion.k * BLOCK_ROWS
-    return (2 if product else 3) * rows * num_classes
+    return (2 if uses_block_search(batch_size, rows, criterion.k) else 3) * rows * num_classes
 
 
 class _Counted(NamedTuple):
@@ -188,23 +186,22 @@ class _Counter:
 
     def _method(self, config: RunConfig) -> Method:
         """The method of a run on fake tensors, built as ``engine.build`` does, but with untrained teachers."""
-        built = build_method(
-            config.method,
-            config.settings,
-            self._network(config.model, config),
+        context = BuildContext(
+            network=self._network(config.model, config),
             num_classes=len(config.data["class_counts"]),
             num_samples=config.data["train"],
             input_shape=tuple(config.data["input_shape"]),
             build_network=lambda name: self._network(name or config.model, config),
             teachers=self._teachers(config),
         )
+        built = build_method(config.method, settings_of(config), context)
         with FakeCopyMode(self.mode):
             return copy.deepcopy(built)
 
     def _teachers(self, config: RunConfig) -> list[nn.Module]:
         """The networks of the stages before, the latest first."""
         earlier = previous_stage(config)
-        if config.method == "kd" and earlier is None:
+        if earlier is None and settings_of(config).given_teacher() is not None:
             raise InputError("A teacher's cost is counted from the name of its network: give that, not a run's folder.")
         return [self._network(earlier.model, config), *self._teachers(earlier)] if earlier else []
 

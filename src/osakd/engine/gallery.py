@@ -15,7 +15,7 @@ from osakd.engine.state import load_student
 from osakd.errors import InputError
 from osakd.losses.osakd import SPACES, OSAKDLoss
 from osakd.losses.terms import at_least_float32
-from osakd.methods.self_distillation import SelfDistillation
+from osakd.methods.registry import settings_of
 from osakd.records import RunConfig
 
 _PART = 500
@@ -46,10 +46,10 @@ def most_ambiguous(
     Raises:
         InputError: the run's method has no soft labels of neighbours.
     """
-    method, splits = build(config, data, device, folder)
-    criterion = method.criterion if isinstance(method, SelfDistillation) and method.control is None else None
-    if criterion is None:
+    if not settings_of(config).has_soft_labels:
         raise InputError(f"A run of {config.method!r} has no soft labels of neighbours to show.")
+    method, splits = build(config, data, device, folder)
+    criterion = next(module for module in method.modules() if isinstance(module, OSAKDLoss))
     method.network.load_state_dict(load_student(folder).state_dict())
     method.eval()
     labels = final_soft_labels(method.network, criterion, splits["train"], config).double().cpu()

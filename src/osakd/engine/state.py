@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from osakd.errors import InputError, RunError
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result, write_atomic
 
 

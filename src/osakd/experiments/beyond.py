@@ -14,7 +14,7 @@ into the confirmation of ``osakd reproduce readings``, with five seeds.
 
 from typing import Any
 
-from osakd.methods.lookup import PRESETS
+from osakd.methods.registry import PRESETS
 from osakd.plan import Cell, Column, Experiment
 
 CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key != "name"}

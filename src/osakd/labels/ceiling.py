@@ -1,6 +1,6 @@
 """The largest true-class mass that in-batch soft labels can reach, by arithmetic alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import exp, lgamma, log, log1p
 
 from osakd.errors import InputError
@@ -55,7 +55,7 @@ def soft_label_ceiling(
 
 
 def ceiling_note(
-    batch_size: int, class_counts: list[int], k: int, *, include_self: bool, pseudo_count: float = 0.0
+    batch_size: int, class_counts: Sequence[int], k: int, *, include_self: bool, pseudo_count: float = 0.0
 ) -> str:
     """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``.
 

@@ -7,10 +7,37 @@ are confident.
 import torch
 from torch import Tensor
 
-BLOCK_ROWS = 256
-"""Rows of references per block of the selection in two stages."""
+BLOCK_ROWS = 16
+"""Rows of references per block, of which a search among many keeps a few and leaves out the rest."""
+DIRECT_PAIRS = 2**18
+"""Up to this many (query, reference) pairs, comparing all at once is fastest."""
+_FEWEST_BLOCKS = 32
+"""For each neighbour, below which leaving blocks out saves nothing."""
 CHUNK_ELEMENTS, CHUNK_ELEMENTS_OF_A_GPU = 2**18, 2**26
 """Elements of one chunk of differences: half a core's second-level cache in float32; on a GPU launches cost more."""
+
+
+def uses_block_search(queries: int, references: int, k: int) -> bool:
+    """Whether so many queries are searched among so many references block by block, instead of compared at once."""
+    return queries * references > DIRECT_PAIRS and references > _FEWEST_BLOCKS * k * BLOCK_ROWS
+
+
+def mask_rows(distances: Tensor, *, exclude: Tensor | None, valid: Tensor | None) -> Tensor:
+    """The distances ``[n, m]``, infinite where a reference is not ``valid`` or is the query itself (``exclude``)."""
+    if valid is not None:
+        distances = torch.where(valid, distances, torch.inf)
+    if exclude is not None:
+        rows = torch.arange(distances.shape[1], device=distances.device)
+        distances = torch.where(rows == exclude[:, None], torch.inf, distances)
+    return distances
+
+
+def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
+    """Distances ``[n, m]`` of a mini-batch's few pairs, all at once."""
+    # Class by class, so that the sum runs along whole rows of memory: faster than along classes.
+    queries, references = queries.T.contiguous(), references.T.contiguous()
+    differences = queries[:, :, None] - references[:, None]
+    return differences.mul_(differences).sum(0)
 
 
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:

@@ -9,11 +9,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from osakd.errors import InputError
-from osakd.labels.distances import BLOCK_ROWS, smallest, squared_distances
+from osakd.labels.distances import (
+    DIRECT_PAIRS,
+    batch_distances,
+    mask_rows,
+    smallest,
+    squared_distances,
+    uses_block_search,
+)
 from osakd.labels.search import k_nearest_of_many
-
-DIRECT_PAIRS = 2**18
-"""Up to this many (query, reference) pairs, comparing all at once is fastest."""
 
 
 def k_nearest(
@@ -54,23 +58,10 @@ def k_nearest(
     queries, references = _at_least_float32(queries, references)
     if queries.shape[1] == 0:
         raise InputError("`queries` must have at least one column, got none.")
-    many = queries.shape[0] * rows > DIRECT_PAIRS
-    if many and rows > 2 * k * BLOCK_ROWS:
+    if uses_block_search(len(queries), rows, k):
         return k_nearest_of_many(queries, references, k, exclude, valid, norms)
-    distances = squared_distances(queries, references) if many else _all_at_once(queries, references)
-    if valid is not None:
-        distances = torch.where(valid, distances, torch.inf)
-    if exclude is not None:
-        index = torch.arange(rows, device=references.device)
-        distances = torch.where(index == exclude[:, None], torch.inf, distances)
-    return smallest(distances, k)
-
-
-def _all_at_once(queries: Tensor, references: Tensor) -> Tensor:
-    # Class by class, so that the sum runs along whole rows of memory: faster than along classes.
-    queries, references = queries.T.contiguous(), references.T.contiguous()
-    differences = queries[:, :, None] - references[:, None]
-    return differences.mul_(differences).sum(0)
+    distances = batch_distances if len(queries) * rows <= DIRECT_PAIRS else squared_distances
+    return smallest(mask_rows(distances(queries, references), exclude=exclude, valid=valid), k)
 
 
 def _at_least_float32(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:

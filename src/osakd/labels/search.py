@@ -18,10 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from osakd.labels.distances import smallest, smallest_in_two_stages, squared_distances
+from osakd.labels.distances import BLOCK_ROWS, mask_rows, smallest, smallest_in_two_stages, squared_distances
 
-BLOCK_ROWS = 16
-"""Rows of references per block that the bounds keep or leave out."""
 SPARE_BLOCKS = 2
 """Blocks searched beyond the ones that k neighbours and the query itself can lie in."""
 CHUNK_ELEMENTS = 2**20
@@ -44,12 +42,7 @@ def k_nearest_of_many(
 def _compare_with_all(
     queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    distances = squared_distances(queries, references)
-    if valid is not None:
-        distances = torch.where(valid, distances, torch.inf)
-    if exclude is not None:
-        rows = torch.arange(len(references), device=references.device)
-        distances = torch.where(rows == exclude[:, None], torch.inf, distances)
+    distances = mask_rows(squared_distances(queries, references), exclude=exclude, valid=valid)
     return smallest_in_two_stages(distances, k)
 
 

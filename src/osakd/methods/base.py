@@ -1,7 +1,8 @@
 """What a training method is: an ``nn.Module`` that maps a batch to its loss."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -11,15 +12,36 @@ from torch import Tensor, nn
 Itself = TypeVar("Itself", bound="Method")
 
 
+@dataclass(frozen=True, kw_only=True)
+class BuildContext:
+    """What a method is built from, besides its settings.
+
+    Attributes:
+        network: the network to train and deploy.
+        num_classes: number of classes.
+        num_samples: size of the training set, which is the size of a memory.
+        input_shape: channels, height and width of an image.
+        build_network: builds a further network by name, or one more like ``network`` for None.
+        teachers: the networks of earlier stages, the latest first.
+    """
+
+    network: nn.Module
+    num_classes: int
+    num_samples: int
+    input_shape: tuple[int, int, int]
+    build_network: Callable[[str | None], nn.Module]
+    teachers: Sequence[nn.Module] = ()
+
+
 class Batch(NamedTuple):
-    """A mini-batch and the clock.
+    """A mini-batch, and how far training is.
 
     Attributes:
         images: float images in [0, 1].
-        target: class of each image.
-        index: number of each image in the training set.
-        step: steps taken before this one, a 0-dim integer tensor.
-        progress: share of the schedule done, a 0-dim float tensor from 0 to 1.
+        target: class index of each image.
+        index: index of each image in the training set.
+        step: number of steps taken before this one, a 0-dim integer tensor.
+        progress: share of the schedule that is done, a 0-dim float tensor from 0 to 1.
     """
 
     images: Float[Tensor, "n channels h w"]
@@ -30,11 +52,11 @@ class Batch(NamedTuple):
 
 
 class LossTerms(NamedTuple):
-    """What a method makes of a batch.
+    """The loss of a batch and its parts.
 
     Attributes:
         total: the loss to minimise, a scalar.
-        parts: scalars by name, for the record: the terms of the loss, unweighted and weighted, and diagnostics.
+        parts: scalars to record, by name: the terms of the loss, unweighted and weighted, and diagnostics.
         logits: the deployed network's outputs.
     """
 
@@ -46,11 +68,11 @@ class LossTerms(NamedTuple):
 def joint_loss(
     students: Sequence[tuple[str, Tensor, Tensor]], weight: Tensor | float, logits: Tensor, **more: Tensor
 ) -> LossTerms:
-    """The sum of the losses of several networks that learn together, each ``hard + weight * soft``.
+    """The sum of the losses of several networks that are trained together, each ``hard + weight * soft``.
 
     Args:
-        students: of each network what its parts' names end in, its hard and its soft term, unweighted.
-        weight: of the soft terms.
+        students: one tuple per network: the suffix of its parts' names, its hard term and its soft term, unweighted.
+        weight: weight of the soft terms.
         logits: the deployed network's outputs.
         more: further terms of the sum, by name.
     """
@@ -65,37 +87,37 @@ def joint_loss(
 
 
 def suffix(number: int) -> str:
-    """What the names of a network's parts end in: nothing for the first, then ``_2``, ``_3``."""
+    """The suffix of a network's parts: empty for the first network, then ``_2``, ``_3``."""
     return f"_{number + 1}" if number else ""
 
 
 class Method(nn.Module, ABC):
-    """Every method's interface. It holds its networks as children; executors know nothing else of it.
+    """The interface of every method. A method holds all its networks as children.
 
     Attributes:
-        network: the one that is deployed.
-        frozen: children that never train, never leave eval mode, and are in no optimizer and no checkpoint.
+        network: the network that is deployed.
+        frozen: names of children that are never trained, stay in eval mode, and are in no optimizer or checkpoint.
     """
 
     network: nn.Module
     frozen: ClassVar[tuple[str, ...]] = ()
 
     def train(self: Itself, mode: bool = True) -> Itself:
-        """Training mode, or eval mode; what is frozen stays in eval mode."""
+        """Sets training or eval mode; frozen children stay in eval mode."""
         super().train(mode)
         for name in self.frozen:
             self.get_submodule(name).eval()
         return self
 
     def own_state(self) -> dict[str, Tensor]:
-        """The state that training changes: all but what is frozen."""
+        """The state that training changes: everything except frozen children."""
         return {name: value for name, value in self.state_dict().items() if not self._is_frozen(name)}
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
-        """Takes a state as ``own_state`` gives it.
+        """Loads a state that ``own_state`` returned.
 
         Raises:
-            RuntimeError: a tensor is missing, left over, or of another shape.
+            RuntimeError: a tensor is missing, unexpected, or of another shape.
         """
         kept = {name: value for name, value in self.state_dict().items() if self._is_frozen(name)}
         self.load_state_dict({**state, **kept})
@@ -105,12 +127,12 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> LossTerms:
-        """The loss of a batch, by name; the same parts at every step, ``total`` among them."""
+        """The loss of a batch; its parts have the same names at every step, ``total`` among them."""
 
     def predict(self, images: Float[Tensor, "n channels h w"]) -> dict[str, Tensor]:
-        """The logits ``[n, c]`` of everything that is evaluated and reported, by name; the deployed network's first."""
+        """The logits ``[n, c]`` of everything that is evaluated, by name; the deployed network comes first."""
         return {"student": self.network(images)}
 
     def weight_decays(self) -> dict[str, float]:
-        """The children whose weight decay is their own, whatever the configuration says."""
+        """Weight decay of children that do not use the configured one, by name."""
         return {}

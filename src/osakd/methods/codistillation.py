@@ -20,8 +20,9 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss
-from osakd.methods.base import Batch, LossTerms, Method, joint_loss, suffix
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method, joint_loss, suffix
 from osakd.methods.ensemble import mean_prediction
+from osakd.methods.settings.networks import CodistillationSettings
 
 Itself = TypeVar("Itself", bound="Codistillation")
 
@@ -35,7 +36,7 @@ class Codistillation(Method):
         copies: the others, at least one.
         burn_in: share of the schedule that is trained without the soft term, 0 to 1.
         refresh: steps from one exchange of weights to the next, at least 1.
-        soft_weight: of the soft term after the burn-in.
+        soft_weight: weight of the soft term after the burn-in.
 
     Raises:
         InputError: no other copy.
@@ -46,9 +47,9 @@ class Codistillation(Method):
         network: nn.Module,
         copies: Sequence[nn.Module],
         *,
-        burn_in: float = 0.2,
-        refresh: int = 50,
-        soft_weight: float = 1.0,
+        burn_in: float,
+        refresh: int,
+        soft_weight: float,
     ) -> None:
         if not copies:
             raise InputError("Codistillation needs at least one other copy, got none.")
@@ -91,3 +92,14 @@ class Codistillation(Method):
             before, now = (chain(one.parameters(), one.buffers()) for one in (old, network))
             for kept, value in zip(before, now, strict=True):
                 kept.copy_(torch.where(due, value, kept))
+
+
+def build(settings: CodistillationSettings, context: BuildContext) -> Codistillation:
+    """Builds ``codistillation``."""
+    return Codistillation(
+        context.network,
+        [context.build_network(None) for _ in range(settings.copies - 1)],
+        burn_in=settings.burn_in,
+        refresh=settings.refresh,
+        soft_weight=settings.soft_weight,
+    )

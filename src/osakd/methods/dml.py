@@ -17,8 +17,9 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss
-from osakd.methods.base import Batch, LossTerms, Method, joint_loss, suffix
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method, joint_loss, suffix
 from osakd.methods.ensemble import mean_prediction
+from osakd.methods.settings.networks import DMLSettings
 
 
 @final
@@ -28,13 +29,13 @@ class MutualLearning(Method):
     Args:
         network: the first peer, which is deployed.
         peers: the others, at least one.
-        soft_weight: of the mean divergence from the other peers.
+        soft_weight: weight of the mean divergence from the other peers.
 
     Raises:
         InputError: no other peer.
     """
 
-    def __init__(self, network: nn.Module, peers: Sequence[nn.Module], *, soft_weight: float = 1.0) -> None:
+    def __init__(self, network: nn.Module, peers: Sequence[nn.Module], *, soft_weight: float) -> None:
         if not peers:
             raise InputError("Mutual learning needs at least one other peer, got none.")
         super().__init__()
@@ -54,3 +55,9 @@ class MutualLearning(Method):
         each = [peer(images) for peer in (self.network, *self.peers)]
         others = {f"peer{number}": logits for number, logits in enumerate(each[1:], start=2)}
         return {"student": each[0], **others, "ensemble": mean_prediction(each)}
+
+
+def build(settings: DMLSettings, context: BuildContext) -> MutualLearning:
+    """Builds ``dml``."""
+    peers = [context.build_network(peer) for peer in settings.peers]
+    return MutualLearning(context.network, peers, soft_weight=settings.soft_weight)

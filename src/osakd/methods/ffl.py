@@ -19,8 +19,9 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss, ramp
-from osakd.methods.base import Batch, LossTerms, Method, joint_loss
-from osakd.models.branches import run, stages_of
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method, joint_loss
+from osakd.methods.settings.networks import FFLSettings
+from osakd.models.branches import channels_at, head, run, shared_stage, stages_of
 
 
 @final
@@ -44,9 +45,9 @@ class FeatureFusion(Method):
         fusion: "Fusion",
         *,
         share: str | None,
-        temperature: float = 3.0,
-        ramp_end: float = 80 / 300,
-        fusion_weight_decay: float = 1e-5,
+        temperature: float,
+        ramp_end: float,
+        fusion_weight_decay: float,
     ) -> None:
         super().__init__()
         self.network, self.other, self.fusion, self.share = network, other, fusion, share
@@ -123,3 +124,23 @@ class Fusion(nn.Module):
         x = self.bn1(self.depthwise(x)).relu()
         x = self.bn2(self.pointwise(x)).relu()
         return self.fc(x.mean((2, 3)))
+
+
+def build(settings: FFLSettings, context: BuildContext) -> FeatureFusion:
+    """Builds ``ffl``.
+
+    Raises:
+        InputError: a network that does not show its stages, or an unknown stage.
+    """
+    network, peer = context.network, context.build_network(settings.peer)
+    first, second = (channels_at(one, stages_of(one)[-1], context.input_shape) for one in (network, peer))
+    share = shared_stage(network, settings.share) if settings.shared else None
+    return FeatureFusion(
+        network,
+        peer if share is None else head(peer, share),
+        Fusion((first, second), context.num_classes),
+        share=share,
+        temperature=settings.temperature,
+        ramp_end=settings.ramp_end,
+        fusion_weight_decay=settings.fusion_weight_decay,
+    )

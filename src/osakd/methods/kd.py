@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import Form, distillation_loss
-from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.ensemble import mean_prediction
+from osakd.methods.settings.teachers import BornAgainSettings, KDSettings, SRDLSettings
 
 
 @final
@@ -29,11 +30,11 @@ class Distillation(Method):
     Args:
         network: the network to train and deploy.
         teacher: gives the soft targets; it is never trained, and always in eval mode.
-        hard_weight: of the cross-entropy with the classes.
-        soft_weight: of the soft term, its square of the temperature included.
+        hard_weight: weight of the cross-entropy with the classes.
+        soft_weight: weight of the soft term, which contains the squared temperature.
         temperature: T, above 0.
-        form: of the soft term, see ``distillation_loss``.
-        ensemble: the average with the teacher and those before it is reported too.
+        form: form of the soft term, see ``distillation_loss``.
+        ensemble: report the average with the teacher and the earlier networks too.
         earlier: the networks before the teacher.
     """
 
@@ -44,9 +45,9 @@ class Distillation(Method):
         network: nn.Module,
         teacher: nn.Module,
         *,
-        hard_weight: float = 0.1,
-        soft_weight: float = 0.9,
-        temperature: float = 4.0,
+        hard_weight: float,
+        soft_weight: float,
+        temperature: float,
         form: Form = "kl",
         ensemble: bool = False,
         earlier: Sequence[nn.Module] = (),
@@ -82,3 +83,40 @@ class Distillation(Method):
             "student": own,
             "ensemble": mean_prediction([own, *(one(images) for one in (self.teacher, *self.earlier))]),
         }
+
+
+def build_kd(settings: KDSettings, context: BuildContext) -> Distillation:
+    """Builds ``kd``."""
+    return Distillation(
+        context.network,
+        context.teachers[0],
+        hard_weight=settings.hard_weight,
+        soft_weight=settings.soft_weight,
+        temperature=settings.temperature,
+    )
+
+
+def build_born_again(settings: BornAgainSettings, context: BuildContext) -> Distillation:
+    """Builds ``born-again``: the source's temperature is 1, and its soft term a cross-entropy."""
+    teacher, *earlier = context.teachers
+    return Distillation(
+        context.network,
+        teacher,
+        hard_weight=1.0,
+        soft_weight=settings.soft_weight,
+        temperature=1.0,
+        form="cross_entropy",
+        ensemble=True,
+        earlier=earlier,
+    )
+
+
+def build_srdl(settings: SRDLSettings, context: BuildContext) -> Distillation:
+    """Builds ``srdl``."""
+    return Distillation(
+        context.network,
+        context.teachers[0],
+        hard_weight=1.0,
+        soft_weight=settings.soft_weight,
+        temperature=settings.temperature,
+    )

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import distillation_loss, ramp
-from osakd.methods.base import Batch, LossTerms, Method, joint_loss, suffix
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method, joint_loss, suffix
 from osakd.methods.ensemble import mean_prediction
-from osakd.models.branches import run
+from osakd.methods.settings.networks import ONESettings
+from osakd.models.branches import channels_at, head, run, shared_stage
 
 
 @final
@@ -43,8 +44,8 @@ class NativeEnsemble(Method):
         *,
         share: str,
         channels: int,
-        temperature: float = 3.0,
-        ramp_end: float = 80 / 300,
+        temperature: float,
+        ramp_end: float,
     ) -> None:
         super().__init__()
         self.network, self.heads = network, nn.ModuleList(heads)
@@ -78,3 +79,20 @@ class NativeEnsemble(Method):
         branches = [run(self.network, features, after=self.share), *(head(features) for head in self.heads)]
         gate = self.gate(features.mean((2, 3))).softmax(1)
         return branches, (gate[:, :, None] * torch.stack(branches, dim=1)).sum(1)
+
+
+def build(settings: ONESettings, context: BuildContext) -> NativeEnsemble:
+    """Builds ``one``.
+
+    Raises:
+        InputError: a network that does not show its stages, or an unknown stage.
+    """
+    network, share = context.network, shared_stage(context.network, settings.share)
+    return NativeEnsemble(
+        network,
+        [head(context.build_network(None), share) for _ in range(settings.branches - 1)],
+        share=share,
+        channels=channels_at(network, share, context.input_shape),
+        temperature=settings.temperature,
+        ramp_end=settings.ramp_end,
+    )

@@ -6,16 +6,27 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.errors import InputError
+from osakd.labels.average import LabelAverage
+from osakd.labels.memory import OutputMemory
+from osakd.labels.posterior import Weights
 from osakd.losses.osakd import OSAKDLoss
 from osakd.losses.terms import loss_parts
-from osakd.methods.base import Batch, LossTerms, Method
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method
+from osakd.methods.settings.neighbours import (
+    AveragedSettings,
+    NeighbourSettings,
+    PoolSettings,
+    ShuffledSettings,
+    WeightedSettings,
+)
+from osakd.methods.settings.plain import LabelSmoothingSettings, PlainSettings
 
 Control = Literal["uniform", "shuffled"]
 
@@ -109,3 +120,66 @@ def diagnostics(soft_labels: Tensor, target: Tensor) -> dict[str, Tensor]:
         "soft_label_entropy": -torch.xlogy(soft_labels, soft_labels).sum(1).mean(),
         "soft_label_agreement": (soft_labels.argmax(1) == target).to(soft_labels.dtype).mean(),
     }
+
+
+def build_plain(settings: PlainSettings, context: BuildContext) -> SelfDistillation:  # noqa: ARG001 - a builder
+    """Builds ``plain``."""
+    return SelfDistillation(context.network)
+
+
+def build_label_smoothing(settings: LabelSmoothingSettings, context: BuildContext) -> SelfDistillation:
+    """Builds ``label-smoothing``."""
+    return SelfDistillation(context.network, smoothing=settings.smoothing)
+
+
+def build_osakd(settings: PoolSettings, context: BuildContext) -> SelfDistillation:
+    """Builds ``osakd``."""
+    return SelfDistillation(context.network, _criterion(settings, context, memory=_memory(settings, context)))
+
+
+def build_uniform(settings: PoolSettings, context: BuildContext) -> SelfDistillation:
+    """Builds the control ``uniform-smoothing``."""
+    criterion = _criterion(settings, context, memory=_memory(settings, context))
+    return SelfDistillation(context.network, criterion, control="uniform")
+
+
+def build_shuffled(settings: ShuffledSettings, context: BuildContext) -> SelfDistillation:
+    """Builds the control ``shuffled-neighbours``."""
+    return SelfDistillation(context.network, _criterion(settings, context), control="shuffled")
+
+
+def build_averaged(settings: AveragedSettings, context: BuildContext) -> SelfDistillation:
+    """Builds ``averaged-neighbours``."""
+    return SelfDistillation(context.network, _averaged_criterion(settings, context, weights="uniform"))
+
+
+def build_weighted(settings: WeightedSettings, context: BuildContext) -> SelfDistillation:
+    """Builds ``weighted-neighbours``."""
+    return SelfDistillation(context.network, _averaged_criterion(settings, context, weights="distance"))
+
+
+def _averaged_criterion(settings: AveragedSettings, context: BuildContext, *, weights: Weights) -> OSAKDLoss:
+    samples, momentum = context.num_samples, settings.momentum
+    average = LabelAverage(samples, context.num_classes, momentum=momentum) if momentum else None
+    own = {"memory": _memory(settings, context), "average": average}
+    return _criterion(settings, context, weights=weights, pseudo_count=settings.pseudo_count, **own)
+
+
+def _criterion(settings: NeighbourSettings, context: BuildContext, **own: Any) -> OSAKDLoss:
+    """The loss with what all methods with neighbours set, and with what one of them sets alone."""
+    if settings.soft_weight is None:
+        raise InputError("`soft_weight` is open: give it, or resolve the settings first.")
+    return OSAKDLoss(
+        context.num_classes,
+        settings.k,
+        settings.soft_weight,
+        space=settings.space,
+        divergence=settings.divergence,
+        balance=settings.balance,
+        include_self=settings.include_self,
+        **own,
+    )
+
+
+def _memory(settings: PoolSettings, context: BuildContext) -> OutputMemory | None:
+    return OutputMemory(context.num_samples, context.num_classes) if settings.pool == "memory" else None

@@ -22,7 +22,7 @@ def stages_of(network: nn.Module) -> list[str]:
         InputError: the network does not show any.
 
     Example:
-        >>> from osakd.models.lookup import build_model
+        >>> from osakd.models.build import build_model
         >>> stages_of(build_model("resnet8", num_classes=10, input_shape=(3, 32, 32)))
         ['stage1', 'stage2', 'stage3']
     """

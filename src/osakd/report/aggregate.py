@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from osakd.labels.ceiling import ceiling_note
+from osakd.methods.registry import run_notes
 from osakd.records import Result, RunConfig, read_config, read_metrics, read_result
 from osakd.report.pooled import left_out, pooled
 
@@ -232,14 +232,5 @@ def _notes(finished: list[tuple[RunConfig, Result]]) -> list[str]:
     """Each run's own notes and the ceilings of the soft labels, each once."""
     notes = []
     for config, result in finished:
-        notes += soft_label_notes(config) + [f"Note: {note}" for note in result.notes]
+        notes += run_notes(config) + [f"Note: {note}" for note in result.notes]
     return list(dict.fromkeys(notes))
-
-
-def soft_label_notes(config: RunConfig) -> list[str]:
-    """The ceiling of a run's soft labels, where it takes them from the mini-batch and all neighbours count alike."""
-    settings = config.settings
-    if "k" not in settings or settings.get("pool", "batch") != "batch" or config.method == "weighted-neighbours":
-        return []
-    own = {"include_self": settings["include_self"], "pseudo_count": settings.get("pseudo_count", 0.0)}
-    return [ceiling_note(config.batch_size, config.data["class_counts"], settings["k"], **own)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from osakd.errors import InputError, RunError
-from osakd.methods.settings import METHODS
+from osakd.methods.registry import METHODS
 from osakd.records import (
     CONFIG,
     ERROR,

@@ -9,7 +9,7 @@ from typing import Any
 from osakd.engine.config import ExecutorName
 from osakd.engine.stages import stages
 from osakd.errors import InputError, RunError
-from osakd.methods.settings import METHODS
+from osakd.methods.registry import settings_of
 from osakd.records import TEACHER, RunConfig, read_metrics
 
 
@@ -67,7 +67,7 @@ def programs_of(jobs: Sequence[Job]) -> list[Program]:
     for job in jobs:
         shared = {k: v for k, v in asdict(job.config).items() if k not in ("method", "settings", "seed")}
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "class_counts"}
-        kind = "" if METHODS[job.config.method].single_network else job.label
+        kind = "" if settings_of(job.config).single_network else job.label
         key = json.dumps([shared, job.data, job.device, kind], sort_keys=True)
         by_seed.setdefault((key, job.config.seed), []).append(job)
     alike: dict[tuple[str, tuple[str, ...]], list[Job]] = {}

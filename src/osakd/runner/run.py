@@ -10,7 +10,7 @@ from pathlib import Path
 
 from osakd.engine.folders import check_folder
 from osakd.errors import InputError, NotFusedError, RunError
-from osakd.methods.settings import METHODS
+from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_config, read_metrics, read_result, write_error
 from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
 from osakd.runner.pools import ClusterPool, LocalPool, Pool, Run
@@ -81,7 +81,7 @@ class _Runner:
         startable = [job for job in jobs if _startable(job)]
         if auto:
             # Nothing recorded shows mapped methods (vmap) ahead of a process for each run: they fuse on request only.
-            startable = [job for job in startable if METHODS[job.config.method].single_network and not self.scheduler]
+            startable = [job for job in startable if settings_of(job.config).single_network and not self.scheduler]
         programs = programs_of(startable) if executor in ("auto", "fused") else []
         errors: Errors = {}
         if programs:

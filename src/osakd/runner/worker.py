@@ -123,23 +123,19 @@ def run_fused(program: Program, lowerings: Sequence[str], against_processes: boo
 
 
 def _plan(job: Job) -> "Planned":
-    from osakd.engine.config import run_view
     from osakd.engine.loop import Planned
 
     if _asked_to_stop():
         raise _StopRequestError
     config = job.config
-    return Planned(
-        config, _view(job.data, config.model, config.validation, config.seed, config.fraction, run_view), job.folder
-    )
+    channels = config.data["input_shape"][0]
+    return Planned(config, _view(job.data, config.fraction, config.validation, config.seed, channels), job.folder)
 
 
 @lru_cache(maxsize=8)
-def _view(
-    data: str, model: str, validation: float, seed: int, fraction: float, run_view: Callable[..., "DataArrays"]
-) -> "DataArrays":
+def _view(data: str, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
     """The data as a run sees them; runs of one seed share them."""
-    return run_view(_load(data), model, validation, seed, fraction)
+    return _load(data).view(fraction=fraction, validation=validation, seed=seed, channels=channels)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,174 @@
+"""What the settings of all methods share: described and checked fields, and the questions that a method answers.
+
+The rest of osakd knows no method by name. What it must know of one before it is built, it asks the method's settings;
+each question is a hook below, with the answer of a method that trains one network in one stage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from math import inf
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from osakd.errors import InputError
+
+Number = int | float
+SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+class Range(NamedTuple):
+    """The values that a setting may have.
+
+    Attributes:
+        least: lower end.
+        most: upper end; infinite for none.
+        with_least: the lower end itself is allowed.
+        with_most: the upper end itself is allowed.
+    """
+
+    least: Number = -inf
+    most: Number = inf
+    with_least: bool = True
+    with_most: bool = True
+
+    def check(self, name: str, value: Number | None) -> None:
+        """Checks a value; None, a setting left open, is always allowed.
+
+        Raises:
+            InputError: the value is outside the range.
+        """
+        if value is None:
+            return
+        above = value >= self.least if self.with_least else value > self.least
+        below = value <= self.most if self.with_most else value < self.most
+        if not (above and below):
+            words = f"{'at least' if self.with_least else 'above'} {self.least:g}"
+            words += f" and {'at most' if self.with_most else 'below'} {self.most:g}" if self.most != inf else ""
+            raise InputError(f"`{name}` must be {words}, got {value}.")
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - argparse's word
+    *,
+    least: Number | None = None,
+    above: Number | None = None,
+    most: Number | None = None,
+    below: Number | None = None,
+) -> Any:
+    """A field of a settings class: its default, its help text, and its range.
+
+    Args:
+        default: value where none is given; None where it depends on the run, see ``Settings.resolve``.
+        help: one phrase for ``--help``, without a full stop.
+        least: smallest value allowed.
+        above: the value must be larger than this.
+        most: largest value allowed.
+        below: the value must be smaller than this.
+    """
+    metadata: dict[str, Any] = {"help": help}
+    low, high = (least if above is None else above), (most if below is None else below)
+    if low is not None:
+        metadata["range"] = Range(low, inf if high is None else high, above is None, below is None)
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class RunDefaults(NamedTuple):
+    """What a run offers for the settings that its method leaves open.
+
+    Attributes:
+        model: name of the network that is trained.
+        epochs: passes over the training set, of all stages together; None where it is not known yet.
+        soft_weight: the data set's weight of a distillation term.
+    """
+
+    model: str = ""
+    epochs: int | None = None
+    soft_weight: float = 0.9
+
+
+class Stage(NamedTuple):
+    """A run that must finish before another one can start, in what differs from that one.
+
+    Attributes:
+        method: name of its method.
+        settings: of its method.
+        model: name of its network; None for the same.
+        epochs: its passes over the training set; None for as many.
+    """
+
+    method: str = "plain"
+    settings: "Settings | None" = None
+    model: str | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a method.
+
+    Attributes:
+        single_network: the method trains one network and nothing else, so replicas can be folded into channels, and a
+            run may be given more epochs.
+        has_soft_labels: each sample has a soft label from its neighbours, which a report can show.
+        in_label: settings that ``label`` says already.
+    """
+
+    single_network: ClassVar[bool] = False
+    has_soft_labels: ClassVar[bool] = False
+    in_label: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if "range" in one.metadata:
+                one.metadata["range"].check(one.name, getattr(self, one.name))
+
+    def label(self, name: str) -> str:
+        """The beginning of a short label for tables and folders; settings that differ from the defaults follow."""
+        return name
+
+    def resolve(self: SettingsT, run: RunDefaults) -> SettingsT:  # noqa: ARG002 - a hook
+        """The same settings with every open one filled in for a run.
+
+        Raises:
+            InputError: a setting that does not fit the run.
+        """
+        return self
+
+    def last_stage_epochs(self, epochs: int) -> int:
+        """The epochs of the last stage, of those of all stages together."""
+        return epochs
+
+    def check_batch(self, batch_size: int) -> None:
+        """Checks that batches of this size are large enough.
+
+        Raises:
+            InputError: they are too small.
+        """
+
+    def previous_stage(self) -> Stage | None:
+        """The run that must finish before this one can start; None for a method of one stage."""
+        return None
+
+    def given_teacher(self) -> str | None:
+        """The finished run that teaches instead of an own stage, as a folder or recorded; None for none."""
+        return None
+
+    def soft_label_caption(self, batch_size: int, num_samples: int) -> str:  # noqa: ARG002 - a hook
+        """How soft labels are found, for the caption of a report's gallery; for methods that have them.
+
+        Args:
+            batch_size: images per step.
+            num_samples: training images.
+        """
+        return ""
+
+    def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:  # noqa: ARG002 - a hook
+        """Sentences for the reader of a run's result.
+
+        Args:
+            batch_size: images per step.
+            class_counts: training images of each class.
+        """
+        return []

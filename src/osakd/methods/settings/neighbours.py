@@ -1,0 +1,129 @@
+"""Settings of OSAKD, of its controls, and of our own candidates: soft labels from the k nearest neighbours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeVar
+
+from osakd.errors import InputError
+from osakd.labels.ceiling import ceiling_note
+from osakd.methods.settings.base import RunDefaults, Settings, setting
+
+NeighbourT = TypeVar("NeighbourT", bound="NeighbourSettings")
+
+
+@dataclass(frozen=True)
+class NeighbourSettings(Settings):
+    """What every method with neighbours has: how they are searched, and how their labels enter the loss."""
+
+    single_network: ClassVar[bool] = True
+    in_label: ClassVar[tuple[str, ...]] = ("k",)
+    k: int = setting(8, "number of nearest neighbours; at most the batch size")
+    soft_weight: float | None = setting(
+        None, "weight (lambda) of the distillation term; default: 0.9, or 0.99 for Tiny ImageNet"
+    )
+    space: Literal["softmax", "logits"] = setting("softmax", "outputs that are compared: softmax or logits")
+    divergence: Literal["kl", "mse", "mse_sum"] = setting(
+        "kl", "Kullback-Leibler divergence, or squared error averaged over classes (mse) or summed over them (mse_sum)"
+    )
+    balance: Literal["additive", "convex", "convex_reversed"] = setting(
+        "additive", "CE + w D (additive), (1 - w) CE + w D (convex), or w CE + (1 - w) D (convex_reversed)"
+    )
+    include_self: bool = setting(True, "count the sample itself among its k neighbours")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weight, balance = self.soft_weight, self.balance
+        if weight is not None and (weight < 0 or (balance != "additive" and weight > 1)):
+            most = "" if balance == "additive" else f" and at most 1 with balance {balance!r}"
+            raise InputError(f"`soft_weight` must be at least 0{most}, got {weight}.")
+
+    def label(self, name: str) -> str:
+        """The number of neighbours is part of the label where it is not the default."""
+        return name if self.k == NeighbourSettings.k else f"{name}-{self.k}nn"
+
+    def resolve(self: NeighbourT, run: RunDefaults) -> NeighbourT:
+        """The weight is the data set's where none is given."""
+        return self if self.soft_weight is not None else replace(self, soft_weight=run.soft_weight)
+
+    def check_batch(self, batch_size: int) -> None:
+        """The batch must hold k neighbours."""
+        largest = batch_size if self.include_self else batch_size - 1
+        if not 1 <= self.k <= largest:
+            raise InputError(
+                f"`k` must be between 1 and {largest} ({largest} {'' if self.include_self else 'other '}samples in the "
+                f"batch), got {self.k}: take another k or a larger batch."
+            )
+
+    def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
+        """The ceiling of soft labels from the mini-batch."""
+        return [ceiling_note(batch_size, class_counts, self.k, include_self=self.include_self)]
+
+
+@dataclass(frozen=True)
+class PoolSettings(NeighbourSettings):
+    """Neighbours from the mini-batch or from a memory."""
+
+    pool: Literal["batch", "memory"] = setting(
+        "batch", "where neighbours are searched: the mini-batch, or a memory of the whole training set"
+    )
+
+    def soft_label_caption(self, batch_size: int, num_samples: int) -> str:
+        """The number of neighbours, where they are searched, and among which outputs."""
+        own = ", the image itself among them," if self.include_self else ""
+        pool = f"in mini-batches of {batch_size}, those of the last epoch"
+        pool = f"among all {num_samples:,} training images" if self.pool == "memory" else pool
+        space = "softmax outputs" if self.space == "softmax" else "logits"
+        return f"k = {self.k} neighbours{own} {pool}, among the {space} of the finished network, without augmentation"
+
+    def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
+        """A memory has no such ceiling."""
+        return super().notes(batch_size, class_counts) if self.pool == "batch" else []
+
+
+@dataclass(frozen=True)
+class OSAKDSettings(PoolSettings):
+    """Online self-acquired distillation from the k nearest neighbours. Source: Tzelepi and Tefas, ICME 2021."""
+
+    has_soft_labels: ClassVar[bool] = True
+
+    def label(self, name: str) -> str:
+        """The number of neighbours is always part of the label, but for a preset's."""
+        return f"{name}-{self.k}nn" if name == "osakd" else super().label(name)
+
+
+@dataclass(frozen=True)
+class UniformSettings(PoolSettings):
+    """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd."""
+
+
+@dataclass(frozen=True)
+class ShuffledSettings(NeighbourSettings):
+    """Control: OSAKD with the neighbours' classes permuted. Source: osakd."""
+
+
+@dataclass(frozen=True)
+class AveragedSettings(PoolSettings):
+    """OSAKD with labels averaged over the epochs, and a prior. Source: osakd, after Laine and Aila, ICLR 2017."""
+
+    has_soft_labels: ClassVar[bool] = True
+    include_self: bool = setting(False, "count the sample itself among its k neighbours")
+    pseudo_count: float = setting(0.1, "pseudo-count added to every class (Dirichlet alpha)", least=0)
+    momentum: float = setting(0.9, "weight of the labels of earlier epochs; 0 for none", least=0, below=1)
+
+    def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
+        """The ceiling with the pseudo-count."""
+        if self.pool != "batch":
+            return []
+        own = {"include_self": self.include_self, "pseudo_count": self.pseudo_count}
+        return [ceiling_note(batch_size, class_counts, self.k, **own)]
+
+
+@dataclass(frozen=True)
+class WeightedSettings(AveragedSettings):
+    """OSAKD whose nearest neighbours count most. Source: osakd, after Dudani, 1976."""
+
+    momentum: float = setting(0.0, "weight of the labels of earlier epochs; 0 for none", least=0, below=1)
+
+    def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:  # noqa: ARG002 - a hook
+        """No ceiling is known for weighted neighbours."""
+        return []

@@ -1,0 +1,44 @@
+"""A teacher that is a finished run: how it is named in a student's configuration. Nothing here imports torch."""
+
+import hashlib
+from pathlib import Path
+
+from osakd import records
+from osakd.errors import InputError
+from osakd.models.registry import MODELS
+from osakd.records import TEACHER
+
+_DIGEST = "sha256:"
+
+
+def recorded_teacher(given: str) -> str:
+    """A teacher as a configuration records it: a network's name as it is, a run's folder as its network's digest.
+
+    Args:
+        given: name of a network, folder of a finished run, or a digest.
+
+    Raises:
+        InputError: neither the name of a network nor the folder of a finished run.
+    """
+    folder = Path(given).expanduser()
+    if given in MODELS or (":" in given and not is_recorded(given) and not folder.exists()):
+        return given
+    if records.read_result(folder) is None or not (folder / records.STUDENT).exists():
+        raise InputError(
+            f"The teacher {given!r} is neither the name of a network (see osakd list) nor the folder of a finished "
+            f"run; a run that began with it holds a copy: name its folder {TEACHER}."
+        )
+    return network_digest(folder)
+
+
+def is_recorded(teacher: str) -> bool:
+    """Whether this is the digest of a finished run's network."""
+    return teacher.startswith(_DIGEST)
+
+
+def network_digest(folder: Path) -> str:
+    """``sha256:`` and the digest of the deployed network in a run's folder; nothing after the colon without one."""
+    try:
+        return _DIGEST + hashlib.sha256((folder / records.STUDENT).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return _DIGEST
