@@ -115,7 +115,7 @@ def draw(arrows: Mapping[str, set[str]], with_torch: Collection[str], words: Map
 def picture() -> str:
     """The picture of the package as it is; the words are the beginning of each room's docstring."""
     arrows, with_torch = read_imports()
-    words = {room: re.split(r"[.:;,]", importlib.import_module(f"osakd.{room}").__doc__ or "")[0] for room in arrows}
+    words = {room: re.split(r"[.:;,(]", importlib.import_module(f"osakd.{room}").__doc__ or "")[0] for room in arrows}
     return draw(without_shortcuts(arrows), with_torch, words)
 
 

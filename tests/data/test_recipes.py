@@ -3,7 +3,7 @@
 import pytest
 
 from osakd.data.recipes import DATA, recipe_for
-from osakd.models.lookup import MODELS
+from osakd.models.registry import MODELS
 
 
 @pytest.mark.parametrize("name", [*DATA, "a set without a recipe of its own"])
