@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+from torch.nn import functional as F
 
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.base import Settings, setting
