@@ -13,19 +13,23 @@ def command(argv: Sequence[str]) -> int:
     parser = new_parser(
         "compare", "Train several methods over several seeds and show who wins. The same command again goes on."
     )
-    parser.add_argument("--data", type=str, default="digits", help="a name (osakd list), a local folder, or a hub id")
+    parser.add_argument(
+        "--data", type=str, default="digits", help="data set: name (osakd list), local folder, or hub id"
+    )
     parser.add_argument(
         "--methods",
         type=str | dict[str, Any],
         nargs="+",
         default=list(api.DEFAULT_METHODS),
-        help="names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
+        help="methods: names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
     )
-    parser.add_argument("--seeds", type=int | list[int], default=api.DEFAULT_SEEDS, help="how many, or a list [3, 4]")
+    parser.add_argument(
+        "--seeds", type=int | list[int], default=api.DEFAULT_SEEDS, help="number of seeds, or a list [3, 4]"
+    )
     parser.add_argument(
         "--out", type=str | None, default=None, help="folder of the comparison; by default runs/DATA-MODEL"
     )
-    parser.add_argument("--processes", type=int | None, default=None, help="cores to use; by default all")
+    parser.add_argument("--processes", type=int | None, default=None, help="number of cores to use; by default all")
     add_scheduler(parser)
     add_training_options(parser)
     found = parse(parser, argv)

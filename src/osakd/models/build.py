@@ -22,7 +22,7 @@ _TIMM = "timm:"
 def build_model(
     name: str, *, num_classes: int, input_shape: tuple[int, int, int], normalise: "Normalise | None" = None
 ) -> "nn.Sequential":
-    """The network ``name`` with its input normalisation in front; it takes float images in [0, 1] and gives logits.
+    """Builds a network with its input normalisation in front; it takes float images in [0, 1] and returns logits.
 
     Args:
         name: a name of ``MODELS``; ``timm:NAME`` for a network of timm, untrained; or ``package.module:function`` for
@@ -58,7 +58,7 @@ def build_model(
 
 
 def expected_channels(name: str, *, num_classes: int, input_shape: tuple[int, int, int]) -> int:
-    """Input channels of the first convolution that a network of that name has; the images' own where it has none."""
+    """Input channels of the network's first convolution; those of the images where it has none."""
     from torch import nn
 
     if name in MODELS:
@@ -93,7 +93,7 @@ def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) 
 
 
 def _build_timm(name: str, num_classes: int, channels: int) -> "nn.Module":
-    """A network of timm, an optional package: where torchvision does not fit torch, it fails as it is imported."""
+    """A network of timm, an optional package, whose import fails where torchvision does not fit torch."""
     try:
         timm = importlib.import_module("timm")
     except Exception as error:  # it may raise anything, as torchvision does
@@ -136,7 +136,7 @@ def _words(error: BaseException) -> str:
 
 
 def _check_outputs(network: "nn.Module", name: str, num_classes: int, input_shape: tuple[int, int, int]) -> None:
-    """Runs two black images through the network, in eval mode, which leaves its buffers alone."""
+    """Checks the outputs for two black images, in eval mode, which does not change its buffers."""
     import torch
 
     try:

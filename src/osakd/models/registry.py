@@ -8,7 +8,14 @@ from osakd.errors import unknown_name
 
 
 class KnownModel(NamedTuple):
-    """Where a network is built, with which settings, and what it is."""
+    """A network.
+
+    Attributes:
+        target: ``module:function`` that builds it.
+        description: its layers and its number of parameters.
+        source: publication that it comes from.
+        settings: further arguments of the function.
+    """
 
     target: str
     description: str
