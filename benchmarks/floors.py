@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.contenders import BATCH
 from osakd.engine.timing import CLASSES, IMAGES, SHAPE
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 
 REPEATS = 15
 

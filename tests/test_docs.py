@@ -21,7 +21,8 @@ from osakd.methods.lookup import given_method, resolve_method
 from osakd.methods.registry import METHODS, build_method
 from osakd.methods.settings.base import RunDefaults
 from osakd.models.branches import shared_stage, stages_of
-from osakd.models.lookup import MODELS, build_model
+from osakd.models.build import build_model
+from osakd.models.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 CARDS = ROOT / "docs/methods"

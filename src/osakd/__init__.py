@@ -3,13 +3,14 @@
 In your own loop, with torch alone::
 
     loss = osakd.OSAKDLoss(num_classes=10, k=8)
-    loss(logits, classes).backward()
+    loss(logits, target).backward()
 
 From Python, as the commands do: ``osakd.train``, ``osakd.compare``, ``osakd.evaluate``, ``osakd.load``.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
     from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train, write_report
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from osakd.labels.posterior import knn_posterior
     from osakd.losses.osakd import OSAKDLoss
     from osakd.losses.terms import osakd_loss
-    from osakd.models.lookup import build_model
+    from osakd.models.build import build_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -44,34 +45,30 @@ __all__ = [
     "train",
     "write_report",
 ]
-_HOME = {
-    "Comparison": "api",
-    "InputError": "errors",
-    "LabelAverage": "labels.average",
-    "OSAKDLoss": "losses.osakd",
-    "OutputMemory": "labels.memory",
-    "Run": "api",
-    "RunError": "errors",
-    "WithIndex": "data.indexed",
-    "build_model": "models.lookup",
-    "compare": "api",
-    "evaluate": "api",
-    "knn_posterior": "labels.posterior",
-    "load": "api",
-    "osakd_loss": "losses.terms",
-    "reproduce": "api",
-    "soft_label_ceiling": "labels.ceiling",
-    "train": "api",
-    "write_report": "api",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'osakd' has no attribute {name!r}")
-    return getattr(import_module(f"osakd.{_HOME[name]}"), name)
+__getattr__, _names = lazy_names(
+    __name__,
+    {
+        "Comparison": "api",
+        "InputError": "errors",
+        "LabelAverage": "labels.average",
+        "OSAKDLoss": "losses.osakd",
+        "OutputMemory": "labels.memory",
+        "Run": "api",
+        "RunError": "errors",
+        "WithIndex": "data.indexed",
+        "build_model": "models.build",
+        "compare": "api",
+        "evaluate": "api",
+        "knn_posterior": "labels.posterior",
+        "load": "api",
+        "osakd_loss": "losses.terms",
+        "reproduce": "api",
+        "soft_label_ceiling": "labels.ceiling",
+        "train": "api",
+        "write_report": "api",
+    },
+)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return [*_names(), "__version__"]

@@ -9,15 +9,15 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What the caller gave cannot be used. The command line ends with exit code 2."""
+    """The caller's input cannot be used. The command line exits with code 2."""
 
 
 class RunError(RuntimeError):
-    """The work failed for a reason outside the caller's input. The command line ends with exit code 1."""
+    """A run failed for a reason other than the caller's input. The command line exits with code 1."""
 
 
 class NotFusedError(InputError):
-    """These runs cannot share a program; one by one they can be run."""
+    """These runs cannot be fused into one program; they can run one at a time."""
 
 
 def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") -> InputError:
@@ -25,9 +25,9 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
 
     Args:
         kind: what the name stands for, such as ``"model"``.
-        got: the name given.
-        known: the names that would have been right.
-        remedy: a further sentence part, appended after the names.
+        got: name that was given.
+        known: names that are known.
+        remedy: text to append after the names.
 
     Example:
         >>> str(unknown_name("model", "lenett", ["lenet", "resnet20"]))

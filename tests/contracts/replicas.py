@@ -21,7 +21,7 @@ from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import METHODS, build_method
 from osakd.methods.settings.base import RunDefaults, Settings, Stage
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
 
 SEEDS = (0, 1)

@@ -83,10 +83,10 @@ def fails(*_: object) -> None:
 def test_the_preferred_executor_is_left_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """An executor that is only a row of the table is preferred to earlier rows, and left where it cannot run a step."""
     given = replicas([method_of("plain", 0, "lenet-digits")])
-    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("osakd.engine.executors.serial:build", "made up"))
+    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("osakd.engine.executors.serial:build"))
     assert choose.alone(given, spec(), AUTO).name == "made-up"
     assert choose.alone(given, spec(), "made-up").notes == ["Executor: made-up, as asked."]
-    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("tests.contracts.test_choose:fails", "made up"))
+    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("tests.contracts.test_choose:fails"))
     choice = choose.alone(given, spec(), AUTO)
     assert choice.name == "serial"
     assert choice.notes == ["Executor: serial, since made-up cannot run its step (no such luck)."]
@@ -94,7 +94,7 @@ def test_the_preferred_executor_is_left_where_it_fails(monkeypatch: pytest.Monke
 
 def test_a_lowering_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     given = plain_replicas()
-    row = ExecutorEntry("osakd.engine.executors.fused.mapped:build", "made up", shares_program=True)
+    row = ExecutorEntry("osakd.engine.executors.fused.mapped:build", shares_program=True)
     monkeypatch.setitem(EXECUTORS, "fused/made-up", row)
     shared = sharing("fused", on_cluster=False)
     assert "fused/made-up" in shared.executors

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 from osakd.models.resnet import Bottleneck, GlobalAverage
 
 

@@ -16,7 +16,7 @@ from osakd.engine.build import build
 from osakd.engine.config import Options, configure, run_view
 from osakd.engine.evaluate import to_floats
 from osakd.methods.registry import METHODS
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 from osakd.records import RunConfig, read_config, read_metrics, read_result
 from tests.contracts.replicas import CPU
 

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from osakd import InputError, OSAKDLoss
-from osakd.labels.posterior import Weights, nearness, posterior_and_found
+from osakd.labels.posterior import Weights, nearness, weighted_posterior
 from tests.references.posterior import sorted_neighbours
 
 
@@ -32,7 +32,7 @@ def test_the_posterior_equals_votes_neighbour_by_neighbour(weights: Weights, pse
     points, target = generator.dirichlet(np.ones(3), size=30), generator.integers(0, 3, 30)
     points[5] = points[6] = points[7]  # ties at distance zero
     valid = generator.random(30) < 0.4 if masked else np.ones(30, bool)
-    found, marks = posterior_and_found(
+    found, marks = weighted_posterior(
         torch.from_numpy(points),
         torch.from_numpy(points),
         torch.from_numpy(target),

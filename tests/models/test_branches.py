@@ -8,7 +8,8 @@ from torch import nn
 
 from osakd.errors import InputError
 from osakd.models.branches import channels_at, head, run, shared_stage, stages_of
-from osakd.models.lookup import MODELS, build_model
+from osakd.models.build import build_model
+from osakd.models.registry import MODELS
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in ("resnet50", "resnet110", "resnet110-conv")])

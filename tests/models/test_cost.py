@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from osakd.models.build import build_model
 from osakd.models.cost import count_macs, count_parameters, flop_counter
-from osakd.models.lookup import build_model
 
 META = torch.device("meta")
 GROUPED = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.ReLU(), nn.Conv2d(8, 12, (1, 3), 2, groups=4))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from osakd import build_model
 from osakd.data.recipes import DATA
 from osakd.errors import InputError
-from osakd.models.lookup import MODELS
+from osakd.models.registry import MODELS
 from osakd.models.resnet import GlobalAverage, PaddedShortcut, resnet50
 
 CIFAR, TINY = (3, 32, 32), (3, 64, 64)

@@ -13,7 +13,7 @@ from osakd import build_model
 from osakd.cli.main import main
 from osakd.errors import InputError
 from osakd.methods.teacher_runs import recorded_teacher
-from osakd.models.lookup import expected_channels
+from osakd.models.build import expected_channels
 
 SIZES: Any = {"num_classes": 4, "input_shape": (1, 8, 8)}
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from osakd.errors import InputError
+from osakd.methods.registry import settings_of
 from osakd.records import STUDENT, RunConfig
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 COUNT, SHOWN = 24, 4
 """Images of a run, and the most classes of a soft label, beside the image's own."""
-_CONTROLS = ("uniform-smoothing", "shuffled-neighbours")
 
 
 def galleries_of(columns: "Sequence[Column]", data: str | None) -> "list[Gallery]":
@@ -57,14 +57,13 @@ def _first(entries: "Sequence[Entry]") -> "Entry | None":
         (
             entry
             for entry in entries
-            if entry.result and entry.config and _has_labels(entry.config) and (entry.folder / STUDENT).exists()
+            if entry.result
+            and entry.config
+            and settings_of(entry.config).has_soft_labels
+            and (entry.folder / STUDENT).exists()
         ),
         None,
     )
-
-
-def _has_labels(config: RunConfig) -> bool:
-    return "k" in config.settings and config.method not in _CONTROLS
 
 
 def _images(config: RunConfig, data: str | None) -> "DataArrays":
@@ -97,19 +96,11 @@ def _gallery(column: str, entry: "Entry", arrays: "DataArrays") -> "Gallery":
 
 
 def _caption(config: RunConfig, images: int) -> str:
-    """How the neighbours were found."""
-    settings = config.settings
-    pool = (
-        f"among all {images:,} training images"
-        if settings.get("pool") == "memory"
-        else f"in mini-batches of {config.batch_size}, those of the last epoch"
-    )
-    own = ", the image itself among them," if settings.get("include_self") else ""
-    space = "softmax outputs" if settings.get("space", "softmax") == "softmax" else "logits"
+    """Which images are shown, and how their soft labels came about."""
+    how = settings_of(config).soft_label_caption(config.batch_size, images)
     return (
-        f"The {COUNT} soft labels with the highest entropy of {images:,}: k = {settings['k']} neighbours{own} {pool}, "
-        f"among the {space} of the finished network, without augmentation. These are images of the data set: share "
-        "this page only where its licence lets you."
+        f"The {COUNT} soft labels with the highest entropy of {images:,}: {how}. These are images of the data set: "
+        "share this page only where its licence lets you."
     )
 
 

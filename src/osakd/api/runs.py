@@ -19,9 +19,9 @@ class Run:
     """A finished run.
 
     Attributes:
-        folder: where it is recorded.
-        config: its complete configuration.
-        result: how it ended.
+        folder: the run's folder.
+        config: the complete configuration.
+        result: scores, cost and environment.
     """
 
     folder: Path
@@ -44,17 +44,17 @@ def train(
     Args:
         data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id.
         method: a name, a shorthand such as ``osakd-16nn``, or a mapping with ``name`` and settings.
-        seed: of every random stream, at least 0.
-        out: the run's folder; by default ``runs/<data>-<model>-<method>-seed<seed>``.
-        resume: go on with a run that was stopped.
+        seed: seed of all random numbers, at least 0.
+        out: folder of the run; by default ``runs/<data>-<model>-<method>-seed<seed>``.
+        resume: resume a run that was stopped.
         callback: called at every step and epoch.
-        **options: model, epochs, batch_size, learning_rate, ...: see ``osakd.engine.config.Options``.
+        **options: training options such as model, epochs, batch_size: see ``osakd.engine.config.Options``.
 
     Returns:
         The run; ``osakd.load(run.folder)`` gives the network.
 
     Raises:
-        InputError: something given cannot be used.
+        InputError: an argument cannot be used.
         RunError: the run failed.
 
     Example:
@@ -93,12 +93,12 @@ def train(
 
 
 def evaluate(run: str | Path, *, data: str | None = None, device: str | None = None) -> dict[str, float]:
-    """The scores of a finished run's network on a test set.
+    """Evaluates a finished run's network on a test set.
 
     Args:
         run: the run's folder.
-        data: as for ``train``; by default what the run was trained on, if that is known by name.
-        device: cpu, cuda or cuda:N.
+        data: see ``train``; by default the data that the run was trained on, if they are known by name.
+        device: device to compute on: cpu, cuda or cuda:N.
 
     Returns:
         ``accuracy`` and ``ece`` in 0 to 1, ``nll`` in nats; ``top5`` from 100 classes on.
@@ -126,7 +126,7 @@ def evaluate(run: str | Path, *, data: str | None = None, device: str | None = N
 def load(run: str | Path) -> "nn.Module":
     """The deployed network of a finished run, in eval mode, with its ``class_names``.
 
-    It takes float images in [0, 1], ``[n, channels, h, w]``, and gives logits.
+    It takes float images in [0, 1], ``[n, channels, h, w]``, and returns logits.
 
     Args:
         run: the run's folder.

@@ -13,17 +13,17 @@ def command(argv: Sequence[str]) -> int:
         "compare", "Train several methods over several seeds and compare them. The same command continues after a stop."
     )
     parser.add_argument(
-        "--data", type=str, default="digits", help="name of a data set (osakd list), a local folder, or a hub id"
+        "--data", type=str, default="digits", help="data set: name (osakd list), local folder, or hub id"
     )
     parser.add_argument(
         "--methods",
         type=str | dict[str, Any],
         nargs="+",
         default=list(api.DEFAULT_METHODS),
-        help="names, shorthands such as osakd-16nn, or (in a YAML file) mappings with name and settings",
+        help="methods: names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
     )
     parser.add_argument(
-        "--seeds", type=int | list[int], default=api.DEFAULT_SEEDS, help="number of seeds, or a list such as [3, 4]"
+        "--seeds", type=int | list[int], default=api.DEFAULT_SEEDS, help="number of seeds, or a list [3, 4]"
     )
     parser.add_argument(
         "--out", type=str | None, default=None, help="folder of the comparison; by default runs/DATA-MODEL"

@@ -1,4 +1,4 @@
-"""``osakd cost``: what each method costs, in training and deployed, counted without data and without training."""
+"""``osakd cost``: the cost of each method in training and deployment, counted without data and training."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,34 +22,52 @@ _SCHEDULE = {"epochs": 300, "batch_size": 128}
 _TRAINING = ["method", "params", "passes", "FLOP/\nimage", "kept\nMiB", "teacher\nFLOP", "total\nFLOP", "x\nplain"]
 _DEPLOYED = ["method", "params", "MAC/image"]
 _COLUMNS = [
-    "params: all that train. passes: forward passes of a step, teachers' and older copies' too, in plain ones.",
-    "FLOP/image: forward, backward, and the search for neighbours; two for each multiply-accumulate (MAC).",
-    "kept: in memory beside what trains: outputs, older copies, teachers. teacher FLOP: of training the stages before.",
-    "total FLOP: of all epochs, the stages before included.",
+    "params: trained parameters. passes: forward passes per step, in units of the plain network's, teachers' included.",
+    "FLOP/image: forward, backward, and the search for neighbours; two per multiply-accumulate (MAC).",
+    "kept: memory beside trained parameters: outputs, older copies, teachers. teacher FLOP: earlier stages.",
+    "total FLOP: all epochs, earlier stages included.",
 ]
 
 
 def command(argv: Sequence[str]) -> int:
     """Prints what training with each method costs, and what is deployed."""
     parser = new_parser("cost", "Count what each method costs, in training and deployed. Nothing is trained.")
-    parser.add_argument("--model", type=str, default="resnet32", help="the network (osakd list)")
+    parser.add_argument("--model", type=str, default="resnet32", help="network (osakd list)")
     parser.add_argument(
         "--methods",
         type=str | dict[str, Any],
         nargs="+",
         default=list(DEFAULT_METHODS),
-        help="names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
+        help="methods: names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
     )
     parser.add_argument(
         "--data", type=str | None, default=None, help="take classes, shape, size, epochs and batch size from a data set"
     )
-    parser.add_argument("--num_classes", type=int | None, default=None, help="without --data; by default 10")
     parser.add_argument(
-        "--input_shape", type=int, nargs=3, default=None, help="without --data: channels, height, width; 3 32 32"
+        "--num_classes", type=int | None, default=None, help="number of classes, without --data; by default 10"
     )
-    parser.add_argument("--train_size", type=int | None, default=None, help="images to train on; by default 50000")
-    parser.add_argument("--epochs", type=int | None, default=None, help="by default 300, or the data set's")
-    parser.add_argument("--batch_size", type=int | None, default=None, help="by default 128, or the data set's")
+    parser.add_argument(
+        "--input_shape",
+        type=int,
+        nargs=3,
+        default=None,
+        help="channels, height and width, without --data; by default 3 32 32",
+    )
+    parser.add_argument(
+        "--train_size",
+        type=int | None,
+        default=None,
+        help="number of training images, without --data; by default 50000",
+    )
+    parser.add_argument(
+        "--epochs", type=int | None, default=None, help="number of epochs; by default 300, or the data set's"
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=int | None,
+        default=None,
+        help="number of images per step; by default 128, or the data set's",
+    )
     found = parse(parser, argv)
     if found is None:
         return 0

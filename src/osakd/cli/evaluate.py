@@ -8,9 +8,11 @@ from osakd.cli.options import new_parser, parse
 def command(argv: Sequence[str]) -> int:
     """Prints the scores of a run's network on a test set."""
     parser = new_parser("evaluate", "Score the network of a finished run on a test set.")
-    parser.add_argument("run", type=str, help="the run's folder")
-    parser.add_argument("--data", type=str | None, default=None, help="by default what the run was trained on")
-    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda or cuda:N")
+    parser.add_argument("run", type=str, help="folder of the run")
+    parser.add_argument(
+        "--data", type=str | None, default=None, help="data set; by default the one that the run was trained on"
+    )
+    parser.add_argument("--device", type=str | None, default=None, help="device: cpu, cuda or cuda:N")
     found = parse(parser, argv)
     if found is None:
         return 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from osakd.cli.options import new_parser, parse
 from osakd.data.recipes import DATA
 from osakd.methods.registry import METHODS, PRESETS, SHORTHANDS
-from osakd.models.lookup import MODELS
+from osakd.models.registry import MODELS
 
 
 def command(argv: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""How the options of a command are read: from the command line and from a YAML file, the same names in both."""
+"""Reads the options of a command from the command line and from a YAML file, with the same names in both."""
 
 import difflib
 import re
@@ -45,7 +45,7 @@ def add_scheduler(parser: ArgumentParser) -> None:
         type=str | None,
         default=None,
         metavar="ADDRESS",
-        help="of a dask.distributed scheduler, host:port: its workers make the runs; they need the same folders",
+        help="address of a dask.distributed scheduler, host:port, whose workers make the runs in the same folders",
     )
 
 

@@ -15,13 +15,15 @@ from osakd.cli.options import (
 def command(argv: Sequence[str]) -> int:
     """Trains one run and prints how it ended."""
     parser = new_parser("train", "Train one network with one method, and keep it in a run folder.")
-    parser.add_argument("--data", type=str, default="digits", help="a name (osakd list), a local folder, or a hub id")
-    add_method_options(parser, chosen_method(argv, "plain"))
-    parser.add_argument("--seed", type=int, default=0, help="of every random stream")
     parser.add_argument(
-        "--out", type=str | None, default=None, help="the run's folder; by default runs/DATA-MODEL-METHOD-seedSEED"
+        "--data", type=str, default="digits", help="data set: name (osakd list), local folder, or hub id"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    add_method_options(parser, chosen_method(argv, "plain"))
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
+    parser.add_argument(
+        "--out", type=str | None, default=None, help="folder of the run; by default runs/DATA-MODEL-METHOD-seedSEED"
+    )
+    parser.add_argument("--resume", action="store_true", help="resume a run that was stopped")
     add_training_options(parser)
     found = parse(parser, argv)
     if found is None:

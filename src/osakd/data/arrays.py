@@ -1,4 +1,4 @@
-"""A data set as arrays: uint8 images, channels last, and their classes."""
+"""A data set as arrays: uint8 images, channels last, and class indices."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pi
 
 @dataclass(frozen=True)
 class Split:
-    """Images ``[m, h, w, channels]`` of 0 to 255 and their classes ``[m]``."""
+    """Images ``[m, h, w, channels]`` of 0 to 255 and their class indices ``[m]``."""
 
     images: Images
     target: Labels
@@ -36,13 +36,13 @@ class DataArrays:
     """Every image of a data set.
 
     Attributes:
-        name: how it is called in records; never a path.
-        kind: ``"named"`` for a set known by name, ``"hub"`` for a hub id, ``"folder"`` for local files.
+        name: name of the data set in records; never a path.
+        kind: ``"named"`` for a data set known by name, ``"hub"`` for a hub id, ``"folder"`` for local files.
         content: hash of the encoded images and classes.
-        class_names: one per class.
-        train: images to train on.
-        test: images to test on.
-        validation: images held out from the training set, if any.
+        class_names: name of each class.
+        train: training images.
+        test: test images.
+        validation: images held out from the training set for validation, if any.
     """
 
     name: str
@@ -65,7 +65,7 @@ class DataArrays:
         return channels, height, width
 
     def record(self, *, channels: int, validation: float, seed: int) -> dict[str, Any]:
-        """What the configuration of a run with these channels and this validation split says of its data."""
+        """The description of the data in the configuration of a run with these channels and this validation split."""
         kept, held_out = self._held_out(validation, seed)
         return {
             "name": self.name,
@@ -83,7 +83,7 @@ class DataArrays:
         return self.part(fraction).hold_out(validation, seed).with_channels(channels)
 
     def part(self, fraction: float) -> "DataArrays":
-        """The same data with a fixed share of each class's training images: the same ones for every seed.
+        """The same data with a fixed share of each class's training images, the same for every seed.
 
         Raises:
             InputError: a share that is not above 0 and at most 1.
@@ -109,7 +109,7 @@ class DataArrays:
         return replace(self, train=self.train.take(kept), validation=self.train.take(held_out))
 
     def _held_out(self, share: float, seed: int) -> tuple[Labels, Labels]:
-        """The rows of the training set that are kept, and those that are held out."""
+        """The rows of the training set to train on, and those held out for validation."""
         if not 0 <= share < 1:
             raise InputError(f"`validation` must be at least 0 and below 1 (a share of the training set), got {share}.")
         if share == 0:

@@ -1,4 +1,4 @@
-"""Random crops and mirror images, as pure functions of stored images and drawn numbers."""
+"""Random crops and horizontal flips, as pure functions of stored images and drawn numbers."""
 
 import numpy as np
 import torch
@@ -10,18 +10,18 @@ from osakd.data.streams import raw
 
 
 def draw(count: int, *, padding: int, flip: bool, seed: int, stage: int, epoch: int) -> NDArray[np.int64]:
-    """What is done to each sample in an epoch.
+    """Draws how each sample is augmented in an epoch.
 
     Args:
-        count: samples.
-        padding: pixels around an image, at least 0.
-        flip: half of the images are mirrored.
-        seed: of the run.
-        stage: of the run.
-        epoch: counted from 1.
+        count: number of samples.
+        padding: pixels of padding around an image, at least 0.
+        flip: flip half of the images.
+        seed: seed of the run.
+        stage: stage of the run.
+        epoch: epoch, counted from 1.
 
     Returns:
-        How far down and to the right the crop begins, each from -padding to padding, and 1 for mirrored ``[m, 3]``.
+        Offsets of the crop down and to the right, each from -padding to padding, and 1 for flipped, ``[count, 3]``.
     """
     numbers = raw(3 * count, seed=seed, stage=stage, stream="augmentation", epoch=epoch).reshape(3, count)
     places = numbers % np.array([[2 * padding + 1], [2 * padding + 1], [2 if flip else 1]], dtype=np.uint64)
@@ -31,13 +31,13 @@ def draw(count: int, *, padding: int, flip: bool, seed: int, stage: int, epoch: 
 def crop_and_flip(
     images: UInt8[Tensor, "m h w channels"], rows: Int[Tensor, " n"], drawn: Int[Tensor, "n 3"], *, reflect: bool
 ) -> UInt8[Tensor, "n h w channels"]:
-    """Images of these rows, each cropped and mirrored as it was drawn.
+    """Cropped and flipped images of these rows.
 
     Args:
-        images: the whole set.
-        rows: which of them.
-        drawn: for each, see ``draw``.
-        reflect: what lies outside of an image is its mirror image without the edge itself, else black.
+        images: all images of the data set.
+        rows: rows of ``images`` to take.
+        drawn: offsets and flip of each of them, see ``draw``.
+        reflect: pad with the image's reflection, without the edge pixels, instead of black.
 
     Example:
         >>> image = torch.tensor([1, 2, 3], dtype=torch.uint8).view(1, 1, 3, 1)
@@ -47,9 +47,9 @@ def crop_and_flip(
         [2, 3, 2]
     """
     height, width = images.shape[1:3]
-    down, right, mirrored = drawn.unbind(1)
+    down, right, flipped = drawn.unbind(1)
     column = torch.arange(width, device=rows.device)
-    column = torch.where(mirrored[:, None] == 1, width - 1 - column, column) + right[:, None]
+    column = torch.where(flipped[:, None] == 1, width - 1 - column, column) + right[:, None]
     row = torch.arange(height, device=rows.device) + down[:, None]
     row, row_inside = _inside(row, height, reflect)
     column, column_inside = _inside(column, width, reflect)
@@ -61,7 +61,7 @@ def crop_and_flip(
 
 
 def _inside(place: Tensor, size: int, reflect: bool) -> tuple[Tensor, Tensor]:
-    """Places brought into an image, and which of them were there before."""
+    """Positions moved into the image, and a mask of those that were inside it."""
     if reflect:
         place = place.abs()
         place = size - 1 - (size - 1 - place).abs()

@@ -33,7 +33,7 @@ class EncodedSplit:
 
 
 def cache_folder() -> Path:
-    """Where decoded arrays are kept."""
+    """The folder of decoded arrays."""
     if os.environ.get("OSAKD_CACHE"):
         return Path(os.environ["OSAKD_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"

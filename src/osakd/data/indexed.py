@@ -1,4 +1,4 @@
-"""A dataset that also says which sample it gives: what an output memory needs from a loader."""
+"""A dataset that also returns the index of each sample, which an output memory needs."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

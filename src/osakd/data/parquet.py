@@ -15,7 +15,7 @@ from osakd.errors import InputError
 Table = Any  # pyarrow.Table; pyarrow comes without type hints
 
 TEST_NAMES = ("test", "valid", "validation", "val", "dev")
-"""What a split to test on may be called; the first that is there is taken."""
+"""Names of a test split; the first one that exists is used."""
 _FILE = re.compile(rf"(train|{'|'.join(TEST_NAMES)})(?![A-Za-z])")
 
 
@@ -55,7 +55,7 @@ def split_from_table(table: Table, origin: str) -> EncodedSplit:
 
     Args:
         table: an image column (a struct with ``bytes``) and a class column (integers).
-        origin: what messages call it.
+        origin: name of the table in messages.
 
     Raises:
         InputError: a column is missing or empty, or a class is out of range.

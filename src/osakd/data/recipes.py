@@ -9,13 +9,13 @@ class Recipe:
 
     Attributes:
         model: name of the network.
-        learning_rate: of SGD.
-        epochs: passes over the training set.
-        scaling: of the input: ``half`` maps to [-1, 1], ``unit`` leaves [0, 1], ``statistics`` standardises each
+        learning_rate: learning rate of SGD.
+        epochs: number of passes over the training set.
+        scaling: input scaling: ``half`` maps to [-1, 1], ``unit`` leaves [0, 1], ``statistics`` standardises each
             channel with the training set's mean and standard deviation.
         soft_weight: weight of a distillation term (lambda in the paper).
-        batch_size: images per step.
-        momentum: of SGD.
+        batch_size: number of images per step.
+        momentum: SGD momentum.
     """
 
     model: str = "lenet"
@@ -70,5 +70,5 @@ DATA = {
 
 
 def recipe_for(name: str) -> Recipe:
-    """The recipe of a data set: the paper's common one for a set that has none of its own."""
+    """The recipe of a data set; the paper's common recipe for an unknown one."""
     return DATA[name].recipe if name in DATA else Recipe()

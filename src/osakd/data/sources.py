@@ -51,13 +51,13 @@ def load_data(data: str) -> DataArrays:
 
 
 def find_test_split(names: Iterable[str]) -> str | None:
-    """The split to test on: the first of test, valid, validation, val, dev that there is."""
+    """The test split: the first of test, valid, validation, val, dev that exists."""
     known = set(names)
     return next((name for name in TEST_NAMES if name in known), None)
 
 
 def _digits() -> DataArrays:
-    """600 images to train on, stratified and fixed, and the other 1,197 to test on."""
+    """600 fixed, stratified training images and 1,197 test images."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

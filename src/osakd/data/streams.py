@@ -17,11 +17,11 @@ def raw(count: int, *, seed: int, stage: int, stream: Stream, epoch: int) -> NDA
     """``count`` uniform 64-bit integers.
 
     Args:
-        count: how many.
-        seed: of the run, 0 to 2^64 - 1.
-        stage: key of the stage of a method with several, at least 0.
-        stream: what they are for; streams are independent.
-        epoch: at least 0.
+        count: number of integers.
+        seed: seed of the run, 0 to 2^64 - 1.
+        stage: key of the stage, at least 0; the last stage of a method has 0.
+        stream: what the numbers are for; streams are independent.
+        epoch: epoch, at least 0.
     """
     key = np.array([seed, stage * len(_NUMBER) + _NUMBER[stream]], dtype=np.uint64)
     counter = np.array([0, 0, 0, epoch], dtype=np.uint64)

@@ -12,7 +12,7 @@ from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.stages import teachers
 from osakd.methods.base import BuildContext, Method
 from osakd.methods.registry import build_method, settings_of
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
 from osakd.records import RunConfig
 

@@ -12,7 +12,7 @@ from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import settings_of
 from osakd.methods.settings.base import RunDefaults
-from osakd.models.lookup import expected_channels
+from osakd.models.build import expected_channels
 from osakd.records import RunConfig
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What each method costs, counted on fake tensors: nothing is trained, and no image is needed."""
+"""The cost of each method, counted on fake tensors, without data and without training."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, Method
 from osakd.methods.lookup import method_label
 from osakd.methods.registry import build_method, settings_of
+from osakd.models.build import build_model
 from osakd.models.cost import count_macs, count_parameters, flop_counter
-from osakd.models.lookup import build_model
 from osakd.records import RunConfig
 
 
@@ -67,9 +67,9 @@ def costs(data: DataArrays, methods: Sequence[str | Mapping[str, Any]], options:
     """The cost of each method on data of that shape and size.
 
     Args:
-        data: a data set, or ``shaped`` for none.
+        data: a data set, or ``shaped(...)`` without one.
         methods: names, shorthands, or mappings with ``name`` and settings.
-        options: of training; network, epochs and batch size matter.
+        options: training options, of which network, epochs and batch size matter.
 
     Raises:
         InputError: as ``configure`` and ``build_method``; or a network that cannot be counted.
@@ -79,7 +79,7 @@ def costs(data: DataArrays, methods: Sequence[str | Mapping[str, Any]], options:
 
 
 def shaped(*, num_classes: int, input_shape: tuple[int, int, int], train: int) -> DataArrays:
-    """Data of a shape and size, all black, that take no memory for images.
+    """Black images of a shape and number that take no memory.
 
     Raises:
         InputError: fewer than two classes, or a size below 1.
@@ -112,7 +112,7 @@ def search_flops(criterion: OSAKDLoss, batch_size: int, num_classes: int) -> flo
 
 
 class _Counted(NamedTuple):
-    """A method on fake tensors, and FLOPs for each image: forward; forward, backward and search; the search."""
+    """A method on fake tensors, and its FLOPs per image: forward; forward, backward and search; search alone."""
 
     method: Method
     forward: float
@@ -121,7 +121,7 @@ class _Counted(NamedTuple):
 
 
 class _Counter:
-    """Counts methods beside plain training with the same network; what several need is built and counted once."""
+    """Counts methods and plain training with the same network; shared parts are built and counted once."""
 
     def __init__(self, plain: RunConfig) -> None:
         self.mode = FakeTensorMode()
@@ -185,7 +185,7 @@ class _Counter:
         return _Counted(method, forward, both + search, search)
 
     def _method(self, config: RunConfig) -> Method:
-        """The method of a run on fake tensors, built as ``engine.build`` does, but with untrained teachers."""
+        """The method of a run on fake tensors, with untrained teachers."""
         context = BuildContext(
             network=self._network(config.model, config),
             num_classes=len(config.data["class_counts"]),
@@ -199,7 +199,7 @@ class _Counter:
             return copy.deepcopy(built)
 
     def _teachers(self, config: RunConfig) -> list[nn.Module]:
-        """The networks of the stages before, the latest first."""
+        """The networks of earlier stages, the latest first."""
         earlier = previous_stage(config)
         if earlier is None and settings_of(config).given_teacher() is not None:
             raise InputError("A teacher's cost is counted from the name of its network: give that, not a run's folder.")
@@ -213,7 +213,7 @@ class _Counter:
 
 
 def _kept_bytes(method: Method) -> int:
-    """The state of the children in which nothing trains."""
+    """The bytes of children without trained parameters."""
     idle = [child for child in method.children() if not count_parameters(child, trained=True)]
     return sum(
         tensor.numel() * tensor.element_size()

@@ -1,4 +1,4 @@
-"""How well a network classifies a split: accuracy, negative log-likelihood, calibration."""
+"""Scores of a network on a split: accuracy, negative log-likelihood, calibration."""
 
 from typing import NamedTuple
 
@@ -13,24 +13,24 @@ from osakd.methods.base import Method
 
 CALIBRATION_BINS = 15
 TOP5_FROM = 100
-"""Top-5 accuracy is reported from this many classes on."""
+"""Top-5 accuracy is reported for data with at least this many classes."""
 
 
 class DeviceSplit(NamedTuple):
-    """Images of 0 to 255 ``[m, h, w, channels]`` and classes ``[m]`` on a device."""
+    """Images of 0 to 255 ``[m, h, w, channels]`` and class indices ``[m]`` on a device."""
 
     images: Tensor
     target: Tensor
 
 
 def to_floats(images: Tensor) -> Float[Tensor, "n channels h w"]:
-    """Stored images ``[n, h, w, channels]`` of 0 to 255 as floats in [0, 1], in channels-last memory format."""
+    """Converts stored images ``[n, h, w, channels]`` of 0 to 255 to floats in [0, 1], channels last in memory."""
     return images.permute(0, 3, 1, 2).to(torch.get_default_dtype()).div_(255)
 
 
 @torch.no_grad()
 def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, float]:
-    """The scores of a network on a split, in eval mode; the network's mode is restored.
+    """Evaluates a network on a split in eval mode; its mode is restored afterwards.
 
     Returns:
         ``accuracy`` and ``top5`` (from 100 classes on) in 0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
@@ -44,7 +44,7 @@ def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = 500) -
 
 @torch.no_grad()
 def evaluate_method(method: Method, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, dict[str, float]]:
-    """The scores of everything that a method predicts, by name, the deployed network's first; see ``evaluate``."""
+    """Evaluates everything that a method predicts, by name, the deployed network first; see ``evaluate``."""
     was_training = method.training
     method.eval()
     parts = [method.predict(to_floats(part)) for part in split.images.split(batch_size)]
@@ -53,7 +53,7 @@ def evaluate_method(method: Method, split: DeviceSplit, *, batch_size: int = 500
 
 
 def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
-    """The scores of a deployed network on the test images of a data set, in the channels that it expects.
+    """Evaluates a deployed network on the test images of a data set, with the number of channels that it expects.
 
     Raises:
         InputError: the images' size or the number of classes does not fit the network.
@@ -85,7 +85,7 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
 
 
 def same_classes(known: tuple[str, ...], found: tuple[str, ...]) -> bool:
-    """Whether two lists of classes are one; plain numbers may stand for any names.
+    """Whether two lists of class names are the same; plain numbers match any names.
 
     Example:
         >>> same_classes(("0", "1"), ("cat", "dog")), same_classes(("dog", "cat"), ("cat", "dog"))
@@ -96,7 +96,14 @@ def same_classes(known: tuple[str, ...], found: tuple[str, ...]) -> bool:
 
 
 def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str, float]:
-    """The scores of outputs, see ``evaluate``."""
+    """The scores of logits, see ``evaluate``.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+        >>> found = scores(logits, torch.tensor([0, 1, 1]))
+        >>> round(found["accuracy"], 3), round(found["nll"], 3)
+        (0.667, 0.856)
+    """
     found = {
         "accuracy": (logits.argmax(1) == target).double().mean(),
         "nll": F.cross_entropy(logits.double(), target),
@@ -109,9 +116,16 @@ def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str,
 
 
 def expected_calibration_error(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> Float[Tensor, ""]:
-    r"""How far confidence and accuracy are apart, in 15 bins of equal width.
+    r"""Expected calibration error: the mean gap between accuracy and confidence over 15 bins of equal width.
 
     .. math:: \sum_b \frac{|b|}{m} \, |\mathrm{accuracy}(b) - \mathrm{confidence}(b)|
+
+    Example:
+        Four predictions with confidence 0.88, of which two are right: the error is 0.88 - 0.50.
+
+        >>> logits = torch.tensor([[2.0, 0.0]] * 4)
+        >>> round(expected_calibration_error(logits, torch.tensor([0, 0, 1, 1])).item(), 2)
+        0.38
 
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. (3); a bin includes its upper edge.

@@ -1,4 +1,4 @@
-"""The soft labels that a finished run's network gives its training images, and the most ambiguous of them."""
+"""The soft labels of a finished run's training images, and the most ambiguous of them."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from osakd.engine.state import load_student
 from osakd.errors import InputError
 from osakd.losses.osakd import SPACES, OSAKDLoss
 from osakd.losses.terms import at_least_float32
-from osakd.methods.self_distillation import SelfDistillation
+from osakd.methods.registry import settings_of
 from osakd.records import RunConfig
 
 _PART = 500
@@ -34,22 +34,22 @@ def most_ambiguous(
 ) -> list[Ambiguous]:
     """The training images whose soft labels have the highest entropy, those first.
 
-    Of equal ones those come first whose soft label gives their own class least, then those with the lower row.
+    Ties are broken by the smaller share of the own class, then by the lower row.
 
     Args:
-        config: of a finished run.
-        data: as ``run_view`` gives them for that configuration.
-        folder: of the run.
-        device: to compute on.
-        count: how many.
+        config: configuration of a finished run.
+        data: the data as ``run_view`` gives them for that configuration.
+        folder: the run's folder.
+        device: device to compute on.
+        count: number of images.
 
     Raises:
         InputError: the run's method has no soft labels of neighbours.
     """
-    method, splits = build(config, data, device, folder)
-    criterion = method.criterion if isinstance(method, SelfDistillation) and method.control is None else None
-    if criterion is None:
+    if not settings_of(config).has_soft_labels:
         raise InputError(f"A run of {config.method!r} has no soft labels of neighbours to show.")
+    method, splits = build(config, data, device, folder)
+    criterion = next(module for module in method.modules() if isinstance(module, OSAKDLoss))
     method.network.load_state_dict(load_student(folder).state_dict())
     method.eval()
     labels = final_soft_labels(method.network, criterion, splits["train"], config).double().cpu()
@@ -64,9 +64,9 @@ def most_ambiguous(
 def final_soft_labels(
     network: torch.nn.Module, criterion: OSAKDLoss, train: DeviceSplit, config: RunConfig
 ) -> Float[Tensor, "m c"]:
-    """The soft labels of the training images ``[m, c]``, from the network as it is, without augmentation.
+    """The soft labels of the training images ``[m, c]`` from the trained network, without augmentation.
 
-    Neighbours in the mini-batch are those of the last epoch's batches; those in a memory, all other training images.
+    Mini-batches are those of the last epoch; a memory holds the outputs of all training images.
     """
     logits = torch.cat([network(to_floats(part)) for part in train.images.split(_PART)])
     if criterion.memory is not None:

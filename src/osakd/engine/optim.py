@@ -11,11 +11,11 @@ from osakd.methods.base import Method
 from osakd.records import RunConfig
 
 Groups = list[dict[str, Any]]
-"""Parameter groups as torch's optimizers take them."""
+"""Parameter groups as PyTorch's optimizers take them."""
 
 
 def names_by_decay(method: Method) -> dict[float | None, list[str]]:
-    """The names of a method's parameters that train, by weight decay; None is the configuration's, and comes first."""
+    """Names of a method's trained parameters by weight decay; None, the configured one, comes first."""
     own = method.weight_decays()
     found: dict[float | None, list[str]] = {None: []}
     for name, parameter in method.named_parameters():
@@ -25,12 +25,12 @@ def names_by_decay(method: Method) -> dict[float | None, list[str]]:
 
 
 def parameter_group(parameters: Sequence[nn.Parameter], decay: float | None) -> dict[str, Any]:
-    """A group of parameters, with its own weight decay if it has one."""
+    """A parameter group, with its own weight decay if there is one."""
     return {"params": list(parameters)} | ({} if decay is None else {"weight_decay": decay})
 
 
 def build_optimizer(config: RunConfig, groups: Groups) -> torch.optim.Optimizer:
-    """SGD or AdamW, fused: one kernel for all parameters of a group."""
+    """Builds SGD or AdamW with ``fused=True``: one kernel for all parameters of a group."""
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(
@@ -44,7 +44,7 @@ def build_optimizer(config: RunConfig, groups: Groups) -> torch.optim.Optimizer:
 
 
 def learning_rate(config: RunConfig, epoch: int) -> float:
-    """The rate during an epoch, counted from 1."""
+    """The learning rate of an epoch, counted from 1."""
     done = (epoch - 1) / config.epochs
     if config.schedule == "step":
         return config.learning_rate * config.gamma ** sum(done >= share for share in config.milestones)
@@ -54,11 +54,11 @@ def learning_rate(config: RunConfig, epoch: int) -> float:
 
 
 class ScheduledOptimizer:
-    """An optimizer and its rate. For a captured step the rate is a tensor, which a replay reads anew.
+    """An optimizer and its learning rate. In a CUDA graph the rate is a tensor that each replay reads.
 
     Args:
-        optimizer: whose groups have one rate.
-        captured: its step is captured in a CUDA graph.
+        optimizer: optimizer whose groups share one learning rate.
+        captured: the step is captured in a CUDA graph.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, *, captured: bool) -> None:
@@ -70,34 +70,34 @@ class ScheduledOptimizer:
 
     @property
     def state(self) -> MutableMapping[Any, Any]:
-        """Of each parameter."""
+        """The optimizer's state of each parameter."""
         return self.optimizer.state
 
     def set_rate(self, rate: float) -> None:
-        """The learning rate from now on."""
+        """Sets the learning rate."""
         self.rate.fill_(rate)
         if not self.captured:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
 
     def step(self) -> None:
-        """Moves the parameters and forgets their gradients."""
+        """Updates the parameters and clears their gradients."""
         self.optimizer.step()
         self.optimizer.zero_grad()
 
     def tensors(self) -> list[Tensor]:
-        """The state that a step changes."""
+        """The tensors that a step changes."""
         values = [value for state in self.optimizer.state.values() for value in state.values()]
         return [value for value in values if isinstance(value, Tensor)]
 
     def state_dict(self) -> dict[str, Any]:
-        """The same whether or not the step is captured."""
+        """The state dict, the same whether or not the step is captured."""
         state = self.optimizer.state_dict()
         changed = {"lr": float(self.rate)} | ({"capturable": False} if "capturable" in state["param_groups"][0] else {})
         return state | {"param_groups": [group | changed for group in state["param_groups"]]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a state."""
+        """Loads a state dict."""
         self.optimizer.load_state_dict(state)
         self._prepare()
 

@@ -1,4 +1,4 @@
-"""The checkpoint of a run, from which it goes on exactly, and the deployed network's file."""
+"""The checkpoint of a run, for exact resume, and the file of the deployed network."""
 
 import io
 import json
@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from osakd.errors import InputError, RunError
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result, write_atomic
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], *, keep_previous: bool) -> None:
     """Writes the state after an epoch: its number, weights, buffers (a memory among them), optimizer.
 
-    A teacher is named in it, with its digest; its weights are not. Runs that go on together keep the one before too:
-    killed between two of them, all can go back to the same epoch.
+    It names the teacher with its digest but does not hold its weights. Fused runs keep the previous checkpoint too, so
+    that all of them can return to the same epoch if they are killed between two writes.
     """
     stream = io.BytesIO()
     torch.save(state, stream)
@@ -28,9 +28,9 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, keep_previous: bool)
 
 
 def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]:
-    """The checkpoints of a run, the latest first; each ``epoch``, ``seconds``, ``executor``, ``method``, ``optimizer``.
+    """The checkpoints of a run, latest first; each has ``epoch``, ``seconds``, ``executor``, ``method``, ``optimizer``.
 
-    Without any it is one of epoch 0, which holds no state.
+    Without a checkpoint, a single one of epoch 0 without state.
 
     Raises:
         RunError: one is damaged.
@@ -52,7 +52,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def save_student(folder: Path, network: nn.Module, config: RunConfig, class_names: tuple[str, ...]) -> None:
-    """Writes the deployed network as safetensors, with what is needed to build it again."""
+    """Writes the deployed network as safetensors, with what is needed to rebuild it."""
     from safetensors.torch import save
 
     # Cloned: tensors that share memory (tied weights) cannot be written.
@@ -65,7 +65,7 @@ def save_student(folder: Path, network: nn.Module, config: RunConfig, class_name
 def load_student(run: str | Path) -> nn.Module:
     """The deployed network of a finished run, in eval mode on the CPU.
 
-    It takes float images in [0, 1] ``[n, channels, h, w]`` and gives logits; its attribute ``class_names`` names them.
+    It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits; ``class_names`` names the classes.
 
     Args:
         run: the run's folder.

@@ -18,7 +18,7 @@ from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import build_method
 from osakd.methods.settings.base import RunDefaults
-from osakd.models.lookup import build_model
+from osakd.models.build import build_model
 
 Contender = Callable[[int], float]
 """Runs a number of steps, and returns their seconds."""

@@ -1,4 +1,4 @@
-"""Each sample's soft labels, averaged over the epochs: many batches' neighbours instead of one batch's.
+"""Each sample's soft labels averaged over the epochs: neighbours from many batches instead of one.
 
 Reference:
     The average over epochs is temporal ensembling: Laine and Aila, "Temporal Ensembling for Semi-Supervised Learning",
@@ -17,14 +17,13 @@ class LabelAverage(nn.Module):
 
     .. math:: \bar q \leftarrow m_t \bar q + (1 - m_t) q, \quad m_t = \min(m, t / (t + 1))
 
-    where t counts the labels that the sample has had before: at first a plain mean, then an exponential one.
-    Its state is buffers, so it moves with the module that holds it and is saved and restored whole. In eval mode it is
-    read, never written.
+    where t is the number of labels that the sample had before: first a plain mean, then an exponential one. Its state
+    is buffers, so it moves with its parent module and is in its state dict. In eval mode it is only read.
 
     Args:
-        num_samples: rows, one for each training sample, at least 1.
-        num_classes: width of a soft label, at least 1.
-        momentum: the weight m of what was, 0 (no average) to below 1.
+        num_samples: number of training samples, at least 1.
+        num_classes: number of classes, at least 1.
+        momentum: weight m of the earlier labels, 0 (no average) to below 1.
 
     Raises:
         InputError: a value out of its range.
@@ -55,7 +54,7 @@ class LabelAverage(nn.Module):
 
     @torch.no_grad()
     def forward(self, index: Int[Tensor, " n"], soft_labels: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        """Takes in the soft labels of the samples ``index`` (0 to m - 1, each at most once), and gives their averages.
+        """Adds the soft labels of the samples ``index`` (0 to m - 1, each at most once) and returns their averages.
 
         Returns:
             Averaged soft labels; rows that sum to 1 still do.

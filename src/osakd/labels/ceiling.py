@@ -6,7 +6,7 @@ from math import exp, lgamma, log, log1p
 from osakd.errors import InputError
 
 LOW_CEILING = 0.2
-"""Below this, soft labels say little of the class and a run warns."""
+"""Below this mass, soft labels say little about the class and a run warns."""
 
 
 def soft_label_ceiling(
@@ -14,15 +14,15 @@ def soft_label_ceiling(
 ) -> float:
     r"""The expected true-class mass of an in-batch soft label when the embedding is perfect.
 
-    Even then a sample has only so many companions of its own class in the batch:
+    Even then the batch holds only so many other samples of the same class:
 
     .. math:: \sum_c f_c \, E[\min(k, B_c)] / k, \quad B_c \sim \mathrm{Binomial}(\text{batch size} - 1, f_c)
 
     Args:
         batch_size: samples in a mini-batch, at least 2.
-        class_frequencies: share or count of each class in the training set; they are normalised.
+        class_frequencies: share or count of each class in the training set; the values are normalised.
         k: number of neighbours, 1 to ``batch_size`` (``batch_size - 1`` without ``include_self``).
-        include_self: the sample itself is one of its neighbours, as ``OSAKDLoss`` has it by default.
+        include_self: count the sample itself among its neighbours, as ``OSAKDLoss`` does by default.
 
     Returns:
         A mass between 0 and 1.
@@ -48,7 +48,7 @@ def soft_label_ceiling(
         raise InputError("`class_frequencies` must be non-negative and not all zero.")
     mass = 0.0
     for frequency in (value / total for value in frequencies):
-        # E[min(k, X)] = k - sum_{x < k} (k - x) P(X = x), with X the companions (and the sample itself, if counted).
+        # E[min(k, X)] = k - sum_{x < k} (k - x) P(X = x), with X the samples of the class in the batch.
         missing = sum((k - x) * _binomial(others, x - include_self, frequency) for x in range(int(include_self), k))
         mass += frequency * (1 - missing / k)
     return mass
@@ -61,10 +61,10 @@ def ceiling_note(
 
     Args:
         batch_size: samples in a mini-batch.
-        class_counts: of the training set.
+        class_counts: training images of each class.
         k: number of neighbours.
-        include_self: the sample itself is one of them.
-        pseudo_count: neighbours that every class is given beforehand.
+        include_self: count the sample itself among them.
+        pseudo_count: pseudo-count added to every class.
     """
     batch_size = min(batch_size, sum(class_counts))
     found = soft_label_ceiling(batch_size, class_counts, k, include_self=include_self)

@@ -14,7 +14,7 @@ DIRECT_PAIRS = 2**18
 _FEWEST_BLOCKS = 32
 """For each neighbour, below which leaving blocks out saves nothing."""
 CHUNK_ELEMENTS, CHUNK_ELEMENTS_OF_A_GPU = 2**18, 2**26
-"""Elements of one chunk of differences: half a core's second-level cache in float32; on a GPU launches cost more."""
+"""Elements of one chunk of differences: half a core's L2 cache in float32; on a GPU launches cost more."""
 
 
 def uses_block_search(queries: int, references: int, k: int) -> bool:
@@ -43,8 +43,8 @@ def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
     """Distances ``[n, m]`` of queries ``[n, c]`` to references ``[m, c]``, or to each query's own ``[n, m, c]``.
 
-    They are summed class by class, so a pair's distance does not depend on the pairs beside it; many references are
-    taken in chunks that stay in the cache. What is not a number is infinitely far.
+    Differences are summed class by class, so a pair's distance does not depend on the other pairs. Many references are
+    compared in chunks that fit the cache. A distance that is NaN becomes infinite.
     """
     elements = CHUNK_ELEMENTS if queries.device.type == "cpu" else CHUNK_ELEMENTS_OF_A_GPU
     step = max(1, elements // queries.shape[0])
@@ -53,7 +53,7 @@ def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
 
 
 def smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k smallest of each row and where they are, stably."""
+    """The k smallest values of each row and their positions; of equal values the first ones."""
     if distances.dtype == torch.float32:
         # Non-negative floats order as their bits do, so one top-k over (bits, index) is a stable sort.
         index = torch.arange(distances.shape[1], device=distances.device)
@@ -65,7 +65,7 @@ def smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def smallest_in_two_stages(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """As ``smallest``, for long rows: the minimum of each block, then a search inside the k best blocks.
+    """The same as ``smallest``, faster for long rows: the minimum of each block, then a search in the k best blocks.
 
     The k smallest lie in those blocks: a value outside them is preceded by k block minima.
     """

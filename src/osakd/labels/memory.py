@@ -1,4 +1,4 @@
-"""A memory of the network's outputs for the whole training set: more neighbours than a mini-batch can offer."""
+"""A memory of the network's outputs for the whole training set, to search neighbours beyond the mini-batch."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,12 +11,12 @@ from osakd.labels.search import norms_of
 class OutputMemory(nn.Module):
     """The latest output and the class of every training sample, by sample index.
 
-    Its state is buffers, so it moves with the module that holds it and is saved and restored whole.
-    Rows that were never written are not ``valid``. In eval mode it is read, never written.
+    Its state is buffers, so it moves with its parent module and is in its state dict. Rows that were never written are
+    not ``valid``. In eval mode it is only read.
 
     Args:
-        num_samples: rows, one for each training sample, at least 1.
-        num_classes: width of an output, at least 1.
+        num_samples: number of training samples, at least 1.
+        num_classes: number of classes, at least 1.
 
     Raises:
         InputError: a size below 1.
@@ -48,7 +48,7 @@ class OutputMemory(nn.Module):
 
     @torch.no_grad()
     def write(self, index: Int[Tensor, " n"], outputs: Float[Tensor, "n c"], target: Int[Tensor, " n"]) -> None:
-        """Keeps the outputs and classes of the samples ``index`` (0 to m - 1); in eval mode nothing is written."""
+        """Writes the outputs and classes of the samples ``index`` (0 to m - 1); in eval mode it does nothing."""
         if not self.training:
             return
         # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.

@@ -1,7 +1,7 @@
 """Exact k nearest neighbours of a batch: equal to a stable full sort by (distance, index), ties included.
 
-Distances are squared Euclidean, by direct differences. A mini-batch is compared with itself at once; many references,
-a memory's, are searched by an operator of its own.
+Distances are squared Euclidean distances, computed as direct differences. A mini-batch is compared with itself at once;
+a memory's many references are searched block by block (``search``).
 """
 
 import torch
@@ -34,14 +34,14 @@ def k_nearest(
     Args:
         queries: points to find neighbours for. Half types are raised to float32, float64 stays.
         references: points to search in.
-        k: how many neighbours, 1 to m.
+        k: number of neighbours, 1 to m.
         exclude: row of ``references`` that is the query itself and never its neighbour; a negative row excludes none.
         valid: False for rows of ``references`` that are never neighbours.
-        norms: what ``norms_of`` gives for these rows, where it is kept; it saves a search among many references time.
+        norms: ``norms_of(references)``, where it is kept; it makes a search among many references faster.
 
     Returns:
-        Squared distances and rows of ``references``, both ``[n, k]``. Where fewer than k rows qualify, the distance of
-        the missing ones is infinite and their row is meaningless.
+        Squared distances and rows of ``references``, both ``[n, k]``. With fewer than k valid references, the missing
+        neighbours have an infinite distance and a meaningless row.
 
     Raises:
         InputError: k is not between 1 and m.

@@ -37,17 +37,17 @@ def knn_posterior(
     No gradient flows into the result. Equal distances: the lower row wins.
 
     Args:
-        queries: outputs of the samples to label, in whatever space the neighbours are looked for.
+        queries: outputs of the samples to label, in the space in which neighbours are searched.
         references: outputs of the labelled samples.
-        target: class of each reference, 0 to ``num_classes - 1``; of rows that are not ``valid``, anything.
+        target: class index of each reference, 0 to ``num_classes - 1``; rows that are not ``valid`` may hold anything.
         num_classes: number of classes.
         k: number of neighbours, 1 to m.
-        exclude: row of ``references`` that is query i itself, to leave it out; a negative row excludes none.
+        exclude: row of ``references`` that is query i itself and is left out; a negative row excludes none.
         valid: False for references that are never neighbours.
 
     Returns:
-        Soft labels that sum to 1, at least float32. With fewer than k valid neighbours the share is taken among those
-        found; with none it is uniform.
+        Soft labels that sum to 1, at least float32. With fewer than k valid references the share is taken among those;
+        with none it is uniform.
 
     Raises:
         InputError: k is not between 1 and m.
@@ -61,13 +61,13 @@ def knn_posterior(
                 [1.0000, 0.0000],
                 [0.5000, 0.5000]])
     """
-    soft_labels, found = posterior_and_found(
+    soft_labels, has_neighbours = weighted_posterior(
         queries, references, target, num_classes=num_classes, k=k, exclude=exclude, valid=valid
     )
-    return soft_labels if found is None else torch.where(found, soft_labels, 1 / num_classes)
+    return soft_labels if has_neighbours is None else torch.where(has_neighbours, soft_labels, 1 / num_classes)
 
 
-def posterior_and_found(
+def weighted_posterior(
     queries: Float[Tensor, "n c"],
     references: Float[Tensor, "m c"],
     target: Int[Tensor, " m"],
@@ -80,7 +80,7 @@ def posterior_and_found(
     weights: Weights = "uniform",
     pseudo_count: float = 0.0,
 ) -> tuple[Float[Tensor, "n num_classes"], Bool[Tensor, "n 1"] | None]:
-    r"""As ``knn_posterior``, with weights and a prior; rows that found no neighbour are marked False.
+    r"""As ``knn_posterior``, with weighted neighbours and pseudo-counts, and with a mask of queries with neighbours.
 
     .. math:: q[j] = (\sum_{i: y_i = j} w_i + \alpha) / (\sum_i w_i + \alpha c)
 
@@ -88,20 +88,20 @@ def posterior_and_found(
     mass, however few the neighbours.
 
     Args:
-        queries: as in ``knn_posterior``.
-        references: as there.
-        target: as there.
-        num_classes: as there.
-        k: as there.
-        exclude: as there.
-        valid: as there.
-        norms: as in ``k_nearest``.
+        queries: see ``knn_posterior``.
+        references: see ``knn_posterior``.
+        target: see ``knn_posterior``.
+        num_classes: see ``knn_posterior``.
+        k: see ``knn_posterior``.
+        exclude: see ``knn_posterior``.
+        valid: see ``knn_posterior``.
+        norms: see ``k_nearest``.
         weights: ``"uniform"`` counts every neighbour once; ``"distance"`` by ``nearness``.
         pseudo_count: added to the count of every class (Dirichlet :math:`\alpha`), at least 0.
 
     Returns:
-        Soft labels, and the marks: None where every row is sure to find k neighbours, as in a mini-batch; the soft
-        labels of rows marked False mean nothing.
+        Soft labels, and a mask that is False for queries without any neighbour, whose soft labels are meaningless. The
+        mask is None where every query has k neighbours, as in a mini-batch.
 
     Reference:
         The prior: Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4.
@@ -110,15 +110,16 @@ def posterior_and_found(
         raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
     distances, rows = k_nearest(queries.detach(), references.detach(), k, exclude=exclude, valid=valid, norms=norms)
     # A comparison, not F.one_hot: that one cannot be mapped over replicas.
-    labels = torch.arange(num_classes, device=target.device)
-    counted = target[rows][:, :, None] == labels
-    sure = valid is None and k <= len(references) - (exclude is not None)
-    if sure and weights == "uniform":
+    counted = target[rows][:, :, None] == torch.arange(num_classes, device=target.device)
+    all_present = valid is None and k <= len(references) - (exclude is not None)
+    if all_present and weights == "uniform":
         return (counted.sum(1).to(distances.dtype) + pseudo_count) / (k + pseudo_count * num_classes), None
     each = WEIGHTS[weights](distances)
     total = each.sum(1, keepdim=True)
     votes = (counted * each[:, :, None]).sum(1)
-    return (votes + pseudo_count) / (total.clamp(min=1) + pseudo_count * num_classes), None if sure else total > 0
+    return (votes + pseudo_count) / (
+        total.clamp(min=1) + pseudo_count * num_classes
+    ), None if all_present else total > 0
 
 
 def nearness(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -129,10 +130,10 @@ def nearness(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     Where the batch holds fewer samples of a class than k, its far neighbours of other classes count for little.
 
     Args:
-        distances: squared, sorted; infinite for neighbours that were not found.
+        distances: squared distances in ascending order; infinite for missing neighbours.
 
     Returns:
-        Weights between 0 and 1; 1 for all where all are equally far, 0 for those not found.
+        Weights between 0 and 1; all are 1 where all neighbours are equally far, missing neighbours have 0.
 
     Example:
         >>> nearness(torch.tensor([[1.0, 4.0, 9.0], [4.0, 4.0, 4.0]]))
@@ -143,15 +144,15 @@ def nearness(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         Dudani, "The distance-weighted k-nearest-neighbor rule", IEEE Trans. Systems, Man and Cybernetics, 1976.
     """
     distances = distances.sqrt()
-    found = torch.isfinite(distances)
-    farthest = torch.where(found, distances, 0).amax(1, keepdim=True)
+    present = torch.isfinite(distances)
+    farthest = torch.where(present, distances, 0).amax(1, keepdim=True)
     span = farthest - distances[:, :1]
     weights = torch.where(span > 0, (farthest - distances) / span, 1)
-    return torch.where(found, weights, 0)
+    return torch.where(present, weights, 0)
 
 
-def _found(distances: Tensor) -> Tensor:
+def _equal(distances: Tensor) -> Tensor:
     return torch.isfinite(distances).to(distances.dtype)
 
 
-WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {"uniform": _found, "distance": nearness}
+WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {"uniform": _equal, "distance": nearness}

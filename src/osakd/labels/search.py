@@ -1,8 +1,8 @@
 r"""The search among many references, exact, as one operator that maps over replicas and compiles.
 
-On the CPU a cheap lower bound of every distance, one matrix product in chunks that stay in the cache, leaves a few
-blocks of rows in which the exact distances (direct differences) are computed. Points are first moved by the uniform
-distribution, around which the outputs of a network lie before it has learned. With :math:`u` the unit roundoff of the
+On the CPU a cheap lower bound of every distance, one matrix product in chunks that fit the cache, leaves a few blocks
+of rows in which exact distances (direct differences) are computed. Points are first centred at the uniform
+distribution, around which an untrained network's outputs lie. With :math:`u` the unit roundoff of the
 product's type, c columns and :math:`e = 8 (c + 3) u`, the norm expansion and every rounding obey
 
 .. math:: d(q, r) \ge (1 - e) |r|^2 - 2 \, q \cdot r + (1 - e) |q|^2.
@@ -35,7 +35,7 @@ def k_nearest_of_many(
     valid: Tensor | None,
     norms: Tensor | None,  # noqa: ARG001 - for the kernel below
 ) -> tuple[Tensor, Tensor]:
-    """As ``k_nearest``, for queries and references of one type, float32 or float64."""
+    """The same as ``k_nearest``, for queries and references that are both float32 or both float64."""
     return _compare_with_all(queries, references, k, exclude, valid)
 
 

@@ -24,16 +24,16 @@ def distillation_loss(
     temperature: float = 1.0,
     form: Form = "kl",
 ) -> Float[Tensor, ""]:
-    r"""How far the softened outputs are from softened targets, averaged over the batch.
+    r"""Distance of the softened outputs from softened targets, averaged over the batch.
 
     With :math:`p^T = \mathrm{softmax}(z / T)` it is :math:`T^2 \, KL(q^T \| p^T)`, where q are the targets, or the
     cross-entropy :math:`-T^2 \sum q^T \log p^T`, which has the same gradient and is larger by the targets' entropy.
 
     Args:
-        logits: of the network that learns.
-        target_logits: of the one it learns from; no gradient flows into them.
+        logits: logits of the student.
+        target_logits: logits of the teacher; no gradient flows into them.
         temperature: T, above 0.
-        form: ``kl`` or ``cross_entropy``.
+        form: form of the loss, ``kl`` or ``cross_entropy``.
 
     Returns:
         The loss, a scalar, at least float32.
@@ -58,7 +58,7 @@ def distillation_loss(
 
 
 def ramp(progress: Float[Tensor, "..."], end: float) -> Float[Tensor, "..."]:
-    r"""The weight :math:`\exp(-5 (1 - \min(t, e) / e)^2)` that rises from almost 0 to 1.
+    r"""The weight :math:`\exp(-5 (1 - \min(t, e) / e)^2)`, which rises from almost 0 to 1.
 
     Args:
         progress: t, share of the schedule done, from 0 to 1.

@@ -2,8 +2,8 @@ r"""The loss of online self-acquired knowledge distillation: cross-entropy plus 
 
 .. math:: L = \mathrm{CE}(p, y) + \lambda \, D(p, q)
 
-with p the softmax of the network's outputs, y the class, q the soft label that p's own neighbourhood gives. The paper
-leaves the balance, the divergence, the space and the neighbours' pool open; each is a named option here.
+with p the softmax of the network's outputs, y the class and q the soft label from the sample's nearest neighbours. The
+paper leaves the balance, the divergence, the space and the neighbours' pool open; each is an option here.
 
 Reference:
     Tzelepi and Tefas, "Efficient training of lightweight neural networks using Online Self-Acquired Knowledge
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
-from osakd.labels.posterior import WEIGHTS, Weights, posterior_and_found
+from osakd.labels.posterior import WEIGHTS, Weights, weighted_posterior
 from osakd.losses.terms import (
     DIVERGENCES,
     Balance,
@@ -40,19 +40,19 @@ class OSAKDLoss(nn.Module):
 
     Args:
         num_classes: number of classes, at least 2.
-        k: number of neighbours, at least 1 and at most the batch size; below it without ``include_self``.
+        k: number of neighbours, at least 1 and at most the batch size (batch size - 1 without ``include_self``).
         soft_weight: the weight :math:`\lambda` of the distillation term, see ``osakd_loss``.
-        space: neighbours are looked for among ``"softmax"`` outputs or ``"logits"``.
+        space: outputs among which neighbours are searched: ``"softmax"`` or ``"logits"``.
         divergence: see ``osakd_loss``.
         balance: see ``osakd_loss``.
-        include_self: the sample itself counts as one of its neighbours; by default it does, which was best
-            by validation (docs/reproduction.md).
-        memory: look for neighbours among the latest outputs of the whole training set instead of the mini-batch; every
+        include_self: count the sample itself among its k neighbours. The default was best by validation
+            (docs/reproduction.md).
+        memory: search neighbours among the latest outputs of the whole training set instead of the mini-batch. Every
             call in training mode then needs the samples' ``index``.
-        pseudo_count: neighbours that every class is given beforehand, at least 0, see ``posterior_and_found``.
-        weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` the nearest most, see
+        pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0.
+        weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` weights them by
             ``nearness``.
-        average: use each sample's soft labels averaged over the epochs; needs the ``index`` as a memory does.
+        average: average each sample's soft labels over the epochs; needs the ``index`` as a memory does.
 
     Raises:
         InputError: a value out of its range, at construction or at the first batch; a missing ``index``.
@@ -111,9 +111,9 @@ class OSAKDLoss(nn.Module):
 
         Args:
             logits: outputs of the network before the softmax.
-            target: class of each sample, 0 to c - 1.
-            index: number of each sample in the training set; needed with a memory (``WithIndex`` gives it). In eval
-                mode it may be left out: the samples are then not among the memory's rows.
+            target: class index of each sample, 0 to c - 1.
+            index: index of each sample in the training set; needed with a memory (``WithIndex`` gives it). Leave it
+                out in eval mode for samples that are not in the training set.
 
         Returns:
             The loss, a scalar.
@@ -123,7 +123,7 @@ class OSAKDLoss(nn.Module):
     def terms(
         self, logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
     ) -> LossParts:
-        """As calling the loss, with every part by name, for logging."""
+        """The loss of a batch with all its parts by name, for logging."""
         soft_labels = self.soft_labels(logits, target, index)
         options = {"soft_weight": self.soft_weight, "divergence": self.divergence, "balance": self.balance}
         return loss_parts(logits, target, soft_labels, **options)
@@ -132,7 +132,7 @@ class OSAKDLoss(nn.Module):
     def soft_labels(
         self, logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
     ) -> Float[Tensor, "n c"]:
-        """The soft labels of a batch, at least in float32; a sample that finds no neighbour keeps its hard label."""
+        """The soft labels of a batch, at least float32; a sample without any neighbour keeps its hard label."""
         self._check_batch(logits, index)
         with torch.autocast(logits.device.type, enabled=False):
             return self._soft_labels(logits, target, index)
@@ -148,7 +148,7 @@ class OSAKDLoss(nn.Module):
             rows = index
             references, norms = self.memory.outputs, self.memory.norms
             reference_target, valid = self.memory.target, self.memory.valid
-        found_labels, found = posterior_and_found(
+        soft_labels, has_neighbours = weighted_posterior(
             points,
             references,
             reference_target,
@@ -160,10 +160,10 @@ class OSAKDLoss(nn.Module):
             weights=self.weights,
             pseudo_count=self.pseudo_count,
         )
-        if found is not None:
+        if has_neighbours is not None:
             own = target[:, None] == torch.arange(self.num_classes, device=target.device)
-            found_labels = torch.where(found, found_labels, own.to(found_labels.dtype))
-        return found_labels if self.average is None or index is None else self.average(index, found_labels)
+            soft_labels = torch.where(has_neighbours, soft_labels, own.to(soft_labels.dtype))
+        return soft_labels if self.average is None or index is None else self.average(index, soft_labels)
 
     def extra_repr(self) -> str:
         """The settings, for ``print``."""

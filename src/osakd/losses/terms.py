@@ -3,7 +3,7 @@ r"""The terms of the loss: cross-entropy with the classes, and distillation towa
 .. math:: L = \mathrm{CE}(p, y) + \lambda \, D(p, q)
 
 with p the softmax of the network's outputs, y the class, q the soft label. The paper leaves the balance and the
-divergence open; each is a named option here.
+divergence open; each is an option here.
 
 Reference:
     Tzelepi and Tefas, "Efficient training of lightweight neural networks using Online Self-Acquired Knowledge
@@ -26,15 +26,15 @@ Value = TypeVar("Value")
 
 
 class LossParts(NamedTuple):
-    """What a distillation loss is made of; scalars, but for the soft labels.
+    """The parts of a distillation loss; all but the soft labels are scalars.
 
     Attributes:
         total: the loss to minimise.
         hard: cross-entropy with the classes, unweighted.
         soft: divergence from the soft labels, unweighted.
-        weighted_hard: its share of the total.
-        weighted_soft: its share of the total.
-        soft_labels: ``[n, c]``, constant.
+        weighted_hard: contribution of the cross-entropy to the total.
+        weighted_soft: contribution of the divergence to the total.
+        soft_labels: soft labels ``[n, c]``, without gradient.
     """
 
     total: Tensor
@@ -58,7 +58,7 @@ def osakd_loss(
 
     Args:
         logits: outputs of the network before the softmax.
-        target: class of each sample, 0 to c - 1.
+        target: class index of each sample, 0 to c - 1.
         soft_labels: rows that sum to 1; no gradient flows into them.
         soft_weight: the weight :math:`\lambda` of the paper, at least 0 (with a convex balance at most 1).
         divergence: ``"kl"`` is :math:`KL(q \| p)`; ``"mse"`` the squared error averaged over samples and classes;
@@ -91,7 +91,7 @@ def loss_parts(
     divergence: Divergence,
     balance: Balance,
 ) -> LossParts:
-    """As ``osakd_loss``, with every part by name."""
+    """The same as ``osakd_loss``, with all parts by name."""
     check_weight(soft_weight, balance)
     log_p = F.log_softmax(at_least_float32(logits), dim=1)
     soft_labels = soft_labels.detach().to(log_p.dtype)
@@ -103,7 +103,7 @@ def loss_parts(
 
 
 def check_weight(soft_weight: float, balance: Balance) -> None:
-    """Raises ``InputError`` where the weight is out of the range of its balance."""
+    """Raises ``InputError`` if the weight is outside the range of its balance."""
     look_up("balance", balance, BALANCES)
     if balance == "additive" and soft_weight < 0:
         raise InputError(f"`soft_weight` must be at least 0, got {soft_weight}.")
@@ -133,12 +133,12 @@ BALANCES: dict[str, Callable[[float], tuple[float, float]]] = {
 
 
 def look_up(option: str, name: str, table: Mapping[str, Value]) -> Value:
-    """What the table has under a name; ``InputError`` where it has none."""
+    """The entry of a table; raises ``InputError`` for an unknown name."""
     if name not in table:
         raise unknown_name(option, name, table)
     return table[name]
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Half types are raised; float64 stays."""
+    """Raises half types to float32; float64 stays."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -2,8 +2,8 @@ r"""Codistillation: copies of a network that are trained together, each from old
 
 .. math:: L_i = \mathrm{CE}(p_i, y) + w(t) \, \mathrm{CE}(p_i, \bar q_{-i})
 
-where the target is the mean prediction of the other copies, in eval mode, with the weights that they had at the last
-exchange; w is 0 during the burn-in. In the paper each copy may see data of its own; here all see the same batches.
+where the target is the mean prediction of the other copies in eval mode, with their weights at the last exchange; w is
+0 during the burn-in. In the paper each copy may see its own data; here all see the same batches.
 
 Reference:
     Anil et al., "Large scale distributed neural network training through online distillation", ICLR 2018.
@@ -33,7 +33,7 @@ class Codistillation(Method):
 
     Args:
         network: the first copy, which is deployed.
-        copies: the others, at least one.
+        copies: the other copies, at least one.
         burn_in: share of the schedule that is trained without the soft term, 0 to 1.
         refresh: steps from one exchange of weights to the next, at least 1.
         soft_weight: weight of the soft term after the burn-in.
@@ -55,13 +55,13 @@ class Codistillation(Method):
             raise InputError("Codistillation needs at least one other copy, got none.")
         super().__init__()
         self.network, self.copies = network, nn.ModuleList(copies)
-        # What the copies know of each other: it is in the checkpoint, since it cannot be computed from the weights.
+        # The weights of the last exchange. They are in the checkpoint: the current weights do not determine them.
         self.stale = nn.ModuleList(copy.deepcopy([network, *copies])).requires_grad_(False)
         self.burn_in, self.refresh, self.soft_weight = burn_in, refresh, soft_weight
         self.train()
 
     def train(self: Itself, mode: bool = True) -> Itself:
-        """Training mode, or eval mode; the older weights predict in eval mode always."""
+        """Sets training or eval mode; the older weights always predict in eval mode."""
         super().train(mode)
         self.stale.eval()
         return self
@@ -87,7 +87,7 @@ class Codistillation(Method):
         return {"student": each[0], **others, "ensemble": mean_prediction(each)}
 
     def _exchange(self, due: Tensor) -> None:
-        """Takes the weights and buffers of now, where an exchange is due: no branch, so that it can be captured."""
+        """Copies the current weights and buffers if an exchange is due, without a branch for CUDA graphs."""
         for old, network in zip(self.stale, (self.network, *self.copies), strict=True):
             before, now = (chain(one.parameters(), one.buffers()) for one in (old, network))
             for kept, value in zip(before, now, strict=True):

@@ -24,11 +24,11 @@ from osakd.methods.settings.networks import DMLSettings
 
 @final
 class MutualLearning(Method):
-    """Peers, of the same or of different kinds.
+    """Networks of the same or of different kinds that teach each other.
 
     Args:
         network: the first peer, which is deployed.
-        peers: the others, at least one.
+        peers: the other peers, at least one.
         soft_weight: weight of the mean divergence from the other peers.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Several networks as one."""
+"""The mean prediction of several networks."""
 
 from collections.abc import Sequence
 from math import log
@@ -12,7 +12,7 @@ def mean_prediction(logits: Sequence[Float[Tensor, "n c"]]) -> Float[Tensor, "n 
     """The average of the probabilities of several networks, as logits.
 
     Args:
-        logits: of each network, at least one.
+        logits: logits of each network, at least one.
 
     Returns:
         Logarithms of the averaged probabilities.

@@ -35,7 +35,7 @@ class FeatureFusion(Method):
         share: the last stage of the trunk, or None.
         temperature: T, above 0.
         ramp_end: share of the schedule at which the soft term has its full weight.
-        fusion_weight_decay: of the fusion module.
+        fusion_weight_decay: weight decay of the fusion module.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class FeatureFusion(Method):
 
 @final
 class Fusion(nn.Module):
-    """A classifier on the joined feature maps of two networks: depthwise 3x3, pointwise, average, linear.
+    """A classifier on the concatenated feature maps of two networks: depthwise 3x3, pointwise, average, linear.
 
     Args:
-        channels: of each network's maps; the second ones are first brought to as many as the first, if they differ.
+        channels: number of channels of each network's maps; a 1x1 convolution matches the second to the first.
         num_classes: number of classes.
     """
 

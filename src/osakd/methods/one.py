@@ -29,10 +29,10 @@ class NativeEnsemble(Method):
     """A network with further heads on its trunk; the plain network is deployed.
 
     Args:
-        network: with stages, see ``models.branches``.
-        heads: further heads behind the shared stage, at least one.
-        share: the last stage of the trunk.
-        channels: of that stage's output.
+        network: a network with stages, see ``models.branches``.
+        heads: further heads after the shared stage, at least one.
+        share: last stage of the trunk.
+        channels: number of channels of that stage's output.
         temperature: T, above 0.
         ramp_end: share of the schedule at which the soft term has its full weight.
     """

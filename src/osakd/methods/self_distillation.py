@@ -36,13 +36,13 @@ class SelfDistillation(Method):
     """One network trained on its classes, smoothed classes, or its classes and its own neighbours' soft labels.
 
     Args:
-        network: the network to train; it gives logits.
-        criterion: the OSAKD loss; without one, training is plain.
-        smoothing: label smoothing for training without a criterion, 0 (none) to below 1.
-        control: ``uniform`` or ``shuffled`` soft labels instead of the criterion's, see ``CONTROLS``.
+        network: the network to train, which returns logits.
+        criterion: the OSAKD loss; None for cross-entropy alone.
+        smoothing: label smoothing of the cross-entropy without a criterion, 0 (none) to below 1.
+        control: replace the criterion's soft labels by ``uniform`` or ``shuffled`` ones, see ``CONTROLS``.
 
     Raises:
-        InputError: smoothing out of its range, or given together with a criterion.
+        InputError: smoothing outside its range, or together with a criterion.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class SelfDistillation(Method):
 def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor:
     """Labels ``[n, c]`` with OSAKD's mean true-class mass at this step, and the rest spread over the other classes.
 
-    They smooth as strongly as OSAKD's labels, and know nothing of the neighbours' classes.
+    They smooth as strongly as OSAKD's labels but do not use the neighbours' classes.
     """
     labels = criterion.soft_labels(logits, batch.target, batch.index)
     mass = labels.gather(1, batch.target[:, None]).mean()
@@ -94,7 +94,7 @@ def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor
 
 
 def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor:
-    """OSAKD's labels ``[n, c]`` with the classes of the batch permuted: each sample lends its class to the next one.
+    """OSAKD's labels ``[n, c]`` with the classes of the batch permuted: each sample votes with its successor's class.
 
     A batch is in random order, so this is a random permutation.
     """
@@ -109,7 +109,7 @@ CONTROLS: dict[Control, Callable[[OSAKDLoss, Tensor, Batch], Tensor]] = {
 
 @torch.no_grad()
 def diagnostics(soft_labels: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """How much the soft labels ``[n, c]`` say, averaged over the batch.
+    """Diagnostics of the soft labels ``[n, c]``, averaged over the batch.
 
     Returns:
         ``soft_label_mass``: probability of the true class; ``soft_label_entropy``: in nats; ``soft_label_agreement``:

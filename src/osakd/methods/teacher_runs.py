@@ -5,7 +5,7 @@ from pathlib import Path
 
 from osakd import records
 from osakd.errors import InputError
-from osakd.models.lookup import MODELS
+from osakd.models.registry import MODELS
 from osakd.records import TEACHER
 
 _DIGEST = "sha256:"

@@ -1,4 +1,4 @@
-"""A network as a shared trunk and a head: run up to a stage, and from there on.
+"""A network as a shared trunk and a head: it can be run up to a stage, and from a stage on.
 
 A network shows its stages by being ``Sequential(normalise, network)`` with a network that is itself a Sequential of
 named children, of which those called ``stage1``, ``layer2`` and so on are its stages.
@@ -22,7 +22,7 @@ def stages_of(network: nn.Module) -> list[str]:
         InputError: the network does not show any.
 
     Example:
-        >>> from osakd.models.lookup import build_model
+        >>> from osakd.models.build import build_model
         >>> stages_of(build_model("resnet8", num_classes=10, input_shape=(3, 32, 32)))
         ['stage1', 'stage2', 'stage3']
     """
@@ -36,7 +36,7 @@ def stages_of(network: nn.Module) -> list[str]:
 
 
 def shared_stage(network: nn.Module, name: str | None) -> str:
-    """The last stage of the trunk: the one named, or the last but one.
+    """The last stage of the trunk: the one named, by default the last but one.
 
     Raises:
         InputError: no such stage, or one with no stage behind it.
@@ -52,7 +52,7 @@ def shared_stage(network: nn.Module, name: str | None) -> str:
 
 
 def run(network: nn.Module, x: Tensor, *, after: str | None = None, until: str | None = None) -> Tensor:
-    """Runs a network's children from the one behind ``after`` to ``until``, both by default the ends."""
+    """Runs a network's children after ``after`` up to and including ``until``; by default all of them."""
     names = list(_children(network))
     first = 0 if after is None else names.index(after) + 1
     last = len(names) if until is None else names.index(until) + 1
@@ -62,14 +62,14 @@ def run(network: nn.Module, x: Tensor, *, after: str | None = None, until: str |
 
 
 def head(network: nn.Module, share: str) -> nn.Sequential:
-    """A network's own children behind a stage, as a network that ``run`` takes."""
+    """A network's children after a stage, as a network that ``run`` accepts."""
     children = _children(network)
     names = list(children)
     return nn.Sequential(OrderedDict((name, children[name]) for name in names[names.index(share) + 1 :]))
 
 
 def channels_at(network: nn.Module, stage: str, input_shape: tuple[int, int, int]) -> int:
-    """The channels of a stage's output.
+    """The number of channels of a stage's output.
 
     Raises:
         InputError: the stage gives no maps, or the network is more than its children in order.

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 
 def count_parameters(module: nn.Module, *, trained: bool = False) -> int:
-    """The number of parameters, or of those alone that train."""
+    """The number of parameters, or of trained parameters only."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad or not trained)
 
 
@@ -28,7 +28,7 @@ def count_macs(network: nn.Module, images: Float[Tensor, "n channels h w"]) -> i
 
     Args:
         network: takes the images; it is run in eval mode.
-        images: of any device that the network is on; values do not matter.
+        images: images on the network's device; their values do not matter.
 
     Example:
         >>> count_macs(nn.Conv2d(3, 16, 3, padding=1, device="meta"), torch.zeros(1, 3, 32, 32, device="meta"))

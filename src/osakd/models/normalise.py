@@ -1,4 +1,4 @@
-"""Input normalisation as the first layer of a network, so that a checkpoint carries its own."""
+"""Input normalisation as the first layer of a network, so that a checkpoint contains it."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ class Normalise(nn.Module):
     """``(images - mean) / std`` per channel, for float images in [0, 1].
 
     Args:
-        mean: one value per channel.
-        std: one value per channel, positive.
+        mean: mean of each channel.
+        std: standard deviation of each channel, positive.
 
     Example:
         >>> Normalise([0.5], [0.5])(torch.ones(1, 1, 2, 2)).max()
@@ -28,14 +28,14 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
-        """The images, normalised."""
+        """Normalises the images."""
         return normalised(images, self.mean, self.std)
 
 
 def normalised(
     images: Float[Tensor, "n channels h w"], mean: Float[Tensor, "channels 1 1"], std: Float[Tensor, "channels 1 1"]
 ) -> Float[Tensor, "n channels h w"]:
-    """``(images - mean) / std``, in whole rows where images lie channels last: much faster than pixel by pixel."""
+    """``(images - mean) / std``; channels-last images are computed in whole rows, which is much faster."""
     if images.stride(1) == 1 and images.shape[1] > 1:
         mean, std = (value.view(1, -1).repeat(images.shape[3], 1).T[:, None] for value in (mean, std))
     return (images - mean).div_(std)

@@ -1,4 +1,4 @@
-"""Residual networks: those of CIFAR with 6n + 2 layers, and ResNet-50.
+"""Residual networks: the CIFAR ResNets with 6n + 2 layers, and ResNet-50.
 
 A block is ``relu(f(x) + shortcut(x))``. Each network is a Sequential whose named children, run in order, are the
 network, so a trunk up to any of them can be cut off by name.
@@ -26,8 +26,8 @@ def cifar_resnet(
     Args:
         num_classes: number of classes.
         input_shape: channels, height and width of an image.
-        blocks: in each of the three stages.
-        projection: shortcuts between stages are 1x1 convolutions instead of padded copies (option A of the paper).
+        blocks: number of blocks in each of the three stages.
+        projection: use 1x1 convolutions as shortcuts between stages instead of padded copies (option A).
 
     Raises:
         InputError: the images have less than 4x4 pixels.
@@ -56,7 +56,7 @@ def resnet50(num_classes: int, input_shape: tuple[int, int, int], *, small: bool
     Args:
         num_classes: number of classes.
         input_shape: channels, height and width of an image.
-        small: the stem, for small images, is one 3x3 convolution without stride or pooling.
+        small: use one 3x3 convolution without stride or pooling as the stem, for small images.
 
     Raises:
         InputError: the images have less than 32x32 pixels (8x8 where ``small``).
@@ -80,7 +80,7 @@ def resnet50(num_classes: int, input_shape: tuple[int, int, int], *, small: bool
 
 
 class PaddedShortcut(nn.Module):
-    """Option A of the paper: every ``stride``-th pixel, and zeros for the channels that are not there.
+    """The paper's option A: every ``stride``-th pixel, and zeros for the additional channels.
 
     Half of the new channels stand before the old ones and half behind them.
 
@@ -97,7 +97,7 @@ class PaddedShortcut(nn.Module):
         self.behind = out_channels - in_channels - self.before
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n new_c new_h new_w"]:
-        """Fewer pixels, more channels."""
+        """Subsamples the pixels and pads the channels."""
         return F.pad(images[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.behind))
 
 
@@ -108,7 +108,7 @@ class GlobalAverage(nn.Module):
     """
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 1 1"]:
-        """One pixel."""
+        """Averages over all pixels."""
         return images.mean((2, 3), keepdim=True)
 
 
@@ -116,10 +116,10 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions.
 
     Args:
-        in_channels: of its input.
-        channels: of its output.
-        stride: of the first convolution.
-        projection: the shortcut, where one is needed, is a 1x1 convolution.
+        in_channels: number of input channels.
+        channels: number of output channels.
+        stride: stride of the first convolution.
+        projection: use a 1x1 convolution as the shortcut where one is needed.
     """
 
     def __init__(self, in_channels: int, channels: int, *, stride: int = 1, projection: bool = False) -> None:
@@ -132,7 +132,7 @@ class BasicBlock(nn.Module):
 
     @no_type_check  # torch.fx traces it with proxies, which are no tensors
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n new_c new_h new_w"]:
-        """The block."""
+        """The output of the block."""
         x = F.relu(self.bn1(self.conv1(images)))
         return F.relu(self.bn2(self.conv2(x)) + self.downsample(images))
 
@@ -141,9 +141,9 @@ class Bottleneck(nn.Module):
     """A 3x3 convolution between two 1x1 convolutions; the last has four times the channels.
 
     Args:
-        in_channels: of its input.
+        in_channels: number of input channels.
         width: channels of the 3x3 convolution.
-        stride: of the 3x3 convolution.
+        stride: stride of the 3x3 convolution.
     """
 
     def __init__(self, in_channels: int, width: int, *, stride: int = 1) -> None:
@@ -158,7 +158,7 @@ class Bottleneck(nn.Module):
 
     @no_type_check  # torch.fx traces it with proxies, which are no tensors
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n new_c new_h new_w"]:
-        """The block."""
+        """The output of the block."""
         x = F.relu(self.bn1(self.conv1(images)))
         x = F.relu(self.bn2(self.conv2(x)))
         return F.relu(self.bn3(self.conv3(x)) + self.downsample(images))

@@ -82,6 +82,6 @@ def longest_first(jobs: Iterable[Job]) -> list[Job]:
 
     def work(job: Job) -> tuple[float, bool]:
         epochs = job.config.epochs - len(read_metrics(job.folder))
-        return epochs * job.config.data["train"] / job.config.batch_size, job.config.settings.get("pool") == "memory"
+        return epochs * job.config.data["train"] / job.config.batch_size, settings_of(job.config).searches_memory()
 
     return sorted(jobs, key=work, reverse=True)

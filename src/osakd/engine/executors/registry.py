@@ -20,7 +20,6 @@ class ExecutorEntry(NamedTuple):
 
     Attributes:
         builder: ``module:function`` that builds it from ``Replicas`` and a ``TrainingSpec``.
-        description: what it does, as a phrase.
         needs_cuda: it runs on CUDA devices only.
         shares_program: it trains many runs in one program; else it trains one run.
         single_network: it can only run methods that train a single network.
@@ -29,7 +28,6 @@ class ExecutorEntry(NamedTuple):
     """
 
     builder: str
-    description: str
     needs_cuda: bool = False
     shares_program: bool = False
     single_network: bool = False
@@ -38,16 +36,14 @@ class ExecutorEntry(NamedTuple):
 
 
 EXECUTORS: dict[str, ExecutorEntry] = {
-    "serial": ExecutorEntry("osakd.engine.executors.serial:build", "one run, step after step"),
+    "serial": ExecutorEntry("osakd.engine.executors.serial:build"),
     "cuda_graph": ExecutorEntry(
         "osakd.engine.executors.serial:build",
-        "one run, each step a replay of a CUDA graph",
         needs_cuda=True,
         captures=True,
     ),
     "fused/channels": ExecutorEntry(
         "osakd.engine.executors.fused.folded:build",
-        "many runs in one program, their networks folded into channels",
         shares_program=True,
         single_network=True,
         captures=True,
@@ -55,7 +51,6 @@ EXECUTORS: dict[str, ExecutorEntry] = {
     # Not automatic: no record shows it faster than one process per run.
     "fused/vmap": ExecutorEntry(
         "osakd.engine.executors.fused.mapped:build",
-        "many runs in one program, their parameters stacked and mapped",
         shares_program=True,
         captures=True,
         automatic=False,

@@ -67,6 +67,18 @@ class PoolSettings(NeighbourSettings):
         "batch", "where neighbours are searched: the mini-batch, or a memory of the whole training set"
     )
 
+    def searches_memory(self) -> bool:
+        """The pool says so."""
+        return self.pool == "memory"
+
+    def soft_label_caption(self, batch_size: int, num_samples: int) -> str:
+        """The number of neighbours, where they are searched, and among which outputs."""
+        own = ", the image itself among them," if self.include_self else ""
+        pool = f"in mini-batches of {batch_size}, those of the last epoch"
+        pool = f"among all {num_samples:,} training images" if self.pool == "memory" else pool
+        space = "softmax outputs" if self.space == "softmax" else "logits"
+        return f"k = {self.k} neighbours{own} {pool}, among the {space} of the finished network, without augmentation"
+
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
         """A memory has no such ceiling."""
         return super().notes(batch_size, class_counts) if self.pool == "batch" else []

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from osakd.errors import InputError
 from osakd.methods.settings.base import RunDefaults, Settings, setting
-from osakd.models.lookup import check_name
+from osakd.models.registry import check_name
 
 _RAMP_END = 80 / 300
 

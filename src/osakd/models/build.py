@@ -1,14 +1,14 @@
-"""The networks by name, and how one is built. Torch is imported only to build one."""
+"""Builds networks by name. Torch is imported only to build one."""
 
 import difflib
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError, unknown_name
+from osakd.models.registry import MODELS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,59 +16,13 @@ if TYPE_CHECKING:
     from osakd.models.normalise import Normalise
 
 
-class KnownModel(NamedTuple):
-    """Where a network is built, with which settings, and what it is."""
-
-    target: str
-    description: str
-    source: str
-    settings: Mapping[str, Any] = MappingProxyType({})
-
-
 _TIMM = "timm:"
-_PAPER = "Tzelepi and Tefas, ICME 2021, section IV-A"
-_RESNET = "He et al., CVPR 2016"
-# Blocks per stage, and parameters for 3x32x32 images of 10 classes.
-_CIFAR_RESNETS = {1: 75_290, 3: 269_722, 5: 464_154, 7: 658_586, 9: 853_018, 18: 1_727_962}
-MODELS = {
-    "lenet": KnownModel("osakd.models.lenet:lenet", "conv 6, 16; FC 120, 84; 62,006 parameters on CIFAR-10", _PAPER),
-    "lenet-fashion": KnownModel(
-        "osakd.models.lenet:lenet_fashion", "conv 20, 50; FC 500; 431,080 parameters on Fashion-MNIST", _PAPER
-    ),
-    "lenet-digits": KnownModel(
-        "osakd.models.lenet:lenet_digits", "conv 16, 32; FC 64; 13,706 parameters on digits", "osakd"
-    ),
-    **{
-        f"resnet{6 * blocks + 2}{suffix}": KnownModel(
-            "osakd.models.resnet:cifar_resnet",
-            f"{3 * blocks} blocks, {shortcuts}; {parameters + more:,} parameters on CIFAR-10",
-            _RESNET,
-            {"blocks": blocks, "projection": projection},
-        )
-        for blocks, parameters in _CIFAR_RESNETS.items()
-        for suffix, shortcuts, more, projection in (
-            ("", "padded shortcuts (option A)", 0, False),
-            ("-conv", "1x1-conv shortcuts", 2_752, True),
-        )
-    },
-    "resnet50": KnownModel(
-        "osakd.models.resnet:resnet50",
-        "16 bottleneck blocks, as torchvision's; 25,557,032 parameters on ImageNet",
-        _RESNET,
-    ),
-    "resnet50-small": KnownModel(
-        "osakd.models.resnet:resnet50",
-        "resnet50 with a 3x3 stem, for small images; 23,910,152 parameters on Tiny ImageNet",
-        _RESNET,
-        {"small": True},
-    ),
-}
 
 
 def build_model(
     name: str, *, num_classes: int, input_shape: tuple[int, int, int], normalise: "Normalise | None" = None
 ) -> "nn.Sequential":
-    """The network ``name`` with its input normalisation in front; it takes float images in [0, 1] and gives logits.
+    """Builds a network with its input normalisation in front; it takes float images in [0, 1] and returns logits.
 
     Args:
         name: a name of ``MODELS``; ``timm:NAME`` for a network of timm, untrained; or ``package.module:function`` for
@@ -103,18 +57,8 @@ def build_model(
     return network
 
 
-def check_name(name: str) -> None:
-    """Checks the name of a network without building it.
-
-    Raises:
-        InputError: neither a name of ``MODELS`` nor that of a function or of timm.
-    """
-    if name not in MODELS and ":" not in name:
-        raise unknown_name("model", name, MODELS)
-
-
 def expected_channels(name: str, *, num_classes: int, input_shape: tuple[int, int, int]) -> int:
-    """Input channels of the first convolution that a network of that name has; the images' own where it has none."""
+    """Input channels of the network's first convolution; those of the images where it has none."""
     from torch import nn
 
     if name in MODELS:
@@ -149,7 +93,7 @@ def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) 
 
 
 def _build_timm(name: str, num_classes: int, channels: int) -> "nn.Module":
-    """A network of timm, an optional package: where torchvision does not fit torch, it fails as it is imported."""
+    """A network of timm, an optional package, whose import fails where torchvision does not fit torch."""
     try:
         timm = importlib.import_module("timm")
     except Exception as error:  # it may raise anything, as torchvision does
@@ -192,7 +136,7 @@ def _words(error: BaseException) -> str:
 
 
 def _check_outputs(network: "nn.Module", name: str, num_classes: int, input_shape: tuple[int, int, int]) -> None:
-    """Runs two black images through the network, in eval mode, which leaves its buffers alone."""
+    """Checks the outputs for two black images, in eval mode, which does not change its buffers."""
     import torch
 
     try:

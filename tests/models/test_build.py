@@ -7,7 +7,7 @@ from torch import nn
 
 from osakd import build_model
 from osakd.errors import InputError
-from osakd.models.lookup import expected_channels
+from osakd.models.build import expected_channels
 from osakd.models.normalise import Normalise
 
 SHAPES = {"lenet": (3, 32, 32), "lenet-fashion": (1, 28, 28), "lenet-digits": (1, 8, 8)}

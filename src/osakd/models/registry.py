@@ -1,0 +1,72 @@
+"""The networks by name: where each is built and what it is. Nothing here imports torch."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from osakd.errors import unknown_name
+
+
+class KnownModel(NamedTuple):
+    """A network.
+
+    Attributes:
+        target: ``module:function`` that builds it.
+        description: its layers and its number of parameters.
+        source: publication that it comes from.
+        settings: further arguments of the function.
+    """
+
+    target: str
+    description: str
+    source: str
+    settings: Mapping[str, Any] = MappingProxyType({})
+
+
+_PAPER = "Tzelepi and Tefas, ICME 2021, section IV-A"
+_RESNET = "He et al., CVPR 2016"
+# Blocks per stage, and parameters for 3x32x32 images of 10 classes.
+_CIFAR_RESNETS = {1: 75_290, 3: 269_722, 5: 464_154, 7: 658_586, 9: 853_018, 18: 1_727_962}
+MODELS = {
+    "lenet": KnownModel("osakd.models.lenet:lenet", "conv 6, 16; FC 120, 84; 62,006 parameters on CIFAR-10", _PAPER),
+    "lenet-fashion": KnownModel(
+        "osakd.models.lenet:lenet_fashion", "conv 20, 50; FC 500; 431,080 parameters on Fashion-MNIST", _PAPER
+    ),
+    "lenet-digits": KnownModel(
+        "osakd.models.lenet:lenet_digits", "conv 16, 32; FC 64; 13,706 parameters on digits", "osakd"
+    ),
+    **{
+        f"resnet{6 * blocks + 2}{suffix}": KnownModel(
+            "osakd.models.resnet:cifar_resnet",
+            f"{3 * blocks} blocks, {shortcuts}; {parameters + more:,} parameters on CIFAR-10",
+            _RESNET,
+            {"blocks": blocks, "projection": projection},
+        )
+        for blocks, parameters in _CIFAR_RESNETS.items()
+        for suffix, shortcuts, more, projection in (
+            ("", "padded shortcuts (option A)", 0, False),
+            ("-conv", "1x1-conv shortcuts", 2_752, True),
+        )
+    },
+    "resnet50": KnownModel(
+        "osakd.models.resnet:resnet50",
+        "16 bottleneck blocks, as torchvision's; 25,557,032 parameters on ImageNet",
+        _RESNET,
+    ),
+    "resnet50-small": KnownModel(
+        "osakd.models.resnet:resnet50",
+        "resnet50 with a 3x3 stem, for small images; 23,910,152 parameters on Tiny ImageNet",
+        _RESNET,
+        {"small": True},
+    ),
+}
+
+
+def check_name(name: str) -> None:
+    """Checks the name of a network without building it.
+
+    Raises:
+        InputError: neither a name of ``MODELS`` nor that of a function or of timm.
+    """
+    if name not in MODELS and ":" not in name:
+        raise unknown_name("model", name, MODELS)
