@@ -1,16 +1,10 @@
-"""What several functions take: seeds, the cores to use, and jobs for other machines."""
+"""What several functions take: seeds, and the cores to use."""
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from osakd.errors import InputError
-
-if TYPE_CHECKING:
-    from osakd.runner.jobs import Job
 
 
 def seed_list(seeds: int | Sequence[int]) -> list[int]:
@@ -33,18 +27,6 @@ def process_count(processes: int | None) -> int:
         InputError: not a whole number, or below 1.
     """
     return _cores() if processes is None else _at_least_one("processes", processes)
-
-
-def everywhere(jobs: "Sequence[Job]") -> "list[Job]":
-    """The jobs with absolute paths: a worker of a cluster may have been started in another folder."""
-    return [
-        replace(
-            job,
-            folder=job.folder.absolute(),
-            data=str(Path(job.data).absolute()) if Path(job.data).is_dir() else job.data,
-        )
-        for job in jobs
-    ]
 
 
 def _at_least_one(option: str, value: int) -> int:

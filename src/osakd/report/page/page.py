@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no network, no other file, no JavaScript."""
+"""The report as one HTML file that needs nothing else: no network, no other file. It is whole without JavaScript."""
 
 import re
 from collections import Counter
@@ -9,12 +9,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from osakd.report.findings import findings
-from osakd.report.gallery import Gallery
-from osakd.report.grids import Grid
-from osakd.report.plan import Column
-from osakd.report.sections import Section, section_of
-from osakd.report.tables import MINUS
+from osakd.report.page.gallery import Gallery
+from osakd.report.page.sections import Section, section_of
+from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.findings import findings
+from osakd.report.statistics.format import MINUS
+from osakd.report.statistics.runs import State
+from osakd.report.tables.complexity import Figure
+from osakd.report.tables.table import Table
 
 _TOGETHER = re.compile(r" (?=[%±=])|(?<=[±=]) ")
 """Spaces at which no line may end: those within ``64.5 ± 0.3 %`` and ``n = 5``."""
@@ -31,12 +33,15 @@ class Part:
 
 
 def page(
-    name: str, columns: Sequence[Column], galleries: Sequence[Gallery] = (), complexity: Grid | None = None
+    name: str,
+    columns: Sequence[RecordedColumn],
+    galleries: Sequence[Gallery] = (),
+    complexity: Table[Figure] | None = None,
 ) -> str:
-    """The report.
+    """The report as HTML.
 
     Args:
-        name: of its folder.
+        name: name of its folder.
         columns: what it shows, in order.
         galleries: training images with their soft labels.
         complexity: what the methods cost, where that is recorded.
@@ -86,32 +91,31 @@ def typeset(text: str) -> str:
     return _TOGETHER.sub("\N{NO-BREAK SPACE}", text)
 
 
-def _leading(columns: Sequence[Column]) -> list[Column]:
+def _leading(columns: Sequence[RecordedColumn]) -> list[RecordedColumn]:
     """What the findings are about: the table of the paper that was run, else the first column with finished runs."""
     done = [column for column in columns if column.summary is not None]
-    paper = [column for column in done if column.plan and column.plan.kind == "paper"]
-    return [column for column in paper if column.experiment == paper[0].experiment] or done[:1]
+    paper = [column for column in done if column.experiment and column.experiment.view == "paper"]
+    return [column for column in paper if column.place == paper[0].place] or done[:1]
 
 
-def _parts(columns: Sequence[Column], leading: Sequence[Column]) -> list[Part]:
-    titles = {column.experiment: column.plan.title for column in columns if column.plan}
-    parts = []
-    for experiment in dict.fromkeys(column.experiment for column in columns):
-        own = [column for column in columns if column.experiment == experiment]
-        sections = [section_of(column, f"c{columns.index(column)}") for column in own]
-        done = [column for column in own if column.summary is not None]
-        said = [f"{column.name}: {' '.join(findings([column]))}" for column in done] if done != list(leading) else []
-        parts.append(Part(titles.get(experiment, experiment.capitalize()), sections, said))
-    return parts
+def _parts(columns: Sequence[RecordedColumn], leading: Sequence[RecordedColumn]) -> list[Part]:
+    parts: dict[str, list[tuple[str, RecordedColumn]]] = {}
+    for number, column in enumerate(columns):
+        parts.setdefault(column.place, []).append((f"c{number}", column))
+    return [_part(place, own, leading) for place, own in parts.items()]
 
 
-def _counted(columns: Sequence[Column]) -> str:
+def _part(place: str, columns: Sequence[tuple[str, RecordedColumn]], leading: Sequence[RecordedColumn]) -> Part:
+    experiment = next((column.experiment for _, column in columns if column.experiment), None)
+    done = [column for _, column in columns if column.summary is not None]
+    led = [id(column) for column in done] == [id(column) for column in leading]
+    said = [] if led else [f"{column.name}: {' '.join(findings([column]))}" for column in done]
+    sections = [section_of(column, key) for key, column in columns]
+    return Part(experiment.title if experiment else place.capitalize(), sections, said)
+
+
+def _counted(columns: Sequence[RecordedColumn]) -> str:
     """How many runs the report is of, in what state."""
-    states = Counter(
-        "finished" if entry.result else "damaged" if entry.damaged else "failed" if entry.error else "unfinished"
-        for column in columns
-        for entry in column.entries
-    )
-    return ", ".join(
-        f"{states[state]} {state}" for state in ("finished", "unfinished", "failed", "damaged") if states[state]
-    )
+    states = Counter(run.state for column in columns for run in column.runs)
+    order: tuple[State, ...] = ("finished", "unfinished", "failed", "damaged")
+    return ", ".join(f"{states[state]} {state}" for state in order if states[state])

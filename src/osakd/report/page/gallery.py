@@ -1,4 +1,4 @@
-"""What a report shows of training images and their soft labels; how they are found is not its business."""
+"""What a report shows of training images and their soft labels."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ class Picture:
 
     Attributes:
         source: the image as a PNG in a ``data:`` address.
-        name: of its class.
-        entropy: of its soft label, in nats.
-        shares: the first classes of its soft label with their probability, the largest first, and its own class.
+        name: name of its class.
+        entropy: entropy of its soft label, in nats.
+        shares: classes of its soft label with their probabilities, the largest first, and its own class.
     """
 
     source: str
@@ -25,9 +25,9 @@ class Gallery:
     """Training images of a run, the most ambiguous soft labels first.
 
     Attributes:
-        title: which run.
-        caption: how the neighbours were found.
-        pictures: in order.
+        title: the run.
+        caption: how the soft labels came about.
+        pictures: the images, in order.
     """
 
     title: str

@@ -4,15 +4,13 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from osakd.errors import as_sentences
+from osakd.records import write_atomic
+from osakd.report.statistics.aggregate import MethodSummary, Summary
+from osakd.report.statistics.curves import mean_and_std
+from osakd.report.statistics.format import title
 
-from osakd.records import as_sentences, write_atomic
-from osakd.report.aggregate import MethodSummary, Summary
-from osakd.report.pooled import smaller
-from osakd.report.tables import markdown_table, title
-from osakd.report.verdicts import PaperCell, missing
-
-# Okabe and Ito's colours, told apart by colour-blind readers too.
+# Okabe and Ito's colours, which colour-blind readers can distinguish too.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
 _MOST_BANDS = 6  # more of them hide the curves
 _STYLES = ("-", "--", ":")
@@ -22,13 +20,16 @@ _UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software
 def write_curves(
     summary: Summary, folder: Path, *, name: str = "curves", kinds: Sequence[str] = ("svg", "png")
 ) -> list[Path]:
-    """Writes the curves into a folder, which is made; their paths.
+    """Draws the learning curves of a comparison.
 
     Args:
-        summary: of the comparison.
-        folder: to write into.
-        name: of the files, without their endings.
-        kinds: ``svg``, ``png`` or ``pdf``.
+        summary: summary of the comparison.
+        folder: folder to write into, which is made.
+        name: name of the files, without their endings.
+        kinds: formats: ``svg``, ``png`` or ``pdf``.
+
+    Returns:
+        The paths of the files.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -41,7 +42,7 @@ def write_curves(
     deployed = [method for method in summary.methods if method.predictor is None]
     banded = len(deployed) <= _MOST_BANDS
     for number, method in enumerate(deployed):
-        mean, std = _mean_and_std(method)
+        mean, std = mean_and_std(method)
         epochs = method.epochs[: len(mean)]
         colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
         marker = "o" if len(mean) == 1 else None
@@ -81,43 +82,10 @@ def write_curves(
     return paths
 
 
-def curves_text(summary: Summary, paths: list[Path], cells: Sequence[PaperCell], *, wanted: tuple[int, int]) -> str:
-    """The curves in numbers, and where they are drawn: the mean test accuracy at five epochs, and where it is best.
-
-    Args:
-        summary: of a column.
-        paths: of the drawings.
-        cells: that were planned.
-        wanted: seeds and epochs that were planned; what is smaller or missing is said.
-    """
-    fraction = summary.configuration["fraction"]
-    deployed = [method for method in summary.methods if method.predictor is None]
-    head, rows = ["method", "n"], []
-    shown = sorted({max(1, summary.epochs * part // 5) for part in range(1, 6)})
-    head += [f"epoch {epoch}" for epoch in shown] + ["best mean (at)"]
-    for method in deployed:
-        mean, _ = _mean_and_std(method)
-        at = dict(zip(method.epochs, mean.tolist(), strict=False))
-        best = max(at, key=lambda epoch: at[epoch])
-        seeds = len(method.seeds)
-        rows.append([method.label, f"{seeds}{smaller(seeds, method.trained, wanted, fraction)}"])
-        rows[-1] += [f"{at[epoch]:.2f}" if epoch in at else "-" for epoch in shown] + [f"{at[best]:.2f} ({best})"]
-    lines = [f"**{title(summary)}**", markdown_table(head, rows).rstrip(), missing(cells, summary.methods, wanted[0])]
-    lines.append(f"Drawn in {', '.join(str(path) for path in paths)}." if paths else "")
-    return "\n\n".join(filter(None, lines))
-
-
-def _mean_and_std(method: MethodSummary) -> tuple[np.ndarray, np.ndarray]:
-    shortest = min(len(curve) for curve in method.curves)
-    curves = 100 * np.array([curve[:shortest] for curve in method.curves])
-    std = curves.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(shortest)
-    return curves.mean(axis=0), std
-
-
 def _limits(methods: list[MethodSummary]) -> tuple[float, float]:
-    """The first steep epochs would flatten everything that matters: the axis shows the later two thirds whole."""
+    """Limits of the vertical axis: the later two thirds whole, for the steep first epochs would flatten them."""
     low, high = [], []
-    for mean, std in map(_mean_and_std, methods):
+    for mean, std in map(mean_and_std, methods):
         later = len(mean) // 3
         low.append(float((mean - std)[later:].min()))
         high.append(float((mean + std).max()))

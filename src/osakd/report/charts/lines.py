@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from osakd.report.svg import Scale, line_at, line_class, path, text_at, tick_texts, ticks, without_outliers
-from osakd.report.trends import Quantity, Trend
+from osakd.report.charts.svg import Scale, line_at, line_class, path, text_at, tick_texts, ticks, without_outliers
+from osakd.report.charts.trends import Quantity, Trend
 
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 24, 34

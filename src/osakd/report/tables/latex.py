@@ -2,8 +2,8 @@ r"""The tables as LaTeX: ``\input`` them in a document that uses the package boo
 
 from collections.abc import Sequence
 
-from osakd.report.grids import Grid
-from osakd.report.tables import MINUS
+from osakd.report.statistics.format import MINUS
+from osakd.report.tables.table import Row, Table
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -23,7 +23,7 @@ _ESCAPES = {
 
 
 def escaped(text: str) -> str:
-    r"""Text in which no character has a meaning of LaTeX's; a minus before a number is one.
+    r"""Text with LaTeX's special characters escaped, and a minus before numbers.
 
     Example:
         >>> escaped("64.5 ± 0.3 % of k=8_a"), escaped("-0.09 [-0.86, +0.68]")
@@ -32,14 +32,14 @@ def escaped(text: str) -> str:
     return MINUS.sub("$-$", "".join(_ESCAPES.get(character, character) for character in text))
 
 
-def latex_table(grid: Grid, caption: str) -> str:
+def latex(table: Table[Row], caption: str) -> str:
     """A table with its caption.
 
     Args:
-        grid: the table.
-        caption: over it; escaped here.
+        table: the table.
+        caption: caption over it; escaped here.
     """
-    columns = "".join("l" if number in grid.text else "r" for number in range(len(grid.head)))
+    columns = "".join("l" if column.is_text else "r" for column in table.columns)
     return "\n".join(
         [
             r"\begin{table}",
@@ -47,9 +47,9 @@ def latex_table(grid: Grid, caption: str) -> str:
             rf"\caption{{{escaped(caption)}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
-            _row(grid.head),
+            _line(table.head),
             r"\midrule",
-            *(_row(row) for row in grid.rows),
+            *(_line(row) for row in table.cells),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
@@ -58,6 +58,6 @@ def latex_table(grid: Grid, caption: str) -> str:
     )
 
 
-def _row(cells: Sequence[str]) -> str:
+def _line(cells: Sequence[str]) -> str:
     # A bracket after a line's end would be taken for its optional argument.
     return " & ".join(f"{{{escaped(cell)}}}" if cell.startswith("[") else escaped(cell) for cell in cells) + r" \\"

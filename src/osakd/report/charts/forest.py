@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from osakd.report.aggregate import BASELINE, Difference, MethodSummary
-from osakd.report.svg import Scale, line_at, text_at, tick_texts, ticks, without_outliers
-from osakd.report.tables import points
-from osakd.report.verdicts import FEWEST_RUNS
+from osakd.plan import BASELINE
+from osakd.report.charts.svg import Scale, line_at, text_at, tick_texts, ticks, without_outliers
+from osakd.report.statistics.aggregate import MethodSummary
+from osakd.report.statistics.format import points
+from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 420, 30, 26, 36, 12
 _LETTER = 7.4
@@ -64,7 +65,7 @@ def _limits(methods: Sequence[MethodSummary]) -> tuple[float, float]:
     shown = without_outliers([100 * one.mean for one in found])
     ends = [0.0, *shown]
     for one in found:
-        if one.n >= FEWEST_RUNS and one.low is not None and one.high is not None and 100 * one.mean in shown:
+        if one.n >= FEWEST_SEEDS and one.low is not None and one.high is not None and 100 * one.mean in shown:
             ends += [100 * one.low, 100 * one.high]
     room = 0.06 * (max(ends) - min(ends)) or 0.5
     return min(ends) - room, max(ends) + room
