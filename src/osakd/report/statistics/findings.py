@@ -62,11 +62,10 @@ def _on(column: RecordedColumn, said: str) -> str:
 
 def _verdict(ours: str, theirs: str, difference: Difference) -> str:
     if difference.sign is None:
-        seeds = f"{difference.n} seed{'s decide' if difference.n > 1 else ' decides'}"
-        return f"{seeds} nothing between {ours} and {theirs}"
+        return f"Too few seeds to compare {ours} with {theirs}"
     if difference.sign:
         return f"{ours} is {'better' if difference.sign > 0 else 'worse'} than {theirs}"
-    return f"{NO_DIFFERENCE[0].upper()}{NO_DIFFERENCE[1:]} between {ours} and {theirs}"
+    return f"{_capital(NO_DIFFERENCE)} between {ours} and {theirs}"
 
 
 def _reference(column: RecordedColumn) -> str:
@@ -75,7 +74,7 @@ def _reference(column: RecordedColumn) -> str:
     if plain is None:
         best = max(column.deployed, key=lambda one: one.spreads["last"].mean)
         return (
-            f"Plain training has no finished run here. The best last epoch is {best.label}'s: "
+            f"Plain training was not run, so no gain is known. The best last epoch is {best.label}'s: "
             f"{percent(best.spreads['last'])} %{_size(column, best)}."
         )
     last, best = (f"{percent(plain.spreads[key])} % {_WHEN[key]}" for key in ("last", "best_on_test"))
@@ -107,11 +106,11 @@ def _smoothing(column: RecordedColumn) -> str:
     """Label smoothing against plain training, and the method against label smoothing."""
     smooth, ours = column.find(SMOOTHING), _method(column)
     if smooth is None:
-        return "Label smoothing has no finished run here, so its share of a gain is unknown."
+        return "Label smoothing was not run, so what smoothing alone gains is unknown."
     said = []
     if column.find(BASELINE) is not None:
         said.append(compared(_SMOOTHING, _PLAIN, {key: smooth.differences.get(key) for key in _WHEN}))
-        said[-1] = f"{said[-1][0].upper()}{said[-1][1:]}{_size_sentence(column, smooth)}"
+        said[-1] = f"{_capital(said[-1])}{_size_sentence(column, smooth)}"
     if ours is not None:
         gains = {key: paired_by_seed(ours.by_seed(key), smooth.by_seed(key)) for key in _WHEN}
         said.append(compared(ours.label, _SMOOTHING, gains) + _size_sentence(column, ours))
@@ -123,20 +122,15 @@ def _chosen(column: RecordedColumn) -> str:
     """Which cell validation chooses, beside what it is compared with."""
     cells = cell_readings(column)
     best, others = cells[0], {cell.label: cell for cell in cells}
-    said = [f"Of {len(cells)} cell{'s' * (len(cells) > 1)}, validation chooses {best.label}: {_scores(best)}."]
-    gain = best.gain
-    if gain is not None:
-        other = others[best.baseline]
-        words = {1: "better", -1: "worse", 0: NO_DIFFERENCE, None: f"undecided by {gain.n} seed{'s' * (gain.n > 1)}"}
-        said.append(
-            f"Against {other.label} ({_accuracies(other)}): {words[gain.sign]} on validation, {points(gain)} points, "
-            f"n = {gain.n}."
-        )
-    return " ".join(said)
-
-
-def _scores(cell: CellReadings) -> str:
-    return f"{_accuracies(cell)}, {cell.smaller or f'n = {cell.n}'}"
+    size = best.smaller or _seeds(best.n)
+    chosen = (
+        f"Of {len(cells)} cell{'s' * (len(cells) > 1)}, validation chooses {best.label}: {_accuracies(best)}, {size}."
+    )
+    if best.gain is None:
+        return chosen
+    other, gain = others[best.baseline], best.gain
+    verdict = _capital(_verdict("it", other.label, gain))
+    return f"{chosen} {verdict} ({_accuracies(other)}): {points(gain)} points on validation, {_seeds(gain.n)}."
 
 
 def _accuracies(cell: CellReadings) -> str:
@@ -155,12 +149,12 @@ def _method(column: RecordedColumn) -> MethodSummary | None:
 def _best_of_others(column: RecordedColumn, plain: MethodSummary | None) -> str:
     """The best of the methods that are compared with plain training."""
     if plain is None:
-        return "No method with soft labels of neighbours has a finished run here."
+        return "No method with soft labels of neighbours was run."
     compared_with_plain = [
         one for one in column.deployed if "last" in one.differences and column.baseline_of(one.label) == BASELINE
     ]
     if not compared_with_plain:
-        return "Plain training is the only method with finished runs here."
+        return "Only plain training was run."
     best = max(compared_with_plain, key=lambda one: one.differences["last"].mean)
     said = compared(best.label, _PLAIN, {"last": best.differences["last"]})
     return f"The best of the other methods is {best.label}. {said}{_size_sentence(column, best)}"
@@ -168,13 +162,21 @@ def _best_of_others(column: RecordedColumn, plain: MethodSummary | None) -> str:
 
 def _size(column: RecordedColumn, method: MethodSummary) -> str:
     """How many seeds, or what is smaller than planned, behind a number."""
-    return f", {column.smaller(method) or f'n = {len(method.seeds)}'}"
+    return f", {column.smaller(method) or _seeds(len(method.seeds))}"
 
 
 def _size_sentence(column: RecordedColumn, method: MethodSummary) -> str:
     """The same as a sentence."""
     less = column.smaller(method)
-    return f" Smaller than planned: {less}." if less else f" n = {len(method.seeds)}."
+    return f" Smaller than planned: {less}." if less else f" {_capital(_seeds(len(method.seeds)))}."
+
+
+def _seeds(number: int) -> str:
+    return f"{number} seed{'s' * (number > 1)}"
+
+
+def _capital(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _paper_gain(column: RecordedColumn, ours: MethodSummary) -> float | None:

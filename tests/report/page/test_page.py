@@ -9,11 +9,11 @@ import pytest
 
 from osakd.api.reports import recorded_columns
 from osakd.records import read_result, write_error
-from osakd.report.page import page
-from osakd.report.plan import Column
+from osakd.report.page.page import page
+from osakd.report.statistics.column import RecordedColumn
 from tests.report.made import DATA, make_comparison, make_run
 
-RECORDS = Path(__file__).parents[2] / "records"
+RECORDS = Path(__file__).parents[3] / "records"
 
 
 class Page(HTMLParser):
@@ -168,7 +168,7 @@ def test_what_validation_chose_and_what_it_cost(tmp_path: Path) -> None:
 
 
 def test_every_column_of_all_records_is_linked() -> None:
-    columns: list[Column] = recorded_columns(RECORDS)
+    columns: list[RecordedColumn] = recorded_columns(RECORDS)
     text = page("records", columns)
     assert re.findall(r'<section class="column" id="(c\d+)"', text) == [f"c{n}" for n in range(len(columns))]
     assert len(text.encode()) < 1_000_000

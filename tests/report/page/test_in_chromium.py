@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from osakd.api.reports import recorded_columns
-from osakd.report.gallery import Gallery, Picture
-from osakd.report.page import page
-from tests.report.chromium import Chromium, find_chromium
+from osakd.report.page.gallery import Gallery, Picture
+from osakd.report.page.page import page
 from tests.report.made import make_comparison
+from tests.report.page.chromium import Chromium, find_chromium
 
-RECORDS = Path(__file__).parents[2] / "records"
+RECORDS = Path(__file__).parents[3] / "records"
 DOT = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )

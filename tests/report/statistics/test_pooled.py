@@ -4,17 +4,18 @@ from pathlib import Path
 
 from osakd.api.reports import recorded_columns
 from osakd.records import read_result, write_result
-from osakd.report.aggregate import summarise
-from osakd.report.grids import score_grid
-from osakd.report.pooled import left_out, pooled, read_runs
-from osakd.report.values import values_csv
-from tests.report.made import make_run
+from osakd.report.statistics.aggregate import summarise
+from osakd.report.statistics.pooled import left_out, pooled
+from osakd.report.statistics.runs import RunRecord
+from osakd.report.tables.scores import score_table
+from osakd.report.tables.values import values_csv
+from tests.report.made import make_run, read
 
 
-def made(folder: Path, lengths: dict[str, list[int]]) -> list[tuple[str, Path]]:
+def made(folder: Path, lengths: dict[str, list[int]]) -> list[RunRecord]:
     """Runs of so many epochs, one for each seed."""
     return [
-        (label, make_run(folder / f"{label}-seed{seed}", [0.5] * epochs))
+        read(make_run(folder / f"{label}-seed{seed}", [0.5] * epochs))
         for label, ones in lengths.items()
         for seed, epochs in enumerate(ones)
     ]
@@ -23,26 +24,33 @@ def made(folder: Path, lengths: dict[str, list[int]]) -> list[tuple[str, Path]]:
 def test_only_the_longest_runs_of_a_label_are_pooled(tmp_path: Path) -> None:
     """A method with stages has fewer epochs than others, and keeps them."""
     runs = made(tmp_path, {"plain": [2, 4, 4, 2, 1], "srdl": [2, 2]})
-    assert [folder.name for _, folder in pooled(runs)] == ["plain-seed1", "plain-seed2", "srdl-seed0", "srdl-seed1"]
+    assert [run.folder.name for run in pooled(runs)] == ["plain-seed1", "plain-seed2", "srdl-seed0", "srdl-seed1"]
     assert left_out(runs) == [
         "2 runs of another length (2 epochs) are left out: plain-seed0, plain-seed3",
         "1 run of another length (1 epoch) is left out: plain-seed4",
     ]
-    curves = read_runs(runs)
-    assert {label: list(found) for label, found in curves.items()} == {"plain": [1, 2], "srdl": [0, 1]}
-    assert (curves["plain"][1].epochs, len(curves["plain"][1].rows), curves["plain"][1].fraction) == (4, 4, 1.0)
+    (longest, _, *_) = pooled(runs)
+    assert (longest.seed, longest.curve.epoch, longest.config.fraction) == (1, 4, 1.0)
 
 
 def test_a_summary_is_of_the_pooled_runs_and_names_the_others(tmp_path: Path) -> None:
     runs = made(tmp_path, {"plain": [2, 4, 4]})
-    runs.append(("plain", make_run(tmp_path / "plain-seed3", [0.5] * 9, finished=False)))
+    runs.append(read(make_run(tmp_path / "plain-seed3", [0.5] * 9, finished=False)))
     summary = summarise("x", runs)
     assert summary.methods[0].seeds == [1, 2]
     assert summary.methods[0].trained == summary.epochs == 4
     assert summary.notes == ["1 run of another length (2 epochs) is left out: plain-seed0"]
     (column,) = recorded_columns(tmp_path)
-    assert [folder.name for _, folder in column.finished] == ["plain-seed1", "plain-seed2"]
+    assert [run.folder.name for run in column.pooled] == ["plain-seed1", "plain-seed2"]
     assert values_csv([column]).count("seconds") == 2
+
+
+def test_a_seed_that_is_recorded_twice_counts_once(tmp_path: Path) -> None:
+    """As where ``osakd train`` and ``osakd compare`` made the same run in one folder."""
+    make_run(tmp_path / "plain-seed0", [0.5])
+    make_run(tmp_path / "cifar10-lenet-plain-seed0", [0.5], seed=0)
+    (column,) = recorded_columns(tmp_path)
+    assert [(method.label, method.seeds) for method in column.methods] == [("plain", [0])]
 
 
 def test_steps_are_compared_only_where_each_run_was_alone_with_the_same_batch(tmp_path: Path) -> None:
@@ -54,13 +62,13 @@ def test_steps_are_compared_only_where_each_run_was_alone_with_the_same_batch(tm
     assert result is not None
     result.environment["executor"] = "fused/channels (2 replicas)"
     write_result(fused, result)
-    grid = score_grid(recorded_columns(tmp_path)[0])
-    at = grid.head.index("x plain")
-    assert {row[0]: row[at] for row in grid.rows} == {
+    table = score_table(recorded_columns(tmp_path)[0])
+    at = table.head.index("x plain")
+    assert {row[0]: row[at] for row in table.cells} == {
         "plain": "1.00",
         "osakd-8nn": "1.00",
         "osakd-4nn": "-",
         "osakd-16nn": "-",
     }
-    assert {row[at - 1] for row in grid.rows} == {"2.5"}
-    assert "a step's time is a run's share where several went on in one program" in grid.note
+    assert {row[at - 1] for row in table.cells} == {"2.5"}
+    assert "a training step, its share where several runs share a program" in table.note

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from osakd.api.reports import recorded_columns
+from osakd.plan import Cell
 from osakd.records import RESULT
-from osakd.report.aggregate import summarise
-from osakd.report.curves import curves_text
-from osakd.report.grids import Grid
-from osakd.report.latex import escaped, latex_table
-from osakd.report.verdicts import PaperCell
+from osakd.report.tables.latex import escaped, latex
+from osakd.report.tables.table import Column, Table
+from osakd.report.text import column_text
 from osakd.report.write import write_report
-from tests.report.made import DATA, make_comparison, make_run
+from tests.report.made import DATA, column_of, make_comparison, make_run, planned, read
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +102,15 @@ def test_a_figure_says_that_it_is_of_fewer_images(tmp_path: Path) -> None:
 
 
 def test_the_curves_in_words_say_what_is_smaller_and_missing(tmp_path: Path) -> None:
-    runs = [("plain", make_run(tmp_path / "plain-seed0", [0.5, 0.6], fraction=0.1))]
-    cells = [PaperCell("plain", None), PaperCell("osakd-8nn", None)]
-    text = curves_text(summarise("x", runs), [], cells, wanted=(5, 100))
+    runs = [read(make_run(tmp_path / "plain-seed0", [0.5, 0.6], fraction=0.1))]
+    cells = [Cell("plain", "plain"), Cell("osakd-8nn", "osakd")]
+    column = column_of(runs, planned("x", cells, seeds=5, epochs=100))
+    text = column_text(column, "curves")
     assert "| plain | 1 (1 of 5 seeds, 2 of 100 epochs, 10 % of the images) | " in text
     assert text.endswith("Missing: 9 of 10 runs.")
-    assert curves_text(summarise("x", runs), [tmp_path / "a.svg"], [], wanted=(1, 2)).endswith("a.svg.")
+    drawn = column_text(column, "curves", tmp_path / "drawn")
+    assert f"Drawn in {tmp_path}/drawn/curves.svg, {tmp_path}/drawn/curves.png." in drawn
+    assert (tmp_path / "drawn/curves.svg").exists()
 
 
 def test_latex(out: Path) -> None:
@@ -127,6 +129,7 @@ def test_latex(out: Path) -> None:
 
 def test_latex_of_every_special_character() -> None:
     assert escaped("\\&%$#_{}~^<>") == (r"\textbackslash{}\&\%\$\#\_\{\}\textasciitilde{}\textasciicircum{}$<$$>$")
-    table = latex_table(Grid("t", ["a_b"], [["[x]"], ["-1"]]), "50 % of it")
+    table = latex(Table("t", [Column("a_b", str, is_text=True), Column("c", str)], ["[x]", "-1"]), "50 % of it")
     assert r"\caption{50 \% of it}" in table
-    assert "{[x]} \\\\\n$-$1 \\\\" in table
+    assert r"\begin{tabular}{lr}" in table
+    assert "{[x]} & {[x]} \\\\\n$-$1 & $-$1 \\\\" in table

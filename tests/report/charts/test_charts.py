@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osakd.report.aggregate import Difference, MethodSummary
-from osakd.report.forest import RIGHT, WIDTH, forest
-from osakd.report.layout import find_groups
-from osakd.report.lines import cut_off, limits, line_chart, outside
-from osakd.report.plan import columns_of
-from osakd.report.sections import section_of
-from osakd.report.svg import path, tick_texts, ticks, without_outliers
-from osakd.report.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
+from osakd.report.charts.forest import RIGHT, WIDTH, forest
+from osakd.report.charts.lines import cut_off, limits, line_chart, outside
+from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
+from osakd.report.charts.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
+from osakd.report.layout import recorded_columns
+from osakd.report.page.sections import section_of
+from osakd.report.statistics.aggregate import MethodSummary
+from osakd.report.statistics.runs import compact
+from osakd.report.statistics.spread import Difference
 from tests.report.made import make_comparison, make_run, row
 
 COORDINATE = st.floats(-1000, 1000, allow_nan=False)
@@ -104,8 +105,10 @@ def test_the_steep_start_is_cut_off_and_an_outlier_has_no_say() -> None:
 
 
 def test_trends_are_means_over_seeds_cut_to_the_shortest() -> None:
-    first, second = ([row(e, a, soft=False, validated=False) for e, a in enumerate(ones, 1)] for ones in
-                     ([0.5, 0.6, 0.7], [0.7, 0.8]))  # fmt: skip
+    first, second = (
+        compact([row(e, a, soft=False, validated=False) for e, a in enumerate(ones, 1)])
+        for ones in ([0.5, 0.6, 0.7], [0.7, 0.8])
+    )
     (found,) = trends({"plain": [first, second]}, ACCURACY)
     assert (found.n, found.epochs, found.mean) == (2, [1, 2], pytest.approx([60.0, 70.0]))
     assert found.std == pytest.approx([200**0.5, 200**0.5])
@@ -157,14 +160,14 @@ def test_an_outlier_of_a_forest_is_a_number_at_the_edge() -> None:
 
 def test_the_charts_of_a_column(tmp_path: Path) -> None:
     make_comparison(tmp_path, {"plain": 0.0, "osakd-8nn": 0.02})
-    (column,) = columns_of(find_groups(tmp_path), [])
+    (column,) = recorded_columns(tmp_path, [])
     assert [len(charts) for charts in section_of(column, "c0").panels] == [2, 2, 3]
     make_run(tmp_path / "one/plain-seed0", [0.5])
-    (column,) = columns_of(find_groups(tmp_path / "one"), [])
+    (column,) = recorded_columns(tmp_path / "one", [])
     assert [len(charts) for charts in section_of(column, "c0").panels] == [1, 2]
 
 
 def test_the_caption_says_what_the_axis_leaves_out(tmp_path: Path) -> None:
     make_run(tmp_path / "plain-seed0", [0.1, 0.6, 0.61])
-    (column,) = columns_of(find_groups(tmp_path), [])
+    (column,) = recorded_columns(tmp_path, [])
     assert section_of(column, "c0").panels[0][0].caption == "The first epochs lie below the axis."
