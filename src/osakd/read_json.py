@@ -18,7 +18,8 @@ def read_bytes(path: Path) -> bytes | None:
         RunError: the file cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as stream:
+            return stream.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:

@@ -278,8 +278,8 @@ def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | 
 
 
 def _error(folder: Path, result: Result | None) -> str | None:
-    values = read_json(folder / ERROR)
-    return None if values is None or result is not None else str(values.get("error"))
+    values = read_json(folder / ERROR) if result is None else None
+    return None if values is None else str(values.get("error"))
 
 
 def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:

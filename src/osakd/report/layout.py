@@ -3,9 +3,11 @@
 The only file of the report that reads: every record file is opened once, and all else takes the runs from here.
 """
 
+import gc
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,7 +101,8 @@ def find_groups(folder: Path) -> list[Group]:
     root = folder.resolve()
     if _is_run(root):
         return [Group("run", root.name, 0, (run_record(root, read_run(root)),))]
-    groups = [group for place, depth, runs in _walk(root, 0) for group in _split(place, depth, runs)]
+    with _uncollected():
+        groups = [group for place, depth, runs in _walk(root, 0) for group in _split(place, depth, runs)]
     if not groups:
         raise InputError(
             f"{str(folder)!r} holds no runs: give the folder of a run, of a comparison (osakd compare) or of records "
@@ -145,6 +148,18 @@ def read_complexity(folder: Path) -> Complexity | None:
             f"{str(folder / COST)!r} is damaged ({error}): delete it, and run osakd reproduce cost again."
         ) from error
     return Complexity(figures, f"{device}, {machine}, {threads} threads, torch {torch}")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Stops the garbage collector while records are read: they hold no cycles, and it would search them in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int, list[Path]]]:

@@ -13,6 +13,7 @@ from osakd.report.statistics.format import title
 # Okabe and Ito's colours, which colour-blind readers can distinguish too.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
 _MOST_BANDS = 6  # more of them hide the curves
+_MOST_IN_A_COLUMN = 22  # of the legend: more do not fit into the height of the axes
 _STYLES = ("-", "--", ":")
 _UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
 
@@ -66,7 +67,11 @@ def write_curves(
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    for text in axes.legend(frameon=False, loc="lower right", fontsize=9).get_texts():
+    legend = axes.legend(
+        frameon=False, loc="lower right", fontsize=9, ncols=1 + (len(deployed) - 1) // _MOST_IN_A_COLUMN
+    )
+    legend.set_in_layout(False)  # it lies inside the axes, and takes half of the time to lay out
+    for text in legend.get_texts():
         text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
     paths = []

@@ -17,7 +17,7 @@ from osakd.report.statistics.runs import Curve
 from osakd.report.statistics.verdicts import missing_runs, other_baselines, planned_runs
 from osakd.report.tables.accuracy import accuracy_table
 from osakd.report.tables.scores import score_table
-from osakd.report.tables.setup import environments, run_table, settings_table, shared
+from osakd.report.tables.setup import environments, run_table, settings_of
 from osakd.report.tables.study import claims_table, readings_table, rival_tables
 from osakd.report.tables.table import Table
 
@@ -64,7 +64,8 @@ class Section:
 def section_of(column: RecordedColumn, key: str) -> Section:
     """The section of a column."""
     numbers = {method.label: number for number, method in enumerate(column.deployed)}
-    runs = [run_table(column), settings_table(column)] if column.runs else []
+    shared, settings = settings_of(column)
+    runs = [run_table(column), settings] if column.runs else []
     return Section(
         key=key,
         name=column.name,
@@ -75,7 +76,7 @@ def section_of(column: RecordedColumn, key: str) -> Section:
         results=result_tables(column),
         panels=_panels(column, numbers) if column.summary else [],
         runs=[table for table in runs if table is not None],
-        shared=shared(column),
+        shared=shared,
         environments=environments(column),
     )
 

@@ -124,13 +124,8 @@ def environments_of(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
     """Where runs were made, without repetition."""
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
-        found.setdefault(environment_key(run), run.result.environment)
+        found.setdefault(run.environment_key, run.result.environment)
     return list(found.values())
-
-
-def environment_key(run: FinishedRun) -> str:
-    """The environment of a run as a text that is equal for equal environments."""
-    return json.dumps(run.result.environment, sort_keys=True)
 
 
 def _summarise_method(

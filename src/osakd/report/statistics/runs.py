@@ -1,8 +1,10 @@
 """A run as a report sees it: its configuration, its result, and its learning curve in compact arrays."""
 
+import json
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -89,6 +91,11 @@ class FinishedRun(RunRecord):
     config: RunConfig
     result: Result
 
+    @cached_property
+    def environment_key(self) -> str:
+        """Its environment as a text that is equal for equal environments."""
+        return json.dumps(self.result.environment, sort_keys=True)
+
 
 def run_record(folder: Path, files: RunFiles) -> RunRecord:
     """A run from its files.
@@ -102,8 +109,7 @@ def run_record(folder: Path, files: RunFiles) -> RunRecord:
     if not label or not number.isdecimal():
         label, number = folder.name, ""
     if config is not None:
-        # ``osakd train`` names a run after its data and its network too.
-        label = label.removeprefix(default_folder(config.data["name"], config.model).name + "-")
+        label = label.removeprefix(_prefix(config.data["name"], config.model))
     seed = config.seed if config else int(number) if number else None
     try:
         curve = compact(files.rows)
@@ -154,6 +160,12 @@ def compact(rows: Sequence[Mapping[str, Any]]) -> Curve:
             values = [row["others"][name][part] for row in scored]
             _add(series, f"others.{name}.{part}", [row["epoch"] for row in scored], values, _SCORES)
     return Curve(rows[-1]["epoch"], series)
+
+
+@cache
+def _prefix(data: str, model: str) -> str:
+    """How ``osakd train`` begins the name of a run: with its data and its network."""
+    return f"{default_folder(data, model).name}-"
 
 
 def _add(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from osakd.report.statistics.aggregate import environment_key, environments_of
+from osakd.report.statistics.aggregate import environments_of
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import FinishedRun, RunRecord, finished
 from osakd.report.tables.table import Column, Table
@@ -18,10 +18,19 @@ class _SameSettings(NamedTuple):
     seeds: list[str]
 
 
+_SETTINGS = (
+    Column[_SameSettings]("method", lambda row: row.label, is_text=True),
+    Column[_SameSettings]("seeds", lambda row: ", ".join(row.seeds), is_text=True),
+    Column[_SameSettings]("settings", lambda row: row.settings or "-", is_text=True),
+)
+
+
 def run_table(column: RecordedColumn) -> Table[RunRecord]:
     """A row for each run: finished, failed with its error, or how far it has come."""
     done = finished(column.runs)
-    places = {key: f"E{number}" for number, key in enumerate(dict.fromkeys(map(environment_key, done)), start=1)}
+    places = {
+        key: f"E{number}" for number, key in enumerate(dict.fromkeys(run.environment_key for run in done), start=1)
+    }
 
     def cell(text: Callable[[FinishedRun], str]) -> Callable[[RunRecord], str]:
         return lambda run: text(run) if isinstance(run, FinishedRun) else "-"
@@ -34,7 +43,7 @@ def run_table(column: RecordedColumn) -> Table[RunRecord]:
         Column[RunRecord]("last epoch %", cell(lambda run: f"{100 * run.result.last['test']['accuracy']:.2f}")),
         Column[RunRecord]("NLL", cell(lambda run: f"{run.result.last['test']['nll']:.3f}")),
         Column[RunRecord]("seconds", cell(lambda run: f"{run.result.seconds:,.0f}")),
-        Column[RunRecord]("made in", cell(lambda run: places[environment_key(run)]), is_text=True),
+        Column[RunRecord]("made in", cell(lambda run: places[run.environment_key]), is_text=True),
         Column[RunRecord]("state", lambda run: run.state_in_words, is_text=True),
     )
     note = "Seconds of training and evaluation, a run's share where several runs share a program."
@@ -47,33 +56,23 @@ def environments(column: RecordedColumn) -> list[tuple[str, str]]:
     return [(f"E{number}", _named(place)) for number, place in enumerate(places, start=1)]
 
 
-def shared(column: RecordedColumn) -> list[tuple[str, str]]:
-    """The settings that all runs of a column have in common."""
-    configurations = _configurations(column)
-    varying = _varying(configurations)
-    first = configurations[0] if configurations else {}
-    return [(key, _text(value)) for key, value in first.items() if key not in varying]
+def settings_of(column: RecordedColumn) -> tuple[list[tuple[str, str]], Table[_SameSettings] | None]:
+    """The settings that all runs of a column have in common, and a table of those that differ.
 
-
-def settings_table(column: RecordedColumn) -> Table[_SameSettings] | None:
-    """What differs between runs; those that differ by their seeds alone share a row. None without a configuration."""
+    Runs that differ by their seeds alone share a row; there is no table where no run has a configuration.
+    """
     configurations = _configurations(column)
     varying = _varying(configurations)
     rows: dict[tuple[str, str], _SameSettings] = {}
     runs = [run for run in column.runs if run.config is not None]
     for run, values in zip(runs, configurations, strict=True):
         words = _named({key: values[key] for key in varying if key in values})
-        row = rows.setdefault((run.label, words), _SameSettings(run.label, words, []))
-        row.seeds.append(str(run.seed))
+        rows.setdefault((run.label, words), _SameSettings(run.label, words, [])).seeds.append(str(run.seed))
     if not rows:
-        return None
-    columns = (
-        Column[_SameSettings]("method", lambda row: row.label, is_text=True),
-        Column[_SameSettings]("seeds", lambda row: ", ".join(row.seeds), is_text=True),
-        Column[_SameSettings]("settings", lambda row: row.settings or "-", is_text=True),
-    )
+        return [], None
+    shared = [(key, _text(value)) for key, value in configurations[0].items() if key not in varying]
     note = "With the settings of all runs, this is each run's whole configuration."
-    return Table("What differs between runs", columns, list(rows.values()), note, lambda row: row.label)
+    return shared, Table("What differs between runs", _SETTINGS, list(rows.values()), note, lambda row: row.label)
 
 
 def _configurations(column: RecordedColumn) -> list[dict[str, Any]]:

@@ -13,29 +13,33 @@ class Value(NamedTuple):
     """A value of a run.
 
     Attributes:
-        column: column that the run is of.
+        experiment: folder above the column.
+        column: name of the column that the run is of.
         label: label of its method.
         seed: its seed.
         epochs: its epochs.
+        fraction: share of the training images that it used.
         quantity: name of the value.
         value: the value, exactly as recorded.
     """
 
-    column: RecordedColumn
+    experiment: str
+    column: str
     label: str
     seed: int
     epochs: int
+    fraction: float
     quantity: str
     value: float
 
 
 _COLUMNS = (
-    Column[Value]("experiment", lambda value: value.column.place, is_text=True),
-    Column[Value]("column", lambda value: value.column.name, is_text=True),
+    Column[Value]("experiment", lambda value: value.experiment, is_text=True),
+    Column[Value]("column", lambda value: value.column, is_text=True),
     Column[Value]("method", lambda value: value.label, is_text=True),
     Column[Value]("seed", lambda value: str(value.seed)),
     Column[Value]("epochs", lambda value: str(value.epochs)),
-    Column[Value]("fraction", lambda value: str(value.column.fraction)),
+    Column[Value]("fraction", lambda value: str(value.fraction)),
     Column[Value]("quantity", lambda value: value.quantity, is_text=True),
     Column[Value]("value", lambda value: str(value.value)),
 )
@@ -52,9 +56,10 @@ def values_csv(columns: Sequence[RecordedColumn]) -> str:
 
 
 def _values(column: RecordedColumn) -> Iterator[Value]:
+    place, name, fraction = column.place, column.name, column.fraction
     for method in column.methods:
         for quantity, values in method.values.items():
             for seed, value in zip(method.seeds, values, strict=True):
-                yield Value(column, method.label, seed, method.trained, quantity, value)
+                yield Value(place, name, method.label, seed, method.trained, fraction, quantity, value)
     for run in column.pooled:
-        yield Value(column, run.label, run.seed, run.result.epochs, "seconds", run.result.seconds)
+        yield Value(place, name, run.label, run.seed, run.result.epochs, fraction, "seconds", run.result.seconds)
