@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.goals import extrapolations, lines, table
-from osakd.report.aggregate import Difference, MethodSummary, Spread, Summary, summarise
-from osakd.report.tables import markdown
+from osakd.report.statistics.aggregate import MethodSummary, Summary, summarise
+from osakd.report.statistics.spread import Difference, Spread
+from osakd.report.tables.accuracy import comparison_table
+from osakd.report.tables.table import markdown
+from tests.report.made import read
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -21,7 +24,8 @@ def recorded(path: Path) -> str:
         method["spreads"] = {key: Spread(**value) for key, value in method["spreads"].items()}
         method["differences"] = {key: Difference(**value) for key, value in method["differences"].items()}
         method.setdefault("epochs", list(range(1, found["epochs"] + 1)))  # older ones evaluated every epoch
-    return markdown(Summary(**(found | {"methods": [MethodSummary(**method) for method in found["methods"]]})))
+    summary = Summary(**(found | {"methods": [MethodSummary(**method) for method in found["methods"]]}))
+    return markdown(comparison_table(summary))
 
 
 def test_the_ten_lines_run() -> None:
@@ -50,7 +54,7 @@ def test_the_comparison_on_cifar10_is_what_its_runs_recorded() -> None:
     folder = ROOT / "records/comparison/cifar10-resnet8"
     stored = json.loads(folder.with_suffix(".json").read_text())
     deployed = [method for method in stored["methods"] if method["predictor"] is None]
-    runs = [(one["label"], folder / f"{one['label']}-seed{seed}") for one in deployed for seed in one["seeds"]]
+    runs = [read(folder / f"{one['label']}-seed{seed}") for one in deployed for seed in one["seeds"]]
     assert len(runs) == len([path for path in folder.iterdir() if (path / "result.json").exists()])
     assert json.loads(json.dumps(summarise("cifar10-resnet8", runs).to_dict())) == stored
 

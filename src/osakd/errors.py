@@ -1,11 +1,14 @@
-"""The two kinds of error that osakd raises on purpose: the caller's mistake, and a run that failed.
+"""The errors that osakd raises on purpose: a mistake of the caller, and a run that failed.
 
 Every message is one sentence that names what was wrong, the rule, the value got, and what to do about it.
 The command line prints that sentence alone, without a traceback.
 """
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -37,3 +40,27 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
     near = difflib.get_close_matches(got, names, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else "."
     return InputError(f"Unknown {kind} {got!r}{guess} Known: {', '.join(names)}{remedy}.")
+
+
+@contextmanager
+def as_sentences(path: Path) -> Iterator[None]:
+    """Turns what the file system refuses into one sentence that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise RunError(
+                f"The disk is full at {str(path)!r}: free some space and give the same command again; "
+                "everything written before is intact."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise RunError(
+                f"No permission to write {str(path)!r}: choose another folder or change its permissions."
+            ) from error
+        if error.errno == errno.ENOENT:
+            raise InputError(
+                f"The parent folder of {str(path)!r} does not exist: create it or choose another folder."
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise InputError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
+        raise

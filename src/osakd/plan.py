@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 View = Literal["paper", "curves", "readings"]
+BASELINE, SMOOTHING = "plain", "label-smoothing"
+"""Labels of the two cells that every comparison should have: plain training, and the simplest soft labels."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,12 @@ class Cell:
     """A method with every seed.
 
     Attributes:
-        label: in tables, and of its folders.
-        method: as ``osakd.train`` takes it.
-        published: the paper's test accuracy; None for what is not in the paper.
-        options: how to train, where it is not the column's way.
-        averaged: what the method predicts beside its deployed network and the paper averages with it.
-        baseline: label of the cell that differences are taken to.
+        label: name in tables and of its folders.
+        method: method as ``osakd.train`` takes it.
+        published: test accuracy in the paper; None for what is not in the paper.
+        options: training options that differ from the column's.
+        averaged: outputs beside the deployed network's that the paper averages with it.
+        baseline: label of the cell that it is compared with.
     """
 
     label: str
@@ -33,7 +35,22 @@ class Cell:
     published: Published | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     averaged: tuple[str, ...] = ()
-    baseline: str = "plain"
+    baseline: str = BASELINE
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A claim of the paper that one cell is better than another.
+
+    Attributes:
+        claim: the claim in words.
+        better: label of the better cell.
+        worse: label of the other.
+    """
+
+    claim: str
+    better: str
+    worse: str
 
 
 @dataclass(frozen=True)
@@ -41,16 +58,18 @@ class Column:
     """Cells on one data set.
 
     Attributes:
-        name: of its folder.
+        name: name of its folder.
         data: name of the data set.
-        epochs: of each run.
-        cells: in the order of the table's rows.
-        seeds: how many.
-        options: how to train, where it is not the data set's recipe.
+        epochs: epochs of each run.
+        cells: its cells, in the order of the table's rows.
+        seeds: number of seeds.
+        options: training options that differ from the data set's recipe.
         again_within: cells whose best validation accuracy is at most this far from the best cell's get another seed,
             and so do their baselines and label smoothing.
-        chose: seeds whose runs had a part in choosing the cells.
-        rivals: labels of the cells that all others are compared with, where validation chooses.
+        chose: seeds that were used to choose the cells.
+        rivals: labels of the cells that all others are compared with, where validation decides.
+        ours: label of the cell that stands for the paper's method in the findings.
+        preference: claim of the paper about two other cells; None where its claims are not about this column.
     """
 
     name: str
@@ -61,7 +80,13 @@ class Column:
     options: Mapping[str, Any] = field(default_factory=dict)
     again_within: float | None = None
     chose: tuple[int, ...] = ()
-    rivals: tuple[str, ...] = ("label-smoothing",)
+    rivals: tuple[str, ...] = (SMOOTHING,)
+    ours: str | None = None
+    preference: Preference | None = None
+
+    def baseline_of(self, label: str) -> str:
+        """Label of the cell that a cell is compared with."""
+        return next((cell.baseline for cell in self.cells if cell.label == label), BASELINE)
 
 
 @dataclass(frozen=True)
@@ -69,11 +94,11 @@ class Experiment:
     """A table or figure of the paper, or a study of our own.
 
     Attributes:
-        name: on the command line.
+        name: its name on the command line.
         title: what it is.
-        columns: run one after the other.
+        columns: its columns, run one after the other.
         view: how it is shown: beside the paper's numbers, as curves, or by validation.
-        folder: of its records.
+        folder: folder of its records; by default its name, else those of another experiment.
     """
 
     name: str
@@ -84,3 +109,8 @@ class Experiment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder or self.name)
+
+    @property
+    def has_own_runs(self) -> bool:
+        """Whether its runs are its own, not those of another experiment."""
+        return self.folder == self.name

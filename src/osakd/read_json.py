@@ -1,4 +1,4 @@
-"""Reading what a run left: a file is whole, with the values that its readers rely on, or one sentence says why not."""
+"""Reading what a run left: a file is complete, or one sentence says what is wrong with it."""
 
 import json
 from collections.abc import Sequence
@@ -8,16 +8,18 @@ from typing import Any, TypeVar
 from osakd.errors import InputError, RunError
 
 Kind = TypeVar("Kind")
+_SCORES = ("accuracy", "nll", "ece")
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """The content of a file, or None where there is none.
+    """Reads a file; None where there is none.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: the file cannot be read.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as stream:
+            return stream.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
@@ -27,42 +29,64 @@ def read_bytes(path: Path) -> bytes | None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, or None where there is no file.
+    """Reads the JSON object in a file; None where there is no file.
 
     Raises:
-        RunError: it is damaged, or cannot be read.
+        RunError: the file is damaged, or cannot be read.
     """
     content = read_bytes(path)
     if content is None:
         return None
     try:
-        found = json.loads(content)
+        value = json.loads(content)
     except ValueError as error:
         raise damaged(path, error) from error
-    if not isinstance(found, dict):
-        raise damaged(path, f"it holds {type(found).__name__}")
-    return found
+    if not isinstance(value, dict):
+        raise damaged(path, f"it holds {type(value).__name__}")
+    return value
 
 
-def build(kind: type[Kind], found: dict[str, Any], path: Path, needed: Sequence[str]) -> Kind:
-    """A record from its values.
-
-    Args:
-        kind: of record.
-        found: its values.
-        path: where they were read.
-        needed: dotted names of the values within them that it is of no use without.
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Reads the rows of a learning curve; a last line that was torn by a crash is left out.
 
     Raises:
-        InputError: it has other values than this version's.
-        RunError: one that is needed is missing.
+        RunError: the file is damaged, or cannot be read.
+    """
+    content = read_bytes(path) or b""
+    # A complete line ends with a newline, so what follows the last one was torn.
+    lines = content[: content.rfind(b"\n") + 1].rstrip(b"\n")
+    try:
+        rows = json.loads(b"[" + lines.replace(b"\n", b",") + b"]")
+        if not all(row["epoch"] and row["train"] for row in rows):
+            raise ValueError("a row without values")
+        for part in ("test", "validation"):
+            scored = [row[part] for row in rows if part in row]
+            if not all(isinstance(scores[key], float | int) for scores in scored for key in _SCORES):
+                raise ValueError("a score that is no number")
+    except (ValueError, TypeError, KeyError) as error:
+        raise damaged(path, error) from error
+    return rows
+
+
+def build(kind: type[Kind], values: dict[str, Any], path: Path, needed: Sequence[str]) -> Kind:
+    """Makes a record from the values in its file.
+
+    Args:
+        kind: class of the record.
+        values: its values.
+        path: file that they were read from.
+        needed: dotted names of the values without which the record is of no use.
+
+    Raises:
+        InputError: the values are not those of this version of osakd.
+        RunError: a needed value is missing.
     """
     try:
-        record = kind(**found)
+        record = kind(**values)
     except TypeError as error:
         raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
     for name in needed:
-        value: Any = found
+        value: Any = values
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if value is None:
@@ -71,5 +95,5 @@ def build(kind: type[Kind], found: dict[str, Any], path: Path, needed: Sequence[
 
 
 def damaged(path: Path, why: object) -> RunError:
-    """What is said of a damaged file."""
+    """The error that a file is damaged."""
     return RunError(f"{str(path)!r} is damaged ({why}): move the run folder away and run again.")

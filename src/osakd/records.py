@@ -15,18 +15,15 @@ A run is a folder:
 Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line of that one is dropped by the reader.
 """
 
-import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from osakd.errors import InputError, RunError
-from osakd.read_json import build, damaged, read_bytes, read_json
+from osakd.errors import InputError, RunError, as_sentences
+from osakd.read_json import build, damaged, read_json, read_rows
 
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
@@ -40,34 +37,34 @@ _OF_RESULT = [f"last.test.{key}" for key in ("accuracy", "nll", "ece")] + [
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides what a run computes, but for the device and the number of threads.
+    """Everything that decides what a run computes, except the device and the number of threads.
 
     Attributes:
         data: name, kind, content hash, shape and counts of the data; never a path.
         model: name of the network.
         method: name of the method.
-        settings: every hyperparameter of the method.
-        seed: of every random stream.
+        settings: hyperparameters of the method.
+        seed: seed of all random numbers.
         epochs: passes over the training set.
         batch_size: images per step.
         optimizer: ``sgd`` or ``adamw``.
-        learning_rate: at the start.
-        momentum: of SGD.
-        nesterov: of SGD.
-        weight_decay: of the optimizer.
-        max_grad_norm: largest norm of the gradient, or None.
-        schedule: ``constant``, ``step`` or ``cosine``.
-        milestones: of the step schedule, as shares of the epochs.
-        gamma: factor of the step schedule.
-        scaling: of the input: ``half``, ``unit`` or ``statistics``.
-        validation: share of the training set held out.
+        learning_rate: initial learning rate.
+        momentum: SGD momentum.
+        nesterov: whether SGD uses Nesterov momentum.
+        weight_decay: weight decay of the optimizer.
+        max_grad_norm: largest norm of the gradient, which is clipped to it; None for no clipping.
+        schedule: learning rate schedule: ``constant``, ``step`` or ``cosine``.
+        milestones: where the step schedule lowers the rate, as shares of the epochs.
+        gamma: factor by which the step schedule lowers the rate.
+        scaling: scaling of the input: ``half``, ``unit`` or ``statistics``.
+        validation: share of the training set that is held out for validation.
         precision: ``float32``, ``tf32`` or ``bf16``.
-        stage: key of the random streams: 0 for the deployed network's, higher for the stages before it.
+        stage: key of the random streams: 0 for the deployed network, higher for the stages before it.
         fraction: share of the training set that is used at all.
         evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
         crop: pixels of padding around an image, from which a random crop of its size is taken.
-        crop_padding: what is there: ``zero`` or ``reflect``.
-        flip: half of the images are mirrored.
+        crop_padding: padding mode of the crop: ``zero`` or ``reflect``.
+        flip: whether half of the images are flipped horizontally.
     """
 
     data: dict[str, Any]
@@ -97,7 +94,7 @@ class RunConfig:
     flip: bool = False
 
     def differences(self, other: "RunConfig") -> list[str]:
-        """What the other configuration has otherwise, as ``name: ours, not theirs``."""
+        """Lists where the other configuration differs, as ``name: ours, not theirs``."""
         mine, theirs = _flat(asdict(self)), _flat(asdict(other))
         keys = list(dict.fromkeys([*mine, *theirs]))
         return [f"{key}: {mine.get(key)}, not {theirs.get(key)}" for key in keys if mine.get(key) != theirs.get(key)]
@@ -105,17 +102,17 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Result:
-    """How a finished run ended.
+    """The result of a finished run.
 
     Attributes:
-        epochs: how many it trained.
-        last: the last row of the learning curve.
+        epochs: number of epochs that were trained.
+        last: last row of the learning curve.
         best_on_test: accuracy and epoch of the best test accuracy, the paper's protocol; it is chosen on test data.
         chosen_on_validation: test accuracy and epoch at the best validation accuracy, or None without a split.
         seconds: time of training and evaluation, without the stages before this one.
         environment: versions, commit, machine.
-        notes: what the reader of the result should know.
-        cost: ``step_ms``, the median time of a training step, and ``memory_mib``, the peak memory of one replica's.
+        notes: what a reader of the result should know.
+        cost: ``step_ms``, the median time of a training step, and ``memory_mib``, the peak memory of one replica.
     """
 
     epochs: int
@@ -128,8 +125,26 @@ class Result:
     cost: dict[str, float] = field(default_factory=dict)
 
 
+class RunFiles(NamedTuple):
+    """What the files of a run folder say.
+
+    Attributes:
+        config: configuration of the run; None where there is none, or none that can be read.
+        result: its result; None while it has not finished all epochs of its configuration.
+        rows: its learning curve.
+        error: why the run failed; None where it has not failed, or has finished since.
+        damage: why the files cannot be used; None where they can.
+    """
+
+    config: RunConfig | None
+    result: Result | None
+    rows: list[dict[str, Any]]
+    error: str | None
+    damage: str | None
+
+
 def default_folder(*parts: str) -> Path:
-    """Where a run is kept unless it is said otherwise: ``runs/`` and the parts, joined.
+    """The default folder of a run: ``runs/`` and the parts, joined.
 
     Example:
         >>> default_folder("uoft-cs/cifar10", "lenet").as_posix()
@@ -139,33 +154,44 @@ def default_folder(*parts: str) -> Path:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a run may be started in a folder: it is missing, or a killed start left it. A teacher may wait in it."""
+    """Whether a run may start in a folder: it is missing, or holds no more than a killed start or a teacher left."""
     try:
         return all(path.name in (LOCK, TEACHER, ERROR) or path.suffix == LEFT_OVER for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return True
 
 
+def read_run(folder: Path) -> RunFiles:
+    """Reads a run folder, each file once; damage is reported, not raised."""
+    config = None
+    try:
+        config = read_config(folder)
+        found = _any_result(folder)
+        if config is None and found is not None:
+            raise RunError(f"{str(folder)!r} has no {CONFIG}: move the run folder away and run again.")
+        result = _of_all_epochs(found, config)
+        return RunFiles(config, result, _rows(folder, result), _error(folder, result), None)
+    except (InputError, RunError) as damage:
+        return RunFiles(config, None, [], None, str(damage))
+
+
 def read_config(folder: Path) -> RunConfig | None:
-    """The configuration of a run folder, or None where there is none."""
-    found = read_json(folder / CONFIG)
-    return None if found is None else build(RunConfig, found, folder / CONFIG, _OF_CONFIG)
+    """Reads the configuration of a run folder; None where there is none."""
+    values = read_json(folder / CONFIG)
+    return None if values is None else build(RunConfig, values, folder / CONFIG, _OF_CONFIG)
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
-    """Makes the run folder and writes its configuration."""
+    """Makes a run folder and writes its configuration."""
     with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / CONFIG, asdict(config))
 
 
 def read_result(folder: Path) -> Result | None:
-    """The result of a run folder, or None while it has not finished all epochs of its configuration."""
-    found = read_json(folder / RESULT)
-    result = None if found is None else build(Result, found, folder / RESULT, _OF_RESULT)
-    config = read_config(folder)
-    # A run that is given more epochs keeps its old result until it has a new one.
-    return result if result and config and result.epochs == config.epochs else None
+    """Reads the result of a run folder; None while it has not finished all epochs of its configuration."""
+    result = _any_result(folder)
+    return None if result is None else _of_all_epochs(result, read_config(folder))
 
 
 def write_result(folder: Path, result: Result) -> None:
@@ -174,44 +200,28 @@ def write_result(folder: Path, result: Result) -> None:
 
 
 def read_error(folder: Path) -> str | None:
-    """Why the run in a folder failed, in one sentence; None where it has not, or has finished since."""
-    found = read_json(folder / ERROR)
-    return None if found is None or read_result(folder) is not None else str(found.get("error"))
+    """Why the run in a folder failed, in one sentence; None where it has not failed, or has finished since."""
+    return _error(folder, read_result(folder))
 
 
 def write_error(folder: Path, sentence: str) -> None:
-    """Records why a run failed; the folder is made if it is missing."""
+    """Records why a run failed; makes the folder if it is missing."""
     with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / ERROR, {"error": sentence})
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The learning curve so far; a last line that was torn by a crash is left out.
+    """Reads the learning curve so far; a last line that was torn by a crash is left out.
 
     Raises:
-        RunError: it is damaged, or shorter than that of a finished run.
+        RunError: the curve is damaged, or shorter than that of a finished run.
     """
-    content = read_bytes(folder / METRICS) or b""
-    # A complete line ends with a newline, so what follows the last one was torn.
-    try:
-        rows = [json.loads(line) for line in content.split(b"\n")[:-1]]
-        if not all(row["epoch"] and row["train"] for row in rows):
-            raise ValueError("a row without values")
-        parts = [row[part] for row in rows for part in ("test", "validation") if part in row]
-        if not all(isinstance(part[key], float | int) for part in parts for key in ("accuracy", "nll", "ece")):
-            raise ValueError("a score that is no number")
-    except (ValueError, TypeError, KeyError) as error:
-        raise damaged(folder / METRICS, error) from error
-    result = read_result(folder)
-    if result is not None and (not rows or rows[-1]["epoch"] != result.epochs or "test" not in rows[-1]):
-        ends = f"at epoch {rows[-1]['epoch']}" if rows else "before the first epoch"
-        raise damaged(folder / METRICS, f"it ends {ends}, its run at epoch {result.epochs}")
-    return rows
+    return _rows(folder, read_result(folder))
 
 
 def cut_metrics(folder: Path, epochs: int) -> None:
-    """Keeps the rows of the checkpoint's epochs: later ones will be written again.
+    """Cuts a learning curve after the epochs of its checkpoint: later rows will be written again.
 
     Raises:
         RunError: rows are missing, so the curve could not be whole.
@@ -256,26 +266,29 @@ def write_atomic(path: Path, content: bytes) -> None:
             raise
 
 
-@contextmanager
-def as_sentences(path: Path) -> Iterator[None]:
-    """Turns what the file system refuses into one sentence that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise RunError(
-                f"The disk is full at {str(path)!r}: free some space and give the same command again; "
-                "everything written before is intact."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise RunError(
-                f"No permission to write {str(path)!r}: choose another folder or change its permissions."
-            ) from error
-        if error.errno == errno.ENOENT:
-            raise InputError(f"{str(path)!r} cannot be made there: choose another folder.") from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST):
-            raise InputError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
-        raise
+def _any_result(folder: Path) -> Result | None:
+    """The result in a folder, of however many epochs."""
+    values = read_json(folder / RESULT)
+    return None if values is None else build(Result, values, folder / RESULT, _OF_RESULT)
+
+
+def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | None:
+    """The result, where it is of all epochs: a run that is given more keeps its old one until it has a new one."""
+    return result if result and config and result.epochs == config.epochs else None
+
+
+def _error(folder: Path, result: Result | None) -> str | None:
+    values = read_json(folder / ERROR) if result is None else None
+    return None if values is None else str(values.get("error"))
+
+
+def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:
+    """The learning curve, checked: every row has values, and that of a finished run ends with its last epoch."""
+    rows = read_rows(folder / METRICS)
+    if result is not None and (not rows or rows[-1]["epoch"] != result.epochs or "test" not in rows[-1]):
+        ends = f"at epoch {rows[-1]['epoch']}" if rows else "before the first epoch"
+        raise damaged(folder / METRICS, f"it ends {ends}, its run at epoch {result.epochs}")
+    return rows
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from osakd.records import METRICS, Result, RunConfig, append, write_config, write_result
+from osakd.plan import Cell, Column, Experiment, View
+from osakd.records import METRICS, Result, RunConfig, append, read_run, write_config, write_result
+from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.runs import RunRecord, run_record
 
 DATA: dict[str, Any] = {
     "name": "cifar10", "kind": "folder", "content": "0123456789abcdef", "input_shape": [3, 32, 32],
@@ -75,3 +78,29 @@ def make_comparison(folder: Path, gaps: dict[str, float], seeds: int = 3) -> Pat
             base = 0.6 + gap + 0.001 * seed
             make_run(folder / f"{label}-seed{seed}", [base - 0.1, base, base - 0.02 + 0.0001 * seed * len(label)])
     return folder
+
+
+def planned(
+    name: str,
+    cells: Sequence[Cell],
+    *,
+    seeds: int = 3,
+    epochs: int = 3,
+    view: View = "paper",
+    experiment: str = "table1",
+    **more: Any,
+) -> Experiment:
+    """An experiment of one column."""
+    column = Column(name, name, epochs, tuple(cells), seeds, **more)
+    return Experiment(experiment, "Table I", (column,), view)
+
+
+def read(folder: Path) -> RunRecord:
+    """A run as a report reads it."""
+    return run_record(folder, read_run(folder))
+
+
+def column_of(runs: Sequence[RunRecord], experiment: Experiment | None = None) -> RecordedColumn:
+    """A column of these runs."""
+    plan = experiment.columns[0] if experiment else None
+    return RecordedColumn("table1", plan.name if plan else "x", tuple(runs), experiment, plan)

@@ -12,7 +12,7 @@ from osakd.api.reports import recorded_columns
 from osakd.cli.main import main
 from osakd.errors import RunError
 from osakd.records import CONFIG, METRICS, RESULT, read_config, read_metrics, read_result
-from osakd.report.page import page
+from osakd.report.page.page import page
 from tests.conftest import as_ordinary_user
 from tests.report.made import make_run
 
@@ -56,9 +56,9 @@ def test_a_damaged_run_is_shown_beside_the_others(
     make_run(tmp_path / "plain-seed0", [0.5, 0.6])
     damage(make_run(tmp_path / "plain-seed1", [0.5, 0.6]))
     (column,) = recorded_columns(tmp_path)
-    assert [entry.damaged for entry in column.entries] == [False, True]
+    assert [run.damaged for run in column.runs] == [False, True]
     with pytest.raises(AssertionError, match=words):
-        raise AssertionError(column.entries[1].error)
+        raise AssertionError(column.runs[1].error)
     text = page("x", [column])
     assert "Runs: 1 finished, 1 damaged." in text
     assert "seed 1: damaged: " in text
@@ -88,7 +88,7 @@ def test_what_may_not_be_read_is_a_sentence() -> None:
                 read(run)
             with as_ordinary_user():
                 (column,) = recorded_columns(folder)
-            assert column.entries[0].damaged
+            assert column.runs[0].damaged
             (run / file).chmod(0o644)
 
 

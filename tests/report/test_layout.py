@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from osakd.errors import InputError
+from osakd.plan import Cell, Column, Experiment, Published
 from osakd.records import write_error, write_json
-from osakd.report.layout import find_groups, in_order
+from osakd.report.layout import find_groups, in_order, recorded_columns
 from tests.conftest import as_ordinary_user
 from tests.report.made import make_comparison, make_run
 
 
 def names(folder: Path) -> list[tuple[str, str, int, list[str]]]:
-    return [(g.experiment, g.name, g.depth, [f"{e.label} {e.seed}" for e in g.entries]) for g in find_groups(folder)]
+    return [(g.place, g.name, g.depth, [f"{run.label} {run.seed}" for run in g.runs]) for g in find_groups(folder)]
 
 
 def test_records_an_experiment_a_column_and_a_run(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_failed_and_unfinished_runs_are_found(tmp_path: Path) -> None:
     write_error(tmp_path / "odd=8-seed1", "The disk is full.")
     (tmp_path / "other").mkdir()
     (group,) = find_groups(tmp_path)
-    assert [(e.label, e.seed, e.epoch, e.error) for e in group.entries] == [
+    assert [(run.label, run.seed, run.curve.epoch, run.error) for run in group.runs] == [
         ("plain", 0, 2, None),
         ("odd=8", 1, 0, "The disk is full."),
     ]
@@ -56,12 +57,12 @@ def test_failed_and_unfinished_runs_are_found(tmp_path: Path) -> None:
 def test_the_order_is_the_plan_s_else_the_comparison_s_else_ours(tmp_path: Path) -> None:
     labels = ["osakd-16nn", "label-smoothing", "osakd-8nn", "plain"]
     make_comparison(tmp_path, dict.fromkeys(labels, 0.0), 1)
-    ours = [entry.label for entry in find_groups(tmp_path)[0].entries]
+    ours = [run.label for run in find_groups(tmp_path)[0].runs]
     assert ours == ["plain", "osakd-8nn", "osakd-16nn", "label-smoothing"]
     write_json(tmp_path / "summary.json", {"methods": [{"label": one, "predictor": None} for one in labels]})
-    entries = find_groups(tmp_path)[0].entries
-    assert [entry.label for entry in entries] == labels
-    planned = [entry.label for entry in in_order(entries, ["label-smoothing", "plain"])]
+    runs = find_groups(tmp_path)[0].runs
+    assert [run.label for run in runs] == labels
+    planned = [run.label for run in in_order(runs, ["label-smoothing", "plain"])]
     assert planned == ["label-smoothing", "plain", "osakd-8nn", "osakd-16nn"]
 
 
@@ -80,3 +81,37 @@ def test_a_folder_that_may_not_be_read() -> None:
         Path(name).chmod(0o311)
         with as_ordinary_user(), pytest.raises(InputError, match=f"No permission to read '{name}'"):
             find_groups(Path(name))
+
+
+CELLS = (Cell("osakd-8nn", "osakd", Published(62.0, 0.1)), Cell("plain", "plain", Published(60.0, 0.1)))
+EXPERIMENTS = [
+    Experiment("table1", "Table I", tuple(Column(name, name, 3, CELLS) for name in ("cifar10", "svhn"))),
+    Experiment("table2", "Table II", (Column("cifar10", "cifar10", 3, CELLS),)),
+    Experiment("readings", "A study", (Column("study", "cifar10", 3, CELLS, 1),), "readings"),
+]
+
+
+def shown(folder: Path) -> list[tuple[str, str, bool]]:
+    return [(one.place, one.name, one.summary is not None) for one in recorded_columns(folder, EXPERIMENTS)]
+
+
+def test_what_was_not_run_is_shown_where_the_report_is_of_the_folder_above(tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    make_comparison(records / "table1/cifar10", {"plain": 0.0})
+    make_comparison(records / "mine/digits", {"plain": 0.0})
+    table = [("table1", "cifar10", True), ("table1", "svhn", False)]
+    assert shown(records) == [*table, ("table2", "cifar10", False), ("mine", "digits", True)]
+    assert shown(records / "table1") == table
+    assert shown(records / "table1/cifar10") == table[:1]
+
+
+def test_a_folder_above_the_report_s_own_is_not_named(tmp_path: Path) -> None:
+    make_comparison(tmp_path / "alice/first", {"plain": 0.0})
+    assert shown(tmp_path / "alice/first") == [("comparison", "first", True)]
+    assert shown(tmp_path / "alice/first/plain-seed0") == [("run", "plain-seed0", True)]
+
+
+def test_the_plan_gives_the_order(tmp_path: Path) -> None:
+    folder = make_comparison(tmp_path / "table1/cifar10", {"plain": 0.0, "osakd-8nn": 0.1, "osakd-4nn": 0.1}, 1)
+    (column,) = recorded_columns(folder, EXPERIMENTS)
+    assert [method.label for method in column.methods] == ["osakd-8nn", "plain", "osakd-4nn"]

@@ -1,23 +1,17 @@
-"""Arguments that several functions take: seeds, the cores to use, and jobs for other machines."""
+"""What several functions take: seeds, and the cores to use."""
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from osakd.errors import InputError
-
-if TYPE_CHECKING:
-    from osakd.runner.jobs import Job
 
 
 def seed_list(seeds: int | Sequence[int]) -> list[int]:
     """The seeds that a number or a list stands for.
 
     Raises:
-        InputError: there are none, or they are not whole numbers.
+        InputError: none, or not whole numbers.
     """
     if not isinstance(seeds, Iterable):
         return list(range(_at_least_one("seeds", seeds)))
@@ -27,24 +21,12 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
 
 
 def process_count(processes: int | None) -> int:
-    """The number of cores to use; all of them for None.
+    """The cores to use, all of them where nothing is said.
 
     Raises:
         InputError: not a whole number, or below 1.
     """
     return _cores() if processes is None else _at_least_one("processes", processes)
-
-
-def with_absolute_paths(jobs: "Sequence[Job]") -> "list[Job]":
-    """The jobs with absolute paths, since the workers of a cluster may have been started in other folders."""
-    return [
-        replace(
-            job,
-            folder=job.folder.absolute(),
-            data=str(Path(job.data).absolute()) if Path(job.data).is_dir() else job.data,
-        )
-        for job in jobs
-    ]
 
 
 def _at_least_one(option: str, value: int) -> int:
@@ -56,5 +38,5 @@ def _at_least_one(option: str, value: int) -> int:
 
 
 def _cores() -> int:
-    """The number of cores that this process may use."""
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import process_count, seed_list, with_absolute_paths
+from osakd.api.arguments import process_count, seed_list
 from osakd.api.reports import recorded_columns
 from osakd.errors import RunError
 from osakd.records import SUMMARY, write_json
 
 if TYPE_CHECKING:
-    from osakd.report.aggregate import Summary
+    from osakd.report.statistics.aggregate import Summary
     from osakd.runner.progress import OnProgress
 
 DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
@@ -32,9 +32,10 @@ class Comparison:
 
     def table(self) -> str:
         """The table as Markdown."""
-        from osakd.report.tables import markdown
+        from osakd.report.tables.accuracy import comparison_table
+        from osakd.report.tables.table import markdown
 
-        return markdown(self.summary)
+        return markdown(comparison_table(self.summary))
 
 
 class IncompleteError(RunError):
@@ -84,9 +85,11 @@ def compare(
     from osakd.engine.environment import pick_device
     from osakd.engine.executors.policy import check_device, needs_cuda
     from osakd.engine.stages import copy_teacher
-    from osakd.report.aggregate import summarise
-    from osakd.report.curves import write_curves
+    from osakd.report.charts.curves import write_curves
+    from osakd.report.layout import as_compared
+    from osakd.report.statistics.aggregate import summarise
     from osakd.report.write import write_page
+    from osakd.runner.jobs import with_absolute_paths
     from osakd.runner.lock import lock_runner
     from osakd.runner.planning import plan_comparison
     from osakd.runner.run import run_jobs
@@ -104,10 +107,14 @@ def compare(
         errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler)
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
-    summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])
+    columns = recorded_columns(folder)  # the records are read once
+    runs = {run.folder: run for column in columns for run in column.runs}
+    places = [job.folder.resolve() for job in jobs]
+    summary = summarise(folder.name, [runs[place] for place in places if place in runs])
     write_json(folder / SUMMARY, summary.to_dict())
     write_curves(summary, folder)
-    write_page(folder.resolve().name, recorded_columns(folder), folder)
+    labels = [method.label for method in summary.methods if method.predictor is None]
+    write_page(folder.resolve().name, as_compared(columns, labels), folder)
     if errors:
         where, why = next(iter(errors.items()))
         raise IncompleteError(

@@ -11,15 +11,15 @@ from osakd.records import STUDENT, RunConfig
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays, Images
-    from osakd.report.gallery import Gallery
-    from osakd.report.layout import Entry
-    from osakd.report.plan import Column
+    from osakd.report.page.gallery import Gallery
+    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.runs import RunRecord
 
 COUNT, SHOWN = 24, 4
 """Images of a run, and the most classes of a soft label, beside the image's own."""
 
 
-def galleries_of(columns: "Sequence[Column]", data: str | None) -> "list[Gallery]":
+def galleries_of(columns: "Sequence[RecordedColumn]", data: str | None) -> "list[Gallery]":
     """A gallery of the first run of each column that has soft labels and its network.
 
     Args:
@@ -29,7 +29,7 @@ def galleries_of(columns: "Sequence[Column]", data: str | None) -> "list[Gallery
     Raises:
         InputError: no such run, or the images are not those that it was trained on.
     """
-    found = [_first(column.entries) for column in columns]
+    found = [_first(column.runs) for column in columns]
     runs = [(column, entry) for column, entry in zip(columns, found, strict=True) if entry is not None]
     if not runs:
         raise InputError(
@@ -52,7 +52,7 @@ def galleries_of(columns: "Sequence[Column]", data: str | None) -> "list[Gallery
     return [_gallery(column.name, entry, images) for column, entry, images in fitting]
 
 
-def _first(entries: "Sequence[Entry]") -> "Entry | None":
+def _first(entries: "Sequence[RunRecord]") -> "RunRecord | None":
     return next(
         (
             entry
@@ -74,11 +74,11 @@ def _images(config: RunConfig, data: str | None) -> "DataArrays":
     return load_data(data or config.data["name"])
 
 
-def _gallery(column: str, entry: "Entry", arrays: "DataArrays") -> "Gallery":
+def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays") -> "Gallery":
     from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
-    from osakd.report.gallery import Gallery, Picture
+    from osakd.report.page.gallery import Gallery, Picture
 
     config = entry.config
     if config is None:

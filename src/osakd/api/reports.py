@@ -7,9 +7,7 @@ from osakd.api.galleries import galleries_of
 from osakd.errors import InputError
 
 if TYPE_CHECKING:
-    from osakd import plan as spec
-    from osakd.report.plan import Column, PlannedColumn
-    from osakd.report.verdicts import PaperCell
+    from osakd.report.statistics.column import RecordedColumn
 
 
 def write_report(
@@ -18,21 +16,23 @@ def write_report(
     """Writes a report of the runs in a folder: one page, tables, figures. Nothing is trained.
 
     Args:
-        folder: of records, of one experiment, column or comparison, or of a run.
+        folder: folder of records, of one experiment, column or comparison, or of a run.
         out: folder to write into; by default the same.
-        gallery: show training images with their soft labels too, the most ambiguous first. That takes the images and
+        gallery: also show training images with their soft labels, the most ambiguous first. That needs the images and
             the networks of finished runs.
-        data: where the images are, as for ``train``; by default what the runs were trained on, if known by name.
+        data: where the images are, see ``train``; by default the data that the runs were trained on, if they are known
+            by name.
 
     Returns:
         The path of ``report.html``; ``tables.md``, ``tables.tex``, ``tables.csv`` and ``figures/`` lie beside it.
 
     Raises:
-        InputError: no runs are there, or a gallery is not to be had from them.
+        InputError: there are no runs, or none that a gallery can be made of.
         RunError: the disk cannot be written, or the complexity figures beside the runs are damaged. A damaged run is
             shown as one, beside the others.
     """
-    from osakd.report.complexity import complexity
+    from osakd.report.layout import read_complexity
+    from osakd.report.tables.complexity import complexity_table
     from osakd.report.write import write_report as write
 
     if data is not None and not gallery:
@@ -41,51 +41,23 @@ def write_report(
     columns = recorded_columns(place)
     galleries = galleries_of(columns, data) if gallery else []
     where = place if out is None else Path(out).expanduser()
-    return write(place.resolve().name, columns, where, galleries=galleries, complexity=complexity(place))
-
-
-def recorded_columns(folder: Path) -> "list[Column]":
-    """What is recorded in a folder, beside what the experiments plan.
-
-    Raises:
-        InputError: no runs are there.
-    """
-    from osakd.report.layout import find_groups
-    from osakd.report.plan import columns_of
-
-    return columns_of(find_groups(folder), _plans())
-
-
-def paper_cells(column: "spec.Column") -> "tuple[PaperCell, ...]":
-    """The cells of an experiment's column, as the report takes them."""
-    from osakd.report.verdicts import PaperCell
-
-    return tuple(
-        PaperCell(
-            cell.label, cell.published and (cell.published.mean, cell.published.std), cell.averaged, cell.baseline
-        )
-        for cell in column.cells
+    complexity = read_complexity(place)
+    return write(
+        place.resolve().name,
+        columns,
+        where,
+        galleries=galleries,
+        complexity=complexity_table(complexity) if complexity else None,
     )
 
 
-def _plans() -> "list[PlannedColumn]":
-    """The columns of all experiments that have runs of their own, as the report takes them."""
-    from osakd.experiments.catalogue import EXPERIMENTS
-    from osakd.report.plan import PlannedColumn
+def recorded_columns(folder: Path) -> "list[RecordedColumn]":
+    """What is recorded in a folder, beside what the experiments plan.
 
-    return [
-        PlannedColumn(
-            experiment=experiment.folder,
-            title=experiment.title,
-            name=column.name,
-            cells=paper_cells(column),
-            seeds=column.seeds,
-            epochs=column.epochs,
-            chose=column.chose,
-            rivals=column.rivals,
-            kind="readings" if experiment.view == "readings" else "paper",
-        )
-        for experiment in EXPERIMENTS.values()
-        if experiment.view != "curves"
-        for column in experiment.columns
-    ]
+    Raises:
+        InputError: there are no runs.
+    """
+    from osakd.experiments.catalogue import EXPERIMENTS
+    from osakd.report import layout
+
+    return layout.recorded_columns(folder, [one for one in EXPERIMENTS.values() if one.has_own_runs])

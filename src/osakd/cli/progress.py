@@ -14,8 +14,9 @@ from rich.table import Table
 
 from osakd.errors import NotFusedError
 from osakd.records import RunConfig
-from osakd.report.aggregate import Summary
-from osakd.report.tables import table_rows, title
+from osakd.report.statistics.aggregate import Summary
+from osakd.report.statistics.format import title
+from osakd.report.tables.accuracy import comparison_table
 from osakd.runner.progress import Progress as RunProgress
 
 REFRESHES_PER_SECOND = 4
@@ -200,28 +201,30 @@ def describe(row: dict[str, Any]) -> str:
 
 
 def print_summary(summary: Summary) -> None:
-    """The table of a comparison and its notes; a narrow terminal gets several tables below each other."""
+    """Prints the table of a comparison and its notes; a narrow terminal gets several tables below each other."""
     console = Console(markup=False)
     if not console.is_terminal:
         console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
-    head, rows = table_rows(summary)
+    comparison = comparison_table(summary)
+    rows = comparison.cells
     console.print(title(summary), style="bold", highlight=False)
-    for columns in _columns_that_fit([head, *rows], console.width):
+    for group in _columns_that_fit([comparison.head, *rows], console.width):
         table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-        for column in columns:
-            table.add_column(head[column], justify="left" if column == 0 else "right", no_wrap=True)
+        for number in group:
+            column = comparison.columns[number]
+            table.add_column(column.head, justify="left" if column.is_text else "right", no_wrap=True)
         for row in rows:
-            table.add_row(*(row[column] for column in columns))
+            table.add_row(*(row[number] for number in group))
         console.print(table, highlight=False)
         console.print()
     for executor in dict.fromkeys(environment["executor"] for environment in summary.environments):
-        console.print(f"Run by: {executor}.", highlight=False)
+        console.print(f"Executor: {executor}.", highlight=False)
     for note in summary.notes:
         console.print(note, style="yellow" if note.startswith("Warning") else None, highlight=False)
 
 
 def _columns_that_fit(lines: list[list[str]], width: int) -> list[list[int]]:
-    """Columns in groups that are not wider than the terminal, each with the first column in front."""
+    """Numbers of columns in groups that fit into the width of a terminal, each with the first column in front."""
     widths = [max(len(line[column]) for line in lines) + 3 for column in range(len(lines[0]))]
     groups = [[0]]
     for column in range(1, len(widths)):

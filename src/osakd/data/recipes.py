@@ -72,3 +72,17 @@ DATA = {
 def recipe_for(name: str) -> Recipe:
     """The recipe of a data set; the paper's common recipe for an unknown one."""
     return DATA[name].recipe if name in DATA else Recipe()
+
+
+def copy_note(content: str) -> list[str]:
+    """What a reader should know of images that are a copy of a data set, not the data set itself.
+
+    Args:
+        content: content hash of the images, as recorded.
+    """
+    copied = content.startswith(_JPEG_COPY)
+    return ["The images are a JPEG copy of CIFAR-10, not the paper's own: accuracies may be lower."] if copied else []
+
+
+_JPEG_COPY = "e12d9a8d"
+"""How the content hash of the JPEG copy of CIFAR-10 begins."""

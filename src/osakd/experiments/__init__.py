@@ -1,1 +1,1 @@
-"""What to run: comparisons, and the pool of processes that runs them."""
+"""What ``osakd reproduce`` runs and shows: the paper's tables, figure, costs and claims, and our own studies."""

@@ -9,13 +9,18 @@ candidates of ``beyond`` are to cost at most 1.10 times plain training's step.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from osakd.engine.config import Options
 from osakd.engine.cost import Cost, costs, shaped
+from osakd.errors import as_sentences
 from osakd.experiments.beyond import AVERAGED, CENTRE, WEIGHTED
+from osakd.records import write_json
+from osakd.report.layout import COST
+from osakd.report.tables.complexity import Figure
 
 MODEL, NETWORK, BATCH, EPOCHS = "resnet32", "ResNet-32", 128, 300
 COUNTED = ("plain", "osakd", "kd", "one", "ffl")
@@ -26,12 +31,12 @@ class Timing:
     """Methods whose steps are timed side by side.
 
     Attributes:
-        network: in words.
-        model: its name.
+        network: name of the network in tables.
+        model: name of the network for ``--model``.
         batch_size: images per step.
-        methods: by label, plain training first.
-        rounds: in which they take turns.
-        steps: of each method in a round.
+        methods: methods by label, plain training first.
+        rounds: rounds in which they take turns.
+        steps: steps of each method in a round.
     """
 
     network: str
@@ -51,23 +56,6 @@ TIMINGS = (
     Timing(NETWORK, MODEL, BATCH, {name: name for name in COUNTED} | _CANDIDATES, rounds=5, steps=2),
     Timing("LeNet", "lenet", 64, _OWN, rounds=20, steps=40),
 )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number of the paper beside ours.
-
-    Attributes:
-        what: in words.
-        paper: as the paper has it, ``-`` where it says nothing.
-        ours: as counted or measured here.
-        verdict: in words.
-    """
-
-    what: str
-    paper: str
-    ours: str
-    verdict: str
 
 
 def counted() -> list[Figure]:
@@ -101,20 +89,38 @@ def counted() -> list[Figure]:
 
 
 def timed(timing: Timing, seconds: Mapping[str, Sequence[float]]) -> list[Figure]:
-    """The measured steps, as figures; a ratio is the median over the rounds of the ratio within a round.
+    """The measured steps as figures; a ratio is the median over the rounds of the ratio within a round.
 
     Args:
         timing: what was timed.
-        seconds: of a step of each method, for each round.
+        seconds: seconds of a step of each method, for each round.
     """
     plain, *_ = seconds.values()
-    found = []
+    figures = []
     for name, own in seconds.items():
         ratio = median(one / other for one, other in zip(own, plain, strict=True))
         times = "" if own is plain else f", {ratio:.2f} times plain"
         what = f"{timing.network}, batch {timing.batch_size}: a step, {name}"
-        found.append(Figure(what, "-", f"{1000 * median(own):.1f} ms{times}", "measured here"))
-    return found
+        figures.append(Figure(what, "-", f"{1000 * median(own):.1f} ms{times}", "measured here"))
+    return figures
+
+
+def measure(out: Path) -> None:
+    """Counts, times, and writes the figures with every value into the folder of the records."""
+    from osakd.engine.environment import environment, pick_device
+    from osakd.engine.timing import step_times
+
+    device = pick_device(None)
+    with as_sentences(out):
+        out.mkdir(parents=True, exist_ok=True)
+    figures, steps = counted(), []
+    for one in TIMINGS:
+        given = {"model": one.model, "batch_size": one.batch_size, "rounds": one.rounds, "steps": one.steps}
+        seconds = step_times(one.methods, device=device, **given)
+        figures += timed(one, seconds)
+        steps.append(given | {"seconds_per_step": seconds})
+    record = {"figures": [asdict(one) for one in figures], "steps": steps, "made_by": environment(device)}
+    write_json(out / COST, record)
 
 
 def _same(ours: float, paper: float) -> str:

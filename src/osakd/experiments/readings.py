@@ -53,6 +53,7 @@ STUDY = Column(
     seeds=1,
     options={"validation": 0.1},
     again_within=0.01,
+    ours="centre",
 )
 
 _RATE, _WEIGHT = 0.001, 0.9
@@ -77,6 +78,7 @@ CONFIRMATION = Column(
     options={"validation": 0.1},
     chose=(0, 1),
     rivals=("label-smoothing", "self-counted"),
+    ours="self-counted",
 )
 """The three best readings of the study but for the batch size, and the best of each candidate of ``beyond``, all by
 validation accuracy. A run of the study that is continued here is the same run to its 60th epoch, where the same

@@ -1,17 +1,51 @@
-"""The runs of a column."""
+"""Runs what is missing of a column."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osakd.data.recipes import recipe_for
 from osakd.data.sources import load_data
 from osakd.engine.config import Options
-from osakd.plan import Column
+from osakd.plan import SMOOTHING, Column
 from osakd.records import read_result
-from osakd.runner.jobs import Job
+from osakd.runner.jobs import Job, with_absolute_paths
+from osakd.runner.lock import lock_runner
 from osakd.runner.planning import check_images, plan_run
+from osakd.runner.run import run_jobs
+
+if TYPE_CHECKING:
+    from osakd.experiments.kinds import Asked
+
+
+def run_column(column: Column, data: str, folder: Path, asked: "Asked") -> None:
+    """Runs what is missing of a column; cells that earn another seed get it.
+
+    Args:
+        column: the column.
+        data: where its images come from.
+        folder: folder of the column.
+        asked: seeds, epochs, and where to run.
+
+    Raises:
+        InputError: as ``plan_column``.
+        RunError: another runner is at work on the column.
+    """
+    seeds = list(range(column.seeds)) if asked.seeds is None else asked.seeds
+    jobs = plan_column(column, data, seeds, folder, epochs=asked.epochs, **asked.where)
+    with lock_runner(folder, asked.on_progress) as call_and_note:
+
+        def run(jobs: Sequence[Job]) -> None:
+            ready = with_absolute_paths(jobs) if asked.scheduler else jobs
+            run_jobs(ready, processes=asked.processes, on_progress=call_and_note, scheduler=asked.scheduler)
+
+        run(jobs)
+        if column.again_within is not None and asked.seeds is None:
+            chosen = promising(column, jobs, folder)
+            more = plan_column(chosen, data, [column.seeds], folder, epochs=asked.epochs, **asked.where)
+            if more:
+                run(more)
 
 
 def plan_column(
@@ -20,12 +54,12 @@ def plan_column(
     """The runs of a column, seed by seed.
 
     Args:
-        column: which.
+        column: the column.
         data: where its images come from.
-        seeds: of the runs.
-        folder: of the column.
-        epochs: of each run; None for the column's.
-        where: to run: ``device``, ``executor``.
+        seeds: seeds of the runs.
+        folder: folder of the column.
+        epochs: epochs of each run; None for the column's.
+        where: where to run: ``device``, ``executor``.
 
     Raises:
         InputError: as ``plan_run``, or runs of other images are recorded there.
@@ -50,9 +84,9 @@ def promising(column: Column, jobs: Sequence[Job], folder: Path) -> Column:
     Their baselines come along, and label smoothing: differences need both sides.
 
     Args:
-        column: which.
+        column: the column.
         jobs: its runs so far, one for each cell; cells without a result are left out.
-        folder: of the column.
+        folder: folder of the column.
     """
     results = {job.label: read_result(folder / job.folder.name) for job in jobs}
     accuracies = {
@@ -62,5 +96,5 @@ def promising(column: Column, jobs: Sequence[Job], folder: Path) -> Column:
     }
     least = max(accuracies.values(), default=0.0) - (column.again_within or 0.0)
     chosen = [cell for cell in column.cells if accuracies.get(cell.label, -1.0) >= least]
-    labels = {label for cell in chosen for label in (cell.label, cell.baseline, "label-smoothing")} & set(accuracies)
+    labels = {label for cell in chosen for label in (cell.label, cell.baseline, SMOOTHING)} & set(accuracies)
     return replace(column, cells=tuple(cell for cell in column.cells if cell.label in labels))

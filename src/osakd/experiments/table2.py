@@ -40,6 +40,7 @@ TABLE2 = Experiment(
                 Cell("osakd-8nn", "osakd-paper", Published(93.93, 0.09)),
             ),
             options=_RECIPE,
+            ours="osakd-8nn",
         ),
     ),
 )

@@ -1,1 +1,1 @@
-"""What runs have recorded, summarised: tables and curves. Reads records only, and never imports torch."""
+"""What runs have recorded: statistics, tables, charts, and a page. Reads records only; never imports torch."""

@@ -1,71 +1,91 @@
-"""Where the runs of a report are: from a folder of records, or of one experiment, column, comparison or run."""
+"""Where the runs of a report are: from a folder of records, or of one experiment, column, comparison or run.
 
+The only file of the report that reads: every record file is opened once, and all else takes the runs from here.
+"""
+
+import gc
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import METHODS
-from osakd.records import (
-    CONFIG,
-    ERROR,
-    SUMMARY,
-    Result,
-    RunConfig,
-    default_folder,
-    read_config,
-    read_error,
-    read_metrics,
-    read_result,
-)
-from osakd.report.aggregate import BASELINE
+from osakd.plan import BASELINE, Column, Experiment
+from osakd.read_json import read_bytes
+from osakd.records import CONFIG, ERROR, RESULT, SUMMARY, read_run
+from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.runs import RunRecord, run_record
+from osakd.report.tables.complexity import Complexity, Figure
 
 DEPTH = 3
 """Folders from the records to a run: experiment, column, run."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A run as it is found.
-
-    Attributes:
-        label: what it is called in tables.
-        seed: of its random streams; None where neither its folder nor its configuration says so.
-        folder: where it is.
-        config: None where it failed before it began.
-        result: None where it has not finished.
-        epoch: the last one in its learning curve.
-        error: why it failed, or in what its records are damaged; None where nothing is wrong.
-        damaged: its records cannot be read, so that it has no result.
-    """
-
-    label: str
-    seed: int | None
-    folder: Path
-    config: RunConfig | None
-    result: Result | None
-    epoch: int
-    error: str | None
-    damaged: bool = False
+COST = "cost.json"
+"""The complexity figures that ``osakd reproduce cost`` leaves beside the runs."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The runs that are shown together: a column of an experiment, or a comparison.
+    """Runs that are shown together: a column of an experiment, or a comparison.
 
     Attributes:
-        experiment: name of the folder above, such as ``table1``; of a run alone, ``run``.
-        name: of the group itself, such as ``cifar10``.
+        place: name of the folder above, such as ``table1``; of a run alone, ``run``.
+        name: name of the group itself, such as ``cifar10``.
         depth: how far below the folder of the report it lies, 0 for that folder itself.
-        entries: its runs.
+        runs: its runs.
     """
 
-    experiment: str
+    place: str
     name: str
     depth: int
-    entries: tuple[Entry, ...]
+    runs: tuple[RunRecord, ...]
+
+
+def recorded_columns(folder: Path, experiments: Sequence[Experiment]) -> list[RecordedColumn]:
+    """What is recorded in a folder beside what was planned, and the planned columns that were not run.
+
+    The experiments come in their own order, then everything else. A column that was never run is shown where the report
+    is of the folder above it: the other columns of a table with the table, the other tables of the paper with all
+    records.
+
+    Args:
+        folder: folder of records, of an experiment, column or comparison, or of a run.
+        experiments: experiments with runs of their own.
+
+    Raises:
+        InputError: the folder is not there, cannot be read, or holds no runs.
+    """
+    groups = find_groups(folder)
+    planned = {(one.folder, column.name): (one, column) for one in experiments for column in one.columns}
+    known = [group for group in groups if (group.place, group.name) in planned]
+    tables = {group.place for group in known if group.depth >= 1}
+    whole = any(group.depth >= 2 for group in known)
+    left = {(group.place, group.name): group for group in groups}
+    columns = []
+    for place, (experiment, plan) in planned.items():
+        if place in left:
+            runs = in_order(left.pop(place).runs, [cell.label for cell in plan.cells])
+            columns.append(RecordedColumn(*place, runs, experiment, plan))
+        elif experiment.view == "paper" and (whole or experiment.folder in tables):
+            columns.append(RecordedColumn(*place, (), experiment, plan))
+    others = [_renamed(group) for group in left.values()]
+    return columns + [RecordedColumn(group.place, group.name, group.runs) for group in others]
+
+
+def planned_column(experiment: Experiment, plan: Column, folder: Path) -> RecordedColumn:
+    """What is recorded of a column of an experiment, its own cells alone.
+
+    Args:
+        experiment: the experiment.
+        plan: its column.
+        folder: folder of the column, which may be missing.
+    """
+    labels = [cell.label for cell in plan.cells]
+    found = [run_record(path, read_run(path)) for path in _folders(folder) if "-seed" in path.name and _holds(path)]
+    runs = in_order([run for run in found if run.label in labels], labels)
+    return RecordedColumn(experiment.folder, plan.name, runs, experiment, plan)
 
 
 def find_groups(folder: Path) -> list[Group]:
@@ -80,13 +100,9 @@ def find_groups(folder: Path) -> list[Group]:
         raise InputError(f"{str(folder)!r} is a file: give the folder of a run or of records.")
     root = folder.resolve()
     if _is_run(root):
-        return [Group("run", root.name, 0, (_entry(root),))]
-    groups = [
-        group
-        for place, depth in _walk(root, 0)
-        if (runs := [path for path in _folders(place) if _is_run(path)])
-        for group in _split(place.parent.name, place.name, depth, runs)
-    ]
+        return [Group("run", root.name, 0, (run_record(root, read_run(root)),))]
+    with _uncollected():
+        groups = [group for place, depth, runs in _walk(root, 0) for group in _split(place, depth, runs)]
     if not groups:
         raise InputError(
             f"{str(folder)!r} holds no runs: give the folder of a run, of a comparison (osakd compare) or of records "
@@ -95,30 +111,75 @@ def find_groups(folder: Path) -> list[Group]:
     return groups
 
 
-def in_order(entries: Sequence[Entry], first: Sequence[str]) -> tuple[Entry, ...]:
+def as_compared(columns: Sequence[RecordedColumn], labels: Sequence[str]) -> list[RecordedColumn]:
+    """Columns with the runs of a comparison in the order in which its methods were given."""
+    return [one if one.plan else replace(one, runs=in_order(one.runs, labels)) for one in columns]
+
+
+def in_order(runs: Sequence[RunRecord], first: Sequence[str]) -> tuple[RunRecord, ...]:
     """Runs sorted by method, then by seed: first the labels given, then plain training, then as osakd lists methods."""
     places = {label: number for number, label in enumerate(dict.fromkeys([*first, BASELINE]))}
-    methods = list(METHODS)
+    methods = {method: number for number, method in enumerate(METHODS)}
 
-    def key(entry: Entry) -> tuple[int, int, list[tuple[int, str]], int]:
-        known = entry.config is not None and entry.config.method in METHODS
-        method = methods.index(entry.config.method) if known and entry.config else len(methods)
-        return places.get(entry.label, len(places)), method, _natural(entry.label), entry.seed or 0
+    def key(run: RunRecord) -> tuple[int, int, list[tuple[int, str]], int]:
+        method = methods.get(run.config.method, len(methods)) if run.config else len(methods)
+        return places.get(run.label, len(places)), method, _natural(run.label), run.seed or 0
 
-    return tuple(sorted(entries, key=key))
+    return tuple(sorted(runs, key=key))
 
 
-def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
-    yield folder, depth
+def read_complexity(folder: Path) -> Complexity | None:
+    """The complexity figures in a folder of records; None where there are none.
+
+    Raises:
+        RunError: the file is damaged, or cannot be read.
+    """
+    content = read_bytes(folder / COST)
+    if content is None:
+        return None
+    try:
+        found = json.loads(content)
+        figures = [Figure(*(str(one[key]) for key in ("what", "paper", "ours", "verdict"))) for one in found["figures"]]
+        device, machine, threads, torch = (found["made_by"][key] for key in ("device", "machine", "threads", "torch"))
+        if not figures:
+            raise ValueError("no figures")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{str(folder / COST)!r} is damaged ({error}): delete it, and run osakd reproduce cost again."
+        ) from error
+    return Complexity(figures, f"{device}, {machine}, {threads} threads, torch {torch}")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Stops the garbage collector while records are read: they hold no cycles, and it would search them in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int, list[Path]]]:
+    """Each folder that may hold runs, its depth, and the folders of its runs."""
+    inside = _folders(folder)
+    runs = [path for path in inside if _is_run(path)]
+    yield folder, depth, runs
     if depth < DEPTH - 1:
-        for path in _folders(folder):
-            if not _is_run(path):
+        known = set(runs)
+        for path in inside:
+            if path not in known:
                 yield from _walk(path, depth + 1)
 
 
 def _folders(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        with os.scandir(folder) as inside:
+            return sorted(Path(one.path) for one in inside if one.is_dir() and not one.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except PermissionError as error:
         raise InputError(
             f"No permission to read {str(folder)!r}: choose another folder or change this one's."
@@ -126,57 +187,36 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _is_run(folder: Path) -> bool:
-    return any(os.path.lexists(folder / name) for name in (CONFIG, ERROR))  # a damaged one too
+    return any(os.path.lexists(f"{folder}/{name}") for name in (CONFIG, ERROR))  # a damaged one too
 
 
-def _split(experiment: str, name: str, depth: int, runs: list[Path]) -> list[Group]:
+def _holds(folder: Path) -> bool:
+    """Whether a folder holds anything of a run, even if its configuration is gone."""
+    return _is_run(folder) or os.path.lexists(f"{folder}/{RESULT}")
+
+
+def _split(place: Path, depth: int, folders: Sequence[Path]) -> list[Group]:
     """A group for each data set and network: only runs that share them are compared."""
-    parts: dict[tuple[str, str], list[Entry]] = {}
+    if not folders:
+        return []
+    parts: dict[tuple[str, str], list[RunRecord]] = {}
     unknown = []
-    for run in runs:
-        entry = _entry(run)
-        if entry.config is None:
-            unknown.append(entry)
+    for folder in folders:
+        run = run_record(folder, read_run(folder))
+        if run.config is None:
+            unknown.append(run)
         else:
-            parts.setdefault((entry.config.data["content"], entry.config.model), []).append(entry)
+            parts.setdefault((run.config.data["content"], run.config.model), []).append(run)
+    above = place.parent.name
     if not parts:
-        return [Group(experiment, name, depth, in_order(unknown, []))]
-    order = _compared(runs[0].parent)
+        return [Group(above, place.name, depth, in_order(unknown, []))]
+    order = _compared(place)
     groups = []
-    for number, entries in enumerate(parts.values()):
-        config = entries[0].config
-        own = f"{name}: {config.data['name']}, {config.model}" if config and len(parts) > 1 else name
-        found = entries + (unknown if number == 0 else [])
-        groups.append(Group(experiment, own, depth, in_order(found, order)))
+    for runs in parts.values():
+        config = runs[0].config
+        own = f"{place.name}: {config.data['name']}, {config.model}" if config and len(parts) > 1 else place.name
+        groups.append(Group(above, own, depth, in_order(runs + (unknown if not groups else []), order)))
     return groups
-
-
-def _entry(folder: Path) -> Entry:
-    config = result = error = None
-    epoch, damaged = 0, False
-    try:
-        config = read_config(folder)
-        result, error = read_result(folder), read_error(folder)
-        rows = read_metrics(folder)
-        epoch = rows[-1]["epoch"] if rows else 0
-    except (InputError, RunError) as sentence:  # of this run alone: the others are shown
-        result, error, damaged = None, str(sentence), True
-    label, _, number = folder.name.rpartition("-seed")
-    if not label or not number.isdecimal():
-        label, number = folder.name, ""
-    if config is not None:
-        # ``osakd train`` names a run after its data and its network too.
-        label = label.removeprefix(default_folder(config.data["name"], config.model).name + "-")
-    return Entry(
-        label=label,
-        seed=config.seed if config else int(number) if number else None,
-        folder=folder,
-        config=config,
-        result=result,
-        epoch=epoch,
-        error=error,
-        damaged=damaged,
-    )
 
 
 def _compared(folder: Path) -> list[str]:
@@ -186,6 +226,11 @@ def _compared(folder: Path) -> list[str]:
         return [method["label"] for method in methods if method["predictor"] is None]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def _renamed(group: Group) -> Group:
+    """The folder above the report's own is the user's affair: it may have their name."""
+    return replace(group, place="comparison") if group.depth == 0 and group.place != "run" else group
 
 
 def _natural(label: str) -> list[tuple[int, str]]:

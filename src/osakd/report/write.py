@@ -1,40 +1,43 @@
-"""Everything that a report leaves: the page, the tables, the figures. The same records give the same bytes."""
+"""Writes a report: the page, the tables, the figures. The same records give the same bytes."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from osakd.records import as_sentences, write_atomic
-from osakd.report.curves import write_curves
-from osakd.report.gallery import Gallery
-from osakd.report.grids import Grid
-from osakd.report.latex import latex_table
-from osakd.report.page import page
-from osakd.report.plan import Column
-from osakd.report.sections import result_grids, warnings
-from osakd.report.tables import markdown_table, title
-from osakd.report.values import values_csv
+from osakd.errors import as_sentences
+from osakd.records import write_atomic
+from osakd.report.charts.curves import write_curves
+from osakd.report.page.gallery import Gallery
+from osakd.report.page.page import page
+from osakd.report.page.sections import result_tables, warnings
+from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.format import title
+from osakd.report.tables.complexity import Figure
+from osakd.report.tables.latex import latex
+from osakd.report.tables.table import Table, markdown
+from osakd.report.tables.values import values_csv
 
 PAGE, FIGURES = "report.html", "figures"
 
 
-def write_page(name: str, columns: Sequence[Column], out: Path) -> Path:
-    """Writes ``report.html`` alone into a folder, which is made; its path."""
+def write_page(name: str, columns: Sequence[RecordedColumn], out: Path) -> Path:
+    """Writes ``report.html`` alone into a folder, which is made, and returns its path."""
     return _put(page(name, columns), out)
 
 
 def write_report(
     name: str,
-    columns: Sequence[Column],
+    columns: Sequence[RecordedColumn],
     out: Path,
     *,
     galleries: Sequence[Gallery] = (),
-    complexity: Grid | None = None,
+    complexity: Table[Figure] | None = None,
 ) -> Path:
     """Writes the page, ``tables.md``, ``tables.tex``, ``tables.csv``, and the curves into ``figures/``.
 
     Args:
-        name: of the folder that is reported.
-        columns: what it holds, in order.
+        name: name of the folder that is reported.
+        columns: its columns, in order.
         out: folder to write into, which is made.
         galleries: training images with their soft labels, for the page.
         complexity: what the methods cost, where that is recorded.
@@ -43,25 +46,22 @@ def write_report(
         The path of the page.
     """
     path = _put(page(name, columns, galleries, complexity), out)
-    markdown, latex = [f"# {name}"], [r"% needs \usepackage{booktabs}"]
+    as_markdown, as_latex = [f"# {name}"], [r"% needs \usepackage{booktabs}"]
     for column in columns:
-        where = f"{column.experiment}, {column.name}"
+        where = f"{column.place}, {column.name}"
         about = title(column.summary) if column.summary else "not run"
-        markdown += [
-            f"## {where}",
-            about,
-            *([" ".join(f"{one}." for one in warnings(column))] if warnings(column) else []),
-        ]
-        for grid in result_grids(column):
-            markdown += _markdown(grid)
-            latex.append(latex_table(grid, f"{where}: {grid.title}. {about}. {grid.note}".rstrip()))
+        as_markdown += [f"## {where}", about]
+        as_markdown += [" ".join(f"{one}." for one in warnings(column))] if warnings(column) else []
+        for table in result_tables(column):
+            as_markdown += _paragraphs(table)
+            as_latex.append(latex(table, f"{where}: {table.title}. {about}. {table.note}".rstrip()))
         if column.summary:
             write_curves(column.summary, out / FIGURES, name=_file_name(where), kinds=("pdf", "svg", "png"))
     if complexity:
-        markdown += _markdown(complexity)
-        latex.append(latex_table(complexity, f"{complexity.title}. {complexity.note}"))
-    write_atomic(out / "tables.md", ("\n\n".join(markdown) + "\n").encode())
-    write_atomic(out / "tables.tex", "\n".join(latex).encode())
+        as_markdown += _paragraphs(complexity)
+        as_latex.append(latex(complexity, f"{complexity.title}. {complexity.note}"))
+    write_atomic(out / "tables.md", ("\n\n".join(as_markdown) + "\n").encode())
+    write_atomic(out / "tables.tex", "\n".join(as_latex).encode())
     write_atomic(out / "tables.csv", values_csv(columns).encode())
     return path
 
@@ -73,10 +73,9 @@ def _put(text: str, out: Path) -> Path:
     return out / PAGE
 
 
-def _markdown(grid: Grid) -> list[str]:
-    """The paragraphs of a table."""
-    rows = [[cell.replace("|", r"\|") for cell in row] for row in grid.rows]
-    return [f"**{grid.title}**", markdown_table(grid.head, rows).rstrip(), *([grid.note] if grid.note else [])]
+def _paragraphs(table: Table[Any]) -> list[str]:
+    """A table as paragraphs of Markdown."""
+    return [f"**{table.title}**", markdown(table), *([table.note] if table.note else [])]
 
 
 def _file_name(words: str) -> str:

@@ -77,6 +77,18 @@ def programs_of(jobs: Sequence[Job]) -> list[Program]:
     return [tuple(group) for group in alike.values() if len(group) > 1]
 
 
+def with_absolute_paths(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with absolute paths: a worker of a cluster may have been started in another folder."""
+    return [
+        replace(
+            job,
+            folder=job.folder.absolute(),
+            data=str(Path(job.data).absolute()) if Path(job.data).is_dir() else job.data,
+        )
+        for job in jobs
+    ]
+
+
 def longest_first(jobs: Iterable[Job]) -> list[Job]:
     """Sorts jobs by the number of steps left; of equals, those that search a memory come first, else in given order."""
 

@@ -1,0 +1,200 @@
+"""What kinds of experiments there are, and how each is run and shown. Nothing here imports torch before it is run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from osakd.errors import InputError, RunError, unknown_name
+from osakd.plan import Column, Experiment
+
+if TYPE_CHECKING:
+    from osakd.report.statistics.column import RecordedColumn
+    from osakd.runner.progress import OnProgress
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of an experiment.
+
+    Attributes:
+        out: folder of the records.
+        data: names of data sets, or local folders called like them; None for all, by name.
+        seeds: seeds of the runs; None for those of the experiment.
+        epochs: epochs of each run; None for those of the experiment.
+        processes: cores to use.
+        scheduler: address of a dask.distributed scheduler; None for this machine.
+        on_progress: called with the progress of every run.
+        where: where to run: ``device`` and ``executor``, where they are given.
+        draw: whether figures are drawn, not only their numbers shown.
+    """
+
+    out: Path
+    data: Sequence[str] | None
+    seeds: list[int] | None
+    epochs: int | None
+    processes: int
+    scheduler: str | None
+    on_progress: "OnProgress"
+    where: Mapping[str, Any]
+    draw: bool
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment, run and shown.
+
+    Attributes:
+        text: a table for each column as Markdown, with what is missing and what failed.
+        failed: why runs failed, by their name.
+    """
+
+    text: str
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Kind(Protocol):
+    """An experiment that can be run and shown."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains networks, so that it takes data, seeds, epochs, and where to run."""
+        ...
+
+    def run(self, asked: Asked) -> dict[str, str]:
+        """Runs what is missing, and returns why columns failed, by their name."""
+        ...
+
+    def show(self, asked: Asked, failed: Mapping[str, str]) -> Reproduction:
+        """Shows what is recorded, and what failed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A table, a figure or a study: columns of runs."""
+
+    experiment: Experiment
+    trains: bool = True
+
+    def run(self, asked: Asked) -> dict[str, str]:
+        """Runs what is missing of every column. A column that cannot be run does not stop the others.
+
+        Raises:
+            InputError, RunError: no column could be run.
+        """
+        from osakd.experiments.reproduce import run_column
+
+        columns, errors = self.columns(asked.data), {}
+        for column, data in columns:
+            try:
+                run_column(column, data, asked.out / self.experiment.folder / column.name, asked)
+            except (InputError, RunError) as error:
+                errors[column.name] = error
+        if len(errors) == len(columns):
+            raise next(iter(errors.values()))
+        return {name: str(error) for name, error in errors.items()}
+
+    def show(self, asked: Asked, failed: Mapping[str, str]) -> Reproduction:
+        """Shows every column, and what failed."""
+        from osakd.report.layout import planned_column
+        from osakd.report.text import column_text
+
+        texts, why = [], dict(failed)
+        for column, _ in self.columns(asked.data):
+            recorded = planned_column(self.experiment, column, asked.out / self.experiment.folder / column.name)
+            drawn = asked.out / self.experiment.name / column.name if asked.draw else None
+            texts.append(column_text(recorded, self.experiment.view, drawn))
+            why |= failed_runs(recorded)
+        said = [f"Failed: {name}: {error}" for name, error in why.items()]
+        return Reproduction("\n\n".join([f"# {self.experiment.title}", *texts, *said, *no_folder(asked.out)]), why)
+
+    def columns(self, data: Sequence[str] | None) -> list[tuple[Column, str]]:
+        """The columns to run or show, each with where its images come from.
+
+        Args:
+            data: names of data sets, or local folders called like them; None for all, by name.
+
+        Raises:
+            InputError: a name that the experiment does not have.
+        """
+        name, columns = self.experiment.name, self.experiment.columns
+        known = list(dict.fromkeys(column.data for column in columns))
+        given = known if data is None else data
+        if not given:
+            raise InputError(f"Name at least one data set of {name}, or leave `data` out.")
+        names = [Path(one).name for one in given]
+        for one in names:
+            if one not in known:
+                raise unknown_name(f"data set of {name}", one, known)
+        twice = next((one for one in names if names.count(one) > 1), None)
+        if twice is not None:
+            raise InputError(f"The data set {twice!r} is given twice.")
+        where = dict(zip(names, given, strict=True))
+        return [(column, where[column.data]) for column in columns if column.data in where]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The paper's claims beyond its tables, decided by the runs of another experiment and by counting."""
+
+    experiment: Experiment
+    trains: bool = False
+
+    def run(self, asked: Asked) -> dict[str, str]:  # noqa: ARG002 - of the protocol
+        """Nothing is run: the claims are decided by what is recorded."""
+        return {}
+
+    def show(self, asked: Asked, failed: Mapping[str, str]) -> Reproduction:  # noqa: ARG002 - of the protocol
+        """Shows every claim with its verdict, and which runs have no say."""
+        from osakd.experiments.cost import counted
+        from osakd.report.layout import planned_column
+        from osakd.report.statistics.claims import FAILS, HOLDS, Claim, claims
+        from osakd.report.statistics.pooled import left_out
+        from osakd.report.tables.study import all_claims_table
+        from osakd.report.tables.table import markdown
+
+        folder, found, said = asked.out / self.experiment.folder, [], []
+        for column in self.experiment.columns:
+            recorded = planned_column(self.experiment, column, folder / column.name)
+            found += claims(recorded)
+            said += [f"{column.name}: {sentence}." for sentence in left_out(recorded.runs)]
+            said += [f"Failed: {name}: {why}" for name, why in failed_runs(recorded).items()]
+        decided = [one for one in counted() if one.verdict in (HOLDS, FAILS)]
+        found += [Claim(one.what, "counted", one.ours, one.verdict) for one in decided]
+        return Reproduction("\n\n".join(["# Claims", markdown(all_claims_table(found)), *said, *no_folder(asked.out)]))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the methods cost: counted, and timed."""
+
+    trains: bool = False
+
+    def run(self, asked: Asked) -> dict[str, str]:
+        """Times the steps, and writes all figures into the folder of the records."""
+        from osakd.experiments.cost import measure
+
+        measure(asked.out)
+        return {}
+
+    def show(self, asked: Asked, failed: Mapping[str, str]) -> Reproduction:  # noqa: ARG002 - of the protocol
+        """Shows the recorded figures, or those that are counted where no step is timed yet."""
+        from osakd.experiments.cost import counted
+        from osakd.report.layout import read_complexity
+        from osakd.report.tables.complexity import complexity_table, figures_table
+        from osakd.report.tables.table import markdown
+
+        recorded = read_complexity(asked.out)
+        table = complexity_table(recorded) if recorded else figures_table(counted(), "No step is timed yet.")
+        return Reproduction(f"# Complexity\n\n{markdown(table)}\n\n{table.note}")
+
+
+def failed_runs(column: "RecordedColumn") -> dict[str, str]:
+    """Why runs of a column have no result to show, by their name: they failed, or their records are damaged."""
+    return {run.folder.name: run.error for run in column.runs if run.error is not None}
+
+
+def no_folder(out: Path) -> list[str]:
+    """A sentence where there is no folder of records."""
+    return [] if out.exists() else [f"There is no folder {str(out)!r}: name that of the records with --out."]

@@ -1,0 +1,1 @@
+"""Charts: inline SVG for the page, and figures for a paper."""

@@ -1,0 +1,96 @@
+"""A forest plot as inline SVG: each method's paired difference to plain training with its 95 % interval."""
+
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from osakd.plan import BASELINE
+from osakd.report.charts.svg import Scale, line_at, text_at, tick_texts, ticks, without_outliers
+from osakd.report.statistics.aggregate import MethodSummary
+from osakd.report.statistics.format import points
+from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
+
+WIDTH, ROW, TOP, BOTTOM, RIGHT = 420, 30, 26, 36, 12
+_LETTER = 7.4
+"""Width of a letter, in pixels, for the room on the left."""
+_KINDS = (("last", "last epoch", "full", -4.5), ("best_on_test", "best on test", "open", 4.5))
+
+
+def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Markup | None:
+    """The plot, two marks for each method: the last epoch's difference and the one of the best epochs on test.
+
+    Args:
+        methods: of a column; those without a difference are left out.
+        numbers: of each method in its column.
+
+    Returns:
+        None where no method has a difference to plain training.
+    """
+    shown = [method for method in methods if method.differences and method.predictor is None]
+    if not shown:
+        return None
+    height = TOP + ROW * len(shown) + BOTTOM
+    left = min(250.0, 14 + _LETTER * max(len(method.label) for method in shown))
+    across = Scale(*_limits(shown), left, WIDTH - RIGHT)
+    bottom = height - BOTTOM
+    parts = [text_at(8, 12, f"Difference to {BASELINE} (points)", "s axis")]
+    values = ticks(across.low, across.high, 5)
+    for value, words in zip(values, tick_texts(values), strict=True):
+        parts.append(line_at(across(value), TOP, across(value), bottom, "grid"))
+        parts.append(text_at(across(value), bottom + 15, words, "m"))
+    parts.append(line_at(across(0), TOP, across(0), bottom, "zero"))
+    for place, method in enumerate(shown):
+        middle = TOP + ROW * (place + 0.5)
+        marks = _marks(method, across, middle)
+        parts.append(
+            Markup('<g data-m="{}">{}{}</g>').format(
+                numbers[method.label], text_at(left - 8, middle + 3.5, method.label, "t"), Markup("").join(marks)
+            )
+        )
+    # At the ends of the axis: beside zero they would be cut off where it is near an end.
+    parts.append(text_at(across.start, height - 4, "← worse", "s axis side"))
+    parts.append(text_at(across.end, height - 4, "better →", "t axis"))
+    said = "; ".join(
+        f"{method.label}: {', '.join(f'{points(method.differences[key])} at {w}' for key, w, _, _ in _KINDS)}"
+        for method in shown
+    )
+    return Markup('<svg class="forest" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>').format(
+        WIDTH, height, "Paired differences to plain training", f"{said}.", Markup("").join(parts)
+    )
+
+
+def _limits(methods: Sequence[MethodSummary]) -> tuple[float, float]:
+    """Every mean that is no outlier, and the intervals of three pairs or more: one of two would flatten all others."""
+    found = [one for method in methods for one in method.differences.values()]
+    shown = without_outliers([100 * one.mean for one in found])
+    ends = [0.0, *shown]
+    for one in found:
+        if one.n >= FEWEST_SEEDS and one.low is not None and one.high is not None and 100 * one.mean in shown:
+            ends += [100 * one.low, 100 * one.high]
+    room = 0.06 * (max(ends) - min(ends)) or 0.5
+    return min(ends) - room, max(ends) + room
+
+
+def _marks(method: MethodSummary, across: Scale, middle: float) -> list[Markup]:
+    """The marks of a method; where one lies beyond the axis, the numbers at its end instead."""
+    found = [(method.differences[key], words, kind, shift) for key, words, kind, shift in _KINDS]
+    means = [100 * difference.mean for difference, _, _, _ in found]
+    if all(across.low <= mean <= across.high for mean in means):
+        return [_mark(difference, words, kind, across, middle + shift) for difference, words, kind, shift in found]
+    numbers = ", ".join(f"{mean:+.1f}" for mean in means).replace("-", "\N{MINUS SIGN}")
+    if means[0] < 0:
+        return [text_at(across.start, middle + 3.5, f"\N{LEFTWARDS ARROW} {numbers}", "s")]
+    return [text_at(across.end, middle + 3.5, f"{numbers} \N{RIGHTWARDS ARROW}", "t")]
+
+
+def _mark(difference: Difference, words: str, kind: str, across: Scale, y: float) -> Markup:
+    """A dot and its interval; one that goes beyond the axis ends there, dashed."""
+    parts = []
+    if difference.low is not None and difference.high is not None:
+        low, high = max(100 * difference.low, across.low), min(100 * difference.high, across.high)
+        whole = low == 100 * difference.low and high == 100 * difference.high
+        parts.append(line_at(across(low), y, across(high), y, "interval" if whole else "interval cut"))
+    dot = Markup('<circle r="3.4" cx="{}" cy="{}" class="{}"/>')
+    parts.append(dot.format(f"{across(100 * difference.mean):.1f}", f"{y:.1f}", kind))
+    title = f"{words}: {points(difference)}, n = {difference.n}"
+    return Markup("<g><title>{}</title>{}</g>").format(title, Markup("").join(parts))

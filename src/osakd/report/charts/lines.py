@@ -1,0 +1,129 @@
+"""A line chart as inline SVG: a quantity over the epochs, for each method a line and a band of ± one deviation."""
+
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from osakd.report.charts.svg import Scale, line_at, line_class, path, text_at, tick_texts, ticks, without_outliers
+from osakd.report.charts.trends import Quantity, Trend
+
+WIDTH, HEIGHT = 420, 270
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 24, 34
+MOST_BANDS = 6
+"""More of them hide the lines."""
+
+
+def line_chart(found: Sequence[Trend], quantity: Quantity, numbers: Mapping[str, int]) -> Markup:
+    """The chart.
+
+    Args:
+        found: the trends to draw, at least one.
+        quantity: what they show.
+        numbers: of each method in its column, which decide colour and dashes.
+    """
+    low, high = limits(found, quantity)
+    last = max(trend.epochs[-1] for trend in found)
+    first = min(trend.epochs[0] for trend in found)
+    across = Scale(min(first, last - 1), last, LEFT, WIDTH - RIGHT)
+    up = Scale(low, high, HEIGHT - BOTTOM, TOP)
+    parts = [_axes(across, up, quantity)]
+    banded = [trend for trend in found if trend.std is not None and len(trend.mean) > 1]
+    inside = [_band(trend, across, up, numbers[trend.label]) for trend in banded if len(found) <= MOST_BANDS]
+    inside += [_line(trend, quantity, across, up, numbers[trend.label]) for trend in found]
+    # A nested picture cuts off what lies outside the axes.
+    frame = (LEFT, TOP, WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM - TOP)
+    parts.append(
+        Markup('<svg x="{0}" y="{1}" width="{2}" height="{3}" viewBox="{0} {1} {2} {3}">{4}</svg>').format(
+            *frame, Markup("").join(inside)
+        )
+    )
+    return Markup(
+        '<svg class="lines" role="img" viewBox="0 0 {} {}" data-frame="{} {} {} {}" data-x="{} {}" data-unit="{}" '
+        'data-decimals="{}"><title>{}</title><desc>{}</desc>{}</svg>'
+    ).format(
+        WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, across.low, across.high, quantity.unit,
+        quantity.decimals, f"{quantity.title} over the epochs", describe(found, quantity), Markup("").join(parts),
+    )  # fmt: skip
+
+
+def outside(found: Sequence[Trend]) -> list[Trend]:
+    """The trends that end so far from all others that the axes leave them out."""
+    inside = without_outliers([trend.mean[-1] for trend in found])
+    return [trend for trend in found if trend.mean[-1] not in inside]
+
+
+def limits(found: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
+    """Of the vertical axis: everything, or where the first epochs are steep, the later two thirds whole.
+
+    Trends that are ``outside`` have no say.
+    """
+    lows, highs = [], []
+    left_out = outside(found)
+    for trend in found:
+        if trend in left_out:
+            continue
+        later = len(trend.mean) // 3 if quantity.steep else 0
+        std = trend.std or [0.0] * len(trend.mean)
+        lows += [mean - half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
+        highs += [mean + half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
+    low, high = min(lows), max(highs)
+    room = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
+    return max(0.0, low - room), min(high + room, quantity.most or high + room)
+
+
+def cut_off(found: Sequence[Trend], quantity: Quantity) -> str:
+    """What the vertical axis leaves out of the lines that it shows, as a sentence; empty where that is nothing."""
+    low, high = limits(found, quantity)
+    left_out = outside(found)
+    means = [mean for trend in found if trend not in left_out for mean in trend.mean]
+    if min(means) < low:
+        return "The first epochs lie below the axis."
+    return "The first epochs lie above the axis." if max(means) > high else ""
+
+
+def describe(found: Sequence[Trend], quantity: Quantity) -> str:
+    """The chart in words: where each line ends."""
+    ends = [f"{trend.label} {trend.mean[-1]:.{quantity.decimals}f} {quantity.unit}" for trend in found]
+    epochs = {trend.epochs[-1] for trend in found}
+    when = f"At epoch {epochs.pop()}" if len(epochs) == 1 else "At the last epoch"
+    return f"{when}: {', '.join(ends)}."
+
+
+def _axes(across: Scale, up: Scale, quantity: Quantity) -> Markup:
+    values = ticks(up.low, up.high, 5)
+    parts = [text_at(LEFT - 36, 12, f"{quantity.title} ({quantity.unit})", "s axis")]
+    for value, words in zip(values, tick_texts(values), strict=True):
+        parts.append(line_at(LEFT, up(value), WIDTH - RIGHT, up(value), "grid"))
+        parts.append(text_at(LEFT - 6, up(value) + 3.5, words, "t"))
+    whole = [value for value in ticks(across.low, across.high, 5) if value == int(value)]
+    for value in whole:
+        parts.append(line_at(across(value), HEIGHT - BOTTOM, across(value), HEIGHT - BOTTOM + 4, "rule"))
+        parts.append(text_at(across(value), HEIGHT - BOTTOM + 15, str(value), "m"))
+    parts.append(line_at(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM, "rule"))
+    parts.append(text_at((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, "epoch", "m axis"))
+    return Markup("").join(parts)
+
+
+def _band(trend: Trend, across: Scale, up: Scale, number: int) -> Markup:
+    std = trend.std or []
+    upper = [(across(e), up(mean + half)) for e, mean, half in zip(trend.epochs, trend.mean, std, strict=True)]
+    lower = [(across(e), up(mean - half)) for e, mean, half in zip(trend.epochs, trend.mean, std, strict=True)]
+    return Markup('<path class="band c{}" data-m="{}" d="{}z"/>').format(number % 8, number, path(upper + lower[::-1]))
+
+
+def _line(trend: Trend, quantity: Quantity, across: Scale, up: Scale, number: int) -> Markup:
+    points = [(across(epoch), up(mean)) for epoch, mean in zip(trend.epochs, trend.mean, strict=True)]
+    text = f".{quantity.decimals}f"
+    ends = f"{trend.label}: {trend.mean[-1]:{text}} {quantity.unit} at epoch {trend.epochs[-1]}"
+    spread = " ".join(f"{half:{text}}" for half in trend.std) if trend.std else ""
+    values = Markup('data-m="{}" data-e="{}" data-v="{}" data-s="{}"').format(
+        number, " ".join(map(str, trend.epochs)), " ".join(f"{mean:{text}}" for mean in trend.mean), spread
+    )
+    shape = (
+        Markup('<path d="{}"/>').format(path(points))
+        if len(points) > 1
+        else Markup('<circle r="3.5" cx="{}" cy="{}"/>').format(f"{points[0][0]:.1f}", f"{points[0][1]:.1f}")
+    )
+    return Markup('<g class="line {}" data-n="{}" {}><title>{}</title>{}</g>').format(
+        line_class(number), trend.label, values, ends, shape
+    )

@@ -1,0 +1,1 @@
+"""The page: what it shows of each column, and its HTML."""

@@ -1,0 +1,79 @@
+"""Means with their standard deviations, and paired differences with their intervals."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+CONFIDENCE = 0.95
+FEWEST_SEEDS = 3
+"""With fewer seeds nothing is decided: the interval would include almost anything."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over seeds; the sample standard deviation (n - 1) is None for a single value."""
+
+    n: int
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean paired difference and its 95 % interval (paired t), None for a single pair."""
+
+    n: int
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def sign(self) -> int | None:
+        """1 or -1 where the interval excludes zero, 0 where it includes it, None where too few seeds decide nothing."""
+        if self.n < FEWEST_SEEDS or self.low is None or self.high is None:
+            return None
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation.
+
+    Example:
+        >>> spread([1.0, 2.0, 3.0])
+        Spread(n=3, mean=2.0, std=1.0)
+    """
+    return Spread(len(values), fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def paired_by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
+    """The paired difference over the seeds that both have; None where they have none in common.
+
+    Args:
+        ours: a value for each seed.
+        theirs: the values that are subtracted.
+
+    Example:
+        >>> paired_by_seed({0: 1.0, 2: 3.0}, {2: 2.5, 3: 9.0})
+        Difference(n=1, mean=0.5, low=None, high=None)
+    """
+    seeds = [seed for seed in ours if seed in theirs]
+    return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]) if seeds else None
+
+
+def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
+    """The mean of ours - theirs, pair by pair, with the paired t interval.
+
+    Example:
+        >>> difference = paired_difference([2.0, 3.0, 5.0], [1.0, 1.0, 2.0])
+        >>> round(difference.mean, 3), round(difference.low, 3), round(difference.high, 3)
+        (2.0, -0.484, 4.484)
+    """
+    gaps = [mine - other for mine, other in zip(ours, theirs, strict=True)]
+    mean = fmean(gaps)
+    if len(gaps) < 2:
+        return Difference(len(gaps), mean, None, None)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(gaps) - 1, (1 + CONFIDENCE) / 2)) * stdev(gaps) / math.sqrt(len(gaps))
+    return Difference(len(gaps), mean, mean - half, mean + half)

@@ -1,0 +1,64 @@
+"""A recorded column as Markdown, as ``osakd reproduce`` prints it: beside the paper, as curves, or by validation."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from osakd.plan import View
+from osakd.report.charts.curves import write_curves
+from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.format import title
+from osakd.report.statistics.pooled import left_out
+from osakd.report.statistics.verdicts import missing, other_baselines
+from osakd.report.tables.accuracy import paper_table
+from osakd.report.tables.epochs import epochs_table
+from osakd.report.tables.study import readings_table, rival_tables
+from osakd.report.tables.table import markdown
+
+
+def column_text(column: RecordedColumn, view: View, drawn: Path | None = None) -> str:
+    """A column as its experiment shows it, and which runs are left out.
+
+    Args:
+        column: the column.
+        view: how it is shown.
+        drawn: folder that its curves are drawn into, where they are shown; None draws nothing.
+    """
+    return _paragraphs([*_VIEWS[view](column, drawn), *(f"{sentence}." for sentence in left_out(column.runs))])
+
+
+def _beside_the_paper(column: RecordedColumn, _: Path | None) -> list[str]:
+    about = title(column.summary) if column.summary else column.name
+    return [f"**{about}**", markdown(paper_table(column)), other_baselines(column), missing(column)]
+
+
+def _curves(column: RecordedColumn, drawn: Path | None) -> list[str]:
+    if column.summary is None:
+        return _nothing(column)
+    paths = write_curves(column.summary, drawn) if drawn else []
+    where = f"Drawn in {', '.join(str(path) for path in paths)}." if paths else ""
+    return [f"**{title(column.summary)}**", markdown(epochs_table(column)), missing(column), where]
+
+
+def _readings(column: RecordedColumn, _: Path | None) -> list[str]:
+    if column.summary is None:
+        return _nothing(column)
+    about = f"**{column.name}: {title(column.summary)}**"
+    said = [about, markdown(readings_table(column)), other_baselines(column), missing(column)]
+    for table in rival_tables(column):
+        said += [f"{table.title}, at the epoch of the best validation accuracy:", markdown(table)]
+    return said
+
+
+def _nothing(column: RecordedColumn) -> list[str]:
+    return [f"**{column.name}**", "Nothing is recorded yet."]
+
+
+def _paragraphs(parts: Sequence[str]) -> str:
+    return "\n\n".join(filter(None, parts))
+
+
+_VIEWS: dict[View, Callable[[RecordedColumn, Path | None], list[str]]] = {
+    "paper": _beside_the_paper,
+    "curves": _curves,
+    "readings": _readings,
+}

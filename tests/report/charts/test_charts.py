@@ -1,0 +1,173 @@
+"""Charts: lines lie where their values are, ticks are round, outliers do not flatten what matters."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from osakd.report.charts.forest import RIGHT, WIDTH, forest
+from osakd.report.charts.lines import cut_off, limits, line_chart, outside
+from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
+from osakd.report.charts.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
+from osakd.report.layout import recorded_columns
+from osakd.report.page.sections import section_of
+from osakd.report.statistics.aggregate import MethodSummary
+from osakd.report.statistics.runs import compact
+from osakd.report.statistics.spread import Difference
+from tests.report.made import make_comparison, make_run, row
+
+COORDINATE = st.floats(-1000, 1000, allow_nan=False)
+
+
+def points(data: str) -> list[tuple[float, float]]:
+    """The points of path data, read by the rules of SVG."""
+    numbers = [float(number) for number in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", data)]
+    x, y, found = 0.0, 0.0, []
+    for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
+        x, y = x + dx, y + dy
+        found.append((x, y))
+    return found
+
+
+@given(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=1, max_size=40))
+def test_a_path_goes_through_its_points(given_points: list[tuple[float, float]]) -> None:
+    """To a twentieth of a pixel, however many points: errors do not add up."""
+    found = points(path(given_points))
+    assert len(found) == len(given_points)
+    for (x, y), (ours, other) in zip(given_points, found, strict=True):
+        assert abs(x - ours) < 0.0501
+        assert abs(y - other) < 0.0501
+
+
+@given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4), st.integers(3, 8))
+def test_ticks_are_round_evenly_spaced_and_inside(low: float, width: float, most: int) -> None:
+    found = ticks(low, low + width, most)
+    assert 1 <= len(found) <= most + 1
+    assert low - 1e-6 * width <= found[0]
+    assert found[-1] <= low + width + 1e-6 * width
+    steps = {round((b - a) / width, 6) for a, b in pairwise(found)}
+    assert len(steps) <= 1
+    assert len(set(tick_texts(found))) == len(found)
+
+
+def drawn(trend: list[Trend], quantity: Quantity) -> ElementTree.Element:
+    return ElementTree.fromstring(line_chart(trend, quantity, {one.label: n for n, one in enumerate(trend)}))
+
+
+def test_a_line_lies_where_its_values_are() -> None:
+    """Read back from the picture by its tick labels."""
+    trend = Trend("plain", 3, [10, 20, 30, 40], [50.0, 60.0, 62.5, 61.0], [1.0, 2.0, 0.5, 0.5])
+    chart = drawn([trend], MASS)
+    labels = [(float(t.attrib["y"]) - 3.5, float(t.text or "")) for t in chart.iter("text") if t.get("class") == "t"]
+    (y0, v0), (y1, v1) = labels[0], labels[-1]
+    across = [(float(t.attrib["x"]), float(t.text or "")) for t in chart.iter("text") if t.get("class") == "m"]
+    (x0, e0), (x1, e1) = across[0], across[-1]
+    line = next(group for group in chart.iter("g") if "line" in group.attrib["class"])
+    found = points(line.find("path").attrib["d"])  # type: ignore[union-attr] - it is there
+    for (x, y), epoch, mean in zip(found, trend.epochs, trend.mean, strict=True):
+        assert e0 + (x - x0) * (e1 - e0) / (x1 - x0) == pytest.approx(epoch, abs=0.02)
+        assert v0 + (y - y0) * (v1 - v0) / (y1 - y0) == pytest.approx(mean, abs=0.02)
+    band = points(next(one for one in chart.iter("path") if "band" in one.get("class", "")).attrib["d"])
+    assert v0 + (band[1][1] - y0) * (v1 - v0) / (y1 - y0) == pytest.approx(62.0, abs=0.02)
+    assert line.attrib["data-v"] == "50.0 60.0 62.5 61.0"
+
+
+def test_a_chart_is_named_and_described() -> None:
+    chart = drawn([Trend("a<b", 1, [1, 2], [1.0, 0.5], None)], ENTROPY)
+    assert chart.attrib["role"] == "img"
+    assert chart.findtext("title") == "Soft labels: entropy over the epochs"
+    assert chart.findtext("desc") == "At epoch 2: a<b 0.500 nats."
+
+
+def test_bands_only_of_few_methods_and_a_dot_for_a_single_epoch() -> None:
+    many = [Trend(f"m{n}", 2, [1, 2], [1.0 + n, 2.0 + n], [0.1, 0.1]) for n in range(7)]
+    assert "band" not in line_chart(many, ENTROPY, {one.label: 0 for one in many})
+    assert line_chart(many[:6], ENTROPY, {one.label: 0 for one in many}).count('class="band') == 6
+    assert "<circle" in line_chart([Trend("m", 1, [1], [1.0], None)], ENTROPY, {"m": 0})
+
+
+def test_the_steep_start_is_cut_off_and_an_outlier_has_no_say() -> None:
+    usual = [Trend(f"m{n}", 1, [1, 2, 3], [10.0, 60.0 + n, 61.0 + n], None) for n in range(5)]
+    low, high = limits(usual, ACCURACY)
+    assert 59 < low < 60
+    assert 65 < high < 66
+    assert cut_off(usual, ACCURACY) == "The first epochs lie below the axis."
+    assert cut_off([Trend("m", 1, [1, 2, 3], [3.0, 1.0, 1.1], None)], NLL) == "The first epochs lie above the axis."
+    assert cut_off([Trend("m", 1, [1, 2], [60.0, 61.0], None)], ACCURACY) == ""
+    odd = Trend("odd", 1, [1, 2, 3], [10.0, 20.0, 30.0], None)
+    assert outside([*usual, odd]) == [odd]
+    assert limits([*usual, odd], ACCURACY) == (low, high)
+    assert without_outliers([1.0, 1.0, 1.0, 1.0, 9.0]) == [1.0, 1.0, 1.0, 1.0, 9.0]
+
+
+def test_trends_are_means_over_seeds_cut_to_the_shortest() -> None:
+    first, second = (
+        compact([row(e, a, soft=False, validated=False) for e, a in enumerate(ones, 1)])
+        for ones in ([0.5, 0.6, 0.7], [0.7, 0.8])
+    )
+    (found,) = trends({"plain": [first, second]}, ACCURACY)
+    assert (found.n, found.epochs, found.mean) == (2, [1, 2], pytest.approx([60.0, 70.0]))
+    assert found.std == pytest.approx([200**0.5, 200**0.5])
+    assert trends({"plain": [first]}, MASS) == []
+
+
+def method(label: str, mean: float, half: float | None, n: int = 3) -> MethodSummary:
+    ends = (None, None) if half is None else (mean - half, mean + half)
+    difference = Difference(n, mean, *ends)
+    return MethodSummary(label, label, {}, [0], {}, {}, {"last": difference, "best_on_test": difference}, [], [])
+
+
+def test_a_forest_of_differences() -> None:
+    found = [method("good", 0.02, 0.01), method("wide", 0.0, 0.5, n=2), method("alone", -0.01, None, n=1)]
+    text = forest(found, {"good": 1, "wide": 2, "alone": 3})
+    assert text is not None
+    chart = ElementTree.fromstring(text)
+    zero = float(next(line for line in chart.iter("line") if line.get("class") == "zero").attrib["x1"])
+    dots = [float(dot.attrib["cx"]) for dot in chart.iter("circle")]
+    assert dots[0] > zero
+    assert dots[2] == pytest.approx(zero, abs=0.1)
+    assert dots[4] < zero
+    kinds = [line.attrib["class"] for line in chart.iter("line") if "interval" in line.attrib["class"]]
+    assert kinds == ["interval"] * 2 + ["interval cut"] * 2
+    assert "good: +2.00 [+1.00, +3.00] at last epoch" in (chart.findtext("desc") or "")
+    assert forest([MethodSummary("plain", "plain", {}, [0], {}, {}, {}, [], [])], {}) is None
+
+
+@pytest.mark.parametrize("mean", [0.02, -0.02])
+def test_the_directions_of_a_forest_stand_at_its_ends(mean: float) -> None:
+    """Beside zero they would be cut off where it is near an end."""
+    text = forest([method("one", mean, None, n=1)], {"one": 0})
+    assert text is not None
+    found = {
+        t.text: (float(t.attrib["x"]), t.attrib["class"].split()[0]) for t in ElementTree.fromstring(text).iter("text")
+    }
+    left, right = found["← worse"], found["better →"]
+    assert left == (pytest.approx(14 + 7.4 * 3, abs=0.1), "s")
+    assert right == (WIDTH - RIGHT, "t")
+
+
+def test_an_outlier_of_a_forest_is_a_number_at_the_edge() -> None:
+    found = [method(f"m{n}", 0.001 * n, None, n=1) for n in range(6)] + [method("odd", -0.25, None, n=1)]
+    text = forest(found, {one.label: 0 for one in found})
+    assert text is not None
+    assert "\N{LEFTWARDS ARROW} \N{MINUS SIGN}25.0, \N{MINUS SIGN}25.0</text>" in text
+    assert text.count("<circle") == 12
+
+
+def test_the_charts_of_a_column(tmp_path: Path) -> None:
+    make_comparison(tmp_path, {"plain": 0.0, "osakd-8nn": 0.02})
+    (column,) = recorded_columns(tmp_path, [])
+    assert [len(charts) for charts in section_of(column, "c0").panels] == [2, 2, 3]
+    make_run(tmp_path / "one/plain-seed0", [0.5])
+    (column,) = recorded_columns(tmp_path / "one", [])
+    assert [len(charts) for charts in section_of(column, "c0").panels] == [1, 2]
+
+
+def test_the_caption_says_what_the_axis_leaves_out(tmp_path: Path) -> None:
+    make_run(tmp_path / "plain-seed0", [0.1, 0.6, 0.61])
+    (column,) = recorded_columns(tmp_path, [])
+    assert section_of(column, "c0").panels[0][0].caption == "The first epochs lie below the axis."

@@ -1,0 +1,67 @@
+"""A report reads every record file once: an audit hook counts the opens of a whole command."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from osakd.report import layout
+from tests.report.made import make_comparison
+
+ROOT = Path(__file__).parents[2]
+RECORD_FILES = {"config.json", "result.json", "error.json", "metrics.jsonl", "summary.json", "cost.json"}
+COUNTING = """
+import json, os, sys
+opened = []
+def hook(event, values):
+    if event == "open" and isinstance(values[0], (str, bytes, os.PathLike)) and values[1] in ("r", "rb", None):
+        opened.append(os.path.abspath(os.fsdecode(values[0])))
+sys.addaudithook(hook)
+from osakd.cli.main import main
+code = main(sys.argv[2:])
+with open(sys.argv[1], "w") as stream:
+    json.dump([code, opened], stream)
+"""
+
+
+def opens(out: Path, *words: str) -> Counter[str]:
+    """How often a command opens each record file to read it."""
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTING, str(out / "opens.json"), *words], cwd=ROOT, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    code, paths = json.loads((out / "opens.json").read_text())
+    assert code == 0
+    return Counter(path for path in paths if Path(path).name in RECORD_FILES)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["report", "records", "--out", "OUT"], id="report"),
+        *(
+            pytest.param(["reproduce", name, "--dry-run"], id=name)
+            for name in ("table1", "figure1", "claims", "readings", "beyond", "cost")
+        ),
+    ],
+)
+def test_a_command_opens_every_record_file_once(words: list[str], tmp_path: Path) -> None:
+    found = opens(tmp_path, *(str(tmp_path) if word == "OUT" else word for word in words))
+    assert max(found.values()) == 1
+    least = {"report": 600, "cost": 1}.get(words[0] if words[0] == "report" else words[1], 30)
+    assert len(found) >= least
+
+
+def test_a_comparison_s_page_and_summary_are_of_one_reading(tmp_path: Path) -> None:
+    """What ``osakd compare`` does where all runs are recorded; its runner reads them for itself, to see what to run."""
+    folder = make_comparison(tmp_path / "mine", {"plain": 0.0, "osakd-8nn": 0.02})
+    columns = layout.recorded_columns(folder, [])
+    for path in folder.glob("*-seed*/*"):
+        path.unlink()
+    (column,) = columns
+    assert column.summary is not None
+    assert [method.label for method in column.methods] == ["plain", "osakd-8nn"]
+    assert len(column.planned["osakd-8nn"]) == 3
