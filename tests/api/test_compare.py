@@ -104,7 +104,7 @@ def test_a_validation_split_has_its_own_column(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_refused_before_anything_runs(comparison: Path) -> None:
-    with pytest.raises(InputError, match=r"holds a run of another configuration \(.*batch_size: 64, not 32"):
+    with pytest.raises(InputError, match=r"has a run of another configuration \(.*batch_size: 64, not 32"):
         osakd.compare("digits", out=comparison, batch_size=32, **SMALL)
 
 

@@ -87,7 +87,7 @@ def test_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["status", str(tmp_path / "file")]) == 2
     assert "is a file: name the folder" in capsys.readouterr().err
     assert main(["status", str(tmp_path)]) == 2
-    assert "holds no runs: name the folder of a comparison or of records." in capsys.readouterr().err
+    assert "has no runs: name the folder of a comparison or of records." in capsys.readouterr().err
 
 
 def test_the_time_left_is_estimated_from_this_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,16 +116,16 @@ def test_fewer_epochs_are_refused(tmp_path: Path) -> None:
 def test_another_configuration_is_refused_and_nothing_changes(tmp_path: Path) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(InputError, match=r"holds a run of another configuration \(seed: 0, not 1\): choose another"):
+    with pytest.raises(InputError, match=r"has a run of another configuration \(seed: 0, not 1\): choose another"):
         osakd.train("digits", epochs=1, seed=1, out=tmp_path, resume=True)
-    with pytest.raises(InputError, match="holds this run already: go on with --resume"):
+    with pytest.raises(InputError, match="already has this run: continue it with --resume"):
         osakd.train("digits", epochs=1, out=tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="is not empty and holds no run"):
+    with pytest.raises(InputError, match="is not empty and is not a run folder"):
         osakd.train("digits", epochs=1, out=tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
 def test_a_finished_run_that_cannot_be_continued_stays_what_it_is(tmp_path: Path) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
     (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.old")
-    with pytest.raises(InputError, match="has no checkpoint to go on from"):
+    with pytest.raises(InputError, match="has no checkpoint to continue from"):
         osakd.train("digits", epochs=2, out=tmp_path, resume=True)
     (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.old").read_bytes()[:-500])
     with pytest.raises(RunError, match="is damaged"):

@@ -201,9 +201,9 @@ def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pyte
 def test_a_folder_with_a_teacher_belongs_to_its_run(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         kd(tmp_path / "a", callback=Stop())
-    with pytest.raises(InputError, match="holds a run of another configuration"):
+    with pytest.raises(InputError, match="has a run of another configuration"):
         osakd.train("digits", epochs=2, out=tmp_path / "a")
-    with pytest.raises(InputError, match="holds this run already: go on with --resume"):
+    with pytest.raises(InputError, match="already has this run: continue it with --resume"):
         kd(tmp_path / "a")
     assert kd(tmp_path / "a", resume=True).result.epochs == 2
 

@@ -41,6 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "sitecustomize.py").write_text(
         "import osakd.engine.loop\nosakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
     )
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     said = folder / "scheduler.json"
     parts = [dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(said))]
     try:
@@ -49,7 +50,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert time.monotonic() < until, "no scheduler"
             time.sleep(0.1)
         words = ["--nworkers", "2", "--nthreads", "1", "--host", "127.0.0.1", "--local-directory", str(folder)]
-        parts.append(dask("worker", "--scheduler-file", str(said), *words, PYTHONPATH=str(folder)))
+        parts.append(dask("worker", "--scheduler-file", str(said), *words, PYTHONPATH=path))
         with distributed.Client(scheduler_file=str(said), set_as_default=False) as client:
             client.wait_for_workers(2, timeout=60)
             address = client.scheduler.address

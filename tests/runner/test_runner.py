@@ -43,13 +43,13 @@ def test_a_killed_worker_costs_nothing_but_time(
             killed.append(workers()[-1])
             os.kill(killed[0], signal.SIGKILL)
 
-    # Each worker saves every epoch, so that there is something to go on from; and no busy machine decides that a
+    # Each worker saves every epoch, so that there is something to continue from; and no busy machine decides that a
     # process for each run would be faster.
     (tmp_path / "sitecustomize.py").write_text(
         "import osakd.engine.loop\nfrom osakd.engine.executors import choose\n"
         "osakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS, choose.CLEARLY_FASTER = 0.0, 0.0\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     errors = run_jobs(plan(tmp_path / "killed", 80, executor), processes=processes, on_progress=kill_a_worker)
     assert (len(killed), errors) == (1, {})
     run_jobs(plan(tmp_path / "whole", 80, executor), processes=processes, on_progress=lambda _: None)

@@ -23,19 +23,19 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     recorded = records.read_config(folder)
     if recorded is None:
         if not records.is_free(folder):
-            raise InputError(f"{str(folder)!r} is not empty and holds no run: choose another folder.")
+            raise InputError(f"{str(folder)!r} is not empty and is not a run folder: choose another folder.")
         return None
     if not can_continue(recorded, config):
         why = "; ".join(recorded.differences(config))
         more = " (more epochs continue only a constant schedule)" if recorded.schedule != "constant" else ""
         raise InputError(
-            f"{str(folder)!r} holds a run of another configuration ({why}){more}: choose another folder with --out."
+            f"{str(folder)!r} has a run of another configuration ({why}){more}: choose another folder with --out."
         )
     if not resume:
-        raise InputError(f"{str(folder)!r} holds this run already: go on with --resume, or choose another --out.")
+        raise InputError(f"{str(folder)!r} already has this run: continue it with --resume, or choose another --out.")
     result = records.read_result(folder)
     if result is not None and recorded != config and not (folder / records.CHECKPOINT).exists():
-        raise InputError(f"{str(folder)!r} has no checkpoint to go on from: choose another folder with --out.")
+        raise InputError(f"{str(folder)!r} has no checkpoint to continue from: choose another folder with --out.")
     return result if recorded == config else None
 
 

@@ -84,7 +84,7 @@ def plan_run(
     recorded = read_config(folder)
     if recorded is not None and not can_continue(recorded, config):
         raise InputError(
-            f"{str(folder)!r} holds a run of another configuration ({'; '.join(recorded.differences(config))}): "
+            f"{str(folder)!r} has a run of another configuration ({'; '.join(recorded.differences(config))}): "
             "choose another folder with --out."
         )
     read_metrics(folder)  # a damaged curve is reported before anything runs

@@ -64,7 +64,7 @@ def status_of(folder: Path) -> list[FolderStatus]:
         return [FolderStatus(folder, None, list(_stages(folder, folder.name, {})))]
     with_runs = [status for one in [folder, *_folders(folder)] if (status := _status(one)).runs]
     if not with_runs:
-        raise InputError(f"{str(folder)!r} holds no runs: name the folder of a comparison or of records.")
+        raise InputError(f"{str(folder)!r} has no runs: name the folder of a comparison or of records.")
     return with_runs
 
 
