@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from osakd.errors import InputError
 from osakd.labels.search import norms_of
+from osakd.labels.targets import check_index
 
 
 class OutputMemory(nn.Module):
@@ -47,16 +48,51 @@ class OutputMemory(nn.Module):
         self.register_buffer("norms", torch.full((num_samples,), torch.inf, dtype=torch.float64))
 
     @torch.no_grad()
-    def write(self, index: Int[Tensor, " n"], outputs: Float[Tensor, "n c"], target: Int[Tensor, " n"]) -> None:
-        """Writes the outputs and classes of the samples ``index`` (0 to m - 1); in eval mode it does nothing."""
+    def write(
+        self,
+        index: Int[Tensor, " n"],
+        outputs: Float[Tensor, "n c"],
+        target: Int[Tensor, " n"],
+        valid: Bool[Tensor, " n"] | None = None,
+    ) -> None:
+        """Writes the outputs and classes of the samples ``index``; in eval mode it does nothing.
+
+        Args:
+            index: row of each sample, 0 to m - 1.
+            outputs: outputs of the samples.
+            target: class index of each sample.
+            valid: False for samples that are never neighbours; by default all are.
+
+        Raises:
+            InputError: an index out of range, or of a sample that had another class before (on the CPU in eager mode,
+                where values can be read).
+        """
         if not self.training:
             return
+        check_index(index, len(self.target))
+        self._check_classes(index, target)
         # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
         outputs = outputs.to(self.outputs.dtype)
         self.outputs[index] = outputs
         self.norms[index] = norms_of(outputs).to(self.norms.dtype)
         self.target[index] = target.to(torch.int64)
-        self.valid[index] = torch.ones_like(index, dtype=torch.bool)
+        self.valid[index] = torch.ones_like(index, dtype=torch.bool) if valid is None else valid
+
+    def _check_classes(self, index: Tensor, target: Tensor) -> None:
+        """A sample keeps its class: another one shows that the index is of another data set."""
+        if torch.compiler.is_compiling() or target.device.type != "cpu":
+            return
+        changed = self.valid[index] & (self.target[index] != target)
+        try:
+            if not changed.any():
+                return
+        except RuntimeError:  # mapped or fake tensors have no values
+            return
+        row = int(index[changed][0])
+        raise InputError(
+            f"Sample {row} had class {int(self.target[row])} and now has class {int(target[changed][0])}: `index` must "
+            "be the sample's row in the training set; call loss.eval() before other data."
+        )
 
     def extra_repr(self) -> str:
         """The sizes, for ``print``."""
