@@ -22,8 +22,10 @@ lint: .venv/ready-dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# The tables of the documentation, as the commands print them from the committed records.
-docs: .venv/ready-train
+# Fills the tables of the documentation from the committed records, writes their report to site/report, and draws the
+# figures in docs/images.
+docs: .venv/ready-dev
+	$(BIN)/python docs/draw_rooms.py
 	$(BIN)/python docs/fill.py
 
 # Takes about a quarter of an hour of an otherwise idle machine.

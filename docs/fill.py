@@ -1,8 +1,8 @@
 """Fills the pages with what the commands print, and writes the report: ``python docs/fill.py``, or ``make docs``.
 
 A block begins with its command in a comment, ``<!-- $ osakd reproduce table1 --dry-run -->``, and ends with
-``<!-- end -->``. Tests compare every block with what its command prints from the committed records, and the report in
-docs/report with what ``osakd report`` writes of them.
+``<!-- end -->``. The report goes to site/report, which is not committed; two of its figures are copied to docs/images.
+Tests compare every block and both figures with what the commands make of the committed records.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from osakd.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-REPORT = ROOT / "docs/report"
+REPORT, IMAGES = ROOT / "site/report", ROOT / "docs/images"
+FIGURES = ("table1-cifar10.svg", "readings-confirmation.svg")
 BLOCK = re.compile(r"(<!-- \$ osakd (?P<words>.*?) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -36,12 +37,18 @@ def filled(page: str) -> str:
     return BLOCK.sub(lambda block: block[1] + printed(block["words"]) + block[4], page)
 
 
+def write(path: Path, content: str) -> None:
+    """Writes a file where its content changes, and says so."""
+    if not path.exists() or path.read_text(encoding="utf-8") != content:
+        path.write_text(content, encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: written")
+
+
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for path in PAGES:
-        before = path.read_text(encoding="utf-8")
-        after = filled(before)
-        if after != before:
-            path.write_text(after, encoding="utf-8")
-            print(f"{path.relative_to(ROOT)}: filled")
-    write_report(ROOT / "records", out=REPORT)
+        write(path, filled(path.read_text(encoding="utf-8")))
+    page = write_report(ROOT / "records", out=REPORT)
+    for name in FIGURES:
+        write(IMAGES / name, (REPORT / "figures" / name).read_text(encoding="utf-8"))
+    print(f"Open {page} in a browser.")

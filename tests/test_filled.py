@@ -1,5 +1,6 @@
-"""The tables and the report of the documentation are what the commands make of the committed records."""
+"""The tables and pictures of the documentation are what the commands make of the committed records and the source."""
 
+import doctest
 import runpy
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 import osakd
 
-FILL = runpy.run_path(str(Path(__file__).parents[1] / "docs/fill.py"))
+ROOT = Path(__file__).parents[1]
+FILL = runpy.run_path(str(ROOT / "docs/fill.py"))
+ROOMS = runpy.run_path(str(ROOT / "docs/draw_rooms.py"))
 BLOCKS = [
     pytest.param(block["words"], block["text"], id=f"{page.name}: {block['words']}")
     for page in FILL["PAGES"]
@@ -26,14 +29,47 @@ def test_the_pages_have_blocks() -> None:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of the committed records, made anew."""
-    return osakd.write_report(FILL["ROOT"] / "records", out=tmp_path_factory.mktemp("report")).parent
+    """The report of the committed records."""
+    return osakd.write_report(ROOT / "records", out=tmp_path_factory.mktemp("report")).parent
 
 
-@pytest.mark.parametrize("name", ["report.html", "tables.md", "tables.tex", "tables.csv"])
-def test_the_report_in_the_docs_is_that_of_the_records(name: str, written: Path) -> None:
-    assert (written / name).read_bytes() == (FILL["REPORT"] / name).read_bytes()
+@pytest.mark.xdist_group("report of the records")
+@pytest.mark.parametrize("name", FILL["FIGURES"])
+def test_a_figure_in_the_docs_is_the_report_s(name: str, written: Path) -> None:
+    committed = FILL["IMAGES"] / name
+    assert committed.read_bytes() == (written / "figures" / name).read_bytes()
+    assert committed.stat().st_size < 60_000
+    assert f"docs/images/{name}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.xdist_group("report of the records")
 def test_the_page_is_under_a_megabyte(written: Path) -> None:
     assert (written / "report.html").stat().st_size < 1_000_000
+
+
+def test_the_report_is_written_where_git_ignores_it() -> None:
+    first = FILL["REPORT"].relative_to(ROOT).parts[0]
+    assert f"/{first}/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_imports() -> None:
+    assert ROOMS["PICTURE"].read_text(encoding="utf-8") == ROOMS["picture"](), "make docs draws it again"
+
+
+def test_the_picture_shows_rooms_and_the_arrows_between_them() -> None:
+    arrows, with_torch = ROOMS["read_imports"]()
+    assert {"engine", "methods", "records"} <= set(arrows)
+    assert "losses" in arrows["methods"]
+    assert "labels" in with_torch
+    assert "report" not in with_torch
+    svg = ROOMS["draw"]({"over": {"under"}, "under": set()}, {"under"}, {"over": "A & B", "under": "C"})
+    assert "A &amp; B" in svg
+    assert svg.count('class="torch"') == 1
+    assert svg.count("marker-end") == 1
+
+
+def test_the_examples_of_the_picture_s_script_are_true() -> None:
+    for name in ("without_shortcuts", "floors_and_routes"):
+        (examples,) = doctest.DocTestFinder().find(ROOMS[name], name, module=False, globs=ROOMS)
+        assert examples.examples
+        assert doctest.DocTestRunner().run(examples).failed == 0
