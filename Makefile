@@ -30,7 +30,7 @@ docs: .venv/ready-dev
 
 # Takes about a quarter of an hour of an otherwise idle machine.
 bench: .venv/ready-train
-	$(BIN)/osakd bench --out benchmarks/records
+	$(BIN)/python -m benchmarks.run --out benchmarks/records
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache

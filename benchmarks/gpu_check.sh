@@ -49,7 +49,7 @@ fi
 step install 30 "$python" -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 export OSAKD_CACHE="$out/../cache"
 step tests 90 "$python" -m pytest -q -p no:cacheprovider -m gpu tests
-step bench 200 "$python" -m osakd bench --device "$device" --out "$out/records" ${STEPS:+--steps "$STEPS"}
+step bench 200 "$python" -m benchmarks.run --device "$device" --out "$out/records" ${STEPS:+--steps "$STEPS"}
 # torchvision imports on such machines: the key layout of ResNet-50 is checked against it.
 step torchvision 30 "$python" -m pytest -q -p no:cacheprovider -k torchvision tests/models
 if [ -d "$given/cifar10" ]; then

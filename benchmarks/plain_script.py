@@ -1,4 +1,4 @@
-"""An ordinary PyTorch training script, written as most people write theirs: what `osakd bench` compares with.
+"""An ordinary PyTorch training script, written as most people write theirs: the benchmark compares with it.
 
 A Dataset, a DataLoader, an eager loop, `.item()` at each step; the paper's LeNet on images of CIFAR-10's shape.
 It prints the seconds of the timed steps.

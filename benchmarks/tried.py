@@ -1,6 +1,6 @@
 """What was tried to make 15 fused LeNets faster on two CPU cores: it prints the milliseconds of each idea.
 
-python benchmarks/tried.py > benchmarks/records/tried.md
+python -m benchmarks.tried > benchmarks/records/tried.md
 """
 
 import multiprocessing
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.benchmark.contenders import COLUMN, fused, made_images
+from benchmarks.contenders import COLUMN, fused
 from osakd.engine.allocator import keep_freed_memory
+from osakd.engine.timing import synthetic_images
 
 SEEDS, METHODS, BATCH = 5, 3, 64
 REPEATS, STEPS = 15, 40
@@ -118,7 +119,7 @@ def _serve(pipe: Connection, threads: int, keep: bool) -> None:
     torch.set_num_threads(threads)
     if keep:
         keep_freed_memory()
-    contender = fused(SEEDS, COLUMN, made_images(torch.device("cpu")))
+    contender = fused(SEEDS, COLUMN, synthetic_images(torch.device("cpu")))
     for _ in range(6):
         pipe.send(contender(pipe.recv()))
 

@@ -180,7 +180,7 @@ def test_command_lines_of_the_cards_are_accepted(line: str, monkeypatch: pytest.
         "callback",
         "processes",
         "scheduler",
-        "look",
+        "on_progress",
     )
     options = {key: one for key, one in given.items() if key not in of_command}
     for method in given.get("methods", [given.get("method")]):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from osakd.benchmark.goals import extrapolations, lines, table
+from benchmarks.goals import extrapolations, lines, table
 from osakd.report.aggregate import Difference, MethodSummary, Spread, Summary, summarise
 from osakd.report.tables import markdown
 

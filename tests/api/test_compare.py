@@ -66,7 +66,7 @@ def test_it_ends_with_the_report_that_osakd_report_writes(comparison: Path, tmp_
 def test_the_same_again_runs_nothing_and_gives_the_same(comparison: Path) -> None:
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in comparison.rglob("*") if path.is_file()}
     looks: list[list[Progress]] = []
-    osakd.compare("digits", out=comparison, look=looks.append, **SMALL)
+    osakd.compare("digits", out=comparison, on_progress=looks.append, **SMALL)
     assert [len(states) for states in looks] == [6]
     for path, (time, content) in before.items():
         assert path.read_bytes() == content

@@ -2,7 +2,7 @@
 
 import pytest
 
-from osakd.benchmark.goals import GOALS, SCRIPT, extrapolations, lines, table
+from benchmarks.goals import GOALS, SCRIPT, extrapolations, lines, table
 
 SECONDS = {
     SCRIPT[0]: [0.008, 0.010, 0.009],

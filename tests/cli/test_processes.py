@@ -81,7 +81,7 @@ def test_ctrl_c_stops_training_and_says_how_to_go_on(tmp_path: Path) -> None:
     argv = ["train", "--epochs", "3000", "--out", str(tmp_path / "run")]
     code, errors = interrupt_once_it_works(argv, tmp_path / "run")
     assert code == 130
-    assert errors.strip() == f"osakd: stopped. Go on with: osakd {' '.join(argv)} --resume"
+    assert errors.strip() == f"osakd: stopped. Continue with: osakd {' '.join(argv)} --resume"
     assert read_result(tmp_path / "run") is None
 
 
@@ -104,7 +104,7 @@ def test_ctrl_c_stops_a_comparison_with_all_its_processes(tmp_path: Path) -> Non
     argv = ["compare", "--methods", "plain", "osakd", "--seeds", "2", "--epochs", "3000", "--out", str(tmp_path)]
     code, errors = interrupt_once_it_works(argv, tmp_path / "plain-seed0")
     assert code == 130
-    assert errors.strip() == f"osakd: stopped. Go on with: osakd {' '.join(argv)}"
+    assert errors.strip() == f"osakd: stopped. Continue with: osakd {' '.join(argv)}"
     rows = len(read_metrics(tmp_path / "plain-seed0"))
     time.sleep(0.5)
     assert len(read_metrics(tmp_path / "plain-seed0")) == rows

@@ -37,10 +37,10 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def test_plain_lines_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with progress.TrainingProgress() as callback:
-        callback.start(jobs(tmp_path)[0].config, 10, 1, ["Executor: serial, a single run on the CPU."])
-        callback.step(2, 0)
-        callback.epoch(row(2))
-        callback.epoch(row(3))  # within ten seconds of the last line
+        callback.on_train_begin(jobs(tmp_path)[0].config, 10, 1, ["Executor: serial, a single run on the CPU."])
+        callback.on_step_begin(2, 0)
+        callback.on_epoch_end(row(2))
+        callback.on_epoch_end(row(3))  # within ten seconds of the last line
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "digits (600 images), lenet-digits, plain, seed 0, 4 epochs, from epoch 2"
     assert lines[1] == "Executor: serial, a single run on the CPU."
@@ -49,13 +49,13 @@ def test_plain_lines_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_bar_of_a_run(tmp_path: Path, terminal: io.StringIO) -> None:
     with progress.TrainingProgress() as callback:
-        callback.start(jobs(tmp_path)[0].config, 10, 0, [])
-        callback.epoch(row(1))
-        callback.step(2, 5)
+        callback.on_train_begin(jobs(tmp_path)[0].config, 10, 0, [])
+        callback.on_epoch_end(row(1))
+        callback.on_step_begin(2, 5)
         assert callback.bars is not None
         (task,) = callback.bars.tasks
         assert (task.completed, task.total, task.description) == (15, 40, "epoch 2/4")
-        callback.step(2, 6)  # within a quarter of a second
+        callback.on_step_begin(2, 6)  # within a quarter of a second
         assert task.completed == 15
     assert "test 50.00 %, 1,234 images/s" in terminal.getvalue()
 
@@ -73,11 +73,11 @@ def states(tmp_path: Path) -> list[Progress]:
 def test_plain_lines_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = states(tmp_path)
     with progress.ComparisonProgress() as display:
-        display.look(found[:1])
-        display.look(found)
-        display.look(found)
+        display.on_progress(found[:1])
+        display.on_progress(found)
+        display.on_progress(found)
     assert capsys.readouterr().out.splitlines() == [
-        "1 runs are recorded already.",
+        "1 runs have already finished.",
         "[2/3] plain-seed2: The disk is full.",
     ]
 
@@ -85,9 +85,9 @@ def test_plain_lines_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_bars_of_a_comparison(tmp_path: Path, terminal: io.StringIO) -> None:
     found = states(tmp_path)
     with progress.ComparisonProgress() as display:
-        display.look([])
-        display.look([Progress(found[0].job, [row(1)], running=True, done=False), *found[1:]])
-        display.look(found)
+        display.on_progress([])
+        display.on_progress([Progress(found[0].job, [row(1)], running=True, done=False), *found[1:]])
+        display.on_progress(found)
         assert display.bars is not None
         shown = {task.description: (task.completed, task.total) for task in display.bars.tasks}
     # The finished run's bar has gone.
@@ -129,7 +129,7 @@ def test_runs_of_a_second_plan_are_counted_anew(tmp_path: Path, capsys: pytest.C
     first, second, third = jobs(tmp_path)
     with progress.ComparisonProgress() as display:
         for plan in ([first, second], [third]):
-            display.look([])
-            display.look([Progress(job, [row(4)], running=False, done=True) for job in plan])
+            display.on_progress([])
+            display.on_progress([Progress(job, [row(4)], running=False, done=True) for job in plan])
     lines = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
     assert lines == ["[1/2] plain-seed0", "[2/2] plain-seed1", "[1/1] plain-seed2"]

@@ -13,8 +13,8 @@ from osakd import RunError
 from osakd.cli.main import main
 from osakd.records import read_config, write_error
 from osakd.runner.jobs import Job
-from osakd.runner.lock import HOLDER, holding
-from osakd.runner.progress import Paces, Progress, waiting
+from osakd.runner.lock import NOTE, lock_runner
+from osakd.runner.progress import Progress, TimeLeft, not_started
 from osakd.runner.status import status_of
 
 
@@ -25,13 +25,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     osakd.train("digits", method="born-again", epochs=1, out=folder / "born-again-seed0")
 
     class StopInTheThirdEpoch:
-        def start(self, *_: object) -> None: ...
+        def on_train_begin(self, *_: object) -> None: ...
 
-        def step(self, epoch: int, step: int) -> None:
+        def on_step_begin(self, epoch: int, step: int) -> None:
             if epoch == 3:
                 raise KeyboardInterrupt
 
-        def epoch(self, row: dict[str, object]) -> None: ...
+        def on_epoch_end(self, row: dict[str, object]) -> None: ...
 
     for seed in (2, 10):
         with pytest.raises(KeyboardInterrupt):
@@ -60,9 +60,13 @@ def test_a_runner_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> 
     config = read_config(runs / "plain-seed2")
     assert config is not None
     jobs = [Job("plain", "digits", "plain", config, runs / f"plain-seed{seed}", None) for seed in (2, 10, 12)]
-    states = [Progress(jobs[0], [], running=True, done=False, left=130.0), waiting(jobs[1]), waiting(jobs[2])]
-    with holding(runs, lambda _: None) as tell:
-        tell(states)
+    states = [
+        Progress(jobs[0], [], running=True, done=False, seconds_left=130.0),
+        not_started(jobs[1]),
+        not_started(jobs[2]),
+    ]
+    with lock_runner(runs, lambda _: None) as call_and_note:
+        call_and_note(states)
         # As another process sees it: the lock belongs to the thread that took it.
         thread = threading.Thread(target=main, args=(["status", str(runs)],))
         thread.start()
@@ -73,7 +77,7 @@ def test_a_runner_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert lines[0].startswith("  plain-seed2: running, epoch 2/4, test ")
     assert lines[0].endswith(", 2 min left")
     assert lines[-1] == "  plain-seed12: waiting"
-    assert status_of(runs)[0].holder is None
+    assert status_of(runs)[0].runner is None
 
 
 def test_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,14 +90,14 @@ def test_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "holds no runs: name the folder of a comparison or of records." in capsys.readouterr().err
 
 
-def test_the_pace_is_that_of_this_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_is_estimated_from_this_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoch in two seconds, two epochs before this start: the first one seen may not be whole."""
     config = read_config(runs / "plain-seed2")
     assert config is not None
     job = Job("plain", "digits", "plain", config, runs / "plain-seed2", None)
-    paces, clock = Paces(), iter([0.0, 1.0, 2.5, 3.0])
+    time_left, clock = TimeLeft(), iter([0.0, 1.0, 2.5, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    assert [paces.left(job, epochs) for epochs in (1, 1, 2, 3)] == [None, None, None, pytest.approx(0.5)]
+    assert [time_left.estimate(job, epochs) for epochs in (1, 1, 2, 3)] == [None, None, None, pytest.approx(0.5)]
 
 
 def test_a_damaged_run_hides_no_other(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,19 +109,19 @@ def test_a_damaged_run_hides_no_other(runs: Path, tmp_path: Path, capsys: pytest
     assert "  plain-seed2: damaged: " in printed
 
 
-def test_a_holder_that_is_not_whole_or_not_sure(
+def test_a_note_that_is_incomplete_or_of_another_user(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A note of another kind is none; in somebody else's folder the lock may not be tried."""
     try:
-        (runs / HOLDER).write_text('{"process": 1}')
+        (runs / NOTE).write_text('{"process": 1}')
         monkeypatch.setattr(FileLock, "acquire", refuse)
-        assert status_of(runs)[0].holder is None
-        (runs / HOLDER).write_text('{"process": 1, "host": "there", "since": "then", "runs": {}}')
+        assert status_of(runs)[0].runner is None
+        (runs / NOTE).write_text('{"process": 1, "host": "there", "since": "then", "jobs": {}}')
         assert main(["status", str(runs)]) == 0
         assert "run by process 1 on there, since then (or it was killed: " in capsys.readouterr().out
     finally:
-        (runs / HOLDER).unlink()
+        (runs / NOTE).unlink()
 
 
 def refuse(*_: object, **__: object) -> None:
@@ -125,11 +129,11 @@ def refuse(*_: object, **__: object) -> None:
 
 
 def test_a_note_that_cannot_be_written_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[list[Progress]] = []
-    with holding(tmp_path, looks.append) as tell:
+    calls: list[list[Progress]] = []
+    with lock_runner(tmp_path, calls.append) as call_and_note:
         monkeypatch.setattr("osakd.records.write_json", full)
-        tell([])
-    assert looks == [[]]
+        call_and_note([])
+    assert calls == [[]]
 
 
 def full(*_: object) -> None:

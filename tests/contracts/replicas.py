@@ -1,4 +1,4 @@
-"""What the contract tests run: methods on a small network or a LeNet, alone, fused, or planned as whole runs."""
+"""What the contract tests run: methods on a small network or a LeNet, on any executor, or planned as whole runs."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,10 +14,8 @@ from osakd.data.streams import permutation
 from osakd.engine import loop
 from osakd.engine.build import on_device
 from osakd.engine.config import Options, configure, run_view
-from osakd.engine.executors import choose
-from osakd.engine.executors.base import Executor
-from osakd.engine.executors.fused.executor import FusedExecutor
-from osakd.engine.executors.serial import SerialExecutor
+from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
+from osakd.engine.executors.registry import EXECUTORS, REFERENCE, build_executor
 from osakd.engine.optim import Groups
 from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
@@ -41,6 +39,10 @@ OTHERS: list[Any] = [
     {"name": "ffl", "shared": False, "peer": "resnet8"},
 ]
 VARIANTS = [*FOLDING, *OTHERS]
+SHARING = [name for name, entry in EXECUTORS.items() if entry.shares_program]
+"""The executors that run many replicas in one program."""
+ALONE = [name for name, entry in EXECUTORS.items() if not entry.shares_program]
+"""The executors that run one replica."""
 STEPS, EPOCHS = 10, 5
 CPU = torch.device("cpu")
 
@@ -100,11 +102,17 @@ def earlier_stages(settings: Settings | None) -> list[Stage]:
     return [stage, *earlier_stages(stage.settings)] if stage else []
 
 
-def settings(**changes: Any) -> dict[str, Any]:
+def variants_of(name: str) -> list[Any]:
+    """What an executor can run."""
+    return FOLDING if EXECUTORS[name].single_network else VARIANTS
+
+
+def spec(**changes: Any) -> TrainingSpec:
     def sgd(groups: Groups) -> torch.optim.Optimizer:
         return torch.optim.SGD(groups, 0.02, momentum=0.9, weight_decay=1e-3, fused=True)
 
-    return {"optimizer": sgd, "batch_size": 64, "max_grad_norm": 2.0, "total_steps": STEPS * EPOCHS} | changes
+    options = {"optimizer": sgd, "batch_size": 64, "max_grad_norm": 2.0, "total_steps": STEPS * EPOCHS}
+    return TrainingSpec(**options | changes)
 
 
 def run(
@@ -122,19 +130,28 @@ def run(
     return history
 
 
-def fused(
-    lowering: str, model: str, variants: Sequence[Any] = FOLDING, device: str = "cpu", **changes: Any
-) -> FusedExecutor:
-    splits = on_device(load_data("digits"), torch.device(device))
+def together(name: str, model: str, variants: Sequence[Any] = FOLDING, device: str = "cpu", **changes: Any) -> Any:
+    """The executor of that name, with every variant for each seed."""
     methods = [method_of(variant, seed, model, device) for seed in SEEDS for variant in variants]
     keys = [str(variant) for _ in SEEDS for variant in variants]
-    options = settings(**changes)
-    return FusedExecutor(methods, keys, [splits] * len(SEEDS), lowering=choose.LOWERINGS[lowering], **options)
+    return build_executor(name, replicas(methods, keys, device), spec(**changes))
 
 
-def serial(variant: Any, seed: int, model: str, device: str = "cpu", **changes: Any) -> SerialExecutor:
+def alone(name: str, variant: Any, seed: int, model: str, device: str = "cpu", **changes: Any) -> Any:
+    """The executor of that name, with one replica."""
+    return build_executor(name, replicas([method_of(variant, seed, model, device)], [""], device), spec(**changes))
+
+
+def serial(variant: Any, seed: int, model: str, device: str = "cpu", **changes: Any) -> Any:
+    """The executor that all others must agree with."""
+    return alone(REFERENCE, variant, seed, model, device, **changes)
+
+
+def replicas(methods: Sequence[Method], keys: Sequence[str] | None = None, device: str = "cpu") -> Replicas:
+    """Methods of as many seeds as ``SEEDS``, or one method, on the digits."""
     splits = on_device(load_data("digits"), torch.device(device))
-    return SerialExecutor(method_of(variant, seed, model, device), splits, **settings(**changes))
+    seeds = len(SEEDS) if len(methods) > 1 else 1
+    return Replicas(methods, [splits] * seeds, keys or ["plain"] * len(methods))
 
 
 def planned(tmp_path: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[loop.Planned]:

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
-from osakd.engine.executors import choose
-from osakd.engine.executors.fused.executor import FusedExecutor
-from osakd.engine.executors.serial import SerialExecutor
-from tests.contracts.replicas import FOLDING, OTHERS, SEEDS, VARIANTS, fused, run, serial
+from osakd.engine.executors.base import Executor
+from osakd.engine.executors.registry import EXECUTORS
+from tests.contracts.replicas import ALONE, OTHERS, SEEDS, SHARING, VARIANTS, alone, run, serial, together, variants_of
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 
@@ -18,7 +17,7 @@ CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_graphed_equals_serial_over_epochs_with_a_changing_rate(variant: Any, kind: str, device: str) -> None:
+def test_captured_equals_eager_over_epochs_with_a_changing_rate(variant: Any, kind: str, device: str) -> None:
     """Bit for bit on the CPU, where the same operators run."""
 
     def optimizer(parameters: Any) -> torch.optim.Optimizer:
@@ -45,11 +44,11 @@ def test_graphed_equals_serial_over_epochs_with_a_changing_rate(variant: Any, ki
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
-@pytest.mark.parametrize("lowering", choose.LOWERINGS)
-def test_a_fused_step_can_be_captured(lowering: str, device: str) -> None:
-    variants = FOLDING if lowering == "channels" else [*FOLDING, *OTHERS]
+@pytest.mark.parametrize("name", SHARING)
+def test_a_shared_step_can_be_captured(name: str, device: str) -> None:
+    variants = variants_of(name)
     eager, cuda_graph = (
-        fused(lowering, "staged", variants, device=device, cuda_graph=cuda_graph) for cuda_graph in (False, True)
+        together(name, "staged", variants, device=device, cuda_graph=cuda_graph) for cuda_graph in (False, True)
     )
     seeds = [seed for seed in SEEDS for _ in variants]
     expected, found = (run(executor, seeds, [1, 2]) for executor in (eager, cuda_graph))
@@ -58,29 +57,29 @@ def test_a_fused_step_can_be_captured(lowering: str, device: str) -> None:
             assert other == pytest.approx(one, rel=0 if device == "cpu" else 1e-3)
 
 
-def fake(executor: SerialExecutor | FusedExecutor) -> None:
+def fake(executor: Executor) -> None:
     mode = FakeTensorMode()
     with FakeCopyMode(mode):
-        copied = copy.deepcopy(executor)
+        copied: Any = copy.deepcopy(executor)
     with mode:
-        rows = torch.arange(64)
-        if isinstance(executor, FusedExecutor):
-            rows = rows.repeat(len(SEEDS), 1)
+        index = torch.arange(64).repeat(len(executor.splits), 1)
         for _ in range(2):  # the first makes the optimizer's state
-            values = copied.step(rows, torch.tensor(0), torch.tensor(0.0))
+            values = copied.step(index, torch.tensor(0), torch.tensor(0.0))
     assert values.ndim == 1
 
 
-@pytest.mark.parametrize("cuda_graph", [False, True])
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_a_whole_step_runs_on_fake_tensors(variant: Any, cuda_graph: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "variant"), [(name, variant) for name in ALONE for variant in variants_of(name)], ids=str
+)
+def test_a_whole_step_runs_on_fake_tensors(name: str, variant: Any) -> None:
     """They have no values: whatever asks for one raises."""
-    fake(serial(variant, 0, "staged" if variant in OTHERS else "residual", cuda_graph=cuda_graph))
+    model = "staged" if variant in OTHERS else "residual"
+    fake(alone(name, variant, 0, model, cuda_graph=EXECUTORS[name].captures))
 
 
-@pytest.mark.parametrize("lowering", choose.LOWERINGS)
-def test_a_whole_fused_step_runs_on_fake_tensors(lowering: str) -> None:
-    fake(fused(lowering, "staged", FOLDING if lowering == "channels" else VARIANTS))
+@pytest.mark.parametrize("name", SHARING)
+def test_a_whole_shared_step_runs_on_fake_tensors(name: str) -> None:
+    fake(together(name, "staged", variants_of(name)))
 
 
 def test_fake_tensors_catch_a_step_that_waits() -> None:

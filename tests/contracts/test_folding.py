@@ -78,7 +78,7 @@ def test_folded_networks_are_the_networks(float64: None, model: str, groups: int
         expected.square().sum().backward()
         torch.testing.assert_close(outputs[number], expected)
         for name, parameter in network.named_parameters():
-            gradient = folded.home(name).grad.view(2, *parameter.shape)[number]
+            gradient = folded.find(name).grad.view(2, *parameter.shape)[number]
             torch.testing.assert_close(gradient, parameter.grad, rtol=1e-6, atol=1e-9)
         for name, buffer in network.named_buffers():
             torch.testing.assert_close(folded.stacked(name, buffer.shape)[number], buffer)

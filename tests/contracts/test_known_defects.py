@@ -49,7 +49,7 @@ def test_a_teacher_sees_the_very_images_that_the_student_sees() -> None:
 
 
 class Stop(loop.Silent):
-    def step(self, epoch: int, step: int) -> None:
+    def on_step_begin(self, epoch: int, step: int) -> None:
         if (epoch, step) == (4, 1):
             raise KeyboardInterrupt
 

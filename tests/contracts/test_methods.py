@@ -87,10 +87,10 @@ class StopIn(loop.Silent):
     def __init__(self, stage: int) -> None:
         self.stage, self.now = stage, -1
 
-    def start(self, config: RunConfig, steps: int, done: int, notes: Any) -> None:
+    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Any) -> None:
         self.now = config.stage
 
-    def step(self, epoch: int, step: int) -> None:
+    def on_step_begin(self, epoch: int, step: int) -> None:
         if (self.now, epoch, step) == (self.stage, 2, 5):
             raise KeyboardInterrupt
 

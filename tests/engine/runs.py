@@ -17,14 +17,14 @@ class StopAt:
     def __init__(self, epoch: int, step: int) -> None:
         self.where = (epoch, step)
 
-    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
+    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         pass
 
-    def step(self, epoch: int, step: int) -> None:
+    def on_step_begin(self, epoch: int, step: int) -> None:
         if (epoch, step) == self.where:
             raise KeyboardInterrupt
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def on_epoch_end(self, row: dict[str, Any]) -> None:
         pass
 
 

@@ -8,7 +8,7 @@ import torch
 import osakd
 from osakd import InputError, OSAKDLoss
 from osakd.engine.precision import autocast, matmul_precision
-from tests.contracts.replicas import fused, run, serial
+from tests.contracts.replicas import run, serial, together
 
 CUDA = torch.device("cuda")
 
@@ -34,7 +34,7 @@ def test_precision_is_set_back_after_an_error() -> None:
 
 
 def test_tf32_without_cuda_is_refused(tmp_path: Any) -> None:
-    with pytest.raises(InputError, match="tf32 is of CUDA devices alone, this run is on cpu: take float32"):
+    with pytest.raises(InputError, match="tf32 needs a CUDA device, this run is on cpu: take float32"):
         osakd.train("digits", precision="tf32", epochs=1, out=tmp_path, device="cpu")
 
 
@@ -62,8 +62,8 @@ def test_soft_labels_in_bf16_are_those_of_float32() -> None:
 
 
 def test_fused_and_serial_agree_in_bf16_as_far_as_it_goes() -> None:
-    together = run(fused("channels", "residual", ["plain", "osakd"], precision="bf16"), [0, 0, 1, 1], [1])
+    shared = run(together("fused/channels", "residual", ["plain", "osakd"], precision="bf16"), [0, 0, 1, 1], [1])
     alone = run(serial("osakd", 0, "residual", precision="bf16"), [0], [1])
     exact = run(serial("osakd", 0, "residual"), [0], [1])
-    assert together[0][1]["total"] == pytest.approx(alone[0][0]["total"], abs=0.02)
+    assert shared[0][1]["total"] == pytest.approx(alone[0][0]["total"], abs=0.02)
     assert alone[0][0]["total"] != exact[0][0]["total"]

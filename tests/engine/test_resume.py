@@ -23,11 +23,11 @@ from osakd.engine import loop, train
 loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 
 class Kill:
-    def start(self, config, steps, done, notes): pass
-    def step(self, epoch, step):
+    def on_train_begin(self, config, steps, done, notes): pass
+    def on_step_begin(self, epoch, step):
         if (epoch, step) == (4, 5):
             os.kill(os.getpid(), signal.SIGKILL)
-    def epoch(self, row): pass
+    def on_epoch_end(self, row): pass
 
 osakd.train("digits", method=%r, epochs=6, out=sys.argv[1], callback=Kill())
 """
@@ -193,7 +193,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(folders, "SECONDS_TO_WAIT_FOR_A_LOCK", 0.05)
 
     class Intruder(StopAt):
-        def step(self, epoch: int, step: int) -> None:
+        def on_step_begin(self, epoch: int, step: int) -> None:
             if (epoch, step) == (2, 0):
                 with pytest.raises(RunError, match="Another process is training in"):
                     osakd.train("digits", epochs=3, out=tmp_path, resume=True)

@@ -174,16 +174,16 @@ def test_unknown_peers_are_named_before_anything_runs() -> None:
 
 
 class Stop(loop.Silent):
-    def step(self, epoch: int, step: int) -> None:
+    def on_step_begin(self, epoch: int, step: int) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
 
 
 class StopLater(loop.Silent):
-    def start(self, config: Any, steps: int, done: int, notes: Any) -> None:
+    def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
         self.stage = config.stage
 
-    def step(self, epoch: int, step: int) -> None:
+    def on_step_begin(self, epoch: int, step: int) -> None:
         if (self.stage, epoch) == (0, 2):
             raise KeyboardInterrupt
 

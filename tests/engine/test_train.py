@@ -47,7 +47,7 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path) -> None:
     inside = False
 
     class Watch(StopAt):
-        def step(self, epoch: int, step: int) -> None:
+        def on_step_begin(self, epoch: int, step: int) -> None:
             nonlocal inside
             inside = 0 < step < 9  # of ten steps
 
@@ -68,7 +68,7 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("checkpoint_every_epoch")
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     class Spoil(StopAt):
-        def step(self, epoch: int, step: int) -> None:
+        def on_step_begin(self, epoch: int, step: int) -> None:
             if (epoch, step) == (2, 6):
                 with torch.no_grad():
                     next(executors[-1].method.parameters()).fill_(float("nan"))
@@ -160,7 +160,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     kept = ["checkpoint.pt", "config.json", "metrics.jsonl"]
 
     class FillDisk(StopAt):
-        def step(self, epoch: int, step: int) -> None:
+        def on_step_begin(self, epoch: int, step: int) -> None:
             if epoch == 3:
                 monkeypatch.setattr(os, what, full)
 

@@ -1,6 +1,5 @@
 """What does not fit into memory together runs in waves, and says what it needs."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from osakd.engine import loop, train
 from osakd.engine import waves as module
 from osakd.engine.build import build
 from osakd.engine.config import Options, configure
-from osakd.engine.executors import measure
-from osakd.engine.executors.serial import SerialExecutor
+from osakd.engine.executors.measure import replica_bytes
+from osakd.engine.executors.policy import Sharing
 from osakd.engine.waves import memory_mib, replicas_that_fit, waves
 from osakd.records import read_result
-from tests.contracts.replicas import planned, serial, settings
+from tests.contracts.replicas import method_of, planned, replicas, spec
 
 CPU = torch.device("cpu")
+CHANNELS = Sharing(("fused/channels",), optional=False)
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,15 @@ def test_waves_hold_whole_seeds_while_one_fits(tmp_path: Path, fit: int, expecte
 
 def test_seeds_that_stopped_at_different_epochs_go_on_in_waves_of_their_own(tmp_path: Path) -> None:
     plans = planned(tmp_path, epochs=1)
-    assert train.train_fused(plans[:2], device=CPU, callback=loop.Silent()) == {}
+    assert train.train_fused(plans[:2], device=CPU, callback=loop.Silent(), sharing=CHANNELS) == {}
     assert waves([plan.folder for plan in plans], 2, 100, CPU) == [[0, 1], [2, 3]]
 
 
 def test_runs_in_waves_are_the_runs_in_one_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = (planned(tmp_path / name, epochs=2) for name in ("whole", "parts"))
-    train.train_fused(whole, device=CPU, callback=loop.Silent(), lowerings=["channels"])
+    train.train_fused(whole, device=CPU, callback=loop.Silent(), sharing=CHANNELS)
     monkeypatch.setattr(train, "replicas_that_fit", lambda *_: 1)
-    train.train_fused(parts, device=CPU, callback=loop.Silent(), lowerings=["channels"])
+    train.train_fused(parts, device=CPU, callback=loop.Silent(), sharing=CHANNELS)
     for one, other in zip(whole, parts, strict=True):
         expected, found = read_result(one.folder), read_result(other.folder)
         assert expected is not None
@@ -54,11 +54,12 @@ def test_runs_in_waves_are_the_runs_in_one_program(tmp_path: Path, monkeypatch: 
         assert found.last["train"] == pytest.approx(expected.last["train"], abs=1e-4)
 
 
-def test_bytes_of_a_replica_grow_with_the_batch_and_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    small, large = (measure.replica_bytes(serial("plain", 0, "residual", batch_size=n), n) for n in (64, 256))
+def test_bytes_of_a_replica_grow_with_the_batch_and_the_memory() -> None:
+    plain = replicas([method_of("plain", 0, "residual")])
+    small, large = (replica_bytes(plain, spec(batch_size=n)) for n in (64, 256))
     assert 2.5 < large / small < 4.5
     memory = {"name": "osakd", "k": 5, "pool": "memory"}
-    more = measure.replica_bytes(serial(memory, 0, "residual"), 64)
+    more = replica_bytes(replicas([method_of(memory, 0, "residual")]), spec())
     rows = 600 * (10 * 4 + 8 + 1)
     assert more >= small + rows
 
@@ -67,8 +68,8 @@ def test_as_many_fit_as_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -
     data = load_data("digits")
     built = build(configure(data, "plain", 0, Options()), data, CPU, Path())
     before: Any = {name: value.clone() for name, value in built.method.state_dict().items()}
-    mib = memory_mib(built, settings())
-    needed = measure.replica_bytes(SerialExecutor(copy.deepcopy(built.method), built.splits, **settings()), 64)
+    mib = memory_mib(replicas([built.method]), spec())
+    needed = replica_bytes(replicas([built.method]), spec())
     assert mib == pytest.approx(needed / 2**20, abs=0.001)
     monkeypatch.setattr(module, "_free_bytes", lambda _: int(10.1 * needed))
     assert replicas_that_fit(mib, CPU) == 8  # 80 % of it
@@ -81,7 +82,7 @@ def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path:
     said: list[str] = []
 
     class Listen(loop.Silent):
-        def start(self, config: Any, steps: int, done: int, notes: Any) -> None:
+        def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
             said.extend(notes)
 
     for method in ("osakd", {"name": "osakd", "k": 5, "pool": "memory"}):
@@ -91,8 +92,8 @@ def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path:
         train.train_run(config, data, folder, resume=False, device=CPU, callback=Listen())
     assert said[:2] == ["Executor: serial, a single run on the CPU."] * 2
     assert len(said) == 3
-    assert said[2].startswith("Looking for neighbours among 600 outputs is predicted to take ")
+    assert said[2].startswith("The neighbour search among 600 outputs is predicted to take ")
     plans = planned(tmp_path / "fused", ["plain", {"name": "osakd", "k": 5, "pool": "memory"}], epochs=1)
-    train.train_fused(plans, device=CPU, callback=Listen(), lowerings=["channels"])
+    train.train_fused(plans, device=CPU, callback=Listen(), sharing=CHANNELS)
     assert said[3].startswith("Executor: fused/channels (4 replicas; ")
-    assert said[4].startswith("Looking for neighbours among 600 outputs is predicted to take ")
+    assert said[4].startswith("The neighbour search among 600 outputs is predicted to take ")

@@ -42,10 +42,10 @@ class HerePool:
             future.set_exception(error)
         return future
 
-    def ended(self, future: "Future[Errors]") -> bool:
+    def release(self, future: "Future[Errors]") -> bool:
         return False
 
-    def said(self) -> dict[str, tuple[str, ...]]:
+    def notes(self) -> dict[str, tuple[str, ...]]:
         return {}
 
     def stop(self) -> None: ...
@@ -57,7 +57,7 @@ class StopAfter(Silent):
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def on_epoch_end(self, row: dict[str, Any]) -> None:
         if row["epoch"] == self.epochs:
             raise KeyboardInterrupt
 

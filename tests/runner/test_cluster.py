@@ -71,7 +71,9 @@ def test_a_killed_worker_costs_nothing_but_time(cluster: str, tmp_path: Path) ->
             os.kill(killed[0], signal.SIGKILL)
 
     out = tmp_path / "there"
-    osakd.compare("digits", methods=["plain"], seeds=2, epochs=40, out=out, scheduler=cluster, look=kill_a_worker)
+    osakd.compare(
+        "digits", methods=["plain"], seeds=2, epochs=40, out=out, scheduler=cluster, on_progress=kill_a_worker
+    )
     assert len(killed) == 1
     for seed in (0, 1):
         here = osakd.train("digits", seed=seed, epochs=40, out=tmp_path / f"here{seed}")
@@ -98,7 +100,9 @@ def test_a_stopped_comparison_stops_its_workers(cluster: str, tmp_path: Path) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        osakd.compare("digits", methods=["plain"], seeds=1, epochs=5000, out=tmp_path, scheduler=cluster, look=stop)
+        osakd.compare(
+            "digits", methods=["plain"], seeds=1, epochs=5000, out=tmp_path, scheduler=cluster, on_progress=stop
+        )
     time.sleep(1)
     rows = len(read_metrics(tmp_path / "plain-seed0"))
     time.sleep(1)
@@ -118,9 +122,15 @@ def test_the_scheduler_goes_while_runs_are_made(
             os.kill(killed[0], signal.SIGKILL)
 
     killed: list[int] = []
-    with pytest.raises(RunError, match="The dask scheduler has gone: start it again"):
+    with pytest.raises(RunError, match="The dask scheduler is gone: start it again"):
         osakd.compare(
-            "digits", methods=["plain"], seeds=1, epochs=5000, out=tmp_path, scheduler=cluster, look=kill_the_scheduler
+            "digits",
+            methods=["plain"],
+            seeds=1,
+            epochs=5000,
+            out=tmp_path,
+            scheduler=cluster,
+            on_progress=kill_the_scheduler,
         )
     assert "Traceback" not in capfd.readouterr().err
 

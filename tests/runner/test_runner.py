@@ -15,7 +15,7 @@ from osakd import RunError
 from osakd.engine.config import Options
 from osakd.records import LOCK, STUDENT, read_error, read_metrics, read_result, write_error
 from osakd.runner.jobs import Job
-from osakd.runner.lock import HOLDER, holder, holding
+from osakd.runner.lock import NOTE, current_runner, lock_runner
 from osakd.runner.planning import plan_comparison
 from osakd.runner.progress import Progress
 from osakd.runner.run import run_jobs
@@ -47,12 +47,12 @@ def test_a_killed_worker_costs_nothing_but_time(
     # process for each run would be faster.
     (tmp_path / "sitecustomize.py").write_text(
         "import osakd.engine.loop\nfrom osakd.engine.executors import choose\n"
-        "osakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS, choose.CLEARLY = 0.0, 0.0\n"
+        "osakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS, choose.CLEARLY_FASTER = 0.0, 0.0\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    errors = run_jobs(plan(tmp_path / "killed", 80, executor), processes=processes, look=kill_a_worker)
+    errors = run_jobs(plan(tmp_path / "killed", 80, executor), processes=processes, on_progress=kill_a_worker)
     assert (len(killed), errors) == (1, {})
-    run_jobs(plan(tmp_path / "whole", 80, executor), processes=processes, look=lambda _: None)
+    run_jobs(plan(tmp_path / "whole", 80, executor), processes=processes, on_progress=lambda _: None)
     for seed in (0, 1):
         one, other = tmp_path / f"killed/plain-seed{seed}", tmp_path / f"whole/plain-seed{seed}"
         assert [row["epoch"] for row in read_metrics(one)] == list(range(1, 81))
@@ -74,7 +74,7 @@ def test_a_worker_that_always_dies_is_given_up_and_recorded(tmp_path: Path) -> N
                 if doomed / LOCK in [file.readlink() for file in Path(f"/proc/{worker}/fd").iterdir()]:
                     os.kill(worker, signal.SIGKILL)
 
-    errors = run_jobs(plan(tmp_path, 2000, "serial")[:1] + jobs[1:], processes=2, look=kill_who_works_at_it)
+    errors = run_jobs(plan(tmp_path, 2000, "serial")[:1] + jobs[1:], processes=2, on_progress=kill_who_works_at_it)
     assert list(errors) == [doomed]
     assert read_error(doomed) == str(errors[doomed])
     assert "died 3 times without a checkpoint in between" in str(errors[doomed])
@@ -99,7 +99,7 @@ def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> N
     jobs = plan(tmp_path, 1, "serial")
     (tmp_path / "plain-seed0").mkdir()
     (tmp_path / "plain-seed0/mine.txt").write_text("mine")
-    errors = run_jobs(jobs, processes=1, look=lambda _: None)
+    errors = run_jobs(jobs, processes=1, on_progress=lambda _: None)
     assert list(errors) == [jobs[0].folder]
     assert [path.name for path in (tmp_path / "plain-seed0").iterdir()] == ["mine.txt"]
 
@@ -112,24 +112,24 @@ def test_an_error_of_before_does_not_outlive_the_result(tmp_path: Path) -> None:
 
 def test_a_second_runner_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from osakd.runner.lock import holding\n"
-        "with holding(Path(sys.argv[1]), lambda _: None):\n    print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from osakd.runner.lock import lock_runner\n"
+        "with lock_runner(Path(sys.argv[1]), lambda _: None):\n    print('locked', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        assert process.stdout.readline() == "held\n"
-        with pytest.raises(RunError, match=rf"is being run already, by process {process.pid} on .*, since 20.*: wait"):
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(RunError, match=rf"is in use by process {process.pid} on .*, since 20.*: wait"):
             osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path)
-        found = holder(tmp_path)
-        assert found is not None
-        assert found["process"] == process.pid
+        runner = current_runner(tmp_path)
+        assert runner is not None
+        assert (runner.process, runner.certain) == (process.pid, True)
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
-    assert (tmp_path / HOLDER).exists()  # it was killed
-    assert holder(tmp_path) is None
-    with holding(tmp_path, lambda _: None):
+    assert (tmp_path / NOTE).exists()  # it was killed
+    assert current_runner(tmp_path) is None
+    with lock_runner(tmp_path, lambda _: None):
         pass
-    assert not (tmp_path / HOLDER).exists()
+    assert not (tmp_path / NOTE).exists()

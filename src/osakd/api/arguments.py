@@ -1,4 +1,4 @@
-"""What several functions take: seeds, the cores to use, and jobs for other machines."""
+"""Arguments that several functions take: seeds, the cores to use, and jobs for other machines."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
     """The seeds that a number or a list stands for.
 
     Raises:
-        InputError: none, or not whole numbers.
+        InputError: there are none, or they are not whole numbers.
     """
     if not isinstance(seeds, Iterable):
         return list(range(_at_least_one("seeds", seeds)))
@@ -27,7 +27,7 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
 
 
 def process_count(processes: int | None) -> int:
-    """The cores to use, all of them where nothing is said.
+    """The number of cores to use; all of them for None.
 
     Raises:
         InputError: not a whole number, or below 1.
@@ -35,8 +35,8 @@ def process_count(processes: int | None) -> int:
     return _cores() if processes is None else _at_least_one("processes", processes)
 
 
-def everywhere(jobs: "Sequence[Job]") -> "list[Job]":
-    """The jobs with absolute paths: a worker of a cluster may have been started in another folder."""
+def with_absolute_paths(jobs: "Sequence[Job]") -> "list[Job]":
+    """The jobs with absolute paths, since the workers of a cluster may have been started in other folders."""
     return [
         replace(
             job,
@@ -56,5 +56,5 @@ def _at_least_one(option: str, value: int) -> int:
 
 
 def _cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import everywhere, process_count, seed_list
+from osakd.api.arguments import process_count, seed_list, with_absolute_paths
 from osakd.api.reports import recorded_columns
 from osakd.errors import RunError
 from osakd.records import SUMMARY, write_json
 
 if TYPE_CHECKING:
     from osakd.report.aggregate import Summary
-    from osakd.runner.progress import Look
+    from osakd.runner.progress import OnProgress
 
 DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
 DEFAULT_SEEDS = 5
@@ -23,8 +23,8 @@ class Comparison:
     """A finished comparison.
 
     Attributes:
-        folder: with its runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
-        summary: every value, means, standard deviations, paired differences to plain training.
+        folder: folder with the runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
+        summary: all values, means, standard deviations, and paired differences to plain training.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class Comparison:
 
 
 class IncompleteError(RunError):
-    """Some runs of a comparison failed; ``comparison`` is made of the others."""
+    """Some runs of a comparison failed; ``comparison`` has the others."""
 
     def __init__(self, message: str, comparison: Comparison) -> None:
         super().__init__(message)
@@ -53,54 +53,55 @@ def compare(
     out: str | Path | None = None,
     processes: int | None = None,
     scheduler: str | None = None,
-    look: "Look | None" = None,
+    on_progress: "OnProgress | None" = None,
     **options: Any,
 ) -> Comparison:
-    """Compares methods over seeds; runs that are recorded already are not run again.
+    """Compares methods over seeds; finished runs are not run again.
 
-    Call it under ``if __name__ == "__main__":``, as everything that starts processes.
+    Call it under ``if __name__ == "__main__":``, since it starts processes.
 
     Args:
         data: as for ``train``.
-        methods: as ``method`` of ``train``.
-        seeds: how many (0, 1, ...), or which.
+        methods: methods, each as for ``train``.
+        seeds: number of seeds (0, 1, ...), or a list of them.
         out: folder of the comparison; by default ``runs/<data>-<model>``.
-        processes: cores to use: as threads of a fused program, or as processes; by default all.
-        scheduler: address of a dask.distributed scheduler (``host:port``), whose workers then make the runs: they need
+        processes: number of cores to use, for threads of a fused program or for processes; by default all.
+        scheduler: address of a dask.distributed scheduler (``host:port``), whose workers then train the runs: they need
             one thread each, this version of osakd, and the same folders; needs the extra ``cluster``.
-        look: is given the progress of every run four times a second.
+        on_progress: called with the progress of every run four times a second.
         **options: as for ``train``.
 
     Returns:
-        The comparison; its summary is also written to ``summary.json``, with ``report.html`` to look at and the
-        curves in ``curves.svg`` and ``curves.png``.
+        The comparison. Its summary is also written to ``summary.json``, its report to ``report.html``, and its curves
+        to ``curves.svg`` and ``curves.png``.
 
     Raises:
-        InputError: something given cannot be used.
-        IncompleteError: a run failed; the others are finished and recorded.
-        RunError: every run failed, or another runner is at work in this folder.
+        InputError: an argument that cannot be used.
+        IncompleteError: a run failed; the others have finished and are recorded.
+        RunError: every run failed, or another process runs the same comparison.
     """
     from osakd.engine.config import options_of
-    from osakd.engine.environment import check_device, pick_device
+    from osakd.engine.environment import pick_device
+    from osakd.engine.executors.policy import check_device, needs_cuda
     from osakd.engine.stages import copy_teacher
     from osakd.report.aggregate import summarise
     from osakd.report.curves import write_curves
     from osakd.report.write import write_page
-    from osakd.runner.lock import holding
+    from osakd.runner.lock import lock_runner
     from osakd.runner.planning import plan_comparison
     from osakd.runner.run import run_jobs
 
     chosen = options_of(options)
     processes, numbers = process_count(processes), seed_list(seeds)
-    if chosen.executor == "cuda_graph" or chosen.precision == "tf32":
-        check_device(chosen.executor, chosen.precision, pick_device(chosen.device))
+    if needs_cuda(chosen.executor, chosen.precision):
+        check_device(chosen.executor, chosen.precision, pick_device(chosen.device).type)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
-    jobs = everywhere(jobs) if scheduler else jobs
+    jobs = with_absolute_paths(jobs) if scheduler else jobs
     for job in jobs:
         copy_teacher(job.method, job.config, job.folder)
-    with holding(folder, look or (lambda _: None)) as tell:
-        errors = run_jobs(jobs, processes=processes, look=tell, scheduler=scheduler)
+    with lock_runner(folder, on_progress or (lambda _: None)) as call_and_note:
+        errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler)
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     summary = summarise(folder.name, [(job.label, job.folder) for job in jobs])

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import everywhere, process_count, seed_list
+from osakd.api.arguments import process_count, seed_list, with_absolute_paths
 from osakd.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from osakd.plan import Column, Experiment
-    from osakd.runner.progress import Look
+    from osakd.runner.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def reproduce(
     dry_run: bool = False,
     processes: int | None = None,
     scheduler: str | None = None,
-    look: "Look | None" = None,
+    on_progress: "OnProgress | None" = None,
     **options: Any,
 ) -> Reproduction:
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
@@ -50,7 +50,7 @@ def reproduce(
         dry_run: only show what is recorded, and what is missing of the whole.
         processes: as for ``compare``.
         scheduler: as for ``compare``.
-        look: as for ``compare``.
+        on_progress: as for ``compare``.
         **options: ``device`` and ``executor``, as for ``train``.
 
     Returns:
@@ -84,7 +84,7 @@ def reproduce(
         errors: list[InputError | RunError] = []
         for column, given, folder in columns:
             try:
-                _run(column, given, folder, numbers, epochs, look or (lambda _: None), where, run)
+                _run(column, given, folder, numbers, epochs, on_progress or (lambda _: None), where, run)
             except (InputError, RunError) as error:  # of this column alone: the others are run and shown
                 errors.append(error)
                 failed[column.name] = str(error)
@@ -117,8 +117,8 @@ def _cost(out: Path, dry_run: bool) -> str:
 
 def _measure(out: Path) -> None:
     """Counts, times, and leaves the figures with every value in the folder of the records."""
-    from osakd.benchmark.steps import step_times
     from osakd.engine.environment import environment, pick_device
+    from osakd.engine.timing import step_times
     from osakd.experiments.cost import TIMINGS, counted, timed
     from osakd.records import as_sentences, write_json
     from osakd.report.complexity import FILE
@@ -164,23 +164,23 @@ def _run(
     folder: Path,
     seeds: list[int] | None,
     epochs: int | None,
-    look: "Look",
+    on_progress: "OnProgress",
     where: dict[str, Any],
     run: dict[str, Any],
 ) -> None:
     """Runs what is missing of a column; cells that earn another seed get it."""
     from osakd.experiments.reproduce import plan_column, promising
-    from osakd.runner.lock import holding
+    from osakd.runner.lock import lock_runner
     from osakd.runner.run import run_jobs
 
     numbers = list(range(column.seeds)) if seeds is None else seeds
     jobs = plan_column(column, data, numbers, folder, epochs=epochs, **where)
-    with holding(folder, look) as tell:
-        run_jobs(everywhere(jobs) if run["scheduler"] else jobs, look=tell, **run)
+    with lock_runner(folder, on_progress) as call_and_note:
+        run_jobs(with_absolute_paths(jobs) if run["scheduler"] else jobs, on_progress=call_and_note, **run)
         if column.again_within is not None and seeds is None:
             more = plan_column(promising(column, jobs, folder), data, [column.seeds], folder, epochs=epochs, **where)
             if more:
-                run_jobs(everywhere(more) if run["scheduler"] else more, look=tell, **run)
+                run_jobs(with_absolute_paths(more) if run["scheduler"] else more, on_progress=call_and_note, **run)
 
 
 def _show(experiment: "Experiment", column: "Column", out: Path, *, draw: bool) -> str:

@@ -1,6 +1,5 @@
-"""``osakd compare``: several methods over several seeds, a table and a picture."""
+"""``osakd compare``: train several methods over several seeds, and show a table and their curves."""
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,9 +8,9 @@ from osakd.cli.options import add_scheduler, add_training_options, new_parser, p
 
 
 def command(argv: Sequence[str]) -> int:
-    """Runs what is missing of a comparison and prints its table."""
+    """Trains the runs of a comparison that are missing, and prints its table."""
     parser = new_parser(
-        "compare", "Train several methods over several seeds and show who wins. The same command again goes on."
+        "compare", "Train several methods over several seeds and compare them. The same command continues after a stop."
     )
     parser.add_argument(
         "--data", type=str, default="digits", help="data set: name (osakd list), local folder, or hub id"
@@ -36,10 +35,10 @@ def command(argv: Sequence[str]) -> int:
     if found is None:
         return 0
 
-    from osakd.cli.progress import ComparisonProgress, print_summary
+    from osakd.cli.progress import ComparisonProgress, continue_with, print_summary
 
     incomplete = None
-    with ComparisonProgress() as progress:
+    with ComparisonProgress() as progress, continue_with("compare", *argv):
         try:
             comparison = api.compare(
                 found.data,
@@ -48,16 +47,14 @@ def command(argv: Sequence[str]) -> int:
                 out=found.out,
                 processes=found.processes,
                 scheduler=found.scheduler,
-                look=progress.look,
+                on_progress=progress.on_progress,
                 **training_options(found),
             )
         except api.IncompleteError as failed:
             comparison, incomplete = failed.comparison, failed
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"Go on with: {shlex.join(['osakd', 'compare', *argv])}") from None
     print_summary(comparison.summary)
     print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
-    print(f"Open {comparison.folder}/report.html in a browser to look at them.")
+    print(f"Open {comparison.folder}/report.html in a browser to see them.")
     if incomplete is not None:
         raise incomplete
     return 0

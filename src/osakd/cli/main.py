@@ -16,7 +16,6 @@ COMMANDS = {
     "status": "show how far the runs in a folder are, from any terminal",
     "cost": "count what each method costs, in training and deployed",
     "list": "show the known data, models and methods",
-    "bench": "time training here, against an ordinary script",
 }
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 

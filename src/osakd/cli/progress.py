@@ -1,7 +1,9 @@
-"""What a person sees while networks train: bars on a terminal, plain lines elsewhere; and the table at the end."""
+"""What is shown while networks train: progress bars on a terminal, plain lines elsewhere; and the table at the end."""
 
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,8 +23,17 @@ SECONDS_BETWEEN_LINES = 10.0
 WIDTH_OF_PLAIN_OUTPUT = 160
 
 
+@contextmanager
+def continue_with(*command: str) -> Iterator[None]:
+    """On Ctrl-C, says which command continues."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Continue with: {shlex.join(['osakd', *command])}") from None
+
+
 class _Display:
-    """A rich progress display where standard output is a terminal."""
+    """A rich progress display if standard output is a terminal."""
 
     def __init__(self) -> None:
         self.console = Console(markup=False)
@@ -31,7 +42,7 @@ class _Display:
             self.bars = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
-                TextColumn("{task.fields[said]}", markup=False),
+                TextColumn("{task.fields[text]}", markup=False),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
                 refresh_per_second=REFRESHES_PER_SECOND,
@@ -51,7 +62,7 @@ class _Display:
             self.bars.stop()
 
     def line(self, text: str, *, at_once: bool = False) -> None:
-        """A plain line, at most one in ten seconds unless it must be said at once."""
+        """Prints a plain line, at most one in ten seconds unless ``at_once``."""
         now = time.monotonic()
         if self.bars is None and (at_once or now - self._last_line >= SECONDS_BETWEEN_LINES):
             self._last_line = now
@@ -59,17 +70,17 @@ class _Display:
 
 
 class TrainingProgress(_Display):
-    """The callback of one run: its epochs, accuracy and speed."""
+    """The callback that shows one run: its epochs, accuracy and speed."""
 
     def __init__(self) -> None:
         super().__init__()
         self._task: TaskID | None = None
         self._epochs = self._steps = 0
-        self._said = ""
-        self._next_look = 0.0
+        self._scores = ""
+        self._next_refresh = 0.0
 
-    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
-        """Says what is trained."""
+    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
+        """Shows what is trained."""
         from_epoch = f", from epoch {done + 1}" if done else ""
         stage = f", teacher ({config.stage} before the last stage)" if config.stage else ""
         self.console.print(
@@ -81,49 +92,49 @@ class TrainingProgress(_Display):
             self.console.print(note, highlight=False)
         self._epochs, self._steps = config.epochs, steps
         if self.bars is not None:
-            if self._task is not None:  # of the stage before
+            if self._task is not None:  # of an earlier stage
                 self.bars.remove_task(self._task)
-            self._task = self.bars.add_task("", total=config.epochs * steps, completed=done * steps, said="")
+            self._task = self.bars.add_task("", total=config.epochs * steps, completed=done * steps, text="")
 
-    def step(self, epoch: int, step: int) -> None:
+    def on_step_begin(self, epoch: int, step: int) -> None:
         """Moves the bar."""
         now = time.monotonic()
-        if self.bars is not None and self._task is not None and now >= self._next_look:
-            self._next_look = now + 1 / REFRESHES_PER_SECOND
+        if self.bars is not None and self._task is not None and now >= self._next_refresh:
+            self._next_refresh = now + 1 / REFRESHES_PER_SECOND
             done = (epoch - 1) * self._steps + step
-            self.bars.update(self._task, description=f"epoch {epoch}/{self._epochs}", completed=done, said=self._said)
+            self.bars.update(self._task, description=f"epoch {epoch}/{self._epochs}", completed=done, text=self._scores)
 
-    def epoch(self, row: dict[str, Any]) -> None:
+    def on_epoch_end(self, row: dict[str, Any]) -> None:
         """Shows the scores of an epoch."""
-        self._said = describe(row)
-        self.line(f"epoch {row['epoch']}: {self._said}")
+        self._scores = describe(row)
+        self.line(f"epoch {row['epoch']}: {self._scores}")
 
 
 class ComparisonProgress(_Display):
-    """The state of every run of a comparison: one bar for all, one for each that works."""
+    """Shows the progress of a comparison: one bar for all runs, and one for each run in training."""
 
     def __init__(self) -> None:
         super().__init__()
         self._tasks: dict[str, TaskID] = {}
         self._finished: set[str] | None = None
-        self._said: set[str] = set()
+        self._shown: set[str] = set()
 
-    def look(self, states: list[RunProgress]) -> None:
-        """Shows the state of every run; those of the first look were recorded before."""
+    def on_progress(self, states: list[RunProgress]) -> None:
+        """Shows the progress of every run; those of the first call finished before."""
         if self._finished is None:
             self._finished = {state.job.name for state in states}
             if states:
-                self.console.print(f"{len(states)} runs are recorded already.", highlight=False)
+                self.console.print(f"{len(states)} runs have already finished.", highlight=False)
             return
         for note in dict.fromkeys(note for state in states for note in state.notes):
-            # Single runs measure each for itself: the first speaks for all of its method.
+            # Each single run measures and notes the same: show the note of the first.
             kind = note.partition(":")[0] if note.startswith("Executor") else note.partition(" is predicted")[0]
-            if kind not in self._said:
-                self._said.add(kind)
+            if kind not in self._shown:
+                self._shown.add(kind)
                 self.console.print(note, highlight=False)
-        for reason in {str(state.error) for state in states if isinstance(state.error, NotFusedError)} - self._said:
-            self._said.add(reason)
-            self.console.print(f"Not in one program: {reason}", highlight=False)
+        for reason in {str(state.error) for state in states if isinstance(state.error, NotFusedError)} - self._shown:
+            self._shown.add(reason)
+            self.console.print(f"The runs do not share a program: {reason}", highlight=False)
         ended = [state for state in states if state.done and not isinstance(state.error, NotFusedError)]
         for state in ended:
             if state.job.name not in self._finished:
@@ -140,9 +151,9 @@ class ComparisonProgress(_Display):
             epochs = sum(s.job.config.epochs if s.done else s.replicas * len(s.rows) for s in states)
             total = sum(state.job.config.epochs for state in states)
             if "" not in self._tasks:
-                self._tasks[""] = self.bars.add_task("all runs", total=total, said="")
-            said = f"{len(ended)} of {len(states)} runs done"
-            self.bars.update(self._tasks[""], completed=epochs, said=said)
+                self._tasks[""] = self.bars.add_task("all runs", total=total, text="")
+            text = f"{len(ended)} of {len(states)} runs done"
+            self.bars.update(self._tasks[""], completed=epochs, text=text)
 
     def _show(self, state: RunProgress, name: str) -> None:
         if self.bars is None:
@@ -151,23 +162,23 @@ class ComparisonProgress(_Display):
             self.bars.remove_task(self._tasks.pop(name))
         elif state.running and state.replicas:
             if name not in self._tasks:
-                self._tasks[name] = self.bars.add_task(_name(state), total=state.job.config.epochs, said="")
-            said = f"epoch {len(state.rows)}/{state.job.config.epochs}"
-            said += f", {describe(state.rows[-1])}" if state.rows else ""
-            self.bars.update(self._tasks[name], completed=len(state.rows), said=said)
+                self._tasks[name] = self.bars.add_task(_name(state), total=state.job.config.epochs, text="")
+            text = f"epoch {len(state.rows)}/{state.job.config.epochs}"
+            text += f", {describe(state.rows[-1])}" if state.rows else ""
+            self.bars.update(self._tasks[name], completed=len(state.rows), text=text)
 
 
 def _name(state: RunProgress) -> str:
-    """The run, and how many others go along in its program."""
+    """The run's name, and how many other runs share its program."""
     return state.job.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
 
 
 def _left(state: RunProgress) -> str:
-    return "" if state.left is None else f", {duration(state.left)} left"
+    return "" if state.seconds_left is None else f", {duration(state.seconds_left)} left"
 
 
 def duration(seconds: float) -> str:
-    """A time in words short enough for a line.
+    """A time in few words.
 
     Example:
         >>> duration(4), duration(65), duration(7500), duration(200_000)

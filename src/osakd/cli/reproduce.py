@@ -1,11 +1,10 @@
 """``osakd reproduce``: a table or figure of the paper, ours beside theirs, and the study of its readings."""
 
-import shlex
 from collections.abc import Sequence
 
 from osakd import api
 from osakd.cli.options import add_scheduler, new_parser, parse
-from osakd.engine.config import ExecutorName
+from osakd.engine.executors.registry import ExecutorName
 
 
 def command(argv: Sequence[str]) -> int:
@@ -31,24 +30,21 @@ def command(argv: Sequence[str]) -> int:
     if found is None:
         return 0
 
-    from osakd.cli.progress import ComparisonProgress
+    from osakd.cli.progress import ComparisonProgress, continue_with
 
-    with ComparisonProgress() as progress:
-        try:
-            shown = api.reproduce(
-                found.name,
-                data=found.data,
-                seeds=found.seeds,
-                epochs=found.epochs,
-                out=found.out,
-                dry_run=found.dry_run,
-                processes=found.processes,
-                scheduler=found.scheduler,
-                device=found.device,
-                executor=found.executor,
-                look=progress.look,
-            )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"Go on with: {shlex.join(['osakd', 'reproduce', *argv])}") from None
+    with ComparisonProgress() as progress, continue_with("reproduce", *argv):
+        shown = api.reproduce(
+            found.name,
+            data=found.data,
+            seeds=found.seeds,
+            epochs=found.epochs,
+            out=found.out,
+            dry_run=found.dry_run,
+            processes=found.processes,
+            scheduler=found.scheduler,
+            device=found.device,
+            executor=found.executor,
+            on_progress=progress.on_progress,
+        )
     print(shown.text)
     return 1 if shown.failed and not found.dry_run else 0

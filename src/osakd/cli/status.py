@@ -1,4 +1,4 @@
-"""``osakd status``: how far the runs in a folder are, from any terminal."""
+"""``osakd status``: show how far the runs in a folder are, from any terminal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from osakd.cli.progress import duration
 
 
 def command(argv: Sequence[str]) -> int:
-    """Prints a line for each run that is not finished, and how many are."""
-    parser = new_parser("status", "Show how far the runs in a folder are. It only reads.")
-    parser.add_argument("folder", type=str, help="of a comparison, an experiment, all records, or one run")
-    parser.add_argument("--all", action="store_true", help="a line for each finished run too")
+    """Prints how many runs have finished, and a line for each of the others."""
+    parser = new_parser("status", "Show how far the runs in a folder are. This command changes nothing.")
+    parser.add_argument("folder", type=str, help="folder of a comparison, an experiment, all records, or one run")
+    parser.add_argument("--all", action="store_true", help="also show a line for each finished run")
     found = parse(parser, argv)
     if found is None:
         return 0
@@ -30,18 +30,17 @@ def command(argv: Sequence[str]) -> int:
             words.append(f"epoch {run.epoch}/{run.epochs}")
         if run.row is not None and "test" in run.row:
             words.append(f"test {100 * run.row['test']['accuracy']:.2f} %")
-        if run.left is not None:
-            words.append(f"{duration(run.left)} left")
+        if run.seconds_left is not None:
+            words.append(f"{duration(run.seconds_left)} left")
         return f"  {run.name}: {', '.join(words)}" + (f": {run.error}" if run.state in ("failed", "damaged") else "")
 
     for one in status_of(Path(found.folder).expanduser()):
         counts = Counter(run.state for run in one.runs)
         console.print(f"{one.folder}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), style="bold")
-        if one.holder:
-            who = one.holder
-            doubt = "" if who["sure"] else " (or it was killed: the lock there may not be tried)"
-            said = f"  run by process {who['process']} on {who['host']}, since {who['since']}{doubt}"
-            console.print(said, highlight=False)
+        if one.runner:
+            doubt = "" if one.runner.certain else " (or it was killed: its lock belongs to another user)"
+            who = f"process {one.runner.process} on {one.runner.host}, since {one.runner.since}"
+            console.print(f"  run by {who}{doubt}", highlight=False)
         for run in one.runs:
             if found.all or run.state != "finished":
                 console.print(line(run), highlight=False)

@@ -1,6 +1,5 @@
 """``osakd train``: one network, one method."""
 
-import shlex
 from collections.abc import Sequence
 
 from osakd.cli.options import (
@@ -31,25 +30,22 @@ def command(argv: Sequence[str]) -> int:
         return 0
 
     from osakd import api
-    from osakd.cli.progress import TrainingProgress
+    from osakd.cli.progress import TrainingProgress, continue_with
     from osakd.engine.allocator import keep_freed_memory
     from osakd.methods.registry import run_notes
 
     keep_freed_memory()
-    again = shlex.join(["osakd", "train", *argv, *([] if "--resume" in argv else ["--resume"])])
-    with TrainingProgress() as progress:
-        try:
-            run = api.train(
-                found.data,
-                method=found.method.as_dict(),
-                seed=found.seed,
-                out=found.out,
-                resume=found.resume,
-                callback=progress,
-                **training_options(found),
-            )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"Go on with: {again}") from None
+    again = [*argv, *([] if "--resume" in argv else ["--resume"])]
+    with TrainingProgress() as progress, continue_with("train", *again):
+        run = api.train(
+            found.data,
+            method=found.method.as_dict(),
+            seed=found.seed,
+            out=found.out,
+            resume=found.resume,
+            callback=progress,
+            **training_options(found),
+        )
     last, best = run.result.last["test"], run.result.best_on_test
     print(
         f"{run.folder}: epoch {run.result.epochs}, test accuracy {100 * last['accuracy']:.2f} %, "

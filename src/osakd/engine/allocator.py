@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process: training asks for the same large blocks at every step."""
+"""Keeps freed memory in the process, since training allocates the same large blocks in every step."""
 
 import ctypes
 import sys
@@ -8,12 +8,12 @@ _LARGE = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Asks glibc not to give freed blocks back to the system, which would hand them out again page by page, zeroed.
+    """Tells glibc not to return freed blocks to the system, which would hand them out again page by page, zeroed.
 
-    It is for processes of our own: it acts on the whole process.
+    Call it only in processes that osakd starts: it affects the whole process.
 
     Returns:
-        Whether this system's allocator took it.
+        Whether this system's allocator accepted it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.data.recipes import recipe_for
+from osakd.engine.executors.registry import AUTO, ExecutorName
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import settings_of
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
-ExecutorName = Literal["auto", "serial", "cuda_graph", "fused"]
 Precision = Literal["float32", "tf32", "bf16"]
 Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
@@ -82,7 +82,7 @@ class Options:
     evaluate_every: int = 1
     precision: Precision = "float32"
     device: str | None = None
-    executor: ExecutorName = "auto"
+    executor: ExecutorName = AUTO
 
 
 def options_of(given: Mapping[str, Any]) -> Options:

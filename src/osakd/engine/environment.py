@@ -1,4 +1,4 @@
-"""Where a run was made: versions, commit, machine. No path, host or user name."""
+"""The environment of a run: versions, commit, device. It records no path, host or user name."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ from osakd.errors import InputError
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """What a result depends on beside its configuration."""
+    """What a result depends on besides its configuration."""
     return {
         "osakd": version("osakd"),
         "commit": commit(),
@@ -28,17 +28,17 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of osakd's own checkout, with a plus sign where files differ from it; None outside of one."""
+    """The commit of osakd's checkout, with a plus sign where files differ from it; None outside a checkout."""
     name = Path(__file__).name
     tracked = _git("ls-files", "--error-unmatch", name)
     return _git("describe", "--always", "--dirty=+", "--exclude=*", "--abbrev=12") if tracked else None
 
 
 def pick_device(name: str | None) -> torch.device:
-    """The device of that name; by default the first GPU where there is one, else the CPU.
+    """The device of that name; by default the first GPU if there is one, else the CPU.
 
     Raises:
-        InputError: no such device here.
+        InputError: there is no such device.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -52,29 +52,15 @@ def pick_device(name: str | None) -> torch.device:
     return device
 
 
-def check_device(executor: str, precision: str, device: torch.device) -> None:
-    """Refuses what only a CUDA device has.
-
-    Raises:
-        InputError: an executor or a precision that this device does not have.
-    """
-    if device.type == "cuda":
-        return
-    if executor == "cuda_graph":
-        raise InputError(f"The executor cuda_graph needs a CUDA device, this run is on {device.type}: take serial.")
-    if precision == "tf32":
-        raise InputError(f"`precision` tf32 is of CUDA devices alone, this run is on {device.type}: take float32.")
-
-
 def current(device: torch.device) -> AbstractContextManager[object]:
-    """Makes a GPU the current one: streams and captured graphs belong to that, whatever tensors are on."""
+    """Makes a GPU the current device, which streams and captured graphs belong to, wherever their tensors are."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says in osakd's own folder; None where it fails or is missing."""
+    """The output of git in osakd's folder; None where git fails or is missing."""
     try:
-        found = subprocess.run(  # noqa: S603 - fixed arguments
+        done = subprocess.run(  # noqa: S603 - fixed arguments
             ["git", *arguments],  # noqa: S607 - the user's git
             cwd=Path(__file__).resolve().parent,
             capture_output=True,
@@ -83,4 +69,4 @@ def _git(*arguments: str) -> str | None:
         )
     except OSError:
         return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,7 +1,7 @@
-"""Whether a run may be started or go on in a folder, and keeping other processes out of it."""
+"""Run folders: whether a run may start or continue in one, and locks that keep other processes out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -11,56 +11,68 @@ from osakd.engine.config import can_continue
 from osakd.errors import InputError, RunError
 from osakd.records import Result, RunConfig
 
-SECONDS_TO_WAIT_FOR_A_LOCK = 5.0  # a worker whose parent was killed needs a moment to notice
+SECONDS_TO_WAIT_FOR_A_LOCK = 5.0  # a worker whose parent was killed needs a moment to notice it
 
 
 def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None:
-    """The result where this run has finished; None where it may be started or go on.
+    """The result if this run has finished; None if it may start or continue.
 
     Raises:
-        InputError: the folder holds something else, another configuration, or this run and ``resume`` is False.
+        InputError: the folder has other content or another configuration, or has this run and ``resume`` is False.
     """
-    found = records.read_config(folder)
-    if found is None:
+    recorded = records.read_config(folder)
+    if recorded is None:
         if not records.is_free(folder):
             raise InputError(f"{str(folder)!r} is not empty and holds no run: choose another folder.")
         return None
-    if not can_continue(found, config):
-        why = "; ".join(found.differences(config))
-        more = " (more epochs continue only a constant schedule)" if found.schedule != "constant" else ""
+    if not can_continue(recorded, config):
+        why = "; ".join(recorded.differences(config))
+        more = " (more epochs continue only a constant schedule)" if recorded.schedule != "constant" else ""
         raise InputError(
             f"{str(folder)!r} holds a run of another configuration ({why}){more}: choose another folder with --out."
         )
     if not resume:
         raise InputError(f"{str(folder)!r} holds this run already: go on with --resume, or choose another --out.")
     result = records.read_result(folder)
-    if result is not None and found != config and not (folder / records.CHECKPOINT).exists():
+    if result is not None and recorded != config and not (folder / records.CHECKPOINT).exists():
         raise InputError(f"{str(folder)!r} has no checkpoint to go on from: choose another folder with --out.")
-    return result if found == config else None
+    return result if recorded == config else None
 
 
 def clear_left_overs(folder: Path) -> None:
-    """Removes the temporary files of writers that were killed; the folder must be locked."""
+    """Removes the temporary files of killed processes; the folder must be locked."""
     for path in folder.glob(f".*{records.LEFT_OVER}"):
         path.unlink()
 
 
+def lock_run(folder: Path) -> AbstractContextManager[None]:
+    """Locks a run folder, see ``lock_folder``."""
+
+    def refusal() -> str:
+        return f"Another process is training in {str(folder)!r}: wait for it, or choose another folder with --out."
+
+    return lock_folder(folder, SECONDS_TO_WAIT_FOR_A_LOCK, refusal)
+
+
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a run folder; a process that ends, however it ends, lets go of it.
+def lock_folder(folder: Path, seconds: float, refusal: Callable[[], str]) -> Iterator[None]:
+    """Keeps other processes out of a folder, which is made if missing. The lock of a process that dies is free.
+
+    Args:
+        folder: the folder.
+        seconds: how long to wait for another process.
+        refusal: returns what is wrong and what to do, where another process does not leave.
 
     Raises:
-        RunError: another process is in it, or the folder cannot be made.
+        RunError: another process has the lock, or the folder cannot be made.
     """
     with records.as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / records.LOCK)
         try:
-            lock.acquire(timeout=SECONDS_TO_WAIT_FOR_A_LOCK)
+            lock.acquire(timeout=seconds)
         except Timeout as error:
-            raise RunError(
-                f"Another process is training in {str(folder)!r}: wait for it, or choose another folder with --out."
-            ) from error
+            raise RunError(refusal()) from error
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The epochs of one run, or of many that go on together: training, evaluation, records, checkpoints."""
+"""The epochs of one run, or of runs that share a program: training, evaluation, records, checkpoints."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
 class Planned(NamedTuple):
-    """A run to make: its configuration, the data as it sees them, and where it is recorded."""
+    """A run to train: its configuration, its data as ``run_view`` gives them, and its folder."""
 
     config: RunConfig
     data: DataArrays
@@ -34,40 +34,47 @@ class Planned(NamedTuple):
 
 
 class Callback(Protocol):
-    """What is told of a run while it works; each call may raise to stop it."""
+    """Is called while a run is trained; each method may raise to stop the run."""
 
-    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
-        """Before the first step: steps in an epoch, epochs that an earlier start has done, what is worth saying."""
+    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
+        """Called before the first step.
 
-    def step(self, epoch: int, step: int) -> None:
-        """Before each step; epochs count from 1, the steps of an epoch from 0."""
+        Args:
+            config: the run's configuration.
+            steps: number of steps in an epoch.
+            done: number of epochs that were trained before; above 0 for a resumed run.
+            notes: sentences for the person who started the run.
+        """
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """After each epoch, with its row of the learning curve."""
+    def on_step_begin(self, epoch: int, step: int) -> None:
+        """Called before each step; epochs count from 1, the steps of an epoch from 0."""
+
+    def on_epoch_end(self, row: dict[str, Any]) -> None:
+        """Called after each epoch with its row of the learning curve."""
 
 
 class Silent:
-    """A callback that says nothing."""
+    """A callback that does nothing."""
 
-    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
-        """Nothing."""
+    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
+        """Does nothing."""
 
-    def step(self, epoch: int, step: int) -> None:
-        """Nothing."""
+    def on_step_begin(self, epoch: int, step: int) -> None:
+        """Does nothing."""
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Nothing."""
+    def on_epoch_end(self, row: dict[str, Any]) -> None:
+        """Does nothing."""
 
 
 class Loop:
-    """The epochs of runs that go on together.
+    """Trains runs that share a program, epoch by epoch.
 
     Args:
-        runs: which.
-        chosen: what runs their steps.
-        device: to train on.
-        callback: is told of every step and epoch.
-        memory_mib: peak memory of a replica, by run.
+        runs: the runs.
+        chosen: the executor of their steps.
+        device: device to train on.
+        callback: called at every step and epoch.
+        memory_mib: peak memory of a replica, for each run.
     """
 
     def __init__(
@@ -81,7 +88,7 @@ class Loop:
         self.memory_mib = list(memory_mib)
         self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
         self.notes = chosen.notes
-        self.made_by = environment(device) | {"executor": chosen.name}  # now: the files may change while it works
+        self.made_by = environment(device) | {"executor": chosen.name}  # now: files may change later
         self.errors: dict[Path, RunError] = {}
         self.results: dict[Path, Result] = {}
         self.steps = steps_of(runs[0].config)
@@ -89,16 +96,16 @@ class Loop:
         self.done = self._load(device)
 
     def run(self) -> dict[Path, RunError]:
-        """Trains to the end; the errors of runs that failed."""
+        """Trains to the end, and returns the errors of runs that failed."""
         for run in self.runs:
             clear_left_overs(run.folder)
             (run.folder / records.ERROR).unlink(missing_ok=True)
             if not self.done:
-                records.write_config(run.folder, run.config)  # first: it says whose folder this is
+                records.write_config(run.folder, run.config)  # first: it claims the folder
             records.cut_metrics(run.folder, self.done)
             records.write_config(run.folder, run.config)
         config = self.runs[0].config
-        self.callback.start(config, self.steps, self.done, self.notes)
+        self.callback.on_train_begin(config, self.steps, self.done, self.notes)
         last_saved = time.monotonic()
         for epoch in range(self.done + 1, config.epochs + 1):
             rows = self._epoch(epoch)
@@ -106,7 +113,7 @@ class Loop:
                 self._save(epoch)
                 last_saved = time.monotonic()
             for row in rows:
-                self.callback.epoch(row)
+                self.callback.on_epoch_end(row)
             if len(self.errors) == len(self.runs):
                 return self.errors
         for run, network, memory in zip(self.runs, self.executor.deployed(), self.memory_mib, strict=True):
@@ -120,20 +127,20 @@ class Loop:
         return self.errors
 
     def _load(self, device: torch.device) -> int:
-        """Goes on from the last epoch of which every run has a checkpoint."""
+        """Loads the last epoch of which every run has a checkpoint, and returns its number."""
         done = common_epoch([run.folder for run in self.runs], device) or 0
-        checkpoints = (state.read_checkpoints(run.folder, device) for run in self.runs)
-        found = [next(one for one in run if one["epoch"] == done) for run in checkpoints]
-        self.seconds = found[0]["seconds"]
-        for run, one in zip(self.runs, found, strict=True):
-            if one.get("teacher", "") != (teacher_digest(run.folder) if done else ""):
+        of_runs = (state.read_checkpoints(run.folder, device) for run in self.runs)
+        checkpoints = [next(one for one in of_run if one["epoch"] == done) for of_run in of_runs]
+        self.seconds = checkpoints[0]["seconds"]
+        for run, checkpoint in zip(self.runs, checkpoints, strict=True):
+            if checkpoint.get("teacher", "") != (teacher_digest(run.folder) if done else ""):
                 raise RunError(
                     f"The teacher in {str(run.folder)!r} is not the one that this run began with: choose another "
                     "folder."
                 )
         if done:
             try:
-                self.executor.load(found)
+                self.executor.load(checkpoints)
             except (RuntimeError, KeyError, ValueError) as error:
                 path = self.runs[0].folder / records.CHECKPOINT
                 raise RunError(
@@ -142,7 +149,7 @@ class Loop:
         return done
 
     def _epoch(self, epoch: int) -> list[dict[str, Any]]:
-        """Trains and evaluates; a row for each run that is well."""
+        """Trains and evaluates; the rows of the runs that have not failed."""
         start = time.monotonic()
         configs = [run.config for run in self.runs]
         first = configs[0]
@@ -157,7 +164,7 @@ class Loop:
             orders,
             rate=rate,
             first_step=first_step,
-            on_step=lambda step: self.callback.step(epoch, step),
+            on_step=lambda step: self.callback.on_step_begin(epoch, step),
             drawn=drawn,
         )
         seconds = (time.monotonic() - start) / len(self.runs)
@@ -173,20 +180,20 @@ class Loop:
                 self.errors[run.folder] = not_finite(outcome, epoch, run.folder)
                 continue
             row = curve_row(run.config, epoch, rate, seconds, outcome)
-            row = with_scores(row, {split: found[number] for split, found in scores.items()})
+            row = with_scores(row, {split: of_runs[number] for split, of_runs in scores.items()})
             records.append(run.folder / records.METRICS, row)
             rows.append(row)
         return rows
 
     def _save(self, epoch: int) -> None:
-        for run, found in zip(self.runs, self.executor.states(), strict=True):
+        for run, of_run in zip(self.runs, self.executor.states(), strict=True):
             if run.folder not in self.errors:
                 about = {"epoch": epoch, "seconds": self.seconds, "executor": self.made_by["executor"]}
                 about["teacher"] = teacher_digest(run.folder)
-                state.save_checkpoint(run.folder, about | found, keep_previous=len(self.runs) > 1)
+                state.save_checkpoint(run.folder, about | of_run, keep_previous=len(self.runs) > 1)
 
 
 def steps_of(config: RunConfig) -> int:
-    """The steps of an epoch; a last batch of one image is dropped."""
+    """Number of steps in an epoch; a last batch of one image is dropped."""
     full, rest = divmod(config.data["train"], config.batch_size)
     return full + (rest > 1)

@@ -1,6 +1,6 @@
-"""What float32 means while networks train: IEEE float32 by default; TF32, or bfloat16 in the forward pass, on request.
+"""The precision of training: IEEE float32 by default; TF32, or bfloat16 in the forward pass, on request.
 
-Soft labels are computed at least in float32 whatever the precision, and weights and optimizer state stay float32.
+Soft labels are computed in float32 or better with every precision, and weights and optimizer state stay float32.
 """
 
 from collections.abc import Iterator
@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 
-from osakd.engine.environment import check_device
+from osakd.engine.executors.policy import check_device
+from osakd.engine.executors.registry import AUTO
 
 
 @contextmanager
 def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
-    """Sets how CUDA multiplies float32 matrices (cuDNN's own default is TF32), and sets it back.
+    """Sets how CUDA multiplies float32 matrices (cuDNN's default is TF32), and restores it at the end.
 
     Raises:
-        InputError: TF32 on a device that has none.
+        InputError: TF32 on a device that does not have it.
     """
-    check_device("auto", precision, device)
+    check_device(AUTO, precision, device.type)
     kinds: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # type: ignore[attr-defined] - made at run time
     before = [kind.fp32_precision for kind in kinds]
     for kind in kinds:
@@ -32,5 +33,5 @@ def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context of a forward pass; nothing is cached across steps, so that a step can be captured."""
+    """The context of a forward pass. Weights cast to bfloat16 are not cached, so that a step can be captured."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)

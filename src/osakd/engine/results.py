@@ -1,4 +1,4 @@
-"""What a run leaves: the rows of its learning curve, its result, or its error."""
+"""What a run records: the rows of its learning curve, its result, or its error."""
 
 from pathlib import Path
 from statistics import median
@@ -11,7 +11,7 @@ from osakd.records import Result, RunConfig
 
 
 def not_finite(outcome: EpochOutcome, epoch: int, folder: Path) -> RunError:
-    """The error of a run whose loss or weights are no numbers any more."""
+    """The error of a run whose loss or weights are not finite."""
     step = (outcome.first_bad_step or 0) + 1
     kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
     return RunError(
@@ -21,7 +21,7 @@ def not_finite(outcome: EpochOutcome, epoch: int, folder: Path) -> RunError:
 
 
 def curve_row(config: RunConfig, epoch: int, rate: float, seconds: float, outcome: EpochOutcome) -> dict[str, Any]:
-    """The learning curve's row, but for the scores; the time is the run's share of the program's."""
+    """A row of the learning curve without scores; ``seconds`` is the run's share of the program's time."""
     return {
         "epoch": epoch,
         "learning_rate": rate,
@@ -32,17 +32,26 @@ def curve_row(config: RunConfig, epoch: int, rate: float, seconds: float, outcom
 
 
 def with_scores(row: dict[str, Any], scores: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """The row with what was evaluated: the deployed network's scores by split, the others' by name and split."""
-    first = {split: next(iter(found.values())) for split, found in scores.items()}
-    names = [name for found in scores.values() for name in list(found)[1:]]
-    others = {name: {split: found[name] for split, found in scores.items()} for name in dict.fromkeys(names)}
-    return row | first | ({"others": others} if others else {})
+    """Adds what was evaluated: the deployed network's scores by split, the scores of others by name and split."""
+    deployed = {split: next(iter(by_name.values())) for split, by_name in scores.items()}
+    names = [name for by_name in scores.values() for name in list(by_name)[1:]]
+    others = {name: {split: by_name[name] for split, by_name in scores.items()} for name in dict.fromkeys(names)}
+    return row | deployed | ({"others": others} if others else {})
 
 
 def result_of(
     config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any], steps: int, memory: float
 ) -> Result:
-    """How a run ended, from its learning curve, the steps of its epochs, and its memory in MiB."""
+    """The result of a run.
+
+    Args:
+        config: its configuration.
+        rows: its learning curve.
+        seconds: time of training and evaluation.
+        made_by: its environment and executor.
+        steps: number of steps in an epoch.
+        memory: peak memory in MiB.
+    """
     evaluated = [row for row in rows if "test" in row]
     best = max(evaluated, key=lambda row: row["test"]["accuracy"])
     chosen = max(evaluated, key=lambda row: row["validation"]["accuracy"]) if "validation" in rows[-1] else None

@@ -1,1 +1,1 @@
-"""Many runs: what to run, where, one runner at a time, and how far they are."""
+"""Running many runs: jobs, the pools of workers that run them, a lock against a second runner, progress."""

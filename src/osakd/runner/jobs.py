@@ -1,4 +1,4 @@
-"""What is to be run: jobs, and the programs that they may share."""
+"""Jobs: the runs to train, and the programs that they may share."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from osakd.engine.config import ExecutorName
+from osakd.engine.executors.registry import AUTO, ExecutorName
 from osakd.engine.stages import stages
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import settings_of
@@ -15,16 +15,16 @@ from osakd.records import TEACHER, RunConfig, read_metrics
 
 @dataclass(frozen=True)
 class Job:
-    """One run to make.
+    """One run to train.
 
     Attributes:
-        label: of its method, for people.
-        data: as ``load_data`` takes it.
-        method: as the user gave it.
-        config: its complete configuration.
-        folder: where it is recorded.
-        device: to run on, None for the default.
-        executor: as the user asked.
+        label: label of its method.
+        data: the data set as ``load_data`` takes it.
+        method: the method as the user gave it.
+        config: the complete configuration.
+        folder: the run's folder.
+        device: device to train on; None for the default.
+        executor: the executor that the user asked for.
     """
 
     label: str
@@ -33,11 +33,11 @@ class Job:
     config: RunConfig
     folder: Path
     device: str | None
-    executor: ExecutorName = "auto"
+    executor: ExecutorName = AUTO
 
     @property
     def name(self) -> str:
-        """Of its folder; that of an earlier stage has the run's name in front."""
+        """The name of its folder; for an earlier stage after the run's name."""
         parts = [self.folder.name]
         for parent in self.folder.parents:
             if parts[0] != TEACHER:
@@ -51,7 +51,7 @@ Errors = dict[Path, InputError | RunError]
 
 
 def with_stages(job: Job) -> list[Job]:
-    """The jobs of the stages before a job, the first one first, and the job itself."""
+    """The jobs of all stages of a job, the first stage first."""
     *earlier, _ = stages(job.config, job.folder)
     names = [f"{job.label}, stage {number}" for number in range(1, len(earlier) + 1)]
     before = zip(names, earlier, strict=True)
@@ -59,9 +59,9 @@ def with_stages(job: Job) -> list[Job]:
 
 
 def programs_of(jobs: Sequence[Job]) -> list[Program]:
-    """Jobs that may share a program: all but seed and method are equal, and every seed has the same methods.
+    """Groups jobs that may share a program: only seed and method differ, and every seed has the same methods.
 
-    A method that trains several networks has a program of its own.
+    Methods that train several networks do not share a program with other methods.
     """
     by_seed: dict[tuple[str, int], list[Job]] = {}
     for job in jobs:
@@ -78,10 +78,10 @@ def programs_of(jobs: Sequence[Job]) -> list[Program]:
 
 
 def longest_first(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs by the steps that are left of them; of equals, those that search a memory first, else as they come."""
+    """Sorts jobs by the number of steps left; of equals, those that search a memory come first, else in given order."""
 
     def work(job: Job) -> tuple[float, bool]:
         epochs = job.config.epochs - len(read_metrics(job.folder))
-        return epochs * job.config.data["train"] / job.config.batch_size, job.config.settings.get("pool") == "memory"
+        return epochs * job.config.data["train"] / job.config.batch_size, settings_of(job.config).searches_memory()
 
     return sorted(jobs, key=work, reverse=True)

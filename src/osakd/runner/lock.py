@@ -1,4 +1,4 @@
-"""One runner at a time in a folder of many runs, and what it tells those who look from outside."""
+"""The lock that admits one runner at a time to a folder of many runs, and the note that the runner leaves there."""
 
 import json
 import os
@@ -6,100 +6,137 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from osakd import records
+from osakd.engine.folders import lock_folder
 from osakd.errors import InputError, RunError
-from osakd.runner.progress import Look, Progress
+from osakd.runner.progress import OnProgress, Progress
 
-HOLDER = ".runner.json"
+NOTE = ".runner.json"
 SECONDS_BETWEEN_NOTES = 1.0
 SECONDS_TO_WAIT = 1.0
-"""Someone who only looks whether the folder is held holds it for a moment."""
+"""A process that only looks whether the folder is locked has the lock for a moment."""
+
+
+@dataclass(frozen=True)
+class JobNote:
+    """How far a job is, as its runner notes it.
+
+    Attributes:
+        running: a worker is training it.
+        waiting: it has not started.
+        seconds_left: estimated seconds until it ends, where that is known.
+    """
+
+    running: bool
+    waiting: bool
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class RunnerNote:
+    """Who runs the jobs in a folder.
+
+    Attributes:
+        process: number of the process.
+        host: name of its machine.
+        since: when it started.
+        jobs: how far each job is, by name.
+        certain: the runner is known to be alive; else the lock could not be tried.
+    """
+
+    process: int
+    host: str
+    since: str
+    jobs: dict[str, JobNote]
+    certain: bool = True
 
 
 @contextmanager
-def holding(folder: Path, look: Look) -> Iterator[Look]:
-    """Holds a folder of runs against other runners, and tells there what ``look`` is told.
+def lock_runner(folder: Path, on_progress: OnProgress) -> Iterator[OnProgress]:
+    """Keeps other runners out of a folder of runs, and notes there how far the runs are.
 
     Args:
-        folder: of the runs; made if missing.
-        look: is given the state of every run.
+        folder: the folder of the runs; made if missing.
+        on_progress: called with the progress of every run.
 
     Yields:
-        What the runner is to tell: it passes everything on to ``look``.
+        What the runner must call with the progress of every run instead of ``on_progress``.
 
     Raises:
-        RunError: another runner holds it, or the folder cannot be made.
+        RunError: another runner has the lock, or the folder cannot be made.
     """
-    with records.as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / records.LOCK)
+
+    def refusal() -> str:
+        return (
+            f"{str(folder)!r} is in use by {_description(folder)}: wait for it (osakd status shows how far it is), "
+            "stop it, or choose another folder with --out."
+        )
+
+    since = datetime.now().strftime("%Y-%m-%d %H:%M")
+    me = RunnerNote(os.getpid(), socket.gethostname(), since, {})
+    noted = 0.0
+
+    def call_and_note(states: list[Progress]) -> None:
+        nonlocal noted
+        on_progress(states)
+        if time.monotonic() - noted >= SECONDS_BETWEEN_NOTES:
+            noted = time.monotonic()
+            with suppress(RunError, InputError):  # a full disk must not stop runs for want of a note
+                _write(folder, replace(me, jobs={state.job.name: _job_note(state) for state in states}))
+
+    with lock_folder(folder, SECONDS_TO_WAIT, refusal):
         try:
-            lock.acquire(timeout=SECONDS_TO_WAIT)
-        except Timeout as error:
-            raise RunError(
-                f"{str(folder)!r} is being run already, by {_who(folder)}: wait for it (osakd status shows how far it "
-                "is), stop it, or choose another folder with --out."
-            ) from error
-    me = {"process": os.getpid(), "host": socket.gethostname(), "since": datetime.now().strftime("%Y-%m-%d %H:%M")}
-    told = 0.0
-
-    def tell(states: list[Progress]) -> None:
-        nonlocal told
-        look(states)
-        if time.monotonic() - told >= SECONDS_BETWEEN_NOTES:
-            told = time.monotonic()
-            with suppress(RunError, InputError):  # no run is to stop for want of room for a note
-                records.write_json(folder / HOLDER, me | {"runs": {state.job.name: _state(state) for state in states}})
-
-    try:
-        records.write_json(folder / HOLDER, me | {"runs": {}})
-        yield tell
-    finally:
-        (folder / HOLDER).unlink(missing_ok=True)
-        lock.release()
+            _write(folder, me)
+            yield call_and_note
+        finally:
+            (folder / NOTE).unlink(missing_ok=True)
 
 
-def holder(folder: Path) -> dict[str, Any] | None:
-    """Who holds a folder: ``process``, ``host``, ``since``, ``runs`` by name, and whether that is ``sure``.
+def current_runner(folder: Path) -> RunnerNote | None:
+    """The runner at work in a folder; None where there is none.
 
-    None where nobody does. It is not sure where one may not try the lock, in a folder of somebody else's.
+    It is not certain in a folder of another user, whose lock may not be tried.
     """
-    if not (folder / HOLDER).exists():
+    if not (folder / NOTE).exists():
         return None
-    lock, sure = FileLock(folder / records.LOCK), True
+    lock, certain = FileLock(folder / records.LOCK), True
     try:
         lock.acquire(timeout=0)
     except Timeout:
         pass
     except OSError:
-        sure = False
+        certain = False
     else:
         lock.release()
         return None  # its runner was killed
-    found = _read(folder)
-    return found and found | {"sure": sure}
+    note = _read(folder)
+    return note and replace(note, certain=certain)
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
-    """What the holder tells; None where that cannot be read or is not whole."""
+def _write(folder: Path, note: RunnerNote) -> None:
+    records.write_json(folder / NOTE, asdict(note))
+
+
+def _read(folder: Path) -> RunnerNote | None:
+    """The runner's note; None where it cannot be read or is incomplete."""
     try:
-        found = json.loads((folder / HOLDER).read_bytes())
-    except (OSError, ValueError):
+        note = json.loads((folder / NOTE).read_bytes())
+        jobs = {name: JobNote(**job) for name, job in note["jobs"].items()}
+        return RunnerNote(note["process"], note["host"], note["since"], jobs)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    whole = isinstance(found, dict) and {"process", "host", "since", "runs"} <= set(found)
-    return found if whole else None
 
 
-def _who(folder: Path) -> str:
-    found = _read(folder)
-    return f"process {found['process']} on {found['host']}, since {found['since']}" if found else "another process"
+def _description(folder: Path) -> str:
+    note = _read(folder)
+    return f"process {note.process} on {note.host}, since {note.since}" if note else "another process"
 
 
-def _state(state: Progress) -> dict[str, Any]:
-    return {"running": state.running, "waiting": not (state.running or state.done), "left": state.left}
+def _job_note(state: Progress) -> JobNote:
+    return JobNote(state.running, not (state.running or state.done), state.seconds_left)

@@ -1,4 +1,4 @@
-"""A comparison of methods: every method with every seed, from the same start and with the same batches."""
+"""Plans a comparison: every method with every seed, from the same initial weights and with the same batches."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def plan_comparison(
     data: str, methods: Sequence[str | Mapping[str, Any]], seeds: Sequence[int], options: Options, out: Path | None
 ) -> tuple[Path, list[Job]]:
-    """The folder of a comparison, ``runs/<data>-<model>`` by default, and its runs, seed by seed.
+    """Plans the runs of a comparison, seed by seed, and names its folder, by default ``runs/<data>-<model>``.
 
     Raises:
-        InputError: a value out of its range, a method given twice, or a folder that holds another configuration or
-            runs of other images.
+        InputError: a value out of its range, a method given twice, or a folder with another configuration or runs of
+            other images.
     """
     if out is not None and out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file: choose a folder with --out.")
@@ -46,21 +46,21 @@ def plan_comparison(
 
 
 def check_images(jobs: Sequence[Job], folder: Path) -> None:
-    """Refuses runs beside those of other images: their means would be taken together.
+    """Checks that a folder has no runs of other images, since their means would be taken together.
 
     Args:
-        jobs: to run; none goes with everything.
-        folder: of them all.
+        jobs: the jobs to run.
+        folder: their folder.
 
     Raises:
-        InputError: a run there has seen other images.
+        InputError: a run in the folder was trained on other images.
     """
     ours = {job.config.data["content"] for job in jobs}
     for run in sorted(folder.glob("*-seed*")):
-        found = read_config(run)
-        if jobs and found is not None and found.data["content"] not in ours:
+        config = read_config(run)
+        if jobs and config is not None and config.data["content"] not in ours:
             raise InputError(
-                f"{str(run)!r} is of other images (content {found.data['content'][:8]}, not {min(ours)[:8]}): choose "
+                f"{str(run)!r} is of other images (content {config.data['content'][:8]}, not {min(ours)[:8]}): choose "
                 "another folder with --out."
             )
 
@@ -74,18 +74,18 @@ def plan_run(
     options: Options,
     out: Path,
 ) -> Job:
-    """One run of a comparison, in the folder ``<label>-seed<seed>`` of ``out``.
+    """Plans one run of a comparison, in the folder ``<label>-seed<seed>`` of ``out``.
 
     Raises:
-        InputError: a value out of its range, or a folder that holds another configuration.
+        InputError: a value out of its range, or a folder with another configuration.
     """
     config = configure(arrays, method, seed, options)
     folder = out / f"{label}-seed{seed}"
-    found = read_config(folder)
-    if found is not None and not can_continue(found, config):
+    recorded = read_config(folder)
+    if recorded is not None and not can_continue(recorded, config):
         raise InputError(
-            f"{str(folder)!r} holds a run of another configuration ({'; '.join(found.differences(config))}): "
+            f"{str(folder)!r} holds a run of another configuration ({'; '.join(recorded.differences(config))}): "
             "choose another folder with --out."
         )
-    read_metrics(folder)  # a damaged one is named before anything runs
+    read_metrics(folder)  # a damaged curve is reported before anything runs
     return Job(label, data, method, config, folder, options.device, options.executor)

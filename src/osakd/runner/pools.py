@@ -1,7 +1,7 @@
-"""Where programs run: in processes of this machine, or on the workers of a dask.distributed cluster.
+"""Pools of workers: processes of this machine, or the workers of a dask.distributed cluster.
 
-Both are ``concurrent.futures`` executors. A worker that dies loses what its program did since the last checkpoint: here
-the program is submitted again by the runner, on a cluster by its scheduler.
+Both use ``concurrent.futures`` executors. A worker that dies loses what its program did since the last checkpoint: here
+the runner submits the program again, on a cluster the scheduler does.
 """
 
 import logging
@@ -19,33 +19,33 @@ from typing import Protocol
 
 from osakd.errors import InputError, RunError
 from osakd.runner.jobs import Errors, Program
-from osakd.runner.worker import Notes, on_cluster, prepare
+from osakd.runner.worker import Notes, initialise_process, run_on_cluster
 
 Run = Callable[[Program], Errors]
 SECONDS_TO_CONNECT = 10.0
 
 
 class Pool(Protocol):
-    """What runs programs."""
+    """Runs programs."""
 
     def is_free(self) -> bool:
-        """Whether another program can be given to it."""
+        """Whether another program can be submitted."""
         ...
 
     def submit(self, run: Run, program: Program) -> "Future[Errors]":
         """Starts a program."""
         ...
 
-    def ended(self, future: "Future[Errors]") -> bool:
-        """Takes back the place of a program that has ended; whether its worker died, so that it must start again."""
+    def release(self, future: "Future[Errors]") -> bool:
+        """Frees the worker of a program that has ended; True if it died, so that the program must start again."""
         ...
 
-    def said(self) -> dict[str, tuple[str, ...]]:
-        """What programs have said at their start, by the folder of their first job."""
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """The notes of programs from their start, by the folder of their first job."""
         ...
 
     def stop(self) -> None:
-        """Stops every program; what they have done is recorded."""
+        """Stops every program; what they did is recorded."""
         ...
 
     def close(self) -> None:
@@ -54,47 +54,49 @@ class Pool(Protocol):
 
 
 class LocalPool:
-    """Processes of this machine, each an executor of its own: one that dies takes no other along.
+    """Processes of this machine, each with its own executor, so that one that dies stops no other.
 
     Args:
-        workers: how many at most.
-        threads: of each.
+        workers: largest number of processes.
+        threads: number of threads of each.
     """
 
     def __init__(self, workers: int, threads: int) -> None:
         if os.name == "posix":
             _start_quiet_tracker()
         self._context = multiprocessing.get_context("spawn")
-        # Without a lock: a process that is killed while it looks must not keep it.
+        # Without a lock, which a process that is killed while it reads would keep.
         self._stop = self._context.RawValue("b", 0)
-        self._notes: Notes = self._context.SimpleQueue()
-        self._start = (self._stop, self._notes, os.getpid(), threads)
+        self._queue: Notes = self._context.SimpleQueue()
+        self._start = (self._stop, self._queue, os.getpid(), threads)
         self._free: list[ProcessPoolExecutor | None] = [None] * workers
         self._busy: dict[Future[Errors], ProcessPoolExecutor] = {}
-        self._said: dict[str, tuple[str, ...]] = {}
+        self._notes: dict[str, tuple[str, ...]] = {}
         self._started = False
 
     def is_free(self) -> bool:
-        """Whether a process is free or can be made."""
+        """Whether a process is free or can be started."""
         return bool(self._free)
 
     def submit(self, run: Run, program: Program) -> "Future[Errors]":
         """Starts a program in a process."""
-        with _ctrl_c_ignored():  # the process inherits this: Ctrl-C is the parent's to handle
-            slot = self._free.pop() or ProcessPoolExecutor(1, self._context, initializer=prepare, initargs=self._start)
-            future = slot.submit(run, program)
-        self._busy[future] = slot
+        with _ctrl_c_ignored():  # the process inherits this: only the parent handles Ctrl-C
+            process = self._free.pop() or ProcessPoolExecutor(
+                1, self._context, initializer=initialise_process, initargs=self._start
+            )
+            future = process.submit(run, program)
+        self._busy[future] = process
         return future
 
-    def ended(self, future: "Future[Errors]") -> bool:
-        """Takes back a process; a dead one is replaced.
+    def release(self, future: "Future[Errors]") -> bool:
+        """Frees a process; a dead one is replaced.
 
         Raises:
             RunError: not even one process could start.
         """
-        slot, died = self._busy.pop(future), isinstance(future.exception(), BrokenProcessPool)
-        self._free.append(None if died else slot)
-        self.said()
+        process, died = self._busy.pop(future), isinstance(future.exception(), BrokenProcessPool)
+        self._free.append(None if died else process)
+        self.notes()
         if died and not self._started:
             raise RunError(
                 "No worker process could start: a script that calls osakd.compare or osakd.reproduce must do so under "
@@ -102,13 +104,13 @@ class LocalPool:
             )
         return died
 
-    def said(self) -> dict[str, tuple[str, ...]]:
-        """What programs have said at their start."""
-        while not self._notes.empty():
-            folder, sentences = self._notes.get()
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """The notes of programs from their start."""
+        while not self._queue.empty():
+            folder, sentences = self._queue.get()
             self._started = True
-            self._said[folder] = tuple(sentences)
-        return self._said
+            self._notes[folder] = tuple(sentences)
+        return self._notes
 
     def stop(self) -> None:
         """Asks every process to stop at its next step."""
@@ -138,7 +140,7 @@ class ClusterPool:
             raise InputError(
                 "`scheduler` needs dask.distributed, which is not installed: pip install 'osakd[cluster]'."
             ) from error
-        # It would print tracebacks where the scheduler goes: the runner says so in a sentence.
+        # It would print tracebacks when the scheduler stops, which the runner reports in a sentence.
         self._logger = logging.getLogger("distributed.client")
         self._logger.disabled = True
         try:
@@ -161,27 +163,27 @@ class ClusterPool:
                 f"The workers of {address!r} have {max(threads)} threads, but runs in one process would share their "
                 "random numbers: start them with --nthreads 1 (and --nworkers for more of them)."
             )
-        # What a worker runs is a run folder: the same call is never the same again.
+        # Not pure: the same call on the same run folder does not give the same again.
         self._executor = self._client.get_executor(pure=False)
         self._futures: set[Future[Errors]] = set()
 
     def is_free(self) -> bool:
-        """The scheduler keeps the queue."""
+        """True: the scheduler has the queue."""
         return True
 
     def submit(self, run: Run, program: Program) -> "Future[Errors]":
         """Starts a program on a worker."""
-        future = self._executor.submit(partial(on_cluster, run), program)
+        future = self._executor.submit(partial(run_on_cluster, run), program)
         self._futures.add(future)
         return future
 
-    def ended(self, future: "Future[Errors]") -> bool:
-        """The scheduler gives the program of a dead worker to another one, so this one has ended for good."""
+    def release(self, future: "Future[Errors]") -> bool:
+        """False: the scheduler gives the program of a dead worker to another one."""
         self._futures.discard(future)
         return False
 
-    def said(self) -> dict[str, tuple[str, ...]]:
-        """Nothing: results say what ran them."""
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """No notes: results say which executor was used."""
         return {}
 
     def stop(self) -> None:
@@ -196,7 +198,7 @@ class ClusterPool:
 
 
 def _start_quiet_tracker() -> None:
-    """Python's tracker clears what a killed worker leaves behind; without this it says so on the user's terminal."""
+    """Starts Python's resource tracker without its warnings about what killed workers leave behind."""
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
     resource_tracker.ensure_running()

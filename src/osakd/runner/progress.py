@@ -15,14 +15,14 @@ class Progress:
     """How far a job is.
 
     Attributes:
-        job: which.
-        rows: of its learning curve so far.
-        running: it is being worked at.
+        job: the job.
+        rows: its learning curve so far.
+        running: a worker is training it.
         done: it has ended.
         error: why it failed, if it did.
-        replicas: runs in its program; 0 for one that goes along with another job's.
-        notes: what its program said when it started.
-        left: seconds until it ends at the pace so far; None before two epochs show a pace.
+        replicas: number of runs in its program; 0 for a run that another job of the program stands for.
+        notes: sentences about its program, from its start.
+        seconds_left: estimated seconds until it ends; None before two epochs were seen.
     """
 
     job: Job
@@ -32,34 +32,34 @@ class Progress:
     error: InputError | RunError | None = None
     replicas: int = 1
     notes: tuple[str, ...] = ()
-    left: float | None = None
+    seconds_left: float | None = None
 
 
-Look = Callable[[list[Progress]], None]
-"""What is given the state of every job and stage four times a second."""
+OnProgress = Callable[[list[Progress]], None]
+"""Is called with the progress of every job and stage four times a second."""
 
 
-class Paces:
-    """The pace of every running job, by the clock."""
+class TimeLeft:
+    """Estimates the time left of running jobs from the epochs seen since their start."""
 
     def __init__(self) -> None:
         self._first: dict[Path, tuple[int, float | None]] = {}
 
-    def left(self, job: Job, epochs: int) -> float | None:
-        """Seconds left of a job that has so many epochs now; None before two epochs of this start show a pace."""
+    def estimate(self, job: Job, epochs: int) -> float | None:
+        """Seconds left of a job with this number of epochs now; None before two epochs of this start were seen."""
         now = time.monotonic()
-        at, since = self._first.setdefault(job.folder, (epochs, None))
+        first, since = self._first.setdefault(job.folder, (epochs, None))
         if since is None:
-            if epochs > at:  # the first epoch of this start is not whole, or has the start-up in it
+            if epochs > first:  # the first epoch seen is not whole, or includes the start-up
                 self._first[job.folder] = (epochs, now)
             return None
-        return (job.config.epochs - epochs) * (now - since) / (epochs - at) if epochs > at else None
+        return (job.config.epochs - epochs) * (now - since) / (epochs - first) if epochs > first else None
 
     def forget(self, job: Job) -> None:
-        """After a job has stopped: its next start has a pace of its own."""
+        """Forgets a job that has stopped; its next start is estimated anew."""
         self._first.pop(job.folder, None)
 
 
-def waiting(job: Job) -> Progress:
-    """The state of a job that has not started."""
+def not_started(job: Job) -> Progress:
+    """The progress of a job that has not started."""
     return Progress(job, [], running=False, done=False)

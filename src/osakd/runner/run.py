@@ -1,4 +1,4 @@
-"""Many runs: fused in one program, or one by one in a pool of workers; progress is read from their records."""
+"""Runs many jobs: fused in one program, or one by one in a pool of workers. Progress is read from their records."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,92 +8,100 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from osakd.engine.executors.policy import sharing
+from osakd.engine.executors.registry import AUTO
 from osakd.engine.folders import check_folder
 from osakd.errors import InputError, NotFusedError, RunError
 from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_config, read_metrics, read_result, write_error
 from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
 from osakd.runner.pools import ClusterPool, LocalPool, Pool, Run
-from osakd.runner.progress import Look, Paces, Progress, waiting
+from osakd.runner.progress import OnProgress, Progress, TimeLeft, not_started
 from osakd.runner.worker import run_fused, run_single
 
-SECONDS_BETWEEN_LOOKS = 0.25
+SECONDS_BETWEEN_UPDATES = 0.25
 MOST_DEATHS = 3
-"""So often a worker may die with a program without a checkpoint in between."""
+"""Number of times that the worker of a program may die without a checkpoint in between."""
 
 
-def run_jobs(jobs: Sequence[Job], *, processes: int, look: Look, scheduler: str | None = None) -> Errors:
-    """Runs every job, and the stages before it; what is on disk already is not run again.
+def run_jobs(jobs: Sequence[Job], *, processes: int, on_progress: OnProgress, scheduler: str | None = None) -> Errors:
+    """Runs every job and the stages before it; finished runs are not run again.
 
-    With the executor ``fused``, jobs that differ in seed and method only run in one program; with ``serial`` or
-    ``cuda_graph`` each by itself, one at a time on a GPU; ``auto`` is the first where the networks can be folded into
-    channels and no cluster is given, else the second. A worker that dies costs the epochs since its last checkpoint.
+    Jobs that differ only in seed and method share a program where their executor allows it, see
+    ``engine.executors.policy``; else each job has its own program, one at a time on a GPU. A worker that dies costs the
+    epochs since its last checkpoint.
 
     Args:
-        jobs: of one comparison; the longest start first, so that no core waits for the last one.
-        processes: cores to use here: threads of a fused program, or processes of one thread each.
-        look: is given the state of every job and stage four times a second.
+        jobs: the jobs of one comparison; the longest start first, so that no core waits for the last one.
+        processes: number of cores to use: threads of a fused program, or processes of one thread each.
+        on_progress: called with the progress of every job and stage four times a second.
         scheduler: address of a dask.distributed scheduler, whose workers then run the programs.
 
     Returns:
-        The error of each job that failed, by folder, which is also recorded there; the others ran to their end.
+        The error of each job that failed, by folder, which is also recorded there; the others have finished.
 
     Raises:
         InputError: there is no such scheduler.
-        RunError: no process could be started, or the scheduler has gone.
-        KeyboardInterrupt: after the workers have been told to stop.
+        RunError: no process could be started, or the scheduler is gone.
+        KeyboardInterrupt: after the workers have been asked to stop.
     """
     chains = [[job] if _finished(job) else with_stages(job) for job in jobs]
-    every = [job for chain in chains for job in chain]
-    done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in every if _finished(job)]
-    look(done)
-    runner = _Runner(processes, scheduler, look)
-    runner.seen = {state.job.folder: state for state in done}
-    runner.seen |= {job.folder: waiting(job) for job in every if job.folder not in runner.seen}
+    stages = [job for chain in chains for job in chain]
+    done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in stages if _finished(job)]
+    on_progress(done)
+    runner = _Runner(processes, scheduler, on_progress)
+    runner.states = {state.job.folder: state for state in done}
+    runner.states |= {job.folder: not_started(job) for job in stages if job.folder not in runner.states}
     errors: Errors = {}
     for level in range(max(len(chain) for chain in chains)):
         due = [chain[level] for chain in chains if level < len(chain) and chain[-1].folder not in errors]
-        failed = runner.run_level([job for job in due if not runner.seen[job.folder].done])
+        failed = runner.run_level([job for job in due if not runner.states[job.folder].done])
         for chain in chains:
             for folder in {job.folder for job in chain} & set(failed):
                 errors[chain[-1].folder] = failed[folder]
                 _record(chain[-1], failed[folder])
-                for job in chain[level:]:  # what waits for it will not run
-                    runner.seen[job.folder] = replace(waiting(job), done=True, error=failed[folder])
+                for job in chain[level:]:  # later stages cannot run
+                    runner.states[job.folder] = replace(not_started(job), done=True, error=failed[folder])
         if failed:
-            look(list(runner.seen.values()))
+            on_progress(list(runner.states.values()))
     return errors
 
 
 class _Runner:
-    """Runs jobs level by level; ``seen`` has their states, ``at`` the epochs they had when a cluster was given them."""
+    """Runs jobs level by level.
 
-    def __init__(self, processes: int, scheduler: str | None, look: Look) -> None:
-        self.processes, self.scheduler, self.look = processes, scheduler, look
-        self.seen: dict[Path, Progress] = {}
-        self.paces = Paces()
-        self.at: dict[Path, int] = {}
+    Attributes:
+        states: the progress of every job.
+        first_epochs: number of epochs that each job had when it was submitted to a cluster.
+    """
+
+    def __init__(self, processes: int, scheduler: str | None, on_progress: OnProgress) -> None:
+        self.processes, self.scheduler, self.on_progress = processes, scheduler, on_progress
+        self.states: dict[Path, Progress] = {}
+        self.time_left = TimeLeft()
+        self.first_epochs: dict[Path, int] = {}
 
     def run_level(self, jobs: Sequence[Job]) -> Errors:
         """Runs jobs that wait for no other."""
-        executor = jobs[0].executor if jobs else "auto"
-        auto = executor == "auto"
-        startable = [job for job in jobs if _startable(job)]
-        if auto:
-            # Nothing recorded shows mapped methods (vmap) ahead of a process for each run: they fuse on request only.
-            startable = [job for job in startable if settings_of(job.config).single_network and not self.scheduler]
-        programs = programs_of(startable) if executor in ("auto", "fused") else []
+        shared = sharing(jobs[0].executor if jobs else AUTO, on_cluster=self.scheduler is not None)
+        programs = programs_of(
+            [
+                job
+                for job in jobs
+                if shared.includes(single_network=settings_of(job.config).single_network) and _startable(job)
+            ]
+        )
         errors: Errors = {}
         if programs:
-            run = partial(run_fused, lowerings=("channels",) if auto else ("channels", "vmap"), against_processes=auto)
+            run = partial(run_fused, sharing=shared)
             errors |= self._run_all(programs, run, workers=1, threads=self.processes)
         fused = {job.folder for program in programs for job in program}
-        if auto:
-            # What cannot be fused, or is not worth it, is run one by one.
+        if shared.optional:
+            # What cannot be fused, or is faster in processes, runs one by one.
             fused -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
             errors = {folder: error for folder, error in errors.items() if folder in fused}
         singles: list[Program] = [(job,) for job in longest_first(job for job in jobs if job.folder not in fused)]
-        self.seen |= {job.folder: waiting(job) for (job,) in singles}
+        self.states |= {job.folder: not_started(job) for (job,) in singles}
         if singles:
             errors |= self._run_all(singles, run_single, workers=self._workers(singles[0][0]), threads=1)
         return errors
@@ -105,7 +113,7 @@ class _Runner:
         return 1 if on_gpu else self.processes
 
     def _run_all(self, programs: Sequence[Program], run: Run, *, workers: int, threads: int) -> Errors:
-        """Runs programs in a pool; one whose worker died goes on from its checkpoints in another."""
+        """Runs programs in a pool; a program whose worker died continues from its checkpoints in another worker."""
         pool: Pool = ClusterPool(self.scheduler) if self.scheduler else LocalPool(workers, threads)
         left, running = deque(programs), dict[Future[Errors], Program]()
         deaths: dict[Path, tuple[int, int]] = {}
@@ -115,21 +123,21 @@ class _Runner:
                 while left and pool.is_free():
                     program = left.popleft()
                     running[pool.submit(run, program)] = program
-                ended, _ = wait(running, SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+                ended, _ = wait(running, SECONDS_BETWEEN_UPDATES, return_when=FIRST_COMPLETED)
                 for future in ended:
                     program = running.pop(future)
-                    if not pool.ended(future):
+                    if not pool.release(future):
                         errors |= _errors(future, program)
-                    elif _may_go_on(program, deaths):
+                    elif _may_retry(program, deaths):
                         left.appendleft(program)
-                        self.paces.forget(program[0])
+                        self.time_left.forget(program[0])
                         continue
                     else:
-                        errors |= dict.fromkeys((job.folder for job in program), _died(program))
-                    self._note(program, pool, errors, done=True)
+                        errors |= dict.fromkeys((job.folder for job in program), _worker_died(program))
+                    self._update(program, pool, errors, done=True)
                 for program in running.values():
-                    self._note(program, pool, errors, done=False)
-                self.look(list(self.seen.values()))
+                    self._update(program, pool, errors, done=False)
+                self.on_progress(list(self.states.values()))
         except BaseException:
             pool.stop()
             raise
@@ -137,40 +145,39 @@ class _Runner:
             pool.close()
         return errors
 
-    def _note(self, program: Program, pool: Pool, errors: Errors, *, done: bool) -> None:
-        """Keeps the states of a program's jobs."""
-        notes = pool.said().get(str(program[0].folder), ())
+    def _update(self, program: Program, pool: Pool, errors: Errors, *, done: bool) -> None:
+        """Updates the states of a program's jobs."""
+        notes = pool.notes().get(str(program[0].folder), ())
         for number, job in enumerate(program):
             running = not done and job.folder.exists()
             rows = read_metrics(job.folder) if (running and not number) or done else []
-            if self.scheduler and running:  # it may still wait for a worker: new epochs show that it does not
-                running = len(rows) > self.at.setdefault(job.folder, len(rows))
-            pace = self.paces.left(job, len(rows)) if running and not number else None
+            if self.scheduler and running:  # it may still wait for a worker, until new epochs show that it does not
+                running = len(rows) > self.first_epochs.setdefault(job.folder, len(rows))
+            seconds_left = self.time_left.estimate(job, len(rows)) if running and not number else None
             replicas = 0 if number else len(program)
-            self.seen[job.folder] = Progress(
-                job, rows, running, done, errors.get(job.folder), replicas, notes, left=pace
-            )
+            error = errors.get(job.folder)
+            self.states[job.folder] = Progress(job, rows, running, done, error, replicas, notes, seconds_left)
 
 
-def _may_go_on(program: Program, deaths: dict[Path, tuple[int, int]]) -> bool:
-    """Whether a program whose worker died is tried again: not where it has saved nothing ``MOST_DEATHS`` times."""
+def _may_retry(program: Program, deaths: dict[Path, tuple[int, int]]) -> bool:
+    """Whether a program whose worker died is tried again: not after ``MOST_DEATHS`` deaths without a checkpoint."""
     folder = program[0].folder
     saved = (folder / CHECKPOINT).stat().st_mtime_ns if (folder / CHECKPOINT).exists() else 0
-    before, at = deaths.get(folder, (0, saved))
-    deaths[folder] = (before + 1 if saved == at else 1, saved)
+    before, last_saved = deaths.get(folder, (0, saved))
+    deaths[folder] = (before + 1 if saved == last_saved else 1, saved)
     return deaths[folder][0] < MOST_DEATHS
 
 
-def _died(program: Program) -> RunError:
+def _worker_died(program: Program) -> RunError:
     less = "--executor serial makes one run at a time" if len(program) > 1 else "a smaller --batch-size"
     return RunError(
-        f"Its worker process died {MOST_DEATHS} times without a checkpoint in between: it was killed from outside (for "
-        f"want of memory?); give the same command again, {less} needs less memory."
+        f"Its worker process died {MOST_DEATHS} times without a checkpoint in between, killed from outside (out of "
+        f"memory?): give the same command again; {less} needs less memory."
     )
 
 
 def _startable(job: Job) -> bool:
-    """One that is not would stop the others of its program; by itself it fails with its reason."""
+    """Whether a job can start in its folder. One that cannot would stop its program; alone it fails with its reason."""
     try:
         check_folder(job.folder, job.config, resume=True)
     except InputError:
@@ -183,7 +190,7 @@ def _finished(job: Job) -> bool:
 
 
 def _record(job: Job, error: InputError | RunError) -> None:
-    """Writes why a job failed into its folder, unless the folder is not its own or cannot be written."""
+    """Records why a job failed, unless its folder has other content or cannot be written."""
     with suppress(InputError, RunError):
         if is_free(job.folder) or read_config(job.folder) == job.config:
             write_error(job.folder, str(error))
@@ -191,12 +198,12 @@ def _record(job: Job, error: InputError | RunError) -> None:
 
 def _errors(future: "Future[Errors]", program: Program) -> Errors:
     if future.cancelled():
-        raise RunError("The dask scheduler has gone: start it again, and give the same command.")
+        raise RunError("The dask scheduler is gone: start it again, and give the same command.")
     error = future.exception()
     if error is None:
         return future.result()
     if type(error).__name__ == "KilledWorker":
-        error = _died(program)
+        error = _worker_died(program)
     if not isinstance(error, InputError | RunError):
         error = RunError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}.")
     return dict.fromkeys((job.folder for job in program), error)

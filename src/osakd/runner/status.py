@@ -1,4 +1,4 @@
-"""How far the runs in a folder are, seen from outside: from their records, and from what their runner tells."""
+"""How far the runs in a folder are, from their records and from the note of their runner."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from osakd import records
 from osakd.errors import InputError, RunError
-from osakd.runner.lock import holder
+from osakd.runner.lock import JobNote, RunnerNote, current_runner
 
 State = Literal["finished", "running", "waiting", "failed", "stopped", "damaged"]
 
@@ -17,12 +17,12 @@ class RunStatus:
     """How far a run is.
 
     Attributes:
-        name: of its folder; an earlier stage has the run's name in front.
-        state: ``stopped`` is one that nobody works at, and that the same command would go on with.
-        epoch: how many are done.
-        epochs: of the whole run; None for one that has not started.
-        row: the last row of its learning curve.
-        left: seconds until it ends, where its runner knows.
+        name: name of its folder; for an earlier stage after the run's name.
+        state: its state; the same command continues a ``stopped`` run.
+        epoch: number of epochs done.
+        epochs: number of epochs of the whole run; None for a run that has not started.
+        row: last row of its learning curve.
+        seconds_left: estimated seconds until it ends, where its runner knows.
         error: why it failed, or what is damaged.
     """
 
@@ -31,7 +31,7 @@ class RunStatus:
     epoch: int = 0
     epochs: int | None = None
     row: dict[str, Any] | None = None
-    left: float | None = None
+    seconds_left: float | None = None
     error: str | None = None
 
 
@@ -40,18 +40,18 @@ class FolderStatus:
     """A folder of runs.
 
     Attributes:
-        folder: which.
-        holder: who runs it: ``process``, ``host``, ``since``, and whether that is ``sure``; None where nobody does.
-        runs: by name.
+        folder: the folder.
+        runner: who runs it; None where nobody does.
+        runs: how far each run is.
     """
 
     folder: Path
-    holder: dict[str, Any] | None
+    runner: RunnerNote | None
     runs: list[RunStatus]
 
 
 def status_of(folder: Path) -> list[FolderStatus]:
-    """The state of every run under a folder: a comparison's, an experiment's, all records, or a single run's.
+    """The state of every run in a folder: of a comparison, an experiment, all records, or a single run.
 
     Raises:
         InputError: there are no runs.
@@ -61,16 +61,15 @@ def status_of(folder: Path) -> list[FolderStatus]:
     if not folder.is_dir():
         raise InputError(f"The folder {str(folder)!r} does not exist: check the path.")
     if (folder / records.CONFIG).exists():
-        return [FolderStatus(folder, None, list(_chain(folder, folder.name, {})))]
-    found = [_status(one) for one in [folder, *_folders(folder)]]
-    found = [one for one in found if one.runs]
-    if not found:
+        return [FolderStatus(folder, None, list(_stages(folder, folder.name, {})))]
+    with_runs = [status for one in [folder, *_folders(folder)] if (status := _status(one)).runs]
+    if not with_runs:
         raise InputError(f"{str(folder)!r} holds no runs: name the folder of a comparison or of records.")
-    return found
+    return with_runs
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    """The folders below that may hold runs."""
+    """The subfolders that may contain runs."""
     for one in sorted(folder.iterdir()):
         if one.is_dir() and not one.name.startswith(".") and not (one / records.CONFIG).exists():
             yield one
@@ -78,22 +77,22 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _status(folder: Path) -> FolderStatus:
-    who = holder(folder)
-    told: dict[str, Any] = who["runs"] if who else {}
+    runner = current_runner(folder)
+    notes = runner.jobs if runner else {}
     runs = []
     for one in sorted(folder.iterdir(), key=lambda path: (path.name.rpartition("-seed")[0], len(path.name), path.name)):
         if (one / records.CONFIG).exists() or (one / records.ERROR).exists():
-            runs += _chain(one, one.name, told)
+            runs += _stages(one, one.name, notes)
     known = {run.name for run in runs}
-    runs += [RunStatus(name, "waiting") for name in told if name not in known]
-    return FolderStatus(folder, who, runs)
+    runs += [RunStatus(name, "waiting") for name in notes if name not in known]
+    return FolderStatus(folder, runner, runs)
 
 
-def _chain(folder: Path, name: str, told: dict[str, Any]) -> Iterator[RunStatus]:
-    """A run and the stages before it, the first one first."""
+def _stages(folder: Path, name: str, notes: dict[str, JobNote]) -> Iterator[RunStatus]:
+    """All stages of a run, the first stage first."""
     if (folder / records.TEACHER / records.CONFIG).exists():
-        yield from _chain(folder / records.TEACHER, f"{name}/{records.TEACHER}", told)
-    said = told.get(name, {})
+        yield from _stages(folder / records.TEACHER, f"{name}/{records.TEACHER}", notes)
+    note = notes.get(name)
     try:
         config, rows, result = records.read_config(folder), records.read_metrics(folder), records.read_result(folder)
         error = records.read_error(folder)
@@ -103,11 +102,11 @@ def _chain(folder: Path, name: str, told: dict[str, Any]) -> Iterator[RunStatus]
     state: State = "stopped"
     if result is not None:
         state = "finished"
-    elif said.get("running"):
+    elif note is not None and note.running:
         state = "running"
-    elif said.get("waiting"):
+    elif note is not None and note.waiting:
         state = "waiting"
     elif error is not None:
         state = "failed"
     epochs, row = (config.epochs if config else None), (rows[-1] if rows else None)
-    yield RunStatus(name, state, len(rows), epochs, row, said.get("left"), error)
+    yield RunStatus(name, state, len(rows), epochs, row, note and note.seconds_left, error)

@@ -1,4 +1,4 @@
-"""What a worker does, a process here or on a cluster: it runs programs, and stops when it is told to."""
+"""A worker, which is a process here or on a cluster: it runs programs, and stops when it is asked to."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -6,6 +6,7 @@ from functools import lru_cache
 from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
+from osakd.engine.executors.policy import Sharing, asked_alone
 from osakd.records import RunConfig
 from osakd.runner.jobs import Errors, Job, Program
 
@@ -14,55 +15,55 @@ if TYPE_CHECKING:
     from osakd.engine.loop import Planned
 
 Notes = SimpleQueue[tuple[str, list[str]]]
-"""The folder of a program's first job, and what its program says when it starts; a new process says nothing of none."""
+"""The folder of a program's first job and the notes of its start; a process that has started puts an empty folder."""
 
 
 class Flag(Protocol):
-    """A number in memory that processes share."""
+    """A number in shared memory."""
 
     value: int
 
 
 class _StopRequestError(Exception):
-    """This worker was asked to stop."""
+    """Raised where this worker was asked to stop."""
 
 
 class _StopAtRequest:
-    """The callback of a run in a pool: it stops when it is told to, or when its parent is gone."""
+    """The callback of a run in a pool: it stops the run when asked to, or when the parent process is gone."""
 
     def __init__(self, program: Program) -> None:
         self.folder = str(program[0].folder)
 
-    def start(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:  # noqa: ARG002 - the callback's interface
-        """Its records say everything but the notes."""
+    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:  # noqa: ARG002 - the callback's interface
+        """Passes on the notes, which are not in the records."""
         if _notes is not None:
             _notes.put((self.folder, list(notes)))
 
-    def step(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the callback's interface
+    def on_step_begin(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the callback's interface
         if _asked_to_stop():
             raise _StopRequestError
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Its records say everything."""
+    def on_epoch_end(self, row: dict[str, Any]) -> None:
+        """Does nothing: the runner reads the records."""
 
 
 _notes: Notes | None = None
 
 
 def _asked_to_stop() -> bool:
-    """Until ``prepare`` or ``on_cluster`` says otherwise, nobody asks."""
+    """Whether to stop; ``initialise_process`` and ``run_on_cluster`` replace this."""
     return False
 
 
-def prepare(stop: Flag, notes: Notes, parent: int, threads: int) -> None:
-    """Prepares a process of this machine."""
+def initialise_process(stop: Flag, notes: Notes, parent: int, threads: int) -> None:
+    """Initialises a process of this machine."""
     import torch
 
     from osakd.engine.allocator import keep_freed_memory
 
     def asked() -> bool:
         if os.getppid() != parent:
-            os._exit(1)  # nobody is left to tell
+            os._exit(1)  # no parent is left to report to
         return bool(stop.value)
 
     global _asked_to_stop, _notes
@@ -72,10 +73,10 @@ def prepare(stop: Flag, notes: Notes, parent: int, threads: int) -> None:
     notes.put(("", []))
 
 
-def on_cluster(run: Callable[[Program], Errors], program: Program) -> Errors:
+def run_on_cluster(run: Callable[[Program], Errors], program: Program) -> Errors:
     """Runs a program on a worker of a dask.distributed cluster, with one thread.
 
-    It stops when its task is cancelled, which also happens when the client that gave it has gone.
+    It stops when its task is cancelled, which also happens when the client is gone.
     """
     import torch
     from distributed import get_worker
@@ -93,33 +94,24 @@ def on_cluster(run: Callable[[Program], Errors], program: Program) -> Errors:
 
 
 def run_single(program: Program) -> Errors:
-    """Runs a job by itself."""
+    """Runs one job in its own program."""
     from osakd.engine.environment import pick_device
     from osakd.engine.train import train_run
 
     (job,) = program
-    plan = _plan(job)
-    device, executor = pick_device(job.device), "auto" if job.executor == "fused" else job.executor
-    train_run(*plan, resume=True, device=device, callback=_StopAtRequest(program), executor=executor)
+    plan, device, callback = _plan(job), pick_device(job.device), _StopAtRequest(program)
+    train_run(*plan, resume=True, device=device, callback=callback, executor=asked_alone(job.executor))
     return {}
 
 
-def run_fused(program: Program, lowerings: Sequence[str], against_processes: bool) -> Errors:
+def run_fused(program: Program, sharing: Sharing) -> Errors:
     """Runs jobs in one program; the errors of those that failed."""
     from osakd.engine.environment import pick_device
     from osakd.engine.train import train_fused
 
     plans = [_plan(job) for job in program]
     device = pick_device(program[0].device)
-    return dict(
-        train_fused(
-            plans,
-            device=device,
-            callback=_StopAtRequest(program),
-            lowerings=lowerings,
-            against_processes=against_processes,
-        )
-    )
+    return dict(train_fused(plans, device=device, callback=_StopAtRequest(program), sharing=sharing))
 
 
 def _plan(job: Job) -> "Planned":

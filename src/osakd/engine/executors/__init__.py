@@ -1,1 +1,1 @@
-"""What runs the steps of a method."""
+"""Executors run the training steps of methods: ``registry`` names them, ``policy`` says who runs what."""

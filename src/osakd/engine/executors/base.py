@@ -1,55 +1,93 @@
-"""What an executor is: it runs the steps of one method, or of many replicas, and hides how."""
+"""What an executor is: it runs the training steps of one run, or of many, behind one interface."""
 
+import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from osakd.data.augment import crop_and_flip
-from osakd.engine.evaluate import DeviceSplit, to_floats
+from osakd.engine.evaluate import DeviceSplit
+from osakd.engine.optim import Groups
+from osakd.methods.base import Method
+
+Splits = dict[str, DeviceSplit]
+"""The data of a run on its device, by name: ``train``, ``test``, ``validation``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec:
+    """What an executor must know of a configuration; it is the same for all replicas of a program.
+
+    Attributes:
+        optimizer: builds the optimizer of groups of parameters.
+        batch_size: number of images per step and replica; a last batch of one image is dropped.
+        total_steps: number of steps of the whole schedule, from which a step's progress is computed.
+        max_grad_norm: largest gradient norm of each replica, above which gradients are clipped; None: they are not.
+        precision: precision of the forward pass: ``float32``, ``tf32`` or ``bf16``.
+        reflect: padding of random crops is a reflection of the image, else black.
+        cuda_graph: capture the whole step once and replay it.
+    """
+
+    optimizer: Callable[[Groups], torch.optim.Optimizer]
+    batch_size: int
+    total_steps: int
+    max_grad_norm: float | None = None
+    precision: str = "float32"
+    reflect: bool = False
+    cuda_graph: bool = False
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The methods that one program trains, and their data.
+
+    Attributes:
+        methods: one per replica, the replicas of one seed side by side, each seed with the same number of them.
+        splits: the data of each seed; seeds may share them.
+        keys: what the method of each replica is; the losses of replicas with equal keys are mapped together.
+    """
+
+    methods: Sequence[Method]
+    splits: Sequence[Splits]
+    keys: Sequence[str] = ("",)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the data."""
+        return self.splits[0]["train"].target.device
+
+    def copied(self) -> "Replicas":
+        """The same replicas with copies of the methods, for a trial that changes them."""
+        return replace(self, methods=copy.deepcopy(list(self.methods)))
+
+    def first(self) -> "Replicas":
+        """The first replica alone."""
+        return Replicas(self.methods[:1], self.splits[:1], self.keys[:1])
 
 
 class EpochOutcome(NamedTuple):
-    """What an epoch leaves of a replica: the mean of every part of its loss, and its first non-finite step, if any."""
+    """The outcome of an epoch for one replica: the mean of each part of its loss, and the first non-finite step."""
 
     parts: dict[str, float]
     first_bad_step: int | None
 
 
-class TrainingImages:
-    """The training images of one or several seeds on their device, and how each is augmented in this epoch.
+class Executor(Protocol):
+    """Runs the epochs of its replicas. Every list has one entry per replica.
 
-    Args:
-        splits: the data of each seed by name.
-        reflect: what lies outside of a cropped image is its mirror image, else black.
+    Attributes:
+        splits: the data of each seed.
+        replicas: number of replicas.
+        spec: how they are trained.
     """
 
-    def __init__(self, splits: Sequence[dict[str, DeviceSplit]], reflect: bool) -> None:
-        self.splits, self.reflect = splits, reflect
-        self.drawn: Tensor | None = None
-
-    def draw(self, drawn: Sequence[NDArray[np.int64]] | None) -> None:
-        """Takes what was drawn for an epoch, for each seed ``[m, 3]``; in place, since a captured step reads it."""
-        if drawn is None:
-            self.drawn = None
-            return
-        found = torch.from_numpy(np.stack(drawn)).to(self.splits[0]["train"].target.device)
-        self.drawn = found if self.drawn is None else self.drawn.copy_(found)
-
-    def take(self, seed: int, rows: Tensor) -> Tensor:
-        """Float images of these rows of a seed's training set ``[n, channels, h, w]``."""
-        images = self.splits[seed]["train"].images
-        if self.drawn is None:
-            return to_floats(images.index_select(0, rows))
-        drawn = self.drawn[seed].index_select(0, rows)
-        return to_floats(crop_and_flip(images, rows, drawn, reflect=self.reflect))
-
-
-class Executor(Protocol):
-    """Everything is a list with one entry per replica."""
+    splits: list[Splits]
+    replicas: int
+    spec: TrainingSpec
 
     def run_epoch(
         self,
@@ -60,29 +98,29 @@ class Executor(Protocol):
         on_step: Callable[[int], None],
         drawn: Sequence[NDArray[np.int64]] | None = None,
     ) -> list[EpochOutcome]:
-        """One pass over the training set.
+        """Makes one pass over the training set.
 
         Args:
-            orders: rows of the training set, ``[m]``.
-            drawn: how each sample is augmented, see ``data.augment.draw``, ``[m, 3]``; None: not at all.
+            orders: indices of the training images in their order, ``[m]``.
             rate: the learning rate.
-            first_step: steps taken before this epoch.
+            first_step: number of steps taken before this epoch.
             on_step: called before each step with its number within the epoch; it may raise to stop.
+            drawn: how each image is augmented, see ``data.augment.draw``, ``[m, 3]``; None: not at all.
         """
         ...
 
     def scores(self, split: str) -> list[dict[str, dict[str, float]]]:
-        """The scores of everything that is evaluated, by name, on a split; the deployed network's first."""
+        """The scores on a split of everything that is evaluated, by name; the deployed network comes first."""
         ...
 
     def states(self) -> list[dict[str, Any]]:
-        """What a checkpoint holds: ``method`` and ``optimizer`` state dicts, the same for every executor."""
+        """The ``method`` and ``optimizer`` state dicts for a checkpoint; they are the same for every executor."""
         ...
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
-        """Goes on from these states."""
+        """Loads states that ``states`` of any executor returned."""
         ...
 
     def deployed(self) -> list[nn.Module]:
-        """The deployed networks, each by itself."""
+        """The deployed networks."""
         ...

@@ -1,4 +1,4 @@
-"""How the steps of an epoch are run: one after another, or captured once in a CUDA graph and replayed."""
+"""The steps of an epoch: run eagerly, or captured once in a CUDA graph and replayed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -9,38 +9,38 @@ import torch
 from torch import Tensor
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""One step: rows of the training set ``[..., n]``, steps taken, share of the schedule done; gives values ``[v]``."""
+"""One step, from the indices of its images ``[seeds, n]``, steps taken and share of the schedule to values ``[v]``."""
 WARM_UP_STEPS = 3
 
 
 class Steps(Protocol):
-    """What runs the steps of an epoch."""
+    """Runs the steps of an epoch."""
 
     def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
         """Runs every batch of an epoch.
 
         Args:
-            order: rows of the training set, ``[..., m]``.
-            first_step: steps taken before this epoch.
+            order: indices of the training images in their order, ``[seeds, m]``.
+            first_step: number of steps taken before this epoch.
             on_step: called before each step with its number within the epoch.
 
         Returns:
-            What each step gave ``[steps, v]``, and the size of each batch.
+            The values of each step ``[steps, v]``, and the size of each batch.
         """
         ...
 
     def forget(self) -> None:
-        """The step's tensors are others now."""
+        """Invalidates captured graphs."""
         ...
 
 
 class EagerSteps:
-    """One step after another.
+    """Runs one step after another.
 
     Args:
-        step: to run.
-        batch_size: rows per step.
-        total_steps: of the whole schedule, for the clock.
+        step: the step.
+        batch_size: number of images per step.
+        total_steps: number of steps of the whole schedule.
     """
 
     def __init__(self, step: Step, *, batch_size: int, total_steps: int) -> None:
@@ -52,27 +52,27 @@ class EagerSteps:
         clock = torch.arange(first_step, first_step + len(batches), device=order.device)
         progress = clock / self.total_steps
         values = []
-        for number, rows in enumerate(batches):
+        for number, index in enumerate(batches):
             on_step(number)
-            values.append(self.step(rows, clock[number], progress[number]))
-        return torch.stack(values), [rows.shape[-1] for rows in batches]
+            values.append(self.step(index, clock[number], progress[number]))
+        return torch.stack(values), [index.shape[-1] for index in batches]
 
     def forget(self) -> None:
-        """Nothing is kept."""
+        """Does nothing: no graph is captured."""
 
 
 class CUDAGraphSteps:
-    """Captures the step once for each size of batch; an epoch is then replays alone, and the host never waits.
+    """Captures the step once for each batch size; an epoch then consists of replays, and the host never waits.
 
-    The step reads its rows and the clock from tensors that it advances itself, and writes its values to a table. Where
-    there is no CUDA, a replay calls the step again: slower than ``EagerSteps``, but the same, which tests rely on. What
-    a step decides on the host is decided once, when it is captured.
+    The step reads the indices of its images and the clock from tensors that it advances, and writes its values to a
+    table. Python control flow runs only at capture. Without CUDA a replay calls the step again: slower than
+    ``EagerSteps`` but with equal results, which tests rely on.
 
     Args:
-        step: to run.
-        state: every tensor that a step changes; those that appear with the first step start at zero.
-        batch_size: rows per step.
-        total_steps: of the whole schedule, for the clock.
+        step: the step.
+        state: returns every tensor that a step changes; those that the first step creates start at zero.
+        batch_size: number of images per step.
+        total_steps: number of steps of the whole schedule.
     """
 
     def __init__(self, step: Step, state: Callable[[], Sequence[Tensor]], *, batch_size: int, total_steps: int) -> None:
@@ -81,9 +81,9 @@ class CUDAGraphSteps:
 
     def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
         """Runs every batch of an epoch."""
-        sizes = [rows.shape[-1] for rows in split_order(order, self.batch_size)]
+        sizes = [index.shape[-1] for index in split_order(order, self.batch_size)]
         if not self.replays or order.shape != self.order.shape:
-            # Number of the step in the epoch, its first row, steps taken; and how far a step moves them.
+            # Number of the step in the epoch, place of its first image, steps taken; and how far a step moves them.
             self.counters = torch.zeros(3, dtype=torch.int64, device=order.device)
             self.moves = {size: torch.tensor([1, size, 1], device=order.device) for size in sizes}
             self.order = order.clone()
@@ -96,16 +96,16 @@ class CUDAGraphSteps:
         return self.table.clone(), sizes
 
     def forget(self) -> None:
-        """Captures anew at the next epoch."""
+        """Invalidates captured graphs: the next epoch captures anew."""
         self.replays = {}
 
     @torch.no_grad()
     def _capture(self, steps: int) -> None:
-        """Warms up and captures; the state is as before."""
+        """Warms up and captures, then restores the state."""
         before = [(tensor, tensor.clone()) for tensor in self.state()]
         device = self.order.device
         try:
-            # Warming up draws random numbers that are no run's.
+            # Warming up must not change the random numbers of the run.
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 self._warm_up_and_capture(steps, cuda=device.type == "cuda")
         finally:
@@ -131,8 +131,8 @@ class CUDAGraphSteps:
                 self.replays[size] = graph.replay
 
     def _inputs(self, size: int) -> tuple[Tensor, Tensor, Tensor]:
-        rows = self.counters[1] + torch.arange(size, device=self.order.device)
-        return self.order.index_select(-1, rows), self.counters[2], self.counters[2] / self.total_steps
+        places = self.counters[1] + torch.arange(size, device=self.order.device)
+        return self.order.index_select(-1, places), self.counters[2], self.counters[2] / self.total_steps
 
     def _replay(self, size: int) -> None:
         values = self.step(*self._inputs(size))
@@ -142,7 +142,7 @@ class CUDAGraphSteps:
 
 @contextmanager
 def _side_stream() -> Iterator[None]:
-    """What is captured must have run before, and not on the default stream."""
+    """A stream for warming up: a step must run before its capture, and not on the default stream."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -151,9 +151,9 @@ def _side_stream() -> Iterator[None]:
 
 
 def split_order(order: Tensor, batch_size: int) -> list[Tensor]:
-    """The batches of an epoch, ``[..., m]`` along the last axis.
+    """The batches of an epoch: ``[seeds, m]`` is split along the last axis.
 
-    A last one of a single sample is left out, since batch statistics need two.
+    A last batch of a single image is left out, since batch statistics need two.
     """
     batches = list(order.split(batch_size, dim=-1))
     return batches[:-1] if batches[-1].shape[-1] == 1 else batches

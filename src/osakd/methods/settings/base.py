@@ -155,6 +155,10 @@ class Settings:
         """The finished run that teaches instead of an own stage, as a folder or recorded; None for none."""
         return None
 
+    def searches_memory(self) -> bool:
+        """Whether each step searches a memory of the whole training set, which takes long."""
+        return False
+
     def soft_label_caption(self, batch_size: int, num_samples: int) -> str:  # noqa: ARG002 - a hook
         """How soft labels are found, for the caption of a report's gallery; for methods that have them.
 

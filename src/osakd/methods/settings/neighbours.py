@@ -67,6 +67,10 @@ class PoolSettings(NeighbourSettings):
         "batch", "where neighbours are searched: the mini-batch, or a memory of the whole training set"
     )
 
+    def searches_memory(self) -> bool:
+        """The pool says so."""
+        return self.pool == "memory"
+
     def soft_label_caption(self, batch_size: int, num_samples: int) -> str:
         """The number of neighbours, where they are searched, and among which outputs."""
         own = ", the image itself among them," if self.include_self else ""

@@ -1,1 +1,6 @@
-"""Many replicas in one program. This is the only place that knows that there is more than one replica."""
+"""Many replicas in one program, by horizontal fusion; no other room knows how replicas are laid out.
+
+Reference:
+    Wang et al., "Horizontally Fused Training Array: An Effective Hardware Utilization Squeezer for Training Novel Deep
+    Learning Models", MLSys 2021 (HFTA): operators of several models become one operator of several groups.
+"""

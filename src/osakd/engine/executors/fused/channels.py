@@ -1,7 +1,7 @@
-"""The channels lowering: a network of known layers, rewritten so that its replicas are folded into channels.
+"""The channels lowering of a network of known layers, which is rewritten so that its replicas are folded into channels.
 
-The replicas of one seed share images, so the first convolution is wide, one for each seed; later ones are grouped;
-linear layers are batched products. A replica's parameter is a slice of a folded one.
+The replicas of one seed share images, so the first convolution is wide, one for each seed; later convolutions are
+grouped; linear layers are batched products. A replica's parameter is a slice of a folded one.
 """
 
 import operator
@@ -20,15 +20,15 @@ from osakd.models.resnet import GlobalAverage, PaddedShortcut
 
 
 class FoldedNetwork(nn.Module):
-    """Replicas of one network in one.
+    """Replicas of a network, folded into one network.
 
     Args:
-        networks: the replicas, the ones of a group side by side.
-        layout: how many, in how many groups.
+        networks: the replicas, those of a group side by side.
+        layout: number of replicas and groups.
         input_shape: channels, height and width of an image.
 
     Raises:
-        NotLowerableError: the network holds something unknown.
+        NotLowerableError: the network has a layer or an operation that cannot be folded.
     """
 
     def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: tuple[int, int, int]) -> None:
@@ -49,27 +49,28 @@ class FoldedNetwork(nn.Module):
         )
         networks[0].train(was_training)
         root = nn.Module()
-        self.homes: dict[str, str] = {}
+        self.folded_names: dict[str, str] = {}
+        """The folded layer of each layer, by name."""
         for node in graph.nodes:
-            _lower(node, networks, layout, root, self.homes)
+            _lower(node, networks, layout, root, self.folded_names)
         self.folded = fx.GraphModule(root, graph)
         for name, parameter in networks[0].named_parameters():
-            self.home(name).requires_grad_(parameter.requires_grad)
+            self.find(name).requires_grad_(parameter.requires_grad)
 
     def forward(self, images: Parts) -> Tensor:
         """Logits ``[replicas, n, c]`` of the images of each group, or of all, ``[n, channels, h, w]``."""
         return self.folded(images)
 
-    def home(self, name: str) -> Any:
-        """The folded parameter or buffer that holds what each replica calls ``name``."""
+    def find(self, name: str) -> Any:
+        """The folded parameter or buffer that includes the one called ``name`` in each replica."""
         module, _, leaf = name.rpartition(".")
-        return getattr(self.folded.get_submodule(self.homes[module]), leaf)
+        return getattr(self.folded.get_submodule(self.folded_names[module]), leaf)
 
     def stacked(self, name: str, shape: torch.Size) -> Tensor:
-        """The parameter or buffer that replicas call ``name``, as a view ``[replicas, *shape]``."""
-        home = self.home(name)
-        # A counter of batches is one for all.
-        return home.view(-1, *shape) if shape else home.expand(self.replicas)
+        """The parameter or buffer called ``name`` in each replica, as a view ``[replicas, *shape]``."""
+        folded = self.find(name)
+        # All replicas share one counter of batches.
+        return folded.view(-1, *shape) if shape else folded.expand(self.replicas)
 
 
 class _KnownLayers(fx.Tracer):
@@ -82,7 +83,7 @@ class _KnownLayers(fx.Tracer):
 
 class _Proxy(fx.Proxy):
     def __iadd__(self, other: object) -> fx.Proxy:
-        # Python would take the plain sum instead, and forget that other names of this value see the change.
+        # Python would use the plain sum instead, which hides that other names of this value see the change.
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
 
@@ -93,16 +94,16 @@ _LAYERS: dict[type[nn.Module], Callable[[Any, Layout], nn.Module]] = {
     PaddedShortcut: folded_layers.PaddedShortcut,
     nn.Linear: folded_layers.Linear,
 }
-# What works on each channel by itself is the same on folded ones.
+# What works on each channel separately works on folded channels unchanged.
 _CHANNELWISE = (nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Identity, GlobalAverage)
 _CHANNELWISE_FUNCTIONS = (F.relu, torch.relu)
 _SUMS = (operator.add, torch.add, operator.iadd)
 
 
 def _lower(
-    node: fx.Node, networks: Sequence[nn.Module], layout: Layout, root: nn.Module, homes: dict[str, str]
+    node: fx.Node, networks: Sequence[nn.Module], layout: Layout, root: nn.Module, folded_names: dict[str, str]
 ) -> None:
-    """Replaces what a node calls by its folded counterpart, kept in ``root``."""
+    """Replaces what a node calls by its folded counterpart, which becomes a child of ``root``."""
     if node.op in ("placeholder", "output"):
         return
     if node.op == "call_module":
@@ -117,9 +118,9 @@ def _lower(
             folded = folded_layers.Each(layers[0])
         else:
             raise NotLowerableError(kind.__name__)
-        homes[target] = target.replace(".", "_")
-        root.add_module(homes[target], folded)
-        node.target = homes[target]
+        folded_names[target] = target.replace(".", "_")
+        root.add_module(folded_names[target], folded)
+        node.target = folded_names[target]
         return
     if node.op == "call_function" and node.target in _SUMS and _adds_alike(node):
         _call(node, root, folded_layers.Add(_channels(node.all_input_nodes[0]), layout))
@@ -134,7 +135,7 @@ def _lower(
 
 
 def _adds_alike(node: fx.Node) -> bool:
-    """Whether it adds two values of one shape; the folded sum is a new value, so ``+=`` must be the last use."""
+    """Whether a node adds two values of one shape; the folded sum is a new value, so ``+=`` must be the last use."""
     left, right = node.all_input_nodes if len(node.all_input_nodes) == 2 else (node, node)
     if left is right or node.kwargs or left.meta["tensor_meta"].shape != right.meta["tensor_meta"].shape:
         return False

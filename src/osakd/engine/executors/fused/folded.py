@@ -1,4 +1,4 @@
-"""The channels lowering of methods that train one network: the networks folded into one, the losses mapped."""
+"""The channels lowering of methods that train one network: the networks are folded into one, the losses are mapped."""
 
 import copy
 from collections.abc import Sequence
@@ -7,92 +7,101 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from osakd.engine.executors.base import Replicas, TrainingSpec
 from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.replicas import Clock, Layout, LossGroup, NotLowerableError, Parts, StackedParameter
+from osakd.engine.executors.fused.executor import FusedExecutor
+from osakd.engine.executors.fused.replicas import (
+    Clock,
+    NotLowerableError,
+    Parts,
+    StackedParameter,
+    layout_of,
+    replicas_by_key,
+)
+from osakd.engine.executors.stepwise import LossGroup
 from osakd.methods.base import Batch, Method
 
 _NETWORK = "network."
 
 
+def build(replicas: Replicas, spec: TrainingSpec) -> FusedExecutor:
+    """Builds the executor whose networks are folded into channels."""
+    return FusedExecutor(replicas, spec, FoldedMethods)
+
+
 class FoldedMethods:
-    """Replicas of methods with one network each.
+    """Replicas of methods that train one network each.
 
     Args:
-        methods: one per replica, those of a seed side by side.
-        keys: what a method is; those with equal keys share one mapped loss.
-        layout: how many, in how many groups.
-        input_shape: channels, height and width of an image.
+        replicas: the methods and their data.
 
     Raises:
         NotLowerableError: a network that cannot be folded, or a method with more than one.
     """
 
-    def __init__(
-        self, methods: Sequence[Method], keys: Sequence[str], layout: Layout, input_shape: tuple[int, int, int]
-    ) -> None:
-        if any(not name.startswith(_NETWORK) for method in methods for name, _ in method.named_parameters()):
+    def __init__(self, replicas: Replicas) -> None:
+        self.methods, self.layout = list(replicas.methods), layout_of(replicas)
+        if any(not name.startswith(_NETWORK) for method in self.methods for name, _ in method.named_parameters()):
             raise NotLowerableError("a method with parameters outside of its network")
-        self.methods, self.layout = list(methods), layout
-        networks = [method.network for method in methods]
+        networks = [method.network for method in self.methods]
+        height, width, channels = replicas.splits[0]["train"].images.shape[1:]
         device = next(networks[0].parameters()).device
-        self.network = FoldedNetwork(networks, layout, input_shape).to(device)
+        self.network = FoldedNetwork(networks, self.layout, (channels, height, width)).to(device)
         self.mapped = [
-            _MappedLoss([methods[r] for r in rows], rows)
-            for key in dict.fromkeys(keys)
-            if (rows := [r for r, k in enumerate(keys) if k == key])
+            _MappedLoss([self.methods[number] for number in numbers], numbers) for numbers in replicas_by_key(replicas)
         ]
-        self.rows = list(range(layout.replicas))
+        self.every_replica = list(range(self.layout.replicas))
 
-    def held(self) -> list[StackedParameter]:
+    def stacked_parameters(self) -> list[StackedParameter]:
         """The folded parameters, each of all replicas."""
-        return [StackedParameter(p, self.rows) for p in self.network.parameters() if p.requires_grad]
+        return [StackedParameter(p, self.every_replica) for p in self.network.parameters() if p.requires_grad]
 
-    def home(self, replica: int, name: str) -> StackedParameter:  # noqa: ARG002 - a lowering's interface
-        """The folded parameter; it holds the one of every replica."""
-        return StackedParameter(self.network.home(name.removeprefix(_NETWORK)), self.rows)
+    def find(self, replica: int, name: str) -> StackedParameter:  # noqa: ARG002 - a lowering's interface
+        """The folded parameter, which includes the parameter of every replica."""
+        return StackedParameter(self.network.find(name.removeprefix(_NETWORK)), self.every_replica)
 
     def tensors(self) -> list[Tensor]:
-        """Parameters and buffers, those of the losses among them."""
-        own = [tensor for loss in self.mapped for tensor in loss.state.values()]
-        return [*self.network.parameters(), *self.network.buffers(), *own]
+        """The parameters and buffers of the network, and the buffers of the losses."""
+        buffers = [tensor for loss in self.mapped for tensor in loss.state.values()]
+        return [*self.network.parameters(), *self.network.buffers(), *buffers]
 
-    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, index: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat."""
-        every = self.layout.replicas // self.layout.groups
+        per_group = self.layout.per_group
         logits = self.network.train()(images)
-        batch = (target.repeat_interleave(every, 0), rows.repeat_interleave(every, 0), *clock)
+        batch = (target.repeat_interleave(per_group, 0), index.repeat_interleave(per_group, 0), *clock)
         totals, parts = zip(*[loss(logits, *batch) for loss in self.mapped], strict=True)
         return torch.stack([total.sum() for total in totals]).sum(), torch.cat(parts)
 
     def loss_groups(self) -> list[LossGroup]:
-        """Each mapped loss."""
-        return [LossGroup(loss.rows, loss.names) for loss in self.mapped]
+        """One group per mapped loss."""
+        return [LossGroup(loss.replicas, loss.names) for loss in self.mapped]
 
     def predict(self, images: Parts) -> list[tuple[list[int], dict[str, Tensor]]]:
         """The networks' logits."""
-        return [(self.rows, {"student": self.network.eval()(images)})]
+        return [(self.every_replica, {"student": self.network.eval()(images)})]
 
     @torch.no_grad()
-    def write(self) -> None:
-        """Gives every method its own weights and buffers."""
-        for r, method in enumerate(self.methods):
+    def copy_to_methods(self) -> None:
+        """Copies weights and buffers to the method of each replica."""
+        for number, method in enumerate(self.methods):
             for name, tensor in _tensors(method.network):
-                tensor.copy_(self.network.stacked(name, tensor.shape)[r])
+                tensor.copy_(self.network.stacked(name, tensor.shape)[number])
         for loss in self.mapped:
-            loss.write([self.methods[r] for r in loss.rows])
+            loss.copy_to([self.methods[number] for number in loss.replicas])
 
     @torch.no_grad()
-    def read(self) -> None:
-        """Takes the weights and buffers of the methods."""
-        for r, method in enumerate(self.methods):
+    def copy_from_methods(self) -> None:
+        """Copies weights and buffers from the method of each replica."""
+        for number, method in enumerate(self.methods):
             for name, tensor in _tensors(method.network):
-                self.network.stacked(name, tensor.shape)[r].copy_(tensor)
+                self.network.stacked(name, tensor.shape)[number].copy_(tensor)
         for loss in self.mapped:
-            loss.read([self.methods[r] for r in loss.rows])
+            loss.copy_from([self.methods[number] for number in loss.replicas])
 
 
-class _Given(nn.Module):
-    """Stands for a network whose outputs are known already."""
+class _KnownOutputs(nn.Module):
+    """Stands for a network whose outputs are already computed."""
 
     outputs: Tensor
 
@@ -101,26 +110,26 @@ class _Given(nn.Module):
 
 
 class _MappedLoss:
-    """The loss of replicas with the same method: mapped over them, their buffers stacked."""
+    """The loss of replicas of one method, mapped over them; their buffers are stacked."""
 
-    def __init__(self, methods: Sequence[Method], rows: Sequence[int]) -> None:
-        self.rows = list(rows)
-        self.index = torch.tensor(self.rows, device=next(methods[0].parameters()).device)
+    def __init__(self, methods: Sequence[Method], replicas: Sequence[int]) -> None:
+        self.replicas = list(replicas)
+        self.index = torch.tensor(self.replicas, device=next(methods[0].parameters()).device)
         self.names: list[str] = []
         self.buffers = [name for name, _ in methods[0].named_buffers() if not name.startswith(_NETWORK)]
         self.state: dict[str, Tensor] = {}
-        self.read(methods)
+        self.copy_from(methods)
         self.template = copy.deepcopy(methods[0])
-        self.given = self.template.network = _Given()
+        self.network = self.template.network = _KnownOutputs()
         self.template.train()
 
     def __call__(
         self, logits: Tensor, target: Tensor, index: Tensor, step: Tensor, progress: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Totals ``[rows]`` and parts, flat, of these replicas."""
+        """The totals ``[replicas]`` and the parts, flat, of these replicas."""
 
         def one(state: dict[str, Tensor], z: Tensor, y: Tensor, i: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            self.given.outputs = z
+            self.network.outputs = z
             terms = functional_call(self.template, state, (Batch(z, y, i, step, progress),))
             return terms.total, terms.parts
 
@@ -129,12 +138,12 @@ class _MappedLoss:
         self.names = list(parts)
         return totals, torch.cat(list(parts.values()))
 
-    def read(self, methods: Sequence[Method]) -> None:
-        """Takes the buffers of the methods."""
+    def copy_from(self, methods: Sequence[Method]) -> None:
+        """Stacks the buffers of the methods."""
         self.state = {name: torch.stack([method.get_buffer(name) for method in methods]) for name in self.buffers}
 
-    def write(self, methods: Sequence[Method]) -> None:
-        """Gives the buffers back to the methods."""
+    def copy_to(self, methods: Sequence[Method]) -> None:
+        """Copies the buffers back to the methods."""
         for name, stacked in self.state.items():
             for method, value in zip(methods, stacked, strict=True):
                 method.get_buffer(name).copy_(value)

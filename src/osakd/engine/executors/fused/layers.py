@@ -1,8 +1,8 @@
 """The layers of a folded network: each does for all replicas what the layer it stands for does for one.
 
-Images travel as a list of parts, each ``[n, copies * channels, h, w]`` in channels-last memory: one part, or one for
-each group, with one copy for all replicas of a part, or one for each. Convolutions of what a group shares stay apart,
-since wide ordinary ones are much faster than grouped ones; later layers join the parts. Features are
+Images are passed as a list of parts, each ``[n, copies * channels, h, w]`` in channels-last memory: one part, or one
+for each group, with one copy for all replicas of a part, or one for each. Convolutions of what a group shares stay
+separate, since wide ordinary convolutions are much faster than grouped ones; later layers join the parts. Features are
 ``[replicas, n, f]``.
 """
 
@@ -20,7 +20,7 @@ from osakd.models.resnet import PaddedShortcut as PaddedShortcutLayer
 
 
 class Normalise(nn.Module):
-    """Scales the images, of each group with its own statistics."""
+    """Scales the images of each group with the group's statistics."""
 
     def __init__(self, layers: Sequence[NormaliseLayer], layout: Layout) -> None:
         super().__init__()
@@ -31,10 +31,10 @@ class Normalise(nn.Module):
         self.equal = all(torch.equal(la.mean, first.mean) and torch.equal(la.std, first.std) for la in layers)
 
     def forward(self, images: Parts) -> Parts:
-        """The images, scaled."""
+        """Scales the images."""
         if len(images) == 1 and not self.equal:
             images = images * self.layout.groups
-        # Every replica of a part has the same statistics: its first speaks for all.
+        # All replicas of a part have the same statistics.
         mean, std = (
             cast(Tensor, buffer).view(len(images), -1, self.channels, 1, 1)[:, 0] for buffer in (self.mean, self.std)
         )
@@ -42,7 +42,7 @@ class Normalise(nn.Module):
 
 
 class Conv2d(nn.Module):
-    """Wide ordinary convolutions of what replicas share, a grouped one of what is each replica's own."""
+    """Wide ordinary convolutions of images that replicas share, else one grouped convolution."""
 
     def __init__(self, layers: Sequence[nn.Conv2d], layout: Layout) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Conv2d(nn.Module):
         self.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases])) if biases else None
 
     def forward(self, images: Parts) -> Parts:
-        """The maps of every replica."""
+        """Computes the maps of every replica."""
         shared = len(images) == 1 or len(images) < self.layout.replicas
         if shared and images[0].shape[1] == self.channels and self.inner_groups == 1:
             biases = [None] * len(images) if self.bias is None else self.bias.chunk(len(images))
@@ -71,7 +71,7 @@ class Conv2d(nn.Module):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Statistics of each channel of each replica."""
+    """Normalises each channel of each replica with its own statistics."""
 
     def __init__(self, layers: Sequence[nn.BatchNorm2d], layout: Layout) -> None:
         first = layers[0]
@@ -90,43 +90,43 @@ class BatchNorm2d(nn.BatchNorm2d):
         )
 
     def forward(self, input: Any) -> Any:  # noqa: A002 - the name of the class it extends
-        """The maps, normalised."""
+        """Normalises the maps."""
         return [super().forward(self.layout.join(input, self.channels))]
 
 
 class PaddedShortcut(nn.Module):
-    """Fewer pixels and more channels, added within each replica."""
+    """Takes fewer pixels, and adds channels of zeros within each replica."""
 
     def __init__(self, layers: Sequence[PaddedShortcutLayer], layout: Layout) -> None:  # noqa: ARG002 - as its siblings
         super().__init__()
         self.layer = layers[0]
 
     def forward(self, images: Parts) -> Parts:
-        """The maps of the shortcut."""
+        """Computes the maps of the shortcut."""
         return [self._pad(part) for part in images]
 
     def _pad(self, part: Tensor) -> Tensor:
         layer = self.layer
-        # Channels last, so that the result is: padding a middle dimension would lay it out anew.
+        # Channels last, so that the result is, too: padding a middle dimension would change the memory format.
         pixels = part[:, :, :: layer.stride, :: layer.stride].permute(0, 2, 3, 1)
         padded = F.pad(pixels.unflatten(3, (-1, layer.in_channels)), (layer.before, layer.behind))
         return padded.flatten(3).permute(0, 3, 1, 2)
 
 
 class Each(nn.Module):
-    """What works on each value, or each channel, by itself is the same on folded ones."""
+    """Applies a function that works on each value, or each channel, separately."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.function = function
 
     def forward(self, values: Parts | Tensor) -> Parts | Tensor:
-        """The function of every part."""
+        """Applies the function to every part."""
         return self.function(values) if isinstance(values, Tensor) else [self.function(part) for part in values]
 
 
 class Linear(nn.Module):
-    """One batched product."""
+    """Multiplies the features of all replicas in one batched product."""
 
     def __init__(self, layers: Sequence[nn.Linear], layout: Layout) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.stack([bias.detach() for bias in biases])) if biases else None
 
     def forward(self, features: Tensor) -> Tensor:
-        """The features of every replica."""
+        """Computes the features of every replica."""
         if not isinstance(features, Tensor):
             raise NotLowerableError("a linear layer on images")
         weight = self.weight.transpose(1, 2)
@@ -144,28 +144,28 @@ class Linear(nn.Module):
 
 
 class Flatten(nn.Module):
-    """From maps to features."""
+    """Flattens maps to features."""
 
     def __init__(self, channels: int, layout: Layout) -> None:
         super().__init__()
         self.channels, self.layout = channels, layout
 
     def forward(self, images: Parts) -> Tensor:
-        """The features of every replica."""
+        """Computes the features of every replica."""
         joined = self.layout.join(images, self.channels)
         n, _, height, width = joined.shape
         return joined.reshape(n, self.layout.replicas, self.channels * height * width).transpose(0, 1)
 
 
 class Add(nn.Module):
-    """The sum of two maps or of two features."""
+    """Adds two maps or two features."""
 
     def __init__(self, channels: int, layout: Layout) -> None:
         super().__init__()
         self.channels, self.layout = channels, layout
 
     def forward(self, left: Any, right: Any) -> Parts | Tensor:
-        """The sum of every replica."""
+        """Computes the sum of every replica."""
         if isinstance(left, Tensor):
             return left + right
         return [self.layout.join(left, self.channels) + self.layout.join(right, self.channels)]

@@ -1,4 +1,4 @@
-"""The vmap lowering: any method, with all of its networks; the replicas of each method stacked and mapped."""
+"""The vmap lowering of any method, with all its networks: the replicas of each method are stacked and mapped."""
 
 import copy
 from collections.abc import Sequence
@@ -7,82 +7,80 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from osakd.engine.executors.fused.replicas import Clock, Layout, LossGroup, Parts, StackedParameter
+from osakd.engine.executors.base import Replicas, TrainingSpec
+from osakd.engine.executors.fused.executor import FusedExecutor
+from osakd.engine.executors.fused.replicas import Clock, Parts, StackedParameter, layout_of, replicas_by_key
+from osakd.engine.executors.stepwise import LossGroup
 from osakd.methods.base import Batch, Method
+
+
+def build(replicas: Replicas, spec: TrainingSpec) -> FusedExecutor:
+    """Builds the executor whose methods are mapped over their replicas."""
+    return FusedExecutor(replicas, spec, MappedMethods)
 
 
 class MappedMethods:
     """Replicas of any methods.
 
     Args:
-        methods: one per replica, those of a seed side by side.
-        keys: what a method is; those with equal keys are mapped together.
-        layout: how many, in how many groups.
-        input_shape: channels, height and width of an image.
+        replicas: the methods and their data.
     """
 
-    def __init__(
-        self,
-        methods: Sequence[Method],
-        keys: Sequence[str],
-        layout: Layout,
-        input_shape: tuple[int, int, int],  # noqa: ARG002 - a lowering's interface
-    ) -> None:
-        every = layout.replicas // layout.groups
+    def __init__(self, replicas: Replicas) -> None:
+        per_group = layout_of(replicas).per_group
         self.stacks = [
-            _Stack([methods[r] for r in rows], rows, [r // every for r in rows])
-            for key in dict.fromkeys(keys)
-            if (rows := [r for r, k in enumerate(keys) if k == key])
+            _Stack([replicas.methods[r] for r in numbers], numbers, [r // per_group for r in numbers])
+            for numbers in replicas_by_key(replicas)
         ]
-        self.stack_of = {row: stack for stack in self.stacks for row in stack.rows}
+        self.stack_of = {number: stack for stack in self.stacks for number in stack.replicas}
 
-    def held(self) -> list[StackedParameter]:
+    def stacked_parameters(self) -> list[StackedParameter]:
         """The stacked parameters, each of the replicas of one method."""
-        return [StackedParameter(p, stack.rows) for stack in self.stacks for p in stack.parameters.values()]
+        return [StackedParameter(p, stack.replicas) for stack in self.stacks for p in stack.parameters.values()]
 
-    def home(self, replica: int, name: str) -> StackedParameter:
+    def find(self, replica: int, name: str) -> StackedParameter:
         """The stacked parameter of the replica's method."""
         stack = self.stack_of[replica]
-        return StackedParameter(stack.parameters[name], stack.rows)
+        return StackedParameter(stack.parameters[name], stack.replicas)
 
     def tensors(self) -> list[Tensor]:
-        """Parameters and buffers."""
-        return [tensor for stack in self.stacks for tensor in (*stack.parameters.values(), *stack.constants.values())]
+        """The parameters and buffers of all methods."""
+        return [tensor for stack in self.stacks for tensor in stack.state().values()]
 
-    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, index: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat."""
-        totals, parts = zip(*[stack.losses(images, target, rows, clock) for stack in self.stacks], strict=True)
+        totals, parts = zip(*[stack.losses(images, target, index, clock) for stack in self.stacks], strict=True)
         return torch.stack(totals).sum(), torch.cat(parts)
 
     def loss_groups(self) -> list[LossGroup]:
-        """Each method."""
-        return [LossGroup(stack.rows, stack.names) for stack in self.stacks]
+        """One group per method."""
+        return [LossGroup(stack.replicas, stack.names) for stack in self.stacks]
 
     def predict(self, images: Parts) -> list[tuple[list[int], dict[str, Tensor]]]:
         """What each method predicts."""
-        return [(stack.rows, stack.predict(images)) for stack in self.stacks]
+        return [(stack.replicas, stack.predict(images)) for stack in self.stacks]
 
     @torch.no_grad()
-    def write(self) -> None:
-        """Gives every method its own weights and buffers."""
+    def copy_to_methods(self) -> None:
+        """Copies weights and buffers to the method of each replica."""
         for stack in self.stacks:
             for name, values in stack.state().items():
                 for tensor, value in zip(stack.tensors_of(name), values, strict=True):
                     tensor.copy_(value)
 
     @torch.no_grad()
-    def read(self) -> None:
-        """Takes the weights and buffers of the methods."""
+    def copy_from_methods(self) -> None:
+        """Copies weights and buffers from the method of each replica."""
         for stack in self.stacks:
             for name, values in stack.state().items():
                 values.copy_(torch.stack(stack.tensors_of(name)))
 
 
 class _Stack:
-    """The replicas of one method: what trains (``parameters``), and what does not (``constants``), stacked."""
+    """The replicas of one method, stacked: what trains (``parameters``) and what does not (``constants``)."""
 
-    def __init__(self, methods: Sequence[Method], rows: list[int], seeds: list[int]) -> None:
-        self.methods, self.rows = list(methods), rows
+    def __init__(self, methods: Sequence[Method], replicas: list[int], seeds: list[int]) -> None:
+        self.methods, self.replicas = list(methods), replicas
         self.seeds = torch.tensor(seeds, device=next(methods[0].parameters()).device)
         self.names: list[str] = []
         self.parameters: dict[str, nn.Parameter] = {}
@@ -95,18 +93,18 @@ class _Stack:
                 self.constants[name] = stacked
         for name, _ in methods[0].named_buffers():
             self.constants[name] = torch.stack(self.tensors_of(name))
-        self.template = _Both(copy.deepcopy(methods[0]))
+        self.template = _LossOrPrediction(copy.deepcopy(methods[0]))
 
     def tensors_of(self, name: str) -> list[Tensor]:
-        """What each replica calls ``name``."""
+        """The tensor called ``name`` in each replica."""
         owner, _, leaf = name.rpartition(".")
         return [getattr(method.get_submodule(owner), leaf) for method in self.methods]
 
     def state(self) -> dict[str, Tensor]:
-        """Everything, by name."""
+        """All stacked tensors, by name."""
         return {**self.parameters, **self.constants}
 
-    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, index: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of the replicas' losses, and their parts, flat."""
 
         def one(state: dict[str, Tensor], x: Tensor, y: Tensor, i: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -115,7 +113,7 @@ class _Stack:
 
         self.template.train()
         x, axis = self._images(images)
-        own = (tensor.index_select(0, self.seeds) for tensor in (target, rows))
+        own = (tensor.index_select(0, self.seeds) for tensor in (target, index))
         totals, parts = vmap(one, in_dims=(0, axis, 0, 0))(self._named(), x, *own)
         self.names = list(parts)
         return totals.sum(), torch.cat(list(parts.values()))
@@ -130,14 +128,14 @@ class _Stack:
         return {f"method.{name}": value for name, value in self.state().items()}
 
     def _images(self, images: Parts) -> tuple[Tensor, int | None]:
-        """The images of each replica and their axis, or those that all share."""
+        """The images of each replica and the axis of replicas, or the images that all share and None."""
         if len(images) == 1:
             return images[0], None
         return torch.stack(images).index_select(0, self.seeds), 0
 
 
-class _Both(nn.Module):
-    """A method that takes a batch, or images alone, since ``functional_call`` calls a module."""
+class _LossOrPrediction(nn.Module):
+    """A module that calls ``forward`` of a method for a batch and ``predict`` for images, for ``functional_call``."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()

@@ -1,17 +1,18 @@
-"""How replicas and their images are laid out: replica by replica, the replicas of one seed side by side."""
+"""How replicas are laid out in one program, and what a lowering is: replica by replica, those of one seed together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from osakd.engine.executors.base import EpochOutcome
+from osakd.engine.executors.base import Replicas
+from osakd.engine.executors.stepwise import LossGroup
 
 Parts = list[Tensor]
-"""Images of all replicas: one tensor, or one for each group."""
+"""The images of all replicas: one tensor for all, or one for each group."""
 Clock = tuple[Tensor, Tensor]
-"""Steps taken, and share of the schedule done."""
+"""Number of steps taken, and share of the schedule that is done."""
 
 
 class NotLowerableError(Exception):
@@ -19,87 +20,66 @@ class NotLowerableError(Exception):
 
 
 class Layout(NamedTuple):
-    """``replicas`` networks in ``groups`` of equal size; a group shares its images."""
+    """The arrangement of ``replicas`` networks in ``groups`` of equal size; a group shares its images."""
 
     replicas: int
     groups: int
 
-    def join(self, parts: Parts, channels: int) -> Tensor:
-        """One tensor ``[n, replicas * channels, h, w]`` of parts ``[n, copies * channels, h, w]``.
+    @property
+    def per_group(self) -> int:
+        """Number of replicas in a group."""
+        return self.replicas // self.groups
 
-        There is one part or one for each group; each holds one copy for all of its replicas, or one for each.
+    def join(self, parts: Parts, channels: int) -> Tensor:
+        """Joins parts ``[n, copies * channels, h, w]`` to one tensor ``[n, replicas * channels, h, w]``.
+
+        There is one part or one for each group; each contains one copy for all of its replicas, or one for each.
         """
         n, folded, height, width = parts[0].shape
-        own = self.replicas // len(parts)
-        found = folded // channels
-        if found != own:
-            shape = (n, own * channels, height, width)
-            apart = (part.view(n, found, 1, channels, height, width) for part in parts)
-            parts = [part.expand(n, found, own // found, channels, height, width).reshape(shape) for part in apart]
+        wanted = self.replicas // len(parts)
+        copies = folded // channels
+        if copies != wanted:
+            shape = (n, wanted * channels, height, width)
+            apart = (part.view(n, copies, 1, channels, height, width) for part in parts)
+            parts = [part.expand(n, copies, wanted // copies, channels, height, width).reshape(shape) for part in apart]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
-class LossGroup(NamedTuple):
-    """Replicas of one method, whose losses are mapped together.
+class StackedParameter(NamedTuple):
+    """A trained parameter of several replicas.
 
     Attributes:
-        rows: their numbers.
-        names: of the parts of their loss, in the order in which a step gives them, ``[parts, rows]`` flat.
+        parameter: the replicas' parameters, stacked or joined along the first axis.
+        replicas: the numbers of these replicas, in order.
     """
 
-    rows: list[int]
-    names: list[str]
-
-    def outcomes(self, values: Tensor, shares: Tensor, weights_fine: Sequence[bool]) -> dict[int, EpochOutcome]:
-        """What an epoch leaves of each replica, by its number.
-
-        Args:
-            values: what each step gave of them ``[steps, parts * rows]``.
-            shares: of each step in the epoch ``[steps]``.
-            weights_fine: whether the weights of each replica of the program are finite at the epoch's end.
-        """
-        table = values.double().unflatten(1, (len(self.names), -1))
-        means = torch.einsum("spr,s->rp", table, shares).tolist()
-        finite = torch.isfinite(table[:, self.names.index("total")]).tolist()
-        found = {}
-        for number, row in enumerate(self.rows):
-            # The last step may spoil the weights after its own loss was fine.
-            spoilt = None if weights_fine[row] else len(finite) - 1
-            bad = next((step for step, fine in enumerate(finite) if not fine[number]), spoilt)
-            found[row] = EpochOutcome(dict(zip(self.names, means[number], strict=True)), bad)
-        return found
-
-
-class StackedParameter(NamedTuple):
-    """A trained parameter of several replicas, along its first axis; and which replicas these are."""
-
     parameter: nn.Parameter
-    rows: list[int]
+    replicas: list[int]
 
 
 class Lowering(Protocol):
     """Replicas of methods as one program."""
 
-    def held(self) -> list[StackedParameter]:
+    def stacked_parameters(self) -> list[StackedParameter]:
         """Every parameter that trains."""
         ...
 
-    def home(self, replica: int, name: str) -> StackedParameter:
-        """The parameter that holds what a replica calls ``name``."""
+    def find(self, replica: int, name: str) -> StackedParameter:
+        """The stacked parameter that includes the parameter ``name`` of a replica."""
         ...
 
     def tensors(self) -> list[Tensor]:
-        """Everything that a step reads or changes, but for the optimizer's state."""
+        """Every tensor that a step reads or changes, except the optimizer's state."""
         ...
 
-    def losses(self, images: Parts, target: Tensor, rows: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
+    def losses(self, images: Parts, target: Tensor, index: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat; in training mode.
 
         Args:
-            images: of each seed.
-            target: of each seed ``[groups, n]``.
-            rows: of each seed's training set ``[groups, n]``.
-            clock: steps taken, and share of the schedule done.
+            images: images of each seed.
+            target: class indices of each seed ``[groups, n]``.
+            index: indices in each seed's training set ``[groups, n]``.
+            clock: number of steps taken, and share of the schedule that is done.
         """
         ...
 
@@ -108,13 +88,28 @@ class Lowering(Protocol):
         ...
 
     def predict(self, images: Parts) -> list[tuple[list[int], dict[str, Tensor]]]:
-        """Replicas, and their logits by name ``[replicas, n, c]``; in eval mode."""
+        """Numbers of replicas, and their logits by name ``[replicas, n, c]``; in eval mode."""
         ...
 
-    def write(self) -> None:
-        """Gives every method its own weights and buffers."""
+    def copy_to_methods(self) -> None:
+        """Copies weights and buffers to the method of each replica."""
         ...
 
-    def read(self) -> None:
-        """Takes the weights and buffers of the methods."""
+    def copy_from_methods(self) -> None:
+        """Copies weights and buffers from the method of each replica."""
         ...
+
+
+BuildLowering = Callable[[Replicas], Lowering]
+
+
+def layout_of(replicas: Replicas) -> Layout:
+    """The arrangement of replicas: one group per seed."""
+    return Layout(len(replicas.methods), len(replicas.splits))
+
+
+def replicas_by_key(replicas: Replicas) -> list[list[int]]:
+    """The numbers of the replicas of each method."""
+    return [
+        [number for number, other in enumerate(replicas.keys) if other == key] for key in dict.fromkeys(replicas.keys)
+    ]

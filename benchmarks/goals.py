@@ -1,25 +1,25 @@
-"""The table of goals: which measured times are compared, and what is aimed at. It knows numbers only, no torch."""
+"""The table of goals: which measured times are compared, and what the goals are. It works on numbers, without torch."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 Seconds = Mapping[str, Sequence[float]]
 """Seconds per step of each contender, one value for each round."""
 
 
 class Goal(NamedTuple):
-    """A line of the table.
+    """A goal.
 
     Attributes:
-        what: is measured.
+        what: what is measured.
         against: what it is compared with.
-        subject: contender that is measured.
-        baselines: contenders it is compared with, of which the fastest counts; none for a limit in seconds.
+        subject: the contender that is measured.
+        baselines: the contenders that it is compared with, of which the fastest counts; none for a limit in seconds.
         kind: ``faster``: baseline over subject, at least the goal; ``cost``: subject over baseline, at most the goal.
-        times: how many of the baseline's steps are worth one of the subject's.
-        cpu: goal on two cores, with the stretch goal.
-        gpu: goal on a GPU, with the stretch goal.
+        times: number of baseline steps that do the work of one step of the subject.
+        cpu: goal and stretch goal on two cores.
+        gpu: goal and stretch goal on a GPU.
         floor: name of the least work of the subject's step.
     """
 
@@ -82,15 +82,15 @@ GOALS = (
 
 
 class Line(NamedTuple):
-    """A goal and what came out.
+    """A line of the table: a goal and what was measured.
 
     Attributes:
-        goal: which.
+        goal: the goal.
         value: the median over the rounds of the ratio within a round; or the seconds.
         aim: the goal and the stretch goal of this device.
         met: ``stretch``, ``yes`` or ``no``.
-        milliseconds: median of the subject's step, and of the baseline's.
-        floor: least milliseconds of the subject's step, and the share of it that is reached.
+        milliseconds: median time of the subject's step, and of the baseline's.
+        floor: least milliseconds of the subject's step, and their share of the median.
     """
 
     goal: Goal
@@ -102,13 +102,13 @@ class Line(NamedTuple):
 
 
 def lines(seconds: Seconds, floors: Mapping[str, float], *, gpu: bool) -> list[Line]:
-    """Every goal of this device whose contenders were timed."""
-    found = []
+    """The lines of all goals of this device whose contenders were timed."""
+    timed = []
     for goal in GOALS:
         aim = goal.gpu if gpu else goal.cpu
         if aim is not None and goal.subject in seconds and (not goal.baselines or set(goal.baselines) & set(seconds)):
-            found.append(_line(goal, aim, seconds, floors))
-    return found
+            timed.append(_line(goal, aim, seconds, floors))
+    return timed
 
 
 def _line(goal: Goal, aim: tuple[float, float | None], seconds: Seconds, floors: Mapping[str, float]) -> Line:
@@ -134,11 +134,11 @@ def _line(goal: Goal, aim: tuple[float, float | None], seconds: Seconds, floors:
     )
 
 
-def table(found: Sequence[Line]) -> str:
+def table(measured: Sequence[Line]) -> str:
     """The goals as a Markdown table."""
     rows = ["| what | against | measured | goal | stretch | met | ms | against ms | floor ms | share of the floor |"]
     rows.append("|---|---|---|---|---|---|---|---|---|---|")
-    for line in found:
+    for line in measured:
         timed = line.goal.baselines != ()
         sign = "" if not timed or line.goal.kind == "cost" else "x"
         limit = ["-" if aim is None else f"{aim:g}{sign}" for aim in line.aim]
@@ -150,12 +150,12 @@ def table(found: Sequence[Line]) -> str:
 
 
 EPOCHS, STEPS_PER_EPOCH = 100, 782
-"""Of a run of Table I on CIFAR-10."""
+"""A run of Table I on CIFAR-10."""
 
 
 def extrapolations(seconds: Seconds) -> list[str]:
-    """What the measured steps would add up to, said as what it is."""
-    named: dict[str, Any] = {"lenet plain": "one LeNet run", "fused 15": "one column of Table I (15 runs)"}
+    """The time of whole runs, extrapolated from the measured steps."""
+    named: dict[str, str] = {"lenet plain": "one LeNet run", "fused 15": "one column of Table I (15 runs)"}
     return [
         f"{what} of {EPOCHS} epochs: {STEPS_PER_EPOCH * EPOCHS:,} steps x {1000 * median(seconds[name]):.3f} ms = "
         f"{STEPS_PER_EPOCH * EPOCHS * median(seconds[name]) / 60:.1f} minutes, extrapolated, without evaluation"

@@ -1,62 +1,77 @@
-"""The benchmark: builds the contenders, times them in turn, and writes the record, the table and the curves."""
+"""The benchmark: builds the contenders, times them in turn, and writes the record, the table and the curves.
 
+python -m benchmarks.run --out benchmarks/records
+"""
+
+import argparse
 import platform
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from osakd.benchmark import contenders as c
-from osakd.benchmark.curves import write_curves
-from osakd.benchmark.floors import Rates, best_of, measure_rates, search_step, training_step
-from osakd.benchmark.goals import EPOCHS, SCRIPT, STEPS_PER_EPOCH, extrapolations, lines, table
+from benchmarks import contenders as c
+from benchmarks.curves import write_curves
+from benchmarks.floors import Rates, best_of, measure_rates, search_step, training_step
+from benchmarks.goals import EPOCHS, SCRIPT, STEPS_PER_EPOCH, extrapolations, lines, table
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.environment import current, environment, pick_device
 from osakd.engine.precision import matmul_precision
-from osakd.errors import InputError
+from osakd.engine.timing import IMAGES, Contender, Timed, interleaved, synthetic_images
+from osakd.errors import InputError, RunError
 from osakd.records import as_sentences, write_atomic, write_json
 
 WARM_UP = 20
 ROUNDS = {"cpu": 10, "cuda": 5}
-"""On a GPU fewer: the plain script starts anew in each, and the machine is one's own."""
+"""Number of rounds; fewer on a GPU, since the plain script starts anew in each."""
 STEPS = {"cpu": 40, "cuda": 400}
-"""In a round; short ones, since the speed of a machine drifts from one to the next."""
+"""Number of steps in a round; rounds are short, since the speed of a machine drifts between them."""
 SLOW_SHARE, CURVE_SHARE = 2, 5
-"""A contender whose step takes long is timed for half of the steps in each round, a point of a curve for a fifth."""
+"""A contender with long steps is timed for half of the steps in each round, a point of a curve for a fifth."""
 REPLICAS = {1: (1, 1), 3: (1, 3), 5: (5, 1), 15: (5, 3), 45: (15, 3)}
-"""Seeds and methods of so many replicas."""
+"""Seeds and methods for each number of replicas."""
 MEMORY_ROWS, BATCHES = (10_000, 50_000, 200_000, 1_000_000), (64, 128, 256, 512, 1024)
 
 
-class Timed(NamedTuple):
-    """A contender and its steps in a round."""
+def main(argv: Sequence[str]) -> int:
+    """Runs the benchmark, prints its table, and returns the exit code: 2 for the user's mistake, 1 for a failure."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.run",
+        description="Time training steps side by side with an ordinary script. Keep the machine idle.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder for record, table and curves")
+    parser.add_argument("--device", help="cpu, cuda or cuda:N; by default cuda if there is one")
+    parser.add_argument("--steps", type=int, help="number of steps in a round; by default 40, on a GPU 400")
+    options = parser.parse_args(argv)
+    try:
+        print(run(options.out, options.device, steps=options.steps, show=lambda text: print(text, flush=True)))
+    except (InputError, RunError) as error:
+        print(f"benchmarks.run: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    print(f"Every value is in {options.out}/.")
+    return 0
 
-    build: Callable[[], c.Contender]
-    steps: int
 
-
-def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, say: Callable[[str], None]) -> str:
-    """Times everything and writes ``<device>-<commit>.json``, ``.md`` and ``.svg`` under ``out``.
+def run(out: Path, device_name: str | None, *, steps: int | None, show: Callable[[str], None]) -> str:
+    """Times everything and writes ``<device>-<commit>.json``, ``.md`` and ``.svg`` to ``out``.
 
     Args:
         out: folder of records.
         device_name: as ``--device``.
-        script: the plain script.
-        steps: in a round; by default 40 on a CPU, 400 on a GPU.
-        say: is told what is timed.
+        steps: number of steps in a round; by default 40 on a CPU, 400 on a GPU.
+        show: called with a line of text before each group of contenders.
 
     Returns:
         The table.
 
     Raises:
-        InputError: the plain script is not there.
+        InputError: a number of steps below 1, or an unknown device.
     """
-    if not script.is_file():
-        raise InputError(
-            f"osakd bench needs a checkout of osakd: the script that it compares with is missing ({str(script)!r})."
-        )
+    if steps is not None and steps < 1:
+        raise InputError(f"`steps` must be at least 1, got {steps}.")
     device = pick_device(device_name)
     keep_freed_memory()
     made_by = environment(device) | {"processor": _processor(), "cores": torch.get_num_threads()}
@@ -69,17 +84,17 @@ def run(out: Path, device_name: str | None, *, script: Path, steps: int | None, 
     record = {"made_by": made_by, "rounds": rounds, "steps": steps, "warm_up": WARM_UP}
     seconds: dict[str, list[float]] = {}
     text = ""
-    # As runs are: a GPU's float32 is IEEE's. The plain script keeps torch's own defaults, as most scripts do.
+    # As in runs, float32 on a GPU is IEEE float32. The plain script keeps torch's defaults, as most scripts do.
     with matmul_precision("float32", device), current(device):
-        for title, group in _groups(device, script, steps).items():
-            say(f"{title} ({time.perf_counter() - begin:.0f} s so far)")
+        for title, group in _groups(device, steps).items():
+            show(f"{title} ({time.perf_counter() - begin:.0f} s so far)")
             seconds |= interleaved(group, rounds, warm_up=steps if device.type == "cuda" else WARM_UP)
             if "python -c pass" in seconds:
                 pairs = zip(seconds["python -c 'import osakd'"], seconds["python -c pass"], strict=True)
                 seconds["import osakd"] = [with_it - without for with_it, without in pairs]
             if "fused 15" in seconds:
                 seconds["column of Table I"] = [EPOCHS * STEPS_PER_EPOCH * value for value in seconds["fused 15"]]
-            rates = best_of(rates, measure_rates(device))  # other tenants of the machine come and go
+            rates = best_of(rates, measure_rates(device))  # other load on the machine changes
             floors = _floors(rates, device)
             text = _text(seconds, floors, rates, steps, time.perf_counter() - begin, gpu=device.type == "cuda")
             write_json(path, record | {"rates": rates._asdict(), "floors": floors, "seconds_per_step": seconds})
@@ -103,34 +118,22 @@ def _text(
     )  # fmt: skip
 
 
-def interleaved(group: Mapping[str, Timed], rounds: int, *, warm_up: int = WARM_UP) -> dict[str, list[float]]:
-    """Seconds per step of each contender in each round, one after another in every round."""
-    built = {name: (timed.build(), timed.steps) for name, timed in group.items()}
-    for contender, steps in built.values():
-        contender(min(warm_up, steps))
-    found: dict[str, list[float]] = {name: [] for name in built}
-    for _ in range(rounds):
-        for name, (contender, steps) in built.items():
-            found[name].append(contender(steps) / steps)
-    return found
-
-
-def _groups(device: torch.device, script: Path, steps: int) -> dict[str, dict[str, Timed]]:
-    """What is compared is timed side by side."""
+def _groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
+    """The contenders by group; those of a group are timed side by side."""
     cuda = device.type == "cuda"
-    split = c.made_images(device)
+    split = synthetic_images(device)
     some, few = max(1, steps // SLOW_SHARE), max(1, steps // CURVE_SHARE)
     resnet = "resnet32" if cuda else "resnet20"
 
-    def single(method: Any, **options: Any) -> Callable[[], c.Contender]:
+    def single(method: Any, **options: Any) -> Callable[[], Contender]:
         return lambda: c.single(method, split, cuda_graph=cuda, **options)
 
-    def fused(replicas: int) -> Callable[[], c.Contender]:
+    def fused(replicas: int) -> Callable[[], Contender]:
         seeds, methods = REPLICAS[replicas]
         return lambda: c.fused(seeds, c.COLUMN[:methods], split, cuda_graph=cuda)
 
-    def plain(workers: int, threads: int) -> Callable[[], c.Contender]:
-        return lambda: c.plain_script(script, workers=workers, threads=threads, device=device.type)
+    def plain(workers: int, threads: int) -> Callable[[], Contender]:
+        return lambda: c.plain_script(workers=workers, threads=threads, device=device.type)
 
     lenet = {
         SCRIPT[0]: Timed(plain(0, 2), steps),
@@ -146,8 +149,8 @@ def _groups(device: torch.device, script: Path, steps: int) -> dict[str, dict[st
     if cuda:
         resnets["resnet memory"] = Timed(single(c.MEMORY, model=resnet), some)
     searches = {f"search {rows}": Timed(lambda rows=rows: c.search(rows, device), few) for rows in MEMORY_ROWS}
-    searches["search"] = Timed(lambda: c.search(c.ROWS, device), steps)
-    searches["product and topk"] = Timed(lambda: c.search(c.ROWS, device, ours=False), steps)
+    searches["search"] = Timed(lambda: c.search(IMAGES, device), steps)
+    searches["product and topk"] = Timed(lambda: c.search(IMAGES, device, ours=False), steps)
     curves = {f"replicas {count}": Timed(fused(count), few) for count in REPLICAS}
     for batch in BATCHES:
         for method in ("plain", "osakd"):
@@ -163,9 +166,9 @@ def _groups(device: torch.device, script: Path, steps: int) -> dict[str, dict[st
     }  # fmt: skip
 
 
-def _filled(contender: c.Contender) -> c.Contender:
-    """After an epoch the memory holds an output of every image, as in all but the first epoch of a run."""
-    contender(-(-c.ROWS // c.BATCH))
+def _filled(contender: Contender) -> Contender:
+    """Runs one epoch, after which the memory has an output of every image, as after the first epoch of a run."""
+    contender(-(-IMAGES // c.BATCH))
     return contender
 
 
@@ -180,7 +183,11 @@ def _floors(rates: Rates, device: torch.device) -> dict[str, float]:
 
 def _processor() -> str:
     try:
-        said = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        return next(line.partition(":")[2].strip() for line in said.splitlines() if line.startswith("model name"))
+        lines_of_file = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines_of_file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""What a step cannot do without: its operations at the machine's peak rate, its bytes at the machine's bandwidth.
+"""The least time of a step: its operations at the machine's peak rate, or its bytes at the machine's bandwidth.
 
-Both rates are measured here, in the same run: the best of a large matrix product and of a large copy.
+Both rates are measured in the same run: the best of a large matrix product and of a large copy.
 """
 
 import time
@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from osakd.benchmark.contenders import BATCH, CLASSES, ROWS, SHAPE
+from benchmarks.contenders import BATCH
+from osakd.engine.timing import CLASSES, IMAGES, SHAPE
 from osakd.models.build import build_model
 
 REPEATS = 15
@@ -24,18 +25,18 @@ class Rates(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What must at least be done: operations, and bytes to and from memory."""
+    """The least work: operations, and bytes to and from memory."""
 
     operations: float
     bytes: float
 
     def floor(self, rates: Rates) -> float:
-        """Seconds, whichever of the two takes longer."""
+        """The least seconds, of the one that takes longer."""
         return max(self.operations / rates.operations, self.bytes / rates.bytes)
 
 
 def measure_rates(device: torch.device) -> Rates:
-    """The machine's rates with the threads that are set."""
+    """Measures the machine's rates with the current number of threads."""
     size = 8192 if device.type == "cuda" else 1024
     left, right = (torch.randn(size, size, device=device) for _ in range(2))
     source = torch.randn(2**26, device=device)
@@ -59,17 +60,17 @@ def training_step(model: str, *, batch: int = BATCH) -> Work:
     return Work(counter.get_total_flops(), images + 5 * parameters)
 
 
-def search_step(rows: int = ROWS, *, batch: int = BATCH) -> Work:
-    """One product of a batch with all rows, which are read once."""
+def search_step(rows: int = IMAGES, *, batch: int = BATCH) -> Work:
+    """One product of a batch with all rows of a memory, which are read once."""
     return Work(2 * batch * rows * CLASSES, rows * CLASSES * 4)
 
 
 def _best(call: Callable[[], object], device: torch.device) -> float:
-    found = []
+    seconds = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
         call()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        found.append(time.perf_counter() - begin)
-    return min(found)
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)

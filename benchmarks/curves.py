@@ -1,4 +1,4 @@
-"""The cost as work grows: replicas of a program, rows of a memory, images of a batch."""
+"""The cost as work grows: replicas of a program, rows of a memory, images in a batch."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,14 @@ Series = dict[int, list[float]]
 
 
 def write_curves(seconds: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Draws the three curves as SVG: the median of each size, and every value as a dot."""
+    """Draws the three curves as SVG: the median at each size, and every value as a dot."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     replicas, rows, batch = figure.subplots(1, 3)
-    per_replica = {count: [value / count for value in found] for count, found in _series(seconds, "replicas ").items()}
+    per_replica = {
+        count: [value / count for value in values] for count, values in _series(seconds, "replicas ").items()
+    }
     _draw(replicas, {"LeNet, batch of 64": per_replica}, "replicas in one program", "ms per replica and step")
     _draw(rows, {"batch of 64": _series(seconds, "search ")}, "rows of the memory", "ms per search")
     steps = {method: _series(seconds, f"{method}, batch ") for method in ("plain", "osakd")}
@@ -29,8 +31,8 @@ def write_curves(seconds: Mapping[str, Sequence[float]], path: Path) -> None:
 
 
 def _series(seconds: Mapping[str, Sequence[float]], prefix: str) -> Series:
-    found = {name.removeprefix(prefix): values for name, values in seconds.items() if name.startswith(prefix)}
-    return {int(size): [1000 * value for value in values] for size, values in found.items() if size.isdigit()}
+    by_size = {name.removeprefix(prefix): values for name, values in seconds.items() if name.startswith(prefix)}
+    return {int(size): [1000 * value for value in values] for size, values in by_size.items() if size.isdigit()}
 
 
 def _draw(axes: Any, named: Mapping[str, Series], x: str, y: str) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: how fast osakd trains, against an ordinary script, against itself, and against the machine's limits."""

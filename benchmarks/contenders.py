@@ -1,0 +1,119 @@
+"""What is timed. Each contender is built once; called with a number of steps, it returns the seconds they took."""
+
+import multiprocessing
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from osakd.engine.allocator import keep_freed_memory
+from osakd.engine.evaluate import DeviceSplit
+from osakd.engine.executors.registry import REFERENCE
+from osakd.engine.timing import CLASSES, Contender, seconds_of, synthetic_images, training_spec, training_steps
+from osakd.errors import RunError
+from osakd.labels.neighbours import k_nearest
+from osakd.labels.search import norms_of
+
+BATCH, K = 64, 8
+COLUMN = ("plain", "osakd-8nn", "osakd-16nn")
+"""The methods of a column of the paper's Table I."""
+MEMORY = {"name": "osakd", "pool": "memory"}
+SCRIPT = Path(__file__).with_name("plain_script.py")
+
+
+def single(
+    method: Any, split: DeviceSplit, *, model: str = "lenet", batch: int = BATCH, cuda_graph: bool = False
+) -> Contender:
+    """The steps of one run."""
+    return training_steps(REFERENCE, [method], split, training_spec(batch, cuda_graph=cuda_graph), model=model)
+
+
+def fused(seeds: int, methods: Sequence[Any], split: DeviceSplit, *, cuda_graph: bool = False) -> Contender:
+    """The steps of every seed and method in one program."""
+    spec = training_spec(BATCH, cuda_graph=cuda_graph)
+    return training_steps("fused/channels", list(methods), split, spec, seeds=seeds)
+
+
+def search(rows: int, device: torch.device, *, ours: bool = True) -> Contender:
+    """Searches of a batch among outputs like those of a trained network: ours, or a product and a top-k."""
+    generator = torch.Generator().manual_seed(0)
+    outputs = (2 * torch.randn(rows, CLASSES, generator=generator)).softmax(1).to(device)
+    exclude = torch.randperm(rows, generator=generator)[:BATCH].to(device)
+    queries, norms = outputs[exclude], norms_of(outputs)
+    plain_norms = norms.to(outputs.dtype)
+
+    def two_stage() -> object:
+        return k_nearest(queries, outputs, K, exclude=exclude, norms=norms)
+
+    def product() -> object:
+        distances = torch.addmm(plain_norms, queries, outputs.T, alpha=-2)
+        distances[torch.arange(BATCH, device=device), exclude] = torch.inf
+        return torch.topk(distances, K, largest=False)
+
+    return _repeated(two_stage if ours else product, device)
+
+
+def plain_script(*, workers: int, threads: int, device: str) -> Contender:
+    """The ordinary script, started anew; it does not count its own start."""
+
+    def run(steps: int) -> float:
+        options = {"--steps": steps, "--workers": workers, "--threads": threads, "--device": device}
+        command = [sys.executable, str(SCRIPT), *(str(part) for pair in options.items() for part in pair)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our script
+        if done.returncode:
+            raise RunError(f"The plain script failed: {done.stderr.strip().splitlines()[-1]}")
+        return float(done.stdout)
+
+    return run
+
+
+def processes(count: int, method: str) -> Contender:
+    """Runs in several processes of one thread at once; the seconds of the slowest divided by their number."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe() for _ in range(count)]
+    for _, theirs in pipes:
+        context.Process(target=_serve, args=(theirs, method), daemon=True).start()
+        theirs.close()  # so that a process that dies is noticed
+
+    def run(steps: int) -> float:
+        for ours, _ in pipes:
+            ours.send(steps)
+        return max(ours.recv() for ours, _ in pipes) / count
+
+    return run
+
+
+def start(*arguments: str) -> Contender:
+    """A Python command from its start to its end."""
+
+    def run(steps: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(steps):
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)  # noqa: S603 - our command
+        return time.perf_counter() - begin
+
+    return run
+
+
+def _serve(pipe: Connection, method: str) -> None:
+    """A process that runs a number of steps whenever it is asked to."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    contender = single(method, synthetic_images(torch.device("cpu")))
+    while True:
+        try:
+            pipe.send(contender(pipe.recv()))
+        except (EOFError, KeyboardInterrupt):
+            return
+
+
+def _repeated(call: Callable[[], object], device: torch.device) -> Contender:
+    def run(steps: int) -> float:
+        return seconds_of(lambda: [call() for _ in range(steps)], device)
+
+    return run

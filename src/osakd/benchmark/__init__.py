@@ -1,1 +1,0 @@
-"""How fast it is: against an ordinary script, against itself, against what the machine can do."""

@@ -1,0 +1,100 @@
+"""The executors by name: one entry each. Torch is imported only to build one.
+
+A new executor is its module and a row here; the contract tests then hold it to ``serial``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
+
+AUTO = "auto"
+"""Stands for the fastest executor that fits."""
+REFERENCE = "serial"
+"""The executor that runs any method on any device, and that all others must agree with."""
+
+
+class ExecutorEntry(NamedTuple):
+    """An executor: what it needs, and what it can do.
+
+    Attributes:
+        builder: ``module:function`` that builds it from ``Replicas`` and a ``TrainingSpec``.
+        needs_cuda: it runs on CUDA devices only.
+        shares_program: it trains many runs in one program; else it trains one run.
+        single_network: it can only run methods that train a single network.
+        captures: it captures its step in a CUDA graph, where the device is a CUDA device.
+        automatic: ``auto`` may choose it.
+    """
+
+    builder: str
+    needs_cuda: bool = False
+    shares_program: bool = False
+    single_network: bool = False
+    captures: bool = False
+    automatic: bool = True
+
+
+EXECUTORS: dict[str, ExecutorEntry] = {
+    "serial": ExecutorEntry("osakd.engine.executors.serial:build"),
+    "cuda_graph": ExecutorEntry(
+        "osakd.engine.executors.serial:build",
+        needs_cuda=True,
+        captures=True,
+    ),
+    "fused/channels": ExecutorEntry(
+        "osakd.engine.executors.fused.folded:build",
+        shares_program=True,
+        single_network=True,
+        captures=True,
+    ),
+    # Not automatic: no record shows it faster than one process per run.
+    "fused/vmap": ExecutorEntry(
+        "osakd.engine.executors.fused.mapped:build",
+        shares_program=True,
+        captures=True,
+        automatic=False,
+    ),
+}
+"""The executor that ``--executor`` names, after a slash its lowering. Of those that fit, later ones are preferred."""
+
+if TYPE_CHECKING:
+    ExecutorName = str
+else:
+    ExecutorName = Literal[(AUTO, *dict.fromkeys(name.partition("/")[0] for name in EXECUTORS))]
+    """What ``--executor`` may be."""
+
+
+def executors_named(asked: str) -> list[str]:
+    """The entries that a value of ``--executor`` stands for."""
+    if asked == AUTO:
+        return [name for name, entry in EXECUTORS.items() if entry.automatic]
+    return [name for name in EXECUTORS if name.partition("/")[0] == asked]
+
+
+def recorded_executor(recorded: str) -> ExecutorEntry | None:
+    """The entry that a record or a checkpoint names, before what was measured; None for one that is not known."""
+    return EXECUTORS.get(recorded.partition(" ")[0])
+
+
+def shared_program(recorded: str) -> bool:
+    """Whether a run with this recorded executor was trained in one program with others.
+
+    Example:
+        >>> shared_program("fused/channels (16 replicas; per replica and step: ...)"), shared_program("serial")
+        (True, False)
+    """
+    entry = recorded_executor(recorded)
+    return entry is not None and entry.shares_program
+
+
+def build_executor(name: str, replicas: "Replicas", spec: "TrainingSpec") -> "Executor":
+    """Builds an executor.
+
+    Args:
+        name: a name of ``EXECUTORS``.
+        replicas: the methods to train and their data; one replica unless the executor shares its program.
+        spec: how to train them.
+    """
+    module, _, function = EXECUTORS[name].builder.partition(":")
+    return getattr(import_module(module), function)(replicas, spec)

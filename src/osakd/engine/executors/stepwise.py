@@ -1,0 +1,143 @@
+"""What executors share that run an epoch step by step: the images of a step, the optimizer, the outcome of an epoch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from osakd.data.augment import crop_and_flip
+from osakd.engine.evaluate import to_floats
+from osakd.engine.executors.base import EpochOutcome, Replicas, Splits, TrainingSpec
+from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps, Steps
+from osakd.engine.optim import Groups, ScheduledOptimizer
+
+
+class LossGroup(NamedTuple):
+    """Replicas of one method, whose losses are computed together.
+
+    Attributes:
+        replicas: their numbers.
+        names: names of the parts of their loss, in the order in which a step gives them, ``[parts, replicas]`` flat.
+    """
+
+    replicas: list[int]
+    names: list[str]
+
+    def outcomes(self, values: Tensor, shares: Tensor, finite_weights: Sequence[bool]) -> dict[int, EpochOutcome]:
+        """The outcome of an epoch for each replica, by its number.
+
+        Args:
+            values: what each step gave for them ``[steps, parts * replicas]``.
+            shares: share of each step in the epoch ``[steps]``.
+            finite_weights: whether the weights of each replica of the program are finite at the epoch's end.
+        """
+        table = values.double().unflatten(1, (len(self.names), -1))
+        means = torch.einsum("spr,s->rp", table, shares).tolist()
+        finite = torch.isfinite(table[:, self.names.index("total")]).tolist()
+        outcomes = {}
+        for number, replica in enumerate(self.replicas):
+            # The last step may spoil the weights after its own loss was finite.
+            spoilt = None if finite_weights[replica] else len(finite) - 1
+            bad = next((step for step, fine in enumerate(finite) if not fine[number]), spoilt)
+            outcomes[replica] = EpochOutcome(dict(zip(self.names, means[number], strict=True)), bad)
+        return outcomes
+
+
+class StepwiseExecutor(ABC):
+    """Runs epochs step by step, eagerly or as replays of a captured step.
+
+    Args:
+        replicas: the methods to train and their data.
+        groups: the parameters to train, as groups for the optimizer.
+        spec: how to train them.
+    """
+
+    def __init__(self, replicas: Replicas, groups: Groups, spec: TrainingSpec) -> None:
+        self.splits, self.replicas, self.spec = list(replicas.splits), len(replicas.methods), spec
+        self.images = _TrainingImages(self.splits, spec.reflect)
+        self.optimizer = ScheduledOptimizer(spec.optimizer(groups), captured=spec.cuda_graph)
+        clock = {"batch_size": spec.batch_size, "total_steps": spec.total_steps}
+        self.steps: Steps = EagerSteps(self.step, **clock)
+        if spec.cuda_graph:
+            self.steps = CUDAGraphSteps(self.step, self._state, **clock)
+
+    def run_epoch(
+        self,
+        orders: Sequence[NDArray[np.int64]],
+        *,
+        rate: float,
+        first_step: int,
+        on_step: Callable[[int], None],
+        drawn: Sequence[NDArray[np.int64]] | None = None,
+    ) -> list[EpochOutcome]:
+        """Makes one pass over the training set."""
+        per_seed = self.replicas // len(self.splits)
+        self._begin_epoch()
+        self.optimizer.set_rate(rate)
+        self.images.draw(None if drawn is None else drawn[::per_seed])
+        order = torch.from_numpy(np.stack(orders[::per_seed])).to(self.splits[0]["train"].target.device)
+        values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
+        finite_weights = self._finite_weights().tolist()
+        shares = torch.tensor(sizes, dtype=torch.float64, device=values.device) / sum(sizes)
+        groups = self._loss_groups()
+        widths = [len(group.names) * len(group.replicas) for group in groups]
+        outcomes: dict[int, EpochOutcome] = {}
+        for group, part in zip(groups, values.split(widths, dim=1), strict=True):
+            outcomes |= group.outcomes(part, shares, finite_weights)
+        return [outcomes[number] for number in range(self.replicas)]
+
+    @abstractmethod
+    def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
+        """Trains on one batch.
+
+        Args:
+            index: indices of the training images of each seed ``[seeds, n]``.
+            step: number of steps taken, a 0-dim tensor.
+            progress: share of the schedule that is done, a 0-dim tensor.
+
+        Returns:
+            The parts of the losses of every loss group, flat.
+        """
+
+    def _begin_epoch(self) -> None:  # noqa: B027 - a hook
+        """Prepares the methods for training."""
+
+    @abstractmethod
+    def _loss_groups(self) -> list[LossGroup]:
+        """What the values of a step are, in order; known after the first step."""
+
+    @abstractmethod
+    def _finite_weights(self) -> Tensor:
+        """Whether the weights of each replica are finite ``[replicas]``."""
+
+    @abstractmethod
+    def _state(self) -> list[Tensor]:
+        """Every tensor that a step changes."""
+
+
+class _TrainingImages:
+    """The training images of each seed on their device, augmented as was drawn for the epoch."""
+
+    def __init__(self, splits: Sequence[Splits], reflect: bool) -> None:
+        self.splits, self.reflect = splits, reflect
+        self.drawn: Tensor | None = None
+
+    def draw(self, drawn: Sequence[NDArray[np.int64]] | None) -> None:
+        """Takes what was drawn for an epoch, for each seed ``[m, 3]``; in place, since a captured step reads it."""
+        if drawn is None:
+            self.drawn = None
+            return
+        given = torch.from_numpy(np.stack(drawn)).to(self.splits[0]["train"].target.device)
+        self.drawn = given if self.drawn is None else self.drawn.copy_(given)
+
+    def take(self, seed: int, index: Tensor) -> Tensor:
+        """Float images at these indices of a seed's training set ``[n, channels, h, w]``."""
+        images = self.splits[seed]["train"].images
+        if self.drawn is None:
+            return to_floats(images.index_select(0, index))
+        drawn = self.drawn[seed].index_select(0, index)
+        return to_floats(crop_and_flip(images, index, drawn, reflect=self.reflect))

@@ -1,0 +1,104 @@
+"""Which executor is built: the preferred one that works, or the fastest; and why."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from osakd.engine.executors import choose
+from osakd.engine.executors.policy import Sharing, sharing
+from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
+from osakd.errors import InputError, NotFusedError
+from osakd.methods.self_distillation import SelfDistillation
+from tests.contracts.replicas import SEEDS, SHARING, method_of, replicas, run, spec
+
+ANY = Sharing(tuple(SHARING), optional=False)
+
+
+class ByValue(nn.Module):
+    """Branches on values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 3)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.layer(features if features.sum() > 0 else -features)
+
+
+def plain_replicas() -> Any:
+    return replicas([method_of("plain", seed, "lenet-digits") for seed in SEEDS])
+
+
+def test_a_network_that_branches_on_values_is_not_fused_but_runs() -> None:
+    networks = [nn.Sequential(nn.Flatten(), nn.Linear(64, 32), ByValue()) for _ in SEEDS]
+    with pytest.raises(NotFusedError, match=r"cannot be fused \(channels: .*; vmap: .*\): take --executor serial"):
+        choose.together(replicas([SelfDistillation(network) for network in networks]), spec(), ANY)
+
+
+@pytest.mark.parametrize(("process", "fused_anyway"), [(0.1, False), (10.0, True)])
+def test_processes_are_preferred_where_they_are_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch, process: float, fused_anyway: bool
+) -> None:
+    monkeypatch.setattr(choose, "_seconds_in_processes", lambda *_: process)
+    monkeypatch.setattr(choose, "step_seconds", lambda *_: 1.0)
+    optional = ANY._replace(optional=True)
+    if fused_anyway:
+        choose.together(plain_replicas(), spec(), optional)
+    else:
+        with pytest.raises(NotFusedError, match=r"A process for each run is faster .* \(100.0 ms per replica"):
+            choose.together(plain_replicas(), spec(), optional)
+    assert choose.together(plain_replicas(), spec(), ANY).name.startswith("fused/")
+
+
+def test_the_faster_lowering_is_taken_and_recorded() -> None:
+    given = plain_replicas()
+    before = [p.clone() for p in given.methods[0].parameters()]
+    name = choose.together(given, spec(), ANY).name
+    assert name.startswith(("fused/channels (2 replicas; per replica and step: channels ", "fused/vmap (2 replicas;"))
+    assert "vmap " in name
+    assert all(torch.equal(a, b) for a, b in zip(before, given.methods[0].parameters(), strict=True))
+
+
+def test_a_single_run_on_the_cpu_is_serial() -> None:
+    given = replicas([method_of("plain", 0, "lenet-digits")])
+    for asked, why in ((AUTO, "a single run on the CPU"), ("serial", "as asked")):
+        choice = choose.alone(given, spec(), asked)
+        assert choice.name == "serial"
+        assert choice.notes == [f"Executor: serial, {why}."]
+        assert choice.executor.spec.cuda_graph is False
+    with pytest.raises(
+        InputError, match="The executor cuda_graph needs a CUDA device, this run is on cpu: take serial"
+    ):
+        choose.alone(given, spec(), "cuda_graph")
+    with pytest.raises(InputError, match="The executor fused trains several runs in one program: use osakd compare"):
+        choose.alone(given, spec(), "fused")
+
+
+def fails(*_: object) -> None:
+    raise ValueError("no\nsuch luck")
+
+
+def test_the_preferred_executor_is_left_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An executor that is only a row of the table is preferred to earlier rows, and left where it cannot run a step."""
+    given = replicas([method_of("plain", 0, "lenet-digits")])
+    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("osakd.engine.executors.serial:build"))
+    assert choose.alone(given, spec(), AUTO).name == "made-up"
+    assert choose.alone(given, spec(), "made-up").notes == ["Executor: made-up, as asked."]
+    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("tests.contracts.test_choose:fails"))
+    choice = choose.alone(given, spec(), AUTO)
+    assert choice.name == "serial"
+    assert choice.notes == ["Executor: serial, since made-up cannot run its step (no such luck)."]
+
+
+def test_a_lowering_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = plain_replicas()
+    row = ExecutorEntry("osakd.engine.executors.fused.mapped:build", shares_program=True)
+    monkeypatch.setitem(EXECUTORS, "fused/made-up", row)
+    shared = sharing("fused", on_cluster=False)
+    assert "fused/made-up" in shared.executors
+    monkeypatch.setattr(choose, "step_seconds", lambda *_: 1.0)
+    choice = choose.together(given, spec(), shared.resumed("fused/made-up (9 replicas; measured long ago)"))
+    assert choice.name.startswith("fused/made-up (2 replicas; per replica and step: made-up 500.00 ms)")
+    run(choice.executor, SEEDS, [1])

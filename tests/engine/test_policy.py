@@ -1,0 +1,87 @@
+"""Who runs what, without building anything."""
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from osakd.engine.executors import policy
+from osakd.engine.executors.policy import Sharing
+from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, ExecutorName, executors_named, shared_program
+from osakd.errors import InputError
+
+
+def test_the_registry_and_the_policy_need_no_torch() -> None:
+    code = "import sys, osakd.engine.executors.policy; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_options_are_those_of_the_registry() -> None:
+    assert get_args(ExecutorName) == ("auto", "serial", "cuda_graph", "fused")
+    assert executors_named("fused") == ["fused/channels", "fused/vmap"]
+    assert executors_named(REFERENCE) == [REFERENCE]
+    assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, single_network=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "expected"),
+    [
+        (AUTO, "cpu", ["serial"]),
+        (AUTO, "cuda", ["cuda_graph", "serial"]),
+        ("serial", "cuda", ["serial"]),
+        ("cuda_graph", "cuda", ["cuda_graph"]),
+    ],
+)
+def test_executors_of_a_single_run(asked: str, device: str, expected: list[str]) -> None:
+    assert policy.executors_alone(asked, device) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "on_cluster", "expected", "several_networks"),
+    [
+        (AUTO, False, Sharing(("fused/channels",), optional=True), False),
+        (AUTO, True, Sharing((), optional=True), False),
+        ("fused", True, Sharing(("fused/channels", "fused/vmap"), optional=False), True),
+        ("serial", False, Sharing((), optional=False), False),
+        ("cuda_graph", False, Sharing((), optional=False), False),
+    ],
+)
+def test_which_runs_share_a_program(asked: str, on_cluster: bool, expected: Sharing, several_networks: bool) -> None:
+    shared = policy.sharing(asked, on_cluster=on_cluster)
+    assert shared == expected
+    assert shared.includes(single_network=True) == bool(shared.executors)
+    assert shared.includes(single_network=False) == several_networks
+
+
+def test_runs_continue_with_the_executor_of_their_checkpoint() -> None:
+    shared = policy.sharing("fused", on_cluster=False)
+    for recorded in ("", "serial", "no longer known (3 replicas)"):
+        assert shared.resumed(recorded) == shared
+    automatic = policy.sharing(AUTO, on_cluster=False)
+    assert automatic.resumed("fused/vmap (4 replicas; ...)") == Sharing(("fused/vmap",), optional=False)
+
+
+def test_a_job_that_shares_no_program_takes_an_executor_of_single_runs() -> None:
+    asked = {name: policy.asked_alone(name) for name in get_args(ExecutorName)}
+    assert asked == {"auto": "auto", "serial": "serial", "cuda_graph": "cuda_graph", "fused": "auto"}
+
+
+def test_what_needs_cuda() -> None:
+    assert policy.needs_cuda("cuda_graph", "float32")
+    assert policy.needs_cuda(AUTO, "tf32")
+    assert not any(policy.needs_cuda(asked, "bf16") for asked in (AUTO, "serial", "fused"))
+    policy.check_device("cuda_graph", "tf32", "cuda")
+    with pytest.raises(
+        InputError, match="The executor cuda_graph needs a CUDA device, this run is on cpu: take serial"
+    ):
+        policy.check_device("cuda_graph", "float32", "cpu")
+    with pytest.raises(InputError, match="`precision` tf32 needs a CUDA device, this run is on mps: take float32"):
+        policy.check_device(AUTO, "tf32", "mps")
+
+
+def test_a_record_says_whether_its_run_shared_a_program() -> None:
+    assert shared_program("fused/channels (16 replicas; per replica and step: channels 3.21 ms)")
+    assert not any(
+        shared_program(recorded) for recorded in ("serial", "cuda_graph", "", "None", "unknown (2 replicas)")
+    )
