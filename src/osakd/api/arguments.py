@@ -1,5 +1,6 @@
 """Arguments that several functions take: seeds, the cores to use, and jobs for other machines."""
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,12 @@ def process_count(processes: int | None) -> int:
         InputError: not a whole number, or below 1.
     """
     return _cores() if processes is None else _at_least_one("processes", processes)
+
+
+def exit_unguarded() -> None:
+    """Ends a worker process that is just importing an unguarded script: the parent says what is wrong with it."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(1)
 
 
 def with_absolute_paths(jobs: "Sequence[Job]") -> "list[Job]":

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import process_count, seed_list, with_absolute_paths
+from osakd.api.arguments import exit_unguarded, process_count, seed_list, with_absolute_paths
 from osakd.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def reproduce(
     """
     from osakd.experiments.catalogue import CLAIMS, COST, columns_of, find_experiment, wrong
 
+    exit_unguarded()
     out = Path(out).expanduser()
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file: name the folder of the records with --out.")

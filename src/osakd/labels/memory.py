@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from osakd.errors import InputError
 from osakd.labels.search import norms_of
-from osakd.labels.targets import check_index
 
 
 class OutputMemory(nn.Module):
@@ -47,6 +46,11 @@ class OutputMemory(nn.Module):
         # As ``norms_of`` gives them: infinite where nothing was written.
         self.register_buffer("norms", torch.full((num_samples,), torch.inf, dtype=torch.float64))
 
+    @property
+    def num_samples(self) -> int:
+        """Number of training samples."""
+        return len(self.target)
+
     @torch.no_grad()
     def write(
         self,
@@ -62,15 +66,9 @@ class OutputMemory(nn.Module):
             outputs: outputs of the samples.
             target: class index of each sample.
             valid: False for samples that are never neighbours; by default all are.
-
-        Raises:
-            InputError: an index out of range, or of a sample that had another class before (on the CPU in eager mode,
-                where values can be read).
         """
         if not self.training:
             return
-        check_index(index, len(self.target))
-        self._check_classes(index, target)
         # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
         outputs = outputs.to(self.outputs.dtype)
         self.outputs[index] = outputs
@@ -78,8 +76,12 @@ class OutputMemory(nn.Module):
         self.target[index] = target.to(torch.int64)
         self.valid[index] = torch.ones_like(index, dtype=torch.bool) if valid is None else valid
 
-    def _check_classes(self, index: Tensor, target: Tensor) -> None:
-        """A sample keeps its class: another one shows that the index is of another data set."""
+    def check_classes(self, index: Int[Tensor, " n"], target: Int[Tensor, " n"]) -> None:
+        """Checks that samples have the classes that they had before: others show that the index is of other data.
+
+        Raises:
+            InputError: a sample had another class before (on the CPU in eager mode, where values can be read).
+        """
         if torch.compiler.is_compiling() or target.device.type != "cpu":
             return
         changed = self.valid[index] & (self.target[index] != target)

@@ -59,7 +59,8 @@ class OSAKDLoss(nn.Module):
         average: average each sample's soft labels over the epochs; needs the ``index`` as a memory does.
         weight: weight of each class, as in ``nn.CrossEntropyLoss``, see ``osakd_loss``.
         ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: they have no gradient, are
-            nobody's neighbours, and are not in the mean. None if there are none, which saves time.
+            nobody's neighbours, and are not in the mean. None: there are none, and values are not checked, which saves
+            time.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``, as in ``nn.CrossEntropyLoss``.
         label_smoothing: label smoothing of the cross-entropy, from 0 to 1.
 
@@ -198,6 +199,8 @@ class OSAKDLoss(nn.Module):
             references, reference_target, valid, norms = points, own, used, None
         else:
             if index is not None:
+                if self.training and self.ignore_index is not None:
+                    self.memory.check_classes(index, own)
                 self.memory.write(index, points, own, used)
             rows = index
             references, norms = self.memory.outputs, self.memory.norms
@@ -270,8 +273,9 @@ class OSAKDLoss(nn.Module):
                 raise InputError("A memory holds class indices, but `target` has class probabilities: give indices.")
             if len(index) != len(logits):
                 raise InputError(f"`index` must hold one index per sample ({len(logits)}), got {len(index)}.")
-            rows = self.memory.target if self.memory is not None else self.average and self.average.counts
-            check_index(index, len(rows) if rows is not None else 0)
+            for one in (self.memory, self.average):
+                if one is not None and self.ignore_index is not None:
+                    check_index(index, one.num_samples)
         # The first batch decides: a shorter one at the end of an epoch uses the neighbours that it has.
         if self.training and not self._started:
             largest = len(logits) if self.include_self else len(logits) - 1
