@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from osakd.records import write_atomic
+from osakd.durable import write_atomic
 
 Series = dict[int, list[float]]
 

@@ -35,10 +35,13 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
     Example:
         >>> str(unknown_name("model", "lenett", ["lenet", "resnet20"]))
         "Unknown model 'lenett'; did you mean 'lenet'? Known: lenet, resnet20."
+        >>> str(unknown_name("data", "CIFAR-10", ["cifar10", "digits"]))
+        "Unknown data 'CIFAR-10'; did you mean 'cifar10'? Known: cifar10, digits."
     """
     names = list(known)
-    near = difflib.get_close_matches(got, names, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else "."
+    by_spelling = {_plain(name): name for name in names}
+    near = difflib.get_close_matches(_plain(got), by_spelling, n=1)
+    guess = f"; did you mean {by_spelling[near[0]]!r}?" if near else "."
     return InputError(f"Unknown {kind} {got!r}{guess} Known: {', '.join(names)}{remedy}.")
 
 
@@ -64,3 +67,8 @@ def as_sentences(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise InputError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
         raise
+
+
+def _plain(name: str) -> str:
+    """The name without what people spell differently."""
+    return name.lower().replace("-", "").replace("_", "")

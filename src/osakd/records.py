@@ -16,18 +16,17 @@ Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line o
 """
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from osakd.durable import LEFT_OVER, write_atomic, write_json
 from osakd.errors import InputError, RunError, as_sentences
 from osakd.read_json import build, damaged, read_json, read_rows
 
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
-LOCK, LEFT_OVER, TEACHER = ".lock", ".tmp", "teacher"
+LOCK, TEACHER = ".lock", "teacher"
 _OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
 _OF_RESULT = [f"last.test.{key}" for key in ("accuracy", "nll", "ece")] + [
     "best_on_test.accuracy",
@@ -230,40 +229,6 @@ def cut_metrics(folder: Path, epochs: int) -> None:
     if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
         raise damaged(folder / METRICS, f"{epochs} epochs are done, but its rows are not 1 to {epochs}")
     write_atomic(folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
-
-
-def append(path: Path, row: dict[str, Any]) -> None:
-    """Adds one line to a JSON lines file, in one write that has reached the disk when this returns."""
-    with as_sentences(path), path.open("ab") as stream:
-        stream.write(json.dumps(row).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
-    write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: a temporary file beside it, fsync, rename.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written; what was there before is untouched.
-        InputError: a file is where the folder should be.
-    """
-    with as_sentences(path):
-        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(beside, 0o644)  # noqa: PTH101 - a plain string; mkstemp makes it private
-            os.replace(beside, path)  # noqa: PTH105 - as above
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
 
 
 def _any_result(folder: Path) -> Result | None:

@@ -128,7 +128,7 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["train", "--validation", "x"], "Option --validation must be a number, got 'x'."),
         (["train", "--nesterov", "maybe"], "Option --nesterov must be true or false, got 'maybe'."),
         (["train", "--scaling", "x"], "Option --scaling must be one of 'half', 'unit', 'statistics', got 'x'."),
-        (["train", "--milestones", "0.5,0.7"], "Option --milestones must be a list such as [0.5,0.75], got '0.5,0.7'."),
+        (["train", "--milestones", "0.5;0.7"], "Option --milestones must be a list such as [0.5,0.75], got '0.5;0.7'."),
         (["train", "--config", "/no/such.yaml"], "Option --config: File does not exist: '/no/such.yaml'."),
         (["train", "--method", "osak"], "Unknown method 'osak'; did you mean 'osakd'?"),
         (["train", "--method.k", "3"], "Method 'plain' has no settings, got 'k': leave it out."),

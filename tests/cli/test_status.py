@@ -131,7 +131,7 @@ def refuse(*_: object, **__: object) -> None:
 def test_a_note_that_cannot_be_written_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[Progress]] = []
     with lock_runner(tmp_path, calls.append) as call_and_note:
-        monkeypatch.setattr("osakd.records.write_json", full)
+        monkeypatch.setattr("osakd.runner.lock.write_json", full)
         call_and_note([])
     assert calls == [[]]
 

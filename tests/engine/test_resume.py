@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import osakd
 from osakd import InputError, RunError
@@ -69,12 +70,34 @@ def test_stopped_it_goes_on_bit_for_bit(tmp_path: Path, options: dict[str, Any])
 
 
 def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
-    # No checkpoint within ten seconds: the run starts again from its first epoch, and so does its curve.
+    # As if it had been killed before its first checkpoint: it starts again from its first epoch, and so does its curve.
     with pytest.raises(KeyboardInterrupt):
         osakd.train("digits", epochs=4, out=tmp_path / "a", callback=StopAt(3, 0))
-    assert not (tmp_path / "a/checkpoint.pt").exists()
+    (tmp_path / "a/checkpoint.pt").unlink()
     osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True)
     assert [row["epoch"] for row in read_metrics(tmp_path / "a")] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("method", ["plain", MEMORY, "codistillation"])
+def test_a_clean_stop_writes_the_last_epoch(tmp_path: Path, method: Any) -> None:
+    """However soon after the start: what the curve shows is what the run continues from."""
+    with pytest.raises(KeyboardInterrupt):
+        osakd.train("digits", method=method, epochs=4, out=tmp_path / "a", callback=StopAt(4, 3))
+    assert len(read_metrics(tmp_path / "a")) == 3
+    assert torch.load(tmp_path / "a/checkpoint.pt", weights_only=True)["epoch"] == 3
+    osakd.train("digits", method=method, epochs=4, out=tmp_path / "a", resume=True)
+    osakd.train("digits", method=method, epochs=4, out=tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    assert curve(tmp_path / "a") == curve(tmp_path / "b")
+
+
+def test_a_full_disk_does_not_hide_why_a_run_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise RunError("The disk is full")
+
+    monkeypatch.setattr(state, "save_checkpoint", full)
+    with pytest.raises(KeyboardInterrupt):
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=StopAt(2, 0))
 
 
 def test_checkpoints_are_at_most_every_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

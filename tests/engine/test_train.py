@@ -210,3 +210,25 @@ def test_plain_training_on_real_images_reaches_the_paper_s_level(real_images: Pa
     """37 % after five epochs is what this scaling and learning rate give; after one, well above chance."""
     run = osakd.train(str(real_images / "cifar10"), epochs=2, out=tmp_path)
     assert run.result.last["test"]["accuracy"] > 0.22
+
+
+def test_probabilities_instead_of_logits_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "with_softmax.py").write_text(
+        "from torch import nn\n"
+        "def build(num_classes, input_shape):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes), nn.Softmax(1))\n"
+        "def logits(num_classes, input_shape):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said: list[str] = []
+
+    class Notes(loop.Silent):
+        def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
+            said[:] = notes
+
+    for function, expected in (("build", 1), ("logits", 0)):
+        model = f"with_softmax:{function}"
+        osakd.train("digits", model=model, epochs=1, out=tmp_path / function, callback=Notes())
+        assert sum("returns probabilities" in note for note in said) == expected

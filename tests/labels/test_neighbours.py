@@ -99,3 +99,18 @@ def test_k_out_of_range_is_named(k: int) -> None:
 def test_points_without_columns_are_refused() -> None:
     with pytest.raises(InputError, match="at least one column"):
         k_nearest(torch.zeros(QUERIES, 0), torch.zeros(ROWS_FOR_TWO_STAGES, 0), 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 8, 10, 18, 33])
+def test_duplicates_are_tied_wherever_they_stand(columns: int, dtype: torch.dtype) -> None:
+    """All sizes of a batch: with vectors of any length, every lane of the last, partial one is met."""
+    for rows in range(2, 71):
+        generator = torch.Generator().manual_seed(100 * rows + columns)
+        twins, queries = torch.rand(2, columns, generator=generator), torch.rand(rows, columns, generator=generator)
+        references = twins[torch.randint(2, (rows,), generator=generator)].to(dtype)
+        distances, order = k_nearest(queries.to(dtype), references, rows)
+        by_row = torch.empty_like(distances).scatter_(1, order, distances)
+        for twin in twins.to(dtype):
+            same = by_row[:, (references == twin).all(1)]
+            assert (same == same[:, :1]).all(), rows

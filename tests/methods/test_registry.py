@@ -1,7 +1,5 @@
 """A method is one entry: a made-up one, added to the registry, works in every command without a change elsewhere."""
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from osakd.cli.main import main
 from osakd.engine.loop import Silent
 from osakd.methods.registry import METHODS, MethodEntry
 from osakd.records import read_metrics
-from osakd.runner.jobs import Errors, Program
 from tests.methods.made_up import ConfidencePenaltySettings
 
 NAME = "confidence-penalty"
@@ -23,34 +20,6 @@ NAME = "confidence-penalty"
 @pytest.fixture(autouse=True)
 def entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, NAME, MethodEntry(ConfidencePenaltySettings, "tests.methods.made_up:build"))
-
-
-class HerePool:
-    """Runs programs in this process: a new one would not know the made-up method."""
-
-    def __init__(self, workers: int, threads: int) -> None:
-        pass
-
-    def is_free(self) -> bool:
-        return True
-
-    def submit(self, run: Callable[[Program], Errors], program: Program) -> "Future[Errors]":
-        future: Future[Errors] = Future()
-        try:
-            future.set_result(run(program))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-    def release(self, future: "Future[Errors]") -> bool:
-        return False
-
-    def notes(self) -> dict[str, tuple[str, ...]]:
-        return {}
-
-    def stop(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class StopAfter(Silent):
@@ -76,15 +45,10 @@ def test_it_trains_and_resumes_exactly(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("executor", ["serial", "fused"])
-def test_it_is_compared_and_reported(
-    executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("osakd.runner.run.LocalPool", HerePool)
-    threads = torch.get_num_threads()
+def test_it_is_compared_and_reported(executor: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "runs"
     options = ["--methods", "plain", NAME, "--seeds", "2", "--epochs", "2", "--executor", executor]
     assert main(["compare", "--data", "digits", "--out", str(folder), "--processes", "1", *options]) == 0
-    torch.set_num_threads(threads)
     printed = capsys.readouterr().out
     assert NAME in printed
     assert "Note: 10 classes in batches of 64, penalty 0.1." in printed

@@ -65,6 +65,18 @@ def own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "        return x, x\n"
         "def pair(num_classes, input_shape):\n"
         "    return Pair(2, 2)\n"
+        "class Auxiliary(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.norm = nn.BatchNorm2d(1)\n"
+        "        self.head = nn.Linear(25, 4)\n"
+        "    def forward(self, x):\n"
+        "        y = self.head(self.norm(x).flatten(1))\n"
+        "        return (y, y) if self.training else y\n"
+        "def auxiliary(num_classes, input_shape):\n"
+        "    return Auxiliary()\n"
+        "def frozen(num_classes, input_shape):\n"
+        "    return tiny(num_classes, input_shape).requires_grad_(False)\n"
         "def nothing(num_classes, input_shape):\n"
         "    return 3\n"
     )
@@ -88,18 +100,33 @@ def test_expected_channels(own_model: str) -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("wrong", r"gives outputs of shape \[2, 7\] for 2 images, but the data have 4 classes"),
+        ("wrong", r"returns outputs of shape \[2, 7\] for 2 images, but the data have 4 classes"),
         ("nothing", "must return an nn.Module, got int"),
         ("missing", "cannot be imported"),
         ("fails", r"failed \(ModuleNotFoundError: No module named 'not_there_at_all'\)"),
         ("leaves", r"failed \(SystemExit: 3\)"),
-        ("pair", "gives a tuple: let it return a tensor of logits"),
+        ("pair", "returns a tuple: let it return a tensor of logits"),
+        ("auxiliary", "returns a tuple in training mode: let it return a tensor of logits"),
+        ("frozen", "has no trained parameters, all are frozen: there is nothing to train"),
         ("colour", "cannot take images of 1x5x5"),
     ],
 )
 def test_own_function_that_does_not_fit(own_model: str, function: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_model(f"{own_model}:{function}", num_classes=4, input_shape=(1, 5, 5))
+
+
+def test_the_checks_leave_a_network_as_it_was() -> None:
+    torch.manual_seed(0)
+    network = build_model("resnet8", num_classes=4, input_shape=(1, 8, 8))
+    drawn = torch.rand(1)
+    assert network.training
+    assert all(not buffer.any() for name, buffer in network.named_buffers() if "running_mean" in name)
+    assert all(not buffer.any() for name, buffer in network.named_buffers() if "num_batches" in name)
+    torch.manual_seed(0)
+    again = build_model("resnet8", num_classes=4, input_shape=(1, 8, 8))
+    assert torch.equal(drawn, torch.rand(1))
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
 
 
 def test_unknown_name_names_the_nearest() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from osakd.durable import append
 from osakd.plan import Cell, Column, Experiment, View
-from osakd.records import METRICS, Result, RunConfig, append, read_run, write_config, write_result
+from osakd.records import METRICS, Result, RunConfig, read_run, write_config, write_result
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import RunRecord, run_record
 

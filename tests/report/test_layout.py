@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from osakd.durable import write_json
 from osakd.errors import InputError
 from osakd.plan import Cell, Column, Experiment, Published
-from osakd.records import write_error, write_json
+from osakd.records import write_error
 from osakd.report.layout import find_groups, in_order, recorded_columns
 from tests.conftest import as_ordinary_user
 from tests.report.made import make_comparison, make_run

@@ -31,7 +31,7 @@ def plan(folder: Path, epochs: int, executor: Any, methods: list[str] | None = N
     return plan_comparison("digits", methods or ["plain"], [0, 1], Options(epochs=epochs, executor=executor), folder)[1]
 
 
-@pytest.mark.parametrize(("executor", "processes", "made_by"), [("serial", 2, "serial"), ("auto", 1, "fused/channels")])
+@pytest.mark.parametrize(("executor", "processes", "made_by"), [("serial", 2, "serial"), ("auto", 2, "fused/channels")])
 def test_a_killed_worker_costs_nothing_but_time(
     tmp_path: Path, executor: Any, processes: int, made_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,3 +133,40 @@ def test_a_second_runner_is_told_who_holds_the_folder(tmp_path: Path) -> None:
     with lock_runner(tmp_path, lambda _: None):
         pass
     assert not (tmp_path / NOTE).exists()
+
+
+UNGUARDED = """
+import sys, osakd
+osakd.compare("digits", methods=["plain"], seeds=2, epochs=1, out=sys.argv[1], processes=int(sys.argv[2]))
+print("compared")
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_script_without_a_guard(tmp_path: Path, processes: int) -> None:
+    """With one process it just runs; with more the last line says what is missing."""
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    words = [sys.executable, str(script), str(tmp_path / "runs"), str(processes)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    if processes == 1:
+        assert (ended.returncode, ended.stdout) == (0, "compared\n")
+    else:
+        assert "is in use" not in ended.stderr
+        assert 'must do so under `if __name__ == "__main__":`' in ended.stderr.splitlines()[-1]
+
+
+def test_one_process_stops_when_asked_to_and_continues(tmp_path: Path) -> None:
+    def stop(states: list[Progress]) -> None:
+        if any(len(state.rows) > 3 for state in states):
+            raise KeyboardInterrupt
+
+    options: dict[str, Any] = {"methods": ["plain"], "seeds": 1, "epochs": 300, "processes": 1}
+    with pytest.raises(KeyboardInterrupt):
+        osakd.compare("digits", out=tmp_path / "cut", on_progress=stop, **options)
+    assert 3 < len(read_metrics(tmp_path / "cut/plain-seed0")) < 300
+    assert workers() == []
+    osakd.compare("digits", out=tmp_path / "cut", **options | {"epochs": 300})
+    osakd.compare("digits", out=tmp_path / "whole", **options)
+    one, other = (tmp_path / f"{name}/plain-seed0/{STUDENT}" for name in ("cut", "whole"))
+    assert one.read_bytes() == other.read_bytes()

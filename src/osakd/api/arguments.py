@@ -1,5 +1,6 @@
 """What several functions take: seeds, and the cores to use."""
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,12 @@ def process_count(processes: int | None) -> int:
         InputError: not a whole number, or below 1.
     """
     return _cores() if processes is None else _at_least_one("processes", processes)
+
+
+def exit_unguarded() -> None:
+    """Ends a worker process that is just importing an unguarded script: the parent says what is wrong with it."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(1)
 
 
 def _at_least_one(option: str, value: int) -> int:

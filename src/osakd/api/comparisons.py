@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import process_count, seed_list
+from osakd.api.arguments import exit_unguarded, process_count, seed_list
 from osakd.api.reports import recorded_columns
+from osakd.durable import write_json
 from osakd.errors import RunError
-from osakd.records import SUMMARY, write_json
+from osakd.records import SUMMARY
 
 if TYPE_CHECKING:
     from osakd.report.statistics.aggregate import Summary
@@ -59,7 +60,7 @@ def compare(
 ) -> Comparison:
     """Compares methods over seeds; finished runs are not run again.
 
-    Call it under ``if __name__ == "__main__":``, since it starts processes.
+    Call it under ``if __name__ == "__main__":``, unless ``processes`` is 1: it starts processes.
 
     Args:
         data: as for ``train``.
@@ -94,6 +95,7 @@ def compare(
     from osakd.runner.planning import plan_comparison
     from osakd.runner.run import run_jobs
 
+    exit_unguarded()
     chosen = options_of(options)
     processes, numbers = process_count(processes), seed_list(seeds)
     if needs_cuda(chosen.executor, chosen.precision):

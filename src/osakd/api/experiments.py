@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import process_count, seed_list
+from osakd.api.arguments import exit_unguarded, process_count, seed_list
 from osakd.errors import InputError
 from osakd.experiments.kinds import Asked, Reproduction
 
@@ -48,6 +48,7 @@ def reproduce(
     """
     from osakd.experiments.catalogue import find_experiment
 
+    exit_unguarded()
     out = Path(out).expanduser()
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file: name the folder of the records with --out.")

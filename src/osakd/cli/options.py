@@ -11,6 +11,7 @@ from typing import Any, get_origin
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
+from osakd.cli.spelling import ELSEWHERE, spelled_out
 from osakd.engine.config import Options
 from osakd.errors import InputError
 from osakd.methods.lookup import given_method
@@ -80,7 +81,7 @@ def parse(parser: ArgumentParser, argv: Sequence[str]) -> Namespace | None:
     if dotted is not None:
         raise InputError(f"Option {dotted}: settings go with each method, as in --methods '{{name: osakd, k: 4}}'.")
     try:
-        return parser.parse_args([_as_declared(argument) for argument in argv])
+        return parser.parse_args(spelled_out([_as_declared(argument) for argument in argv]))
     except (ArgumentError, TypeError) as error:
         unknown = re.search(r"unrecognized arguments: (--[\w.]+)", str(error), re.IGNORECASE)
         if unknown:
@@ -95,6 +96,10 @@ def _explain(option: str, parser: ArgumentParser, argv: Sequence[str]) -> None:
     known = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
     if option.startswith("--method.") and "--method.name" in known:
         given_method({"name": chosen_method(argv, "plain"), option.removeprefix("--method."): None})
+    meant = ELSEWHERE.get(option)
+    own = meant is not None and meant.startswith("--method.") and "--method.name" in known  # of another method
+    if own or (meant is not None and _as_declared(meant.partition(" ")[0]) in known):
+        raise InputError(f"Unknown option {option}; did you mean {meant} (see --help)?")
     near = difflib.get_close_matches(option.replace(".name", ""), known, n=1, cutoff=0.75)
     if near:
         raise InputError(f"Unknown option {option.replace('.name', '')}; did you mean {near[0]} (see --help)?")
@@ -181,4 +186,7 @@ def _one_sentence(message: str) -> str:
     classes = [name for name in re.findall(r"<class '(\w+)'>", expected) if name in _KINDS]
     kinds = [f"one of {choices[1]}"] if choices else [_KINDS[name] for name in dict.fromkeys(classes)]
     allowed = " or ".join(kinds) or "a list such as [0.5,0.75]"
-    return f"Option --{key[1]} must be {allowed}, got {given[1].rstrip('.')!r}."
+    got = given[1].rstrip(".")
+    near = difflib.get_close_matches(got, re.findall(r"[\w-]+", choices[1]), n=1) if choices else []
+    guess = f"; did you mean {near[0]!r}?" if near else "."
+    return f"Option --{key[1]} must be {allowed}, got {got!r}{guess}"

@@ -52,6 +52,21 @@ def evaluate_method(method: Method, split: DeviceSplit, *, batch_size: int = 500
     return {name: scores(torch.cat([part[name] for part in parts]), split.target) for name in parts[0]}
 
 
+@torch.no_grad()
+def probability_notes(network: nn.Module, split: DeviceSplit) -> list[str]:
+    """A warning where a network returns probabilities instead of logits; its mode is restored."""
+    was_training = network.training
+    outputs = network.eval()(to_floats(split.images[:8]))
+    network.train(was_training)
+    sums = outputs.sum(1)
+    if outputs.min() < 0 or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        return []
+    return [
+        "Warning: the network returns probabilities (its outputs are positive and sum to 1), but the loss expects "
+        "logits: remove the softmax at its end."
+    ]
+
+
 def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
     """Evaluates a deployed network on the test images of a data set, with the number of channels that it expects.
 

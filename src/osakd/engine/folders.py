@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from osakd import records
+from osakd.durable import LEFT_OVER
 from osakd.engine.config import can_continue
 from osakd.errors import InputError, RunError
 from osakd.records import Result, RunConfig
@@ -41,7 +42,7 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
 
 def clear_left_overs(folder: Path) -> None:
     """Removes the temporary files of killed processes; the folder must be locked."""
-    for path in folder.glob(f".*{records.LEFT_OVER}"):
+    for path in folder.glob(f".*{LEFT_OVER}"):
         path.unlink()
 
 

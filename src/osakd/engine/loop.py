@@ -1,7 +1,9 @@
 """The epochs of one run, or of runs that share a program: training, evaluation, records, checkpoints."""
 
+import copy
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -11,6 +13,7 @@ from osakd import records
 from osakd.data.arrays import DataArrays
 from osakd.data.augment import draw
 from osakd.data.streams import permutation, torch_seed
+from osakd.durable import append
 from osakd.engine import state
 from osakd.engine.environment import environment
 from osakd.engine.executors import choose
@@ -19,7 +22,7 @@ from osakd.engine.optim import learning_rate
 from osakd.engine.results import curve_row, not_finite, result_of, with_scores
 from osakd.engine.stages import teacher_digest
 from osakd.engine.waves import common_epoch
-from osakd.errors import RunError
+from osakd.errors import InputError, RunError
 from osakd.records import Result, RunConfig
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -106,16 +109,25 @@ class Loop:
             records.write_config(run.folder, run.config)
         config = self.runs[0].config
         self.callback.on_train_begin(config, self.steps, self.done, self.notes)
-        last_saved = time.monotonic()
-        for epoch in range(self.done + 1, config.epochs + 1):
-            rows = self._epoch(epoch)
-            if epoch == config.epochs or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
-                self._save(epoch)
-                last_saved = time.monotonic()
-            for row in rows:
-                self.callback.on_epoch_end(row)
-            if len(self.errors) == len(self.runs):
-                return self.errors
+        last_saved, unsaved = time.monotonic(), None
+        try:
+            for epoch in range(self.done + 1, config.epochs + 1):
+                rows = self._epoch(epoch)
+                states = self._states(epoch)
+                if epoch == config.epochs or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
+                    self._save(states)
+                    last_saved, unsaved = time.monotonic(), None
+                else:
+                    unsaved = copy.deepcopy(states)  # the next epoch changes the tensors
+                for row in rows:
+                    self.callback.on_epoch_end(row)
+                if len(self.errors) == len(self.runs):
+                    return self.errors
+        except BaseException:
+            if unsaved is not None:
+                with suppress(RunError, InputError):  # the reason to stop matters more
+                    self._save(unsaved)
+            raise
         for run, network, memory in zip(self.runs, self.executor.deployed(), self.memory_mib, strict=True):
             if run.folder not in self.errors:
                 state.save_student(run.folder, network, run.config, run.data.class_names)
@@ -181,16 +193,20 @@ class Loop:
                 continue
             row = curve_row(run.config, epoch, rate, seconds, outcome)
             row = with_scores(row, {split: of_runs[number] for split, of_runs in scores.items()})
-            records.append(run.folder / records.METRICS, row)
+            append(run.folder / records.METRICS, row)
             rows.append(row)
         return rows
 
-    def _save(self, epoch: int) -> None:
-        for run, of_run in zip(self.runs, self.executor.states(), strict=True):
+    def _states(self, epoch: int) -> list[dict[str, Any]]:
+        """The content of the checkpoint of each run after an epoch."""
+        about = {"epoch": epoch, "seconds": self.seconds, "executor": self.made_by["executor"]}
+        return [about | of_run for of_run in self.executor.states()]
+
+    def _save(self, states: Sequence[dict[str, Any]]) -> None:
+        for run, of_run in zip(self.runs, states, strict=True):
             if run.folder not in self.errors:
-                about = {"epoch": epoch, "seconds": self.seconds, "executor": self.made_by["executor"]}
-                about["teacher"] = teacher_digest(run.folder)
-                state.save_checkpoint(run.folder, about | of_run, keep_previous=len(self.runs) > 1)
+                checkpoint = of_run | {"teacher": teacher_digest(run.folder)}
+                state.save_checkpoint(run.folder, checkpoint, keep_previous=len(self.runs) > 1)
 
 
 def steps_of(config: RunConfig) -> int:

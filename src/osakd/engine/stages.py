@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd import records
+from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
 from osakd.methods.lookup import given_method
 from osakd.methods.registry import settings_of
@@ -60,7 +61,7 @@ def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Pat
         copy.mkdir(parents=True, exist_ok=True)
     for file in _COPIED:
         if (source / file).exists():
-            records.write_atomic(copy / file, (source / file).read_bytes())
+            write_atomic(copy / file, (source / file).read_bytes())
 
 
 def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "list[nn.Module]":

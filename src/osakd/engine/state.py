@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
 from osakd.models.build import build_model
-from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result, write_atomic
+from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], *, keep_previous: bool) -> None:

@@ -12,6 +12,7 @@ from osakd.data.arrays import DataArrays
 from osakd.engine import state
 from osakd.engine.build import Built, build, on_device
 from osakd.engine.environment import current
+from osakd.engine.evaluate import probability_notes
 from osakd.engine.executors import choose
 from osakd.engine.executors.base import Replicas, TrainingSpec
 from osakd.engine.executors.policy import Sharing
@@ -80,6 +81,7 @@ def train_run(
             finished = check_folder(folder, config, resume)
             if finished is not None:
                 return finished
+            chosen.notes.extend(probability_notes(replicas.methods[0].network, replicas.splits[0]["test"]))
             loop = Loop([Planned(config, data, folder)], chosen, device, callback, [memory])
             errors = loop.run()
             if errors:
@@ -134,6 +136,7 @@ def _train_wave(
     replicas = Replicas([one.method for one in built], [one.splits for one in built[::per_seed]], keys)
     recorded = state.read_checkpoints(runs[0].folder, device)[0]["executor"]
     chosen = choose.together(replicas, training_spec(runs[0].config), sharing.resumed(recorded))
+    chosen.notes.extend(probability_notes(built[0].method.network, built[0].splits["test"]))
     return Loop(runs, chosen, device, callback, [memory[key] for key in keys]).run()
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from osakd.durable import write_json
 from osakd.engine.config import Options
 from osakd.engine.cost import Cost, costs, shaped
 from osakd.errors import as_sentences
 from osakd.experiments.beyond import AVERAGED, CENTRE, WEIGHTED
-from osakd.records import write_json
 from osakd.report.layout import COST
 from osakd.report.tables.complexity import Figure
 

@@ -52,6 +52,11 @@ class LabelAverage(nn.Module):
         self.register_buffer("labels", torch.zeros(num_samples, num_classes))
         self.register_buffer("counts", torch.zeros(num_samples))
 
+    @property
+    def num_samples(self) -> int:
+        """Number of training samples."""
+        return len(self.counts)
+
     @torch.no_grad()
     def forward(self, index: Int[Tensor, " n"], soft_labels: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
         """Adds the soft labels of the samples ``index`` (0 to m - 1, each at most once) and returns their averages.

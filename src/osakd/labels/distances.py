@@ -34,10 +34,17 @@ def mask_rows(distances: Tensor, *, exclude: Tensor | None, valid: Tensor | None
 
 def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
     """Distances ``[n, m]`` of a mini-batch's few pairs, all at once."""
-    # Class by class, so that the sum runs along whole rows of memory: faster than along classes.
     queries, references = queries.T.contiguous(), references.T.contiguous()
-    differences = queries[:, :, None] - references[:, None]
-    return differences.mul_(differences).sum(0)
+    squares = queries[:, :, None] - references[:, None]
+    squares.mul_(squares)
+    # Not `sum`: its order of additions depends on the position, so that duplicates would get different distances.
+    while len(squares) > 1:
+        half = len(squares) // 2
+        squares[:half] += squares[half : 2 * half]
+        if len(squares) % 2:
+            squares[0] += squares[-1]
+        squares = squares[:half]
+    return squares[0]
 
 
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
@@ -84,6 +91,7 @@ def smallest_in_two_stages(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _chunk_distances(queries: Tensor, references: Tensor) -> Tensor:
     differences = (q[:, None] - r for q, r in zip(queries.unbind(1), references.unbind(-1), strict=True))
     total = next(differences).square()
+    # Not `addcmul`: whether it rounds the product may depend on the position.
     for difference in differences:
-        total = torch.addcmul(total, difference, difference)
+        total = total + difference * difference
     return torch.where(total.isnan(), torch.inf, total)

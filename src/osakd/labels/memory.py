@@ -46,9 +46,27 @@ class OutputMemory(nn.Module):
         # As ``norms_of`` gives them: infinite where nothing was written.
         self.register_buffer("norms", torch.full((num_samples,), torch.inf, dtype=torch.float64))
 
+    @property
+    def num_samples(self) -> int:
+        """Number of training samples."""
+        return len(self.target)
+
     @torch.no_grad()
-    def write(self, index: Int[Tensor, " n"], outputs: Float[Tensor, "n c"], target: Int[Tensor, " n"]) -> None:
-        """Writes the outputs and classes of the samples ``index`` (0 to m - 1); in eval mode it does nothing."""
+    def write(
+        self,
+        index: Int[Tensor, " n"],
+        outputs: Float[Tensor, "n c"],
+        target: Int[Tensor, " n"],
+        valid: Bool[Tensor, " n"] | None = None,
+    ) -> None:
+        """Writes the outputs and classes of the samples ``index``; in eval mode it does nothing.
+
+        Args:
+            index: row of each sample, 0 to m - 1.
+            outputs: outputs of the samples.
+            target: class index of each sample.
+            valid: False for samples that are never neighbours; by default all are.
+        """
         if not self.training:
             return
         # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
@@ -56,7 +74,27 @@ class OutputMemory(nn.Module):
         self.outputs[index] = outputs
         self.norms[index] = norms_of(outputs).to(self.norms.dtype)
         self.target[index] = target.to(torch.int64)
-        self.valid[index] = torch.ones_like(index, dtype=torch.bool)
+        self.valid[index] = torch.ones_like(index, dtype=torch.bool) if valid is None else valid
+
+    def check_classes(self, index: Int[Tensor, " n"], target: Int[Tensor, " n"]) -> None:
+        """Checks that samples have the classes that they had before: others show that the index is of other data.
+
+        Raises:
+            InputError: a sample had another class before (on the CPU in eager mode, where values can be read).
+        """
+        if torch.compiler.is_compiling() or target.device.type != "cpu":
+            return
+        changed = self.valid[index] & (self.target[index] != target)
+        try:
+            if not changed.any():
+                return
+        except RuntimeError:  # mapped or fake tensors have no values
+            return
+        row = int(index[changed][0])
+        raise InputError(
+            f"Sample {row} had class {int(self.target[row])} and now has class {int(target[changed][0])}: `index` must "
+            "be the sample's row in the training set; call loss.eval() before other data."
+        )
 
     def extra_repr(self) -> str:
         """The sizes, for ``print``."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from osakd.errors import InputError
 from osakd.labels.neighbours import k_nearest
+from osakd.labels.targets import any_ignored
 
 Weights = Literal["uniform", "distance"]
 
@@ -25,7 +26,7 @@ Weights = Literal["uniform", "distance"]
 def knn_posterior(
     queries: Float[Tensor, "n c"],
     references: Float[Tensor, "m c"],
-    target: Int[Tensor, " m"],
+    target: Int[Tensor, " m"] | Float[Tensor, "m num_classes"],
     *,
     num_classes: int,
     k: int,
@@ -39,7 +40,8 @@ def knn_posterior(
     Args:
         queries: outputs of the samples to label, in the space in which neighbours are searched.
         references: outputs of the labelled samples.
-        target: class index of each reference, 0 to ``num_classes - 1``; rows that are not ``valid`` may hold anything.
+        target: class index of each reference, 0 to ``num_classes - 1``; or its class probabilities, which are its vote.
+            Rows that are not ``valid`` may hold anything.
         num_classes: number of classes.
         k: number of neighbours, 1 to m.
         exclude: row of ``references`` that is query i itself and is left out; a negative row excludes none.
@@ -50,7 +52,8 @@ def knn_posterior(
         with none it is uniform.
 
     Raises:
-        InputError: k is not between 1 and m.
+        InputError: k is not between 1 and m; a class index out of range (on the CPU in eager mode, where values can be
+            read).
 
     Example:
         >>> outputs = torch.tensor([[0.0], [0.1], [0.2], [5.0]])
@@ -61,6 +64,10 @@ def knn_posterior(
                 [1.0000, 0.0000],
                 [0.5000, 0.5000]])
     """
+    if num_classes < 1:
+        raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
+    if not target.is_floating_point():
+        any_ignored(target if valid is None else torch.where(valid, target, 0), num_classes)
     soft_labels, has_neighbours = weighted_posterior(
         queries, references, target, num_classes=num_classes, k=k, exclude=exclude, valid=valid
     )
@@ -70,7 +77,7 @@ def knn_posterior(
 def weighted_posterior(
     queries: Float[Tensor, "n c"],
     references: Float[Tensor, "m c"],
-    target: Int[Tensor, " m"],
+    target: Int[Tensor, " m"] | Float[Tensor, "m num_classes"],
     *,
     num_classes: int,
     k: int,
@@ -106,11 +113,12 @@ def weighted_posterior(
     Reference:
         The prior: Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4.
     """
-    if num_classes < 1:
-        raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
     distances, rows = k_nearest(queries.detach(), references.detach(), k, exclude=exclude, valid=valid, norms=norms)
     # A comparison, not F.one_hot: that one cannot be mapped over replicas.
-    counted = target[rows][:, :, None] == torch.arange(num_classes, device=target.device)
+    if target.is_floating_point():
+        counted = target.detach()[rows].to(distances.dtype)
+    else:
+        counted = target[rows][:, :, None] == torch.arange(num_classes, device=target.device)
     all_present = valid is None and k <= len(references) - (exclude is not None)
     if all_present and weights == "uniform":
         return (counted.sum(1).to(distances.dtype) + pseudo_count) / (k + pseudo_count * num_classes), None

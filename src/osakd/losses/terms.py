@@ -3,7 +3,7 @@ r"""The terms of the loss: cross-entropy with the classes, and distillation towa
 .. math:: L = \mathrm{CE}(p, y) + \lambda \, D(p, q)
 
 with p the softmax of the network's outputs, y the class, q the soft label. The paper leaves the balance and the
-divergence open; each is an option here.
+divergence open; each is an option here. What ``nn.CrossEntropyLoss`` offers has the same meaning here.
 
 Reference:
     Tzelepi and Tefas, "Efficient training of lightweight neural networks using Online Self-Acquired Knowledge
@@ -22,11 +22,13 @@ from osakd.errors import InputError, unknown_name
 
 Divergence = Literal["kl", "mse", "mse_sum"]
 Balance = Literal["additive", "convex", "convex_reversed"]
+Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 Value = TypeVar("Value")
 
 
 class LossParts(NamedTuple):
-    """The parts of a distillation loss; all but the soft labels are scalars.
+    """The parts of a distillation loss; scalars, or one value per sample with the reduction ``none``.
 
     Attributes:
         total: the loss to minimise.
@@ -47,26 +49,35 @@ class LossParts(NamedTuple):
 
 def osakd_loss(
     logits: Float[Tensor, "n c"],
-    target: Int[Tensor, " n"],
+    target: Int[Tensor, " n"] | Float[Tensor, "n c"],
     soft_labels: Float[Tensor, "n c"],
     *,
     soft_weight: float = 0.9,
     divergence: Divergence = "kl",
     balance: Balance = "additive",
-) -> Float[Tensor, ""]:
-    r"""Cross-entropy and distillation towards given soft labels, averaged over the batch. Paper: eq. (5).
+    weight: Float[Tensor, " c"] | None = None,
+    ignore_index: int | None = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, "..."]:
+    r"""Cross-entropy and distillation towards given soft labels. Paper: eq. (5).
 
     Args:
-        logits: outputs of the network before the softmax.
-        target: class index of each sample, 0 to c - 1.
+        logits: outputs of the network before the softmax. Classes whose logit is :math:`-\infty` are masked: they take
+            no part in the divergence.
+        target: class index of each sample, 0 to c - 1, or class probabilities.
         soft_labels: rows that sum to 1; no gradient flows into them.
         soft_weight: the weight :math:`\lambda` of the paper, at least 0 (with a convex balance at most 1).
         divergence: ``"kl"`` is :math:`KL(q \| p)`; ``"mse"`` the squared error averaged over samples and classes;
             ``"mse_sum"`` summed over classes and averaged over samples.
         balance: ``"additive"`` is CE + λ D; ``"convex"`` is (1 - λ) CE + λ D; ``"convex_reversed"`` λ CE + (1 - λ) D.
+        weight: weight of each class, as in ``nn.CrossEntropyLoss``; a sample's divergence has its class's weight too.
+        ignore_index: samples with this class index do not contribute; None if there are none, which saves time.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``, as in ``nn.CrossEntropyLoss``.
+        label_smoothing: label smoothing of the cross-entropy, from 0 to 1.
 
     Returns:
-        The loss, a scalar.
+        The loss, a scalar; ``[n]`` with the reduction ``"none"``.
 
     Raises:
         InputError: an unknown option, or a weight out of its range.
@@ -77,28 +88,43 @@ def osakd_loss(
         >>> osakd_loss(logits, torch.tensor([0, 1]), soft_labels, soft_weight=0.9)
         tensor(0.1851)
     """
-    return loss_parts(
-        logits, target, soft_labels, soft_weight=soft_weight, divergence=divergence, balance=balance
-    ).total
+    options = {"soft_weight": soft_weight, "divergence": divergence, "balance": balance}
+    more = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
+    return loss_parts(logits, target, soft_labels, **options, **more).total
 
 
 def loss_parts(
     logits: Float[Tensor, "n c"],
-    target: Int[Tensor, " n"],
+    target: Int[Tensor, " n"] | Float[Tensor, "n c"],
     soft_labels: Float[Tensor, "n c"],
     *,
     soft_weight: float,
     divergence: Divergence,
     balance: Balance,
+    weight: Float[Tensor, " c"] | None = None,
+    ignore_index: int | None = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
 ) -> LossParts:
     """The same as ``osakd_loss``, with all parts by name."""
     check_weight(soft_weight, balance)
-    log_p = F.log_softmax(at_least_float32(logits), dim=1)
+    if reduction not in REDUCTIONS:
+        raise unknown_name("reduction", reduction, REDUCTIONS)
+    logits = at_least_float32(logits)
+    log_p = F.log_softmax(logits, dim=1)
     soft_labels = soft_labels.detach().to(log_p.dtype)
-    hard = F.nll_loss(log_p, target)
-    soft = look_up("divergence", divergence, DIVERGENCES)(log_p, soft_labels)
-    hard_weight, weight = look_up("balance", balance, BALANCES)(soft_weight)
-    weighted_hard, weighted_soft = hard_weight * hard, weight * soft
+    each = look_up("divergence", divergence, DIVERGENCES)(log_p, soft_labels)
+    probabilities = target.is_floating_point()
+    # PyTorch takes no None for "nothing is ignored"; an index that no class has says the same.
+    ignored = -100 if ignore_index is None or probabilities else ignore_index
+    if probabilities or weight is not None or label_smoothing:
+        own = {"weight": weight, "label_smoothing": label_smoothing, "reduction": reduction}
+        hard = F.cross_entropy(logits, target, ignore_index=ignored, **own)
+    else:
+        hard = F.nll_loss(log_p, target, ignore_index=ignored, reduction=reduction)
+    soft = _reduced(each, target, weight, None if probabilities else ignore_index, reduction)
+    hard_weight, own_weight = look_up("balance", balance, BALANCES)(soft_weight)
+    weighted_hard, weighted_soft = hard_weight * hard, own_weight * soft
     return LossParts(weighted_hard + weighted_soft, hard, soft, weighted_hard, weighted_soft, soft_labels)
 
 
@@ -111,20 +137,43 @@ def check_weight(soft_weight: float, balance: Balance) -> None:
         raise InputError(f"`soft_weight` must be between 0 and 1 with balance {balance!r}, got {soft_weight}.")
 
 
+def _reduced(
+    each: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int | None, reduction: Reduction
+) -> Tensor:
+    """A value per sample, reduced as ``F.cross_entropy`` reduces."""
+    if weight is None and ignore_index is None:
+        return {"mean": each.mean, "sum": each.sum, "none": lambda: each}[reduction]()
+    if target.is_floating_point():
+        shares = each.new_ones(len(each)) if weight is None else target.to(each.dtype) @ weight.to(each.dtype)
+        total = each.new_tensor(len(each))
+    else:
+        ignored = torch.zeros_like(target, dtype=torch.bool) if ignore_index is None else target == ignore_index
+        shares = 1.0 if weight is None else weight.to(each.dtype)[torch.where(ignored, 0, target)]
+        shares = torch.where(ignored, 0.0, shares)
+        # Not a product alone: what is ignored may be NaN.
+        each = torch.where(ignored, 0.0, each)
+        total = shares.sum()
+    weighted = shares * each
+    return {"mean": lambda: weighted.sum() / total, "sum": weighted.sum, "none": lambda: weighted}[reduction]()
+
+
 def _kl(log_p: Tensor, q: Tensor) -> Tensor:
-    # xlogy: a class without neighbours adds nothing, whatever its probability.
-    return (torch.xlogy(q, q).sum() - (q * log_p).sum()) / len(q)
+    # A masked class (its logit is minus infinity) adds nothing: 0 times infinity would be NaN.
+    masked = torch.isneginf(log_p)
+    q, log_p = q.masked_fill(masked, 0), log_p.masked_fill(masked, 0)
+    return torch.xlogy(q, q).sum(1) - (q * log_p).sum(1)
 
 
 def _mse(log_p: Tensor, q: Tensor) -> Tensor:
-    return (log_p.exp() - q).square().mean()
+    return (log_p.exp() - q).square().mean(1)
 
 
 def _mse_sum(log_p: Tensor, q: Tensor) -> Tensor:
-    return (log_p.exp() - q).square().sum(1).mean()
+    return (log_p.exp() - q).square().sum(1)
 
 
 DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"kl": _kl, "mse": _mse, "mse_sum": _mse_sum}
+"""Divergence of each sample ``[n]`` from logarithms of probabilities and soft labels, both ``[n, c]``."""
 BALANCES: dict[str, Callable[[float], tuple[float, float]]] = {
     "additive": lambda weight: (1.0, weight),
     "convex": lambda weight: (1.0 - weight, weight),

@@ -17,7 +17,6 @@ from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import Weights
 from osakd.losses.osakd import OSAKDLoss
-from osakd.losses.terms import loss_parts
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.neighbours import (
     AveragedSettings,
@@ -70,14 +69,8 @@ class SelfDistillation(Method):
         if self.control is None:
             terms = self.criterion.terms(logits, batch.target, batch.index)
         else:
-            terms = loss_parts(
-                logits,
-                batch.target,
-                CONTROLS[self.control](self.criterion, logits, batch),
-                soft_weight=self.criterion.soft_weight,
-                divergence=self.criterion.divergence,
-                balance=self.criterion.balance,
-            )
+            soft_labels = CONTROLS[self.control](self.criterion, logits, batch)
+            terms = self.criterion.parts(logits, batch.target, soft_labels)
         parts = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
         return LossTerms(terms.total, parts | diagnostics(terms.soft_labels, batch.target), logits)
 
@@ -177,6 +170,7 @@ def _criterion(settings: NeighbourSettings, context: BuildContext, **own: Any) -
         divergence=settings.divergence,
         balance=settings.balance,
         include_self=settings.include_self,
+        ignore_index=None,  # every label of a data set is a class
         **own,
     )
 

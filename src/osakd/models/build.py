@@ -87,8 +87,9 @@ def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) 
         ) from error
     if not isinstance(body, nn.Module):
         raise InputError(f"The model function {name!r} must return an nn.Module, got {type(body).__name__}.")
-    if not any(True for _ in body.parameters()):
-        raise InputError(f"The network of {name!r} has no parameters: there is nothing to train.")
+    if not any(parameter.requires_grad for parameter in body.parameters()):
+        kind = "trained parameters, all are frozen" if any(True for _ in body.parameters()) else "parameters"
+        raise InputError(f"The network of {name!r} has no {kind}: there is nothing to train.")
     return body
 
 
@@ -136,20 +137,26 @@ def _words(error: BaseException) -> str:
 
 
 def _check_outputs(network: "nn.Module", name: str, num_classes: int, input_shape: tuple[int, int, int]) -> None:
-    """Checks the outputs for two black images, in eval mode, which does not change its buffers."""
+    """Checks the outputs for two black images in eval mode and in training mode; its buffers stay as they are."""
     import torch
 
-    try:
-        with torch.no_grad():
-            outputs = network.eval()(torch.zeros(2, *input_shape))
-    except Exception as error:  # a user's network may raise anything
-        shape = "x".join(map(str, input_shape))
-        raise InputError(f"Model {name!r} cannot take images of {shape} ({_words(error)}).") from error
-    network.train()
-    if not isinstance(outputs, torch.Tensor):
-        raise InputError(f"Model {name!r} gives a {type(outputs).__name__}: let it return a tensor of logits.")
-    if tuple(outputs.shape) != (2, num_classes):
-        raise InputError(
-            f"Model {name!r} gives outputs of shape {list(outputs.shape)} for 2 images, but the data have "
-            f"{num_classes} classes: let it return one logit per class."
-        )
+    buffers = {key: buffer.clone() for key, buffer in network.named_buffers()}
+    for training in (False, True):
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                outputs = network.train(training)(torch.zeros(2, *input_shape))
+        except Exception as error:  # a user's network may raise anything
+            shape = "x".join(map(str, input_shape))
+            raise InputError(f"Model {name!r} cannot take images of {shape} ({_words(error)}).") from error
+        mode = " in training mode" if training else ""
+        if not isinstance(outputs, torch.Tensor):
+            raise InputError(
+                f"Model {name!r} returns a {type(outputs).__name__}{mode}: let it return a tensor of logits."
+            )
+        if tuple(outputs.shape) != (2, num_classes):
+            raise InputError(
+                f"Model {name!r} returns outputs of shape {list(outputs.shape)}{mode} for 2 images, but the data have "
+                f"{num_classes} classes: let it return one logit per class."
+            )
+    for key, buffer in network.named_buffers():
+        buffer.copy_(buffers[key])

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from osakd.durable import write_atomic
 from osakd.errors import as_sentences
-from osakd.records import write_atomic
 from osakd.report.charts.curves import write_curves
 from osakd.report.page.gallery import Gallery
 from osakd.report.page.page import page

@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from osakd import records
+from osakd.durable import write_json
 from osakd.engine.folders import lock_folder
 from osakd.errors import InputError, RunError
 from osakd.runner.progress import OnProgress, Progress
@@ -120,7 +121,7 @@ def current_runner(folder: Path) -> RunnerNote | None:
 
 
 def _write(folder: Path, note: RunnerNote) -> None:
-    records.write_json(folder / NOTE, asdict(note))
+    write_json(folder / NOTE, asdict(note))
 
 
 def _read(folder: Path) -> RunnerNote | None:

@@ -10,16 +10,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import resource_tracker
+from queue import SimpleQueue
 from typing import Protocol
 
 from osakd.errors import InputError, RunError
 from osakd.runner.jobs import Errors, Program
-from osakd.runner.worker import Notes, initialise_process, run_on_cluster
+from osakd.runner.worker import Notes, SharedFlag, initialise_process, run_here, run_on_cluster
 
 Run = Callable[[Program], Errors]
 SECONDS_TO_CONNECT = 10.0
@@ -121,6 +122,50 @@ class LocalPool:
         with _ctrl_c_ignored():
             for slot in [*self._busy.values(), *filter(None, self._free)]:
                 slot.shutdown(wait=True, cancel_futures=True)
+
+
+class InProcessPool:
+    """A thread of this process, for one program at a time. It needs no other process; nothing isolates it from ours.
+
+    Args:
+        threads: number of threads of a program.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads, self._executor = threads, ThreadPoolExecutor(1)
+        self._stop, self._queue = SharedFlag(0), SimpleQueue[tuple[str, list[str]]]()
+        self._notes: dict[str, tuple[str, ...]] = {}
+        self._busy = False
+
+    def is_free(self) -> bool:
+        """Whether no program runs."""
+        return not self._busy
+
+    def submit(self, run: Run, program: Program) -> "Future[Errors]":
+        """Starts a program in the thread."""
+        self._busy = True
+        return self._executor.submit(run_here, run, program, self._stop, self._queue, self._threads)
+
+    def release(self, future: "Future[Errors]") -> bool:  # noqa: ARG002 - a pool's interface
+        """Frees the thread, which cannot die alone."""
+        self._busy = False
+        return False
+
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """The notes of programs from their start."""
+        while not self._queue.empty():
+            folder, sentences = self._queue.get()
+            self._notes[folder] = tuple(sentences)
+        return self._notes
+
+    def stop(self) -> None:
+        """Asks the program to stop at its next step."""
+        self._stop.value = 1
+
+    def close(self) -> None:
+        """Waits for the thread."""
+        with _ctrl_c_ignored():
+            self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 class ClusterPool:

@@ -15,7 +15,7 @@ from osakd.errors import InputError, NotFusedError, RunError
 from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_config, read_metrics, read_result, write_error
 from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
-from osakd.runner.pools import ClusterPool, LocalPool, Pool, Run
+from osakd.runner.pools import ClusterPool, InProcessPool, LocalPool, Pool, Run
 from osakd.runner.progress import OnProgress, Progress, TimeLeft, not_started
 from osakd.runner.worker import run_fused, run_single
 
@@ -33,7 +33,8 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, on_progress: OnProgress, sc
 
     Args:
         jobs: the jobs of one comparison; the longest start first, so that no core waits for the last one.
-        processes: number of cores to use: threads of a fused program, or processes of one thread each.
+        processes: number of cores to use: threads of a fused program, or processes of one thread each; with 1
+            everything runs in this process.
         on_progress: called with the progress of every job and stage four times a second.
         scheduler: address of a dask.distributed scheduler, whose workers then run the programs.
 
@@ -114,7 +115,7 @@ class _Runner:
 
     def _run_all(self, programs: Sequence[Program], run: Run, *, workers: int, threads: int) -> Errors:
         """Runs programs in a pool; a program whose worker died continues from its checkpoints in another worker."""
-        pool: Pool = ClusterPool(self.scheduler) if self.scheduler else LocalPool(workers, threads)
+        pool = self._pool(workers, threads)
         left, running = deque(programs), dict[Future[Errors], Program]()
         deaths: dict[Path, tuple[int, int]] = {}
         errors: Errors = {}
@@ -144,6 +145,12 @@ class _Runner:
         finally:
             pool.close()
         return errors
+
+    def _pool(self, workers: int, threads: int) -> Pool:
+        """Where programs run: with one process, in this one."""
+        if self.scheduler:
+            return ClusterPool(self.scheduler)
+        return InProcessPool(threads) if self.processes == 1 else LocalPool(workers, threads)
 
     def _update(self, program: Program, pool: Pool, errors: Errors, *, done: bool) -> None:
         """Updates the states of a program's jobs."""

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing.queues import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from osakd.engine.executors.policy import Sharing, asked_alone
@@ -14,12 +14,31 @@ if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
     from osakd.engine.loop import Planned
 
-Notes = SimpleQueue[tuple[str, list[str]]]
-"""The folder of a program's first job and the notes of its start; a process that has started puts an empty folder."""
+
+class Notes(Protocol):
+    """A queue of the notes of programs, each with the folder of its first job; a new process puts an empty folder."""
+
+    def put(self, item: tuple[str, list[str]], /) -> None:
+        """Adds an item."""
+
+    def get(self) -> tuple[str, list[str]]:
+        """Takes an item."""
+        ...
+
+    def empty(self) -> bool:
+        """Whether there is no item."""
+        ...
 
 
 class Flag(Protocol):
     """A number in shared memory."""
+
+    value: int
+
+
+@dataclass
+class SharedFlag:
+    """A number that threads share."""
 
     value: int
 
@@ -71,6 +90,20 @@ def initialise_process(stop: Flag, notes: Notes, parent: int, threads: int) -> N
     torch.set_num_threads(threads)
     keep_freed_memory()
     notes.put(("", []))
+
+
+def run_here(run: Callable[[Program], Errors], program: Program, stop: Flag, notes: Notes, threads: int) -> Errors:
+    """Runs a program in a thread of this process."""
+    import torch
+
+    global _asked_to_stop, _notes
+    before = _asked_to_stop, _notes
+    _asked_to_stop, _notes = (lambda: bool(stop.value)), notes
+    torch.set_num_threads(threads)
+    try:
+        return run(program)
+    finally:
+        _asked_to_stop, _notes = before
 
 
 def run_on_cluster(run: Callable[[Program], Errors], program: Program) -> Errors:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from osakd.durable import append, write_json
 from osakd.plan import Cell
-from osakd.records import METRICS, RESULT, append, write_config, write_json
+from osakd.records import METRICS, RESULT, write_config
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE
 from osakd.report.statistics.readings import reading_of

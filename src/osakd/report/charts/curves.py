@@ -4,8 +4,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from osakd.durable import write_atomic
 from osakd.errors import as_sentences
-from osakd.records import write_atomic
 from osakd.report.statistics.aggregate import MethodSummary, Summary
 from osakd.report.statistics.curves import mean_and_std
 from osakd.report.statistics.format import title

@@ -1,0 +1,70 @@
+"""Options as other tools spell them: short forms, lists in every form, and what is meant by a name from elsewhere."""
+
+import pytest
+
+from osakd import api
+from osakd.cli.main import main
+
+
+class ReachedError(Exception):
+    pass
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What a command would run with."""
+    found: dict = {}
+
+    def stop(data: str, **options: object) -> None:
+        found.update(options, data=data)
+        raise ReachedError
+
+    for command in ("train", "compare"):
+        monkeypatch.setattr(api, command, stop)
+    monkeypatch.setattr("osakd.engine.allocator.keep_freed_memory", lambda: False)
+    return found
+
+
+@pytest.mark.parametrize("seeds", [["1", "2", "3"], ["1,2,3"], ["[1,2,3]"], ["1, 2, 3"]])
+@pytest.mark.parametrize("methods", [["plain", "osakd"], ["plain,osakd"], ["plain", "{name: osakd, k: 8}"]])
+def test_a_list_may_be_given_in_every_form(given: dict, seeds: list[str], methods: list[str]) -> None:
+    with pytest.raises(ReachedError):
+        main(["compare", "--traceback", "--seeds", *seeds, "--methods", *methods])
+    assert given["seeds"] == [1, 2, 3]
+    assert [one if isinstance(one, str) else one["name"] for one in given["methods"]] == ["plain", "osakd"]
+
+
+def test_one_seed_is_a_number_of_seeds(given: dict) -> None:
+    with pytest.raises(ReachedError):
+        main(["compare", "--traceback", "--seeds", "3"])
+    assert given["seeds"] == 3
+
+
+@pytest.mark.parametrize("rate", [["--lr", "0.1"], ["--lr=0.1"], ["--learning-rate", "0.1"]])
+def test_lr_is_the_learning_rate(given: dict, rate: list[str]) -> None:
+    with pytest.raises(ReachedError):
+        main(["train", "--traceback", "--milestones", "0.5", "0.75", "--batch-size", "32", *rate])
+    assert (given["learning_rate"], given["batch_size"]) == (0.1, 32)
+    assert list(given["milestones"]) == [0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--gpu"], "Unknown option --gpu; did you mean --device cuda"),
+        (["train", "--k", "3"], "Unknown option --k; did you mean --method.k"),
+        (["train", "--bs", "3"], "Unknown option --bs; did you mean --batch-size"),
+        (["train", "--batch", "3"], "Unknown option --batch; did you mean --batch-size"),
+        (["train", "--output-dir", "x"], "did you mean --out"),
+        (["compare", "--num-workers", "2"], "did you mean --processes"),
+        (["train", "--optimizer", "adam"], "must be one of 'sgd', 'adamw', got 'adam'; did you mean 'adamw'?"),
+        (["train", "--data", "CIFAR10"], "Unknown data 'CIFAR10'; did you mean 'cifar10'?"),
+        (["train", "--model", "LeNet"], "Unknown model 'LeNet'; did you mean 'lenet'?"),
+        (["train", "--method", "OSAKD"], "Unknown method 'OSAKD'; did you mean 'osakd'?"),
+    ],
+)
+def test_a_name_from_elsewhere_is_explained(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
