@@ -51,7 +51,7 @@ def opens(out: Path, *words: str) -> Counter[str]:
 def test_a_command_opens_every_record_file_once(words: list[str], tmp_path: Path) -> None:
     found = opens(tmp_path, *(str(tmp_path) if word == "OUT" else word for word in words))
     assert max(found.values()) == 1
-    least = {"report": 600, "cost": 1}.get(words[0] if words[0] == "report" else words[1], 30)
+    least = {"report": 450, "cost": 1}.get(words[0] if words[0] == "report" else words[1], 30)
     assert len(found) >= least
 
 

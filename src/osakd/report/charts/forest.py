@@ -11,17 +11,17 @@ from osakd.report.statistics.format import points
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 420, 30, 26, 36, 12
-_LETTER = 7.4
-"""Width of a letter, in pixels, for the room on the left."""
+_LETTER, _MOST_LETTERS, _MOST_LEFT = 7.4, 38, 270.0
+"""Width of a letter in pixels, the most letters of a label, and the most pixels for them on the left."""
 _KINDS = (("last", "last epoch", "full", -4.5), ("best_on_test", "best on test", "open", 4.5))
 
 
 def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Markup | None:
-    """The plot, two marks for each method: the last epoch's difference and the one of the best epochs on test.
+    """The plot, two marks for each method: the difference at the last epoch and at the best epochs on test.
 
     Args:
-        methods: of a column; those without a difference are left out.
-        numbers: of each method in its column.
+        methods: summaries of a column's methods; those without a difference are left out.
+        numbers: number of each method in its column.
 
     Returns:
         None where no method has a difference to plain training.
@@ -30,7 +30,7 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
     if not shown:
         return None
     height = TOP + ROW * len(shown) + BOTTOM
-    left = min(250.0, 14 + _LETTER * max(len(method.label) for method in shown))
+    left = min(_MOST_LEFT, 14 + _LETTER * max(len(method.label) for method in shown))
     across = Scale(*_limits(shown), left, WIDTH - RIGHT)
     bottom = height - BOTTOM
     parts = [text_at(8, 12, f"Difference to {BASELINE} (points)", "s axis")]
@@ -44,7 +44,7 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
         marks = _marks(method, across, middle)
         parts.append(
             Markup('<g data-m="{}">{}{}</g>').format(
-                numbers[method.label], text_at(left - 8, middle + 3.5, method.label, "t"), Markup("").join(marks)
+                numbers[method.label], text_at(left - 8, middle + 3.5, _shortened(method.label), "t"), Markup("").join(marks)
             )
         )
     # At the ends of the axis: beside zero they would be cut off where it is near an end.
@@ -59,12 +59,23 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
     )
 
 
+def _shortened(label: str) -> str:
+    """A label that fits; the middle of a longer one is left out.
+
+    Example:
+        >>> _shortened("plain"), len(_shortened("x" * 60))
+        ('plain', 38)
+    """
+    half = (_MOST_LETTERS - 1) // 2
+    return label if len(label) <= _MOST_LETTERS else f"{label[: half + 1]}\N{HORIZONTAL ELLIPSIS}{label[-half:]}"
+
+
 def _limits(methods: Sequence[MethodSummary]) -> tuple[float, float]:
     """Every mean that is no outlier, and the intervals of three pairs or more: one of two would flatten all others."""
-    found = [one for method in methods for one in method.differences.values()]
-    shown = without_outliers([100 * one.mean for one in found])
+    differences = [one for method in methods for one in method.differences.values()]
+    shown = without_outliers([100 * one.mean for one in differences])
     ends = [0.0, *shown]
-    for one in found:
+    for one in differences:
         if one.n >= FEWEST_SEEDS and one.low is not None and one.high is not None and 100 * one.mean in shown:
             ends += [100 * one.low, 100 * one.high]
     room = 0.06 * (max(ends) - min(ends)) or 0.5
@@ -73,10 +84,10 @@ def _limits(methods: Sequence[MethodSummary]) -> tuple[float, float]:
 
 def _marks(method: MethodSummary, across: Scale, middle: float) -> list[Markup]:
     """The marks of a method; where one lies beyond the axis, the numbers at its end instead."""
-    found = [(method.differences[key], words, kind, shift) for key, words, kind, shift in _KINDS]
-    means = [100 * difference.mean for difference, _, _, _ in found]
+    marks = [(method.differences[key], words, kind, shift) for key, words, kind, shift in _KINDS]
+    means = [100 * difference.mean for difference, _, _, _ in marks]
     if all(across.low <= mean <= across.high for mean in means):
-        return [_mark(difference, words, kind, across, middle + shift) for difference, words, kind, shift in found]
+        return [_mark(difference, words, kind, across, middle + shift) for difference, words, kind, shift in marks]
     numbers = ", ".join(f"{mean:+.1f}" for mean in means).replace("-", "\N{MINUS SIGN}")
     if means[0] < 0:
         return [text_at(across.start, middle + 3.5, f"\N{LEFTWARDS ARROW} {numbers}", "s")]
