@@ -4,10 +4,10 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osakd.errors import InputError
+from osakd.paths import given_path
 
 if TYPE_CHECKING:
     from osakd.runner.jobs import Job
@@ -41,7 +41,7 @@ def everywhere(jobs: "Sequence[Job]") -> "list[Job]":
         replace(
             job,
             folder=job.folder.absolute(),
-            data=str(Path(job.data).absolute()) if Path(job.data).is_dir() else job.data,
+            data=str(given_path(job.data).absolute()) if given_path(job.data).is_dir() else job.data,
         )
         for job in jobs
     ]

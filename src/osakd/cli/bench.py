@@ -5,6 +5,7 @@ from pathlib import Path
 
 from osakd.cli.options import new_parser, parse
 from osakd.errors import InputError
+from osakd.paths import given_path
 
 
 def command(argv: Sequence[str]) -> int:
@@ -23,7 +24,7 @@ def command(argv: Sequence[str]) -> int:
     from osakd.benchmark.run import run
 
     script = Path(str(osakd.__file__)).resolve().parents[2] / "benchmarks" / "plain_script.py"
-    out = Path(found.out).expanduser()
+    out = given_path(found.out)
     print(run(out, found.device, script=script, steps=found.steps, say=lambda text: print(text, flush=True)))
     print(f"Every value is in {out}/.")
     return 0
