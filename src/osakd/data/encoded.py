@@ -33,14 +33,14 @@ class Source:
     """The splits of a data set, which are read when they are needed.
 
     Attributes:
-        what: name of the data set in messages.
+        data: name of the data set in messages.
         splits: a reader by kind: ``train``, ``test``, ``validation``, or ``whole`` for images without a split.
         names: what the data call each split.
         remedy: how a missing split is added, for messages.
         notes: what the user should know; readers add to it.
     """
 
-    what: str
+    data: str
     splits: Mapping[str, Callable[[], EncodedSplit]]
     names: Mapping[str, str]
     remedy: str
@@ -59,10 +59,12 @@ class Source:
     def read(self, kind: str) -> EncodedSplit:
         """Reads a split; what the user should know of the choice is noted."""
         if kind == "validation":
-            self.notes.append(f"{self.what} has no test split: {self.names[kind]} is used as the test split.")
+            self.notes.append(
+                f"The data {self.data!r} has no test split: {self.names[kind]} is used as the test split."
+            )
         if kind == "test" and "validation" in self.splits:
             self.notes.append(
-                f"The split {self.names['validation']} of {self.what} is not used: validation images are a share of "
+                f"The split {self.names['validation']} of {self.data!r} is not used: validation images are a share of "
                 "the training split (--validation)."
             )
         return self.splits[kind]()

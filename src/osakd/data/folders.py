@@ -47,7 +47,7 @@ def _parquet_source(folder: Path, by_split: dict[str, list[Path]], tables: Seque
             f"{', '.join(repr(str(home)) for home in next(iter(homes.values())))}."
         )
     source = Source(
-        f"The data {folder.resolve().name!r}",
+        folder.resolve().name,
         {kind: partial(read_parquet, paths, reading) for kind, paths in by_split.items()},
         {kind: paths[0].relative_to(folder).as_posix() for kind, paths in by_split.items()},
         "add Parquet files of that split, called train-00000-of-00001.parquet and test-00000-of-00001.parquet",
@@ -55,7 +55,9 @@ def _parquet_source(folder: Path, by_split: dict[str, list[Path]], tables: Seque
     used = {path for paths in by_split.values() for path in paths}
     left = [path.relative_to(folder).as_posix() for path in tables if path not in used]
     if left:
-        source.notes.append(f"{source.what} has Parquet files of no split, which are not used: {', '.join(left)}.")
+        source.notes.append(
+            f"The data {source.data!r} has Parquet files of no split, which are not used: {', '.join(left)}."
+        )
     return source
 
 
@@ -67,7 +69,7 @@ def _image_source(folder: Path, homes: dict[str, Path], reading: Reading) -> Sou
         names = ", ".join(f"{path.name}/" for path in left)
         notes.append(f"The data {folder.resolve().name!r} has folders of no split, which are not used: {names}.")
     return Source(
-        f"The data {folder.resolve().name!r}",
+        folder.resolve().name,
         {
             kind: partial(read_image_folder, home, notes, needed=kind == "train")  # tests may lack a class
             for kind, home in homes.items()
@@ -96,7 +98,7 @@ def _class_folders(folder: Path, reading: Reading) -> Source:
     _refuse_columns(folder, reading)
     notes: list[str] = []
     return Source(
-        f"The data {folder.resolve().name!r}",
+        folder.resolve().name,
         {"whole": partial(read_image_folder, folder, notes, needed=True)},
         {"whole": "class folders without a split"},
         "name the share of a fixed, stratified test split with --test-fraction 0.2",

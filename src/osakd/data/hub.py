@@ -54,7 +54,7 @@ def hub_source(hub_id: str, config: str | None, reading: Reading) -> Source:
         raise InputError(f"{hub_id!r} has the splits {', '.join(tables)}: a train and a test split are needed.")
     notes = [f"The data {hub_id!r} has splits that are not used: {', '.join(left)}."] if left else []
     return Source(
-        f"The data {hub_id!r}",
+        hub_id,
         {kind: partial(_read, tables[name], f"{hub_id}, {name}", reading) for kind, name in names.items()},
         names,
         "take data with a train and a test split",

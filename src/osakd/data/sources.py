@@ -75,7 +75,7 @@ def load_test(data: str, reading: Reading = Reading(), *, trained_on: str = "") 
             return arrays
     test = source.test_kind or ("whole" if "whole" in source.splits else None)
     if test is None:
-        raise InputError(f"{source.what} has no test split ({source.described}): {source.remedy}.")
+        raise InputError(f"The data {source.data!r} has no test split ({source.described}): {source.remedy}.")
     return _assembled(name, kind, source, reading, None, source.read(test))
 
 
@@ -100,16 +100,16 @@ def _train_and_test(name: str, source: Source, reading: Reading) -> tuple[Encode
     """The data's own splits, or a fixed, stratified share of every class as the test split."""
     train = next((kind for kind in ("train", "whole") if kind in source.splits), None)
     if train is None:
-        raise InputError(f"{source.what} has no training split ({source.described}): {source.remedy}.")
+        raise InputError(f"The data {source.data!r} has no training split ({source.described}): {source.remedy}.")
     if source.test_kind and reading.test_fraction:
         raise InputError(
-            f"{source.what} has a test split ({source.names[source.test_kind]}): leave `test_fraction` out."
+            f"The data {source.data!r} has a test split ({source.names[source.test_kind]}): leave `test_fraction` out."
         )
     if source.test_kind:
         return source.read(train), source.read(source.test_kind)
     if not reading.test_fraction:
         offer = "" if "--test-fraction" in source.remedy else ", or make one of each class with --test-fraction 0.2"
-        raise InputError(f"{source.what} has no test split ({source.described}): {source.remedy}{offer}.")
+        raise InputError(f"The data {source.data!r} has no test split ({source.described}): {source.remedy}{offer}.")
     whole = source.read(train)
     _refuse_empty(name, [whole])
     classes = number_classes(name, whole)
@@ -202,5 +202,5 @@ def _with_channels(images: Images, channels: int) -> Images:
 
 def _notes(decoded: Sequence[Decoded]) -> list[str]:
     rotated, composited = (sum(getattr(images, key) for images in decoded) for key in ("rotated", "composited"))
-    notes = [f"{rotated:,} images were rotated by their EXIF orientation."] if rotated else []
-    return notes + ([f"{composited:,} images with transparency were put on white."] if composited else [])
+    notes = [f"Images rotated by their EXIF orientation: {rotated:,}."] if rotated else []
+    return notes + ([f"Images with transparency, put on white: {composited:,}."] if composited else [])
