@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,4 +61,30 @@ def write_image_folder(folder: Path, *, classes: tuple[str, ...] = ("cat", "dog"
             home.mkdir(parents=True)
             for number in range(per_class):
                 (home / f"{number}.png").write_bytes(encode(next(images)))
+    return folder
+
+
+def write_table(path: Path, columns: dict[str, Any], features: dict[str, Any] | None = None) -> Path:
+    """A Parquet file of these columns, beside images in the column ``image`` unless there is one."""
+    count = len(next(iter(columns.values())))
+    table = pa.table({"image": [encode(image) for image in made_images(count, 0)]} | columns)
+    if features is not None:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+def write_splits(folder: Path, columns: dict[str, Any], features: dict[str, Any] | None = None) -> str:
+    """The same table as the training and as the test split; returns the folder as a user gives it."""
+    for split in ("train", "test"):
+        write_table(folder / f"{split}.parquet", columns, features)
+    return str(folder)
+
+
+def write_class_folder(folder: Path, images: dict[str, bytes]) -> Path:
+    """Files by their path within a folder."""
+    for name, content in images.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     return folder

@@ -76,13 +76,54 @@ def test_data_that_the_network_cannot_take() -> None:
         evaluate_on(nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), digits, cpu)
 
 
-def test_data_of_other_classes_are_refused() -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    network.class_names = tuple("abcdefghij")  # digits' names are mere numbers: they may be these
-    evaluate_on(network, load_data("digits"), torch.device("cpu"))
-    letters = replace(load_data("digits"), class_names=tuple("bacdefghij"))
-    with pytest.raises(InputError, match=r"knows the classes a, b, .* but 'digits' has b, a"):
-        evaluate_on(network, letters, torch.device("cpu"))
+def a_network(names: tuple[str, ...] | None) -> nn.Module:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10 if names is None else len(names)))
+    if names is not None:
+        network.class_names = names  # as a loaded network has them
+    return network
+
+
+def test_classes_are_matched_by_name() -> None:
+    """The same network with its outputs in another order gives the same scores on data in any order."""
+    digits, cpu = load_data("digits"), torch.device("cpu")
+    network = a_network(digits.class_names)
+    expected = evaluate_on(network, digits, cpu)
+    order = [3, 0, 1, 9, 2, 8, 4, 7, 5, 6]
+    other = a_network(tuple(str(label) for label in order))
+    with torch.no_grad():
+        for new, old in zip(other.parameters(), network.parameters(), strict=True):
+            new.copy_(old[order])
+    assert evaluate_on(other, digits, cpu) == pytest.approx(expected)
+    places = np.argsort(order)
+    turned = replace(
+        digits, class_names=other.class_names, test=replace(digits.test, target=places[digits.test.target])
+    )
+    assert evaluate_on(network, turned, cpu) == pytest.approx(expected)
+
+
+def test_data_may_lack_classes_of_the_network() -> None:
+    digits, cpu = load_data("digits"), torch.device("cpu")
+    network, rows = a_network(digits.class_names), np.flatnonzero(np.isin(digits.test.target, [3, 7]))
+    part = replace(digits, test=digits.test.take(rows))
+    alone = replace(part, class_names=("3", "7"), test=replace(part.test, target=(part.test.target == 7).astype(int)))
+    assert evaluate_on(network, alone, cpu) == evaluate_on(network, part, cpu)
+
+
+def test_classes_without_test_images_need_not_be_known() -> None:
+    digits = load_data("digits")
+    more = replace(digits, class_names=(*digits.class_names, "10"))
+    assert evaluate_on(a_network(digits.class_names), more, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("known", "given"), [("abcdefghij", "0123456789"), ("0123456789", "abcdefghij"), ("abcdefghij", "abcdefghik")]
+)
+def test_data_of_other_classes_are_refused_with_both_lists(known: str, given: str) -> None:
+    data = replace(load_data("digits"), class_names=tuple(given))
+    both = f"knows the classes {', '.join(known)}, but 'digits' has {', '.join(given)}: take data whose classes"
+    with pytest.raises(InputError, match=both):
+        evaluate_on(a_network(tuple(known)), data, torch.device("cpu"))
 
 
 def test_grey_data_for_a_colour_network() -> None:

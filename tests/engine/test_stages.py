@@ -108,7 +108,7 @@ def test_a_teacher_of_other_names(tmp_path: Path, teacher: Path) -> None:
     config = read_config(teacher)
     assert config is not None
     save_student(stored, osakd.load(teacher), config, tuple("abcdefghij"))
-    with pytest.raises(InputError, match=r"The teacher knows the classes a, b, c, d, e, ... but the data have j, i"):
+    with pytest.raises(InputError, match=r"The teacher knows the classes a, b, c, .*, i, j, but the data have j, i, h"):
         teachers(configured(stored), tmp_path / "kd", tuple("jihgfedcba"))
 
 

@@ -9,6 +9,7 @@ from osakd.api.arguments import exit_unguarded, process_count, seed_list
 from osakd.api.reports import recorded_columns
 from osakd.durable import write_json
 from osakd.errors import RunError
+from osakd.paths import given_path
 from osakd.records import SUMMARY
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def compare(
     if needs_cuda(chosen.executor, chosen.precision):
         check_device(chosen.executor, chosen.precision, pick_device(chosen.device).type)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
-    folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else Path(out).expanduser())
+    folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else given_path(out))
     jobs = with_absolute_paths(jobs) if scheduler else jobs
     for job in jobs:
         copy_teacher(job.method, job.config, job.folder)

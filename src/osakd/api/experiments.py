@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from osakd.api.arguments import exit_unguarded, process_count, seed_list
 from osakd.errors import InputError
 from osakd.experiments.kinds import Asked, Reproduction
+from osakd.paths import given_path
 
 if TYPE_CHECKING:
     from osakd.runner.progress import OnProgress
@@ -49,7 +50,7 @@ def reproduce(
     from osakd.experiments.catalogue import find_experiment
 
     exit_unguarded()
-    out = Path(out).expanduser()
+    out = given_path(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file: name the folder of the records with --out.")
     experiment = find_experiment(name)

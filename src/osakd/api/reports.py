@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from osakd.api.galleries import galleries_of
 from osakd.errors import InputError
+from osakd.paths import given_path
 
 if TYPE_CHECKING:
     from osakd.report.statistics.column import RecordedColumn
@@ -37,10 +38,10 @@ def write_report(
 
     if data is not None and not gallery:
         raise InputError("`data` says where a gallery's images are: give `gallery` too, or leave it out.")
-    place = Path(folder).expanduser()
+    place = given_path(folder)
     columns = recorded_columns(place)
     galleries = galleries_of(columns, data) if gallery else []
-    where = place if out is None else Path(out).expanduser()
+    where = place if out is None else given_path(out)
     complexity = read_complexity(place)
     return write(
         place.resolve().name,

@@ -1,11 +1,12 @@
 """One run: training it, scoring it, its network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError
+from osakd.paths import given_path
 from osakd.records import Result, RunConfig, default_folder
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def train(
         2
     """
     from osakd.data.sources import load_data
-    from osakd.engine.config import configure, options_of, run_view
+    from osakd.engine.config import configure, options_of, reading_of, run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.folders import check_folder
     from osakd.engine.loop import Silent
@@ -73,10 +74,10 @@ def train(
     from osakd.methods.lookup import method_label
 
     chosen = options_of(options)
-    arrays = load_data(data)
+    arrays = load_data(data, reading_of(chosen))
     config = configure(arrays, method, seed, chosen)
     default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
-    folder = default if out is None else Path(out).expanduser()
+    folder = default if out is None else given_path(out)
     view = run_view(arrays, config)
     check_folder(folder, config, resume)
     copy_teacher(method, config, folder)
@@ -92,13 +93,27 @@ def train(
     return Run(folder, config, result)
 
 
-def evaluate(run: str | Path, *, data: str | None = None, device: str | None = None) -> dict[str, float]:
-    """Evaluates a finished run's network on a test set.
+def evaluate(
+    run: str | Path,
+    *,
+    data: str | None = None,
+    device: str | None = None,
+    resize: int | str | None = None,
+    label_column: str | None = None,
+    image_column: str | None = None,
+    on_note: Callable[[str], object] | None = None,
+) -> dict[str, float]:
+    """Evaluates a finished run's network on a test set. Classes are matched by name.
 
     Args:
         run: the run's folder.
-        data: see ``train``; by default the data that the run was trained on, if they are known by name.
+        data: see ``train``; a test split is enough, and of class folders without a split all images are taken. By
+            default the data that the run was trained on, if they are known by name.
         device: device to compute on: cpu, cuda or cuda:N.
+        resize: size of the images, see ``train``; by default the run's.
+        label_column: see ``train``; by default the run's.
+        image_column: see ``train``; by default the run's.
+        on_note: called with each note on how the data were read.
 
     Returns:
         ``accuracy`` and ``ece`` in 0 to 1, ``nll`` in nats; ``top5`` from 100 classes on.
@@ -106,21 +121,27 @@ def evaluate(run: str | Path, *, data: str | None = None, device: str | None = N
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
-    from osakd.data.sources import load_data
+    from osakd.data.reading import new_reading, recorded_reading
+    from osakd.data.sources import load_test
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
     from osakd.engine.state import load_student
     from osakd.records import read_config
 
-    network = load_student(run)
-    config = read_config(Path(run))
-    if data is None and config is not None:
-        if config.data["kind"] == "folder":
-            raise InputError(
-                f"The run was trained on a local folder called {config.data['name']!r}: name it with --data."
-            )
-        data = config.data["name"]
-    return evaluate_on(network, load_data(str(data)), pick_device(device))
+    folder = given_path(run)
+    network = load_student(folder)
+    config = read_config(folder)
+    about: dict[str, Any] = {} if config is None else config.data
+    if data is None and about.get("kind") == "folder":
+        raise InputError(f"The run was trained on a local folder called {about['name']!r}: name it with --data.")
+    given = {"resize": resize, "label_column": label_column, "image_column": image_column}
+    chosen = {key: value for key, value in given.items() if value is not None}
+    reading = new_reading(**vars(recorded_reading(about)) | chosen)
+    arrays = load_test(str(data or about["name"]), reading, trained_on=str(about.get("content", "")))
+    if on_note is not None:
+        for note in arrays.notes:
+            on_note(note)
+    return evaluate_on(network, arrays, pick_device(device))
 
 
 def load(run: str | Path) -> "nn.Module":
@@ -136,4 +157,4 @@ def load(run: str | Path) -> "nn.Module":
     """
     from osakd.engine.state import load_student
 
-    return load_student(run)
+    return load_student(given_path(run))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from osakd.cli.options import new_parser, parse
+from osakd.cli.options import add_reading_options, new_parser, parse
 
 
 def command(argv: Sequence[str]) -> int:
@@ -12,6 +12,7 @@ def command(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--data", type=str | None, default=None, help="data set; by default the one that the run was trained on"
     )
+    add_reading_options(parser)
     parser.add_argument("--device", type=str | None, default=None, help="device: cpu, cuda or cuda:N")
     found = parse(parser, argv)
     if found is None:
@@ -19,7 +20,15 @@ def command(argv: Sequence[str]) -> int:
 
     from osakd import api
 
-    scores = api.evaluate(found.run, data=found.data, device=found.device)
+    scores = api.evaluate(
+        found.run,
+        data=found.data,
+        device=found.device,
+        resize=found.resize,
+        label_column=found.label_column,
+        image_column=found.image_column,
+        on_note=print,
+    )
     top5 = f"top-5 {100 * scores['top5']:.2f} %, " if "top5" in scores else ""
     print(f"accuracy {100 * scores['accuracy']:.2f} %, {top5}NLL {scores['nll']:.4f}, ECE {100 * scores['ece']:.2f} %")
     return 0

@@ -15,6 +15,7 @@ from osakd.cli.spelling import ELSEWHERE, spelled_out
 from osakd.engine.config import Options
 from osakd.errors import InputError
 from osakd.methods.lookup import given_method
+from osakd.paths import given_path
 
 _KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
 
@@ -37,6 +38,18 @@ def new_parser(command: str, description: str) -> ArgumentParser:
 def add_training_options(parser: ArgumentParser) -> None:
     """The options of how to train, ``osakd.engine.config.Options``."""
     parser.add_class_arguments(Options, as_group=True)
+
+
+def add_reading_options(parser: ArgumentParser) -> None:
+    """How images are read, for commands that do not train; see ``Options``."""
+    help_texts = {
+        "resize": "size in pixels to which all images are resized: 32, or height x width such as 64x48",
+        "label_column": "column of Parquet files that holds the class",
+        "image_column": "column of Parquet files that holds the image",
+    }
+    for name, text in help_texts.items():
+        kind = int | str | None if name == "resize" else str | None
+        parser.add_argument(f"--{name}", type=kind, default=None, help=f"{text}; by default as the run read them")
 
 
 def add_scheduler(parser: ArgumentParser) -> None:
@@ -128,7 +141,7 @@ def _values_of(argv: Sequence[str], option: str) -> list[str]:
 
 def _files(argv: Sequence[str]) -> list[Path]:
     """The configuration files that are there; the parser itself names one that is not."""
-    return [path for value in _values_of(argv, "--config")[::-1] if (path := Path(value)).is_file()]
+    return [path for value in _values_of(argv, "--config")[::-1] if (path := given_path(value)).is_file()]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class TrainingProgress(_Display):
 
     def __init__(self) -> None:
         super().__init__()
+        self.notes: set[str] = set()
         self._task: TaskID | None = None
         self._epochs = self._steps = 0
         self._scores = ""
@@ -90,7 +91,9 @@ class TrainingProgress(_Display):
             highlight=False,
         )
         for note in notes:
-            self.console.print(note, highlight=False)
+            if note not in self.notes:  # an earlier stage has the same data
+                self.notes.add(note)
+                self.console.print(note, highlight=False)
         self._epochs, self._steps = config.epochs, steps
         if self.bars is not None:
             if self._task is not None:  # of an earlier stage

@@ -18,8 +18,7 @@ def command(argv: Sequence[str]) -> int:
     if found is None:
         return 0
 
-    from pathlib import Path
-
+    from osakd.paths import given_path
     from osakd.runner.status import RunStatus, status_of
 
     console = Console(markup=False, soft_wrap=True)
@@ -34,7 +33,7 @@ def command(argv: Sequence[str]) -> int:
             words.append(f"{duration(run.seconds_left)} left")
         return f"  {run.name}: {', '.join(words)}" + (f": {run.error}" if run.state in ("failed", "damaged") else "")
 
-    for one in status_of(Path(found.folder).expanduser()):
+    for one in status_of(given_path(found.folder)):
         counts = Counter(run.state for run in one.runs)
         console.print(f"{one.folder}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), style="bold")
         if one.runner:

@@ -56,5 +56,6 @@ def command(argv: Sequence[str]) -> int:
     if chosen:
         print(f"Chosen on validation: epoch {chosen['epoch']}, test accuracy {100 * chosen['accuracy']:.2f} %")
     for note in run_notes(run.config) + run.result.notes:
-        print(note)
+        if note not in progress.notes:  # those of the data are printed at the start
+            print(note)
     return 0

@@ -1,18 +1,21 @@
 """A data set as arrays: uint8 images, channels last, and class indices."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osakd.data.streams import permutation
+from osakd.data.reading import Reading
+from osakd.data.stratified import draw_share
 from osakd.errors import InputError
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
+SKEWED = 2
+"""Class sizes are skewed where the largest is more than this many times the smallest."""
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's convert("L")
 
 
@@ -38,11 +41,13 @@ class DataArrays:
     Attributes:
         name: name of the data set in records; never a path.
         kind: ``"named"`` for a data set known by name, ``"hub"`` for a hub id, ``"folder"`` for local files.
-        content: hash of the encoded images and classes.
+        content: hash of the encoded images and classes, and of what decoding changed.
         class_names: name of each class.
         train: training images.
         test: test images.
         validation: images held out from the training set for validation, if any.
+        notes: what the user should know of how the data were read.
+        reading: how they were read.
     """
 
     name: str
@@ -52,6 +57,8 @@ class DataArrays:
     train: Split
     test: Split
     validation: Split | None = None
+    notes: tuple[str, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def num_classes(self) -> int:
@@ -63,6 +70,30 @@ class DataArrays:
         """Channels, height and width of an image."""
         height, width, channels = self.train.images.shape[1:]
         return channels, height, width
+
+    def describe_classes(self) -> list[str]:
+        """The number of classes and the sizes of the smallest and the largest; a warning if they look like no classes.
+
+        Example:
+            >>> images = np.zeros((5, 1, 1, 1), dtype=np.uint8)
+            >>> split = Split(images, np.array([0, 0, 0, 0, 1]))
+            >>> DataArrays("made", "folder", "", ("cat", "dog"), split, split).describe_classes()
+            ["Classes: 2; training images of each: 1 ('dog') to 4 ('cat')."]
+        """
+        counts = np.bincount(self.train.target, minlength=self.num_classes)
+        least, most = int(counts.argmin()), int(counts.argmax())
+        few, many = int(counts[least]), int(counts[most])
+        if many > SKEWED * few:
+            sizes = f"{few:,} ({self.class_names[least]!r}) to {many:,} ({self.class_names[most]!r})"
+        else:
+            sizes = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+        lines = [f"Classes: {self.num_classes}; training images of each: {sizes}."]
+        if 2 * self.num_classes > len(self.train):
+            lines.append(
+                f"Warning: {self.num_classes} classes for {len(self.train)} training images: are these the classes? "
+                "(--label-column names their column, train/CLASS/NAME.png their folders)"
+            )
+        return lines
 
     def record(self, *, channels: int, validation: float, seed: int) -> dict[str, Any]:
         """The description of the data in the configuration of a run with these channels and this validation split."""
@@ -76,6 +107,7 @@ class DataArrays:
             "train": len(kept),
             "validation": len(held_out),
             "test": len(self.test),
+            **self.reading.record(),
         }
 
     def view(self, *, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
@@ -83,25 +115,27 @@ class DataArrays:
         return self.part(fraction).hold_out(validation, seed).with_channels(channels)
 
     def part(self, fraction: float) -> "DataArrays":
-        """The same data with a fixed share of each class's training images, the same for every seed.
+        """The same data with a fixed share of each class's training images, at least one, the same for every seed.
 
         Raises:
-            InputError: a share that is not above 0 and at most 1.
+            InputError: a share that is not above 0 and at most 1, or less than one image of every class.
         """
         if not 0 < fraction <= 1:
             raise InputError(f"`fraction` must be above 0 and at most 1 (a share of the training set), got {fraction}.")
         if fraction == 1:
             return self
-        order = permutation(len(self.train), seed=0, stage=0, stream="split", epoch=1)
-        by_class = [order[self.train.target[order] == label] for label in range(self.num_classes)]
-        kept = np.sort(np.concatenate([rows[: round(fraction * len(rows))] for rows in by_class]))
+        kept = draw_share(
+            self.train.target, self.class_names, fraction, option="fraction", seed=0, epoch=1, leave_one=False
+        )
         return replace(self, train=self.train.take(kept))
 
     def hold_out(self, share: float, seed: int) -> "DataArrays":
         """The same data with a share of each class's training images held out for validation, drawn by seed.
 
+        Each class has at least one image on either side.
+
         Raises:
-            InputError: a share outside [0, 1), or one that leaves no image on a side.
+            InputError: a share outside [0, 1), less than one image of every class, or a class with a single image.
         """
         if share == 0:
             return self
@@ -112,18 +146,13 @@ class DataArrays:
         """The rows of the training set to train on, and those held out for validation."""
         if not 0 <= share < 1:
             raise InputError(f"`validation` must be at least 0 and below 1 (a share of the training set), got {share}.")
+        every = np.arange(len(self.train))
         if share == 0:
-            return np.arange(len(self.train)), np.arange(0)
-        order = permutation(len(self.train), seed=seed, stage=0, stream="split", epoch=0)
-        by_class = [order[self.train.target[order] == label] for label in range(self.num_classes)]
-        held_out = np.sort(np.concatenate([rows[: round(share * len(rows))] for rows in by_class]))
-        kept = np.setdiff1d(np.arange(len(self.train)), held_out)
-        if not len(held_out) or not len(kept):
-            raise InputError(
-                f"A `validation` share of {share} of {len(self.train)} training images leaves one side empty: "
-                "take another share."
-            )
-        return kept, held_out
+            return every, np.arange(0)
+        held_out = draw_share(
+            self.train.target, self.class_names, share, option="validation", seed=seed, epoch=0, leave_one=True
+        )
+        return np.setdiff1d(every, held_out), held_out
 
     def with_channels(self, channels: int) -> "DataArrays":
         """The same images in grey (1) or colour (3)."""

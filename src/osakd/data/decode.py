@@ -1,153 +1,121 @@
-"""Encoded images become uint8 arrays, once; the arrays are cached under a key of their content and mapped into memory.
+"""Encoded images become uint8 arrays, as a viewer shows them: rotated by their EXIF orientation, on white.
 
-The cache is ``$OSAKD_CACHE``, or ``$XDG_CACHE_HOME/osakd``, or ``~/.cache/osakd``; it may be deleted at any time.
+``docs/data.md`` says what is read. Raise ``RULES`` when the pixels of some image change.
 """
 
 import io
-import os
-import shutil
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from osakd.data.arrays import DataArrays, Images, Labels, Split, content_hash
-from osakd.errors import InputError, RunError
+from osakd.data.arrays import Images
+from osakd.data.encoded import EncodedSplit
+from osakd.errors import InputError
 
-_LAYOUT = "1"  # raise it when the cached arrays' layout changes
-
-
-@dataclass(frozen=True)
-class EncodedSplit:
-    """Images as PNG, JPEG or similar bytes, their classes, and where each came from, for messages.
-
-    ``named`` is False where the data do not name their classes and numbers stand in.
-    """
-
-    images: list[bytes]
-    target: Labels
-    class_names: tuple[str, ...]
-    origins: list[str]
-    named: bool = True
-
-
-def cache_folder() -> Path:
-    """The folder of decoded arrays."""
-    if os.environ.get("OSAKD_CACHE"):
-        return Path(os.environ["OSAKD_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"
-
-
-def decoded(name: str, kind: str, train: EncodedSplit, test: EncodedSplit) -> DataArrays:
-    """The arrays of two encoded splits, from the cache where they are there, shared between processes.
-
-    Raises:
-        InputError: an image that cannot be decoded, images of several sizes, a class beyond the training set's.
-        RunError: the cache cannot be written.
-    """
-    class_names = _class_names(name, train, test)
-    content = content_hash((train.images, train.target), (test.images, test.target))
-    folder = cache_folder() / f"{content}-{_LAYOUT}"
-    images = _read_cache(folder, train, test)
-    if images is None:
-        _write_cache(folder, _decode_splits(train, test))
-        images = _read_cache(folder, train, test)
-    if images is None:
-        raise RunError(f"The cache {str(folder)!r} cannot be read back: delete it, or name another in OSAKD_CACHE.")
-    splits = [Split(array, split.target) for array, split in zip(images, (train, test), strict=True)]
-    return DataArrays(name, kind, content, class_names, *splits)
-
-
-def _class_names(name: str, train: EncodedSplit, test: EncodedSplit) -> tuple[str, ...]:
-    """The training set's; the test set must agree."""
-    names = train.class_names
-    for split in (train, test):
-        if not split.images:
-            raise InputError(f"The data {name!r} has an empty split: both train and test need images.")
-        if split.target.max() >= len(names):
-            raise InputError(
-                f"The data {name!r} has {len(names)} classes, but {split.origins[int(split.target.argmax())]} "
-                f"is of class {split.target.max()}: correct its labels."
-            )
-    if train.named and test.named and names != test.class_names:
-        raise InputError(
-            f"The data {name!r} names its classes {', '.join(names[:5])}, ... for training but "
-            f"{', '.join(test.class_names[:5])}, ... for testing: make them equal."
-        )
-    return names
-
-
-def _decode_splits(train: EncodedSplit, test: EncodedSplit) -> dict[str, Images]:
-    arrays = {"train": _decode(train), "test": _decode(test)}
-    # One grey image among colour ones, or the reverse, makes the whole set colour.
-    colour = any(array.ndim == 3 for split in arrays.values() for array in split)
-    stacked = {key: _stack(split, colour) for key, split in arrays.items()}
-    first = train.origins[0], arrays["train"][0].shape[:2]
-    for key, split in (("train", train), ("test", test)):
-        for array, origin in zip(arrays[key], split.origins, strict=True):
-            if array.shape[:2] != first[1]:
-                raise InputError(
-                    f"Images must all have one size, but {origin} is {array.shape[0]}x{array.shape[1]} and {first[0]} "
-                    f"is {first[1][0]}x{first[1][1]}: resize them first."
-                )
-    return {key: np.stack(images) for key, images in stacked.items()}
-
-
-def _decode(split: EncodedSplit) -> list[Images]:
+if TYPE_CHECKING:
     from PIL import Image
 
-    images = []
+RULES = "1"
+"""Version of the rules by which images are rotated, put on white and resized."""
+
+
+class Decoded(NamedTuple):
+    """Images ``[m, h, w, channels]``, and how many of them were rotated and were put on white."""
+
+    images: Images
+    rotated: int = 0
+    composited: int = 0
+
+
+class _Pixels(NamedTuple):
+    array: Images
+    rotated: bool
+    composited: bool
+
+
+def decode(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
+    """The images of a split in one array; one colour image makes all of them colour.
+
+    Raises:
+        InputError: an image that cannot be decoded, or images of several sizes without ``resize``.
+    """
+    decoded: list[_Pixels] = []
     for encoded, origin in zip(split.images, split.origins, strict=True):
-        try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                if image.mode[0] in "IF":
-                    raise InputError(f"{origin} has more than 8 bits per channel: save it with 8 bits.")
-                images.append(np.asarray(image if image.mode == "L" else image.convert(_plain_mode(image.mode))))
-        except InputError:
-            raise
-        except Exception as error:  # Pillow's decoders raise many kinds
-            raise InputError(f"{origin} cannot be decoded as an image: replace it or remove it.") from error
-    return images
+        decoded.append(_decode_image(encoded, origin, resize))
+        check_size(decoded[-1].array.shape, origin, decoded[0].array.shape, split.origins[0])
+    colour = any(pixels.array.ndim == 3 for pixels in decoded)
+    return Decoded(
+        np.stack([_with_channels(pixels.array, colour) for pixels in decoded]),
+        rotated=sum(pixels.rotated for pixels in decoded),
+        composited=sum(pixels.composited for pixels in decoded),
+    )
 
 
-def _plain_mode(mode: str) -> str:
-    return "L" if mode in ("1", "LA", "La") else "RGB"
+def check_size(shape: tuple[int, ...], origin: str, first: tuple[int, ...], first_origin: str) -> None:
+    """Refuses an image of another height or width than the first one.
+
+    Raises:
+        InputError: the sizes differ.
+    """
+    if shape[:2] != first[:2]:
+        raise InputError(
+            f"Images must all have one size, but {origin} is {shape[0]}x{shape[1]} and {first_origin} is "
+            f"{first[0]}x{first[1]}: choose one with --resize, such as --resize 32 or --resize 64x48 (height x width)."
+        )
 
 
-def _stack(images: list[Images], colour: bool) -> list[Images]:
-    return [
-        np.repeat(i[..., None], 3, axis=2) if colour and i.ndim == 2 else i.reshape(*i.shape[:2], -1) for i in images
-    ]
+def resized(image: "Image.Image", size: tuple[int, int] | None) -> "Image.Image":
+    """The image in this height and width, bilinear with antialiasing (Pillow's filter widens when it shrinks)."""
+    from PIL import Image
+
+    if size is None or image.size == size[::-1]:
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
-def _read_cache(folder: Path, train: EncodedSplit, test: EncodedSplit) -> list[Images] | None:
-    """The arrays mapped into memory, shared between processes; None where they are missing or damaged."""
+def _decode_image(encoded: bytes, origin: str, resize: tuple[int, int] | None) -> _Pixels:
+    from PIL import Image, ImageOps
+
     try:
-        images = [np.load(folder / f"{part}.npy", mmap_mode="c") for part in ("train", "test")]
-    except (OSError, ValueError, EOFError):
-        return None
-    sizes = [len(array) for array in images]
-    return images if sizes == [len(train.target), len(test.target)] else None
+        with Image.open(io.BytesIO(encoded)) as image:
+            if image.mode[0] in "IF":
+                raise InputError(f"{origin} has more than 8 bits per channel: save it with 8 bits.")
+            image.load()
+            mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+            rotated = _orientation(image) in range(2, 9)
+            upright = ImageOps.exif_transpose(image) if rotated else image
+            opaque, composited = _on_white(upright)
+            plain = opaque if opaque.mode == mode else opaque.convert(mode)
+            return _Pixels(np.asarray(resized(plain, resize)), rotated, composited)
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise InputError(f"{origin} cannot be decoded as an image: replace it or remove it.") from error
 
 
-def _write_cache(folder: Path, arrays: dict[str, Images]) -> None:
-    """A complete folder appears at once, in place of a damaged one: it is written beside and renamed."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent))
-        try:
-            for key, array in arrays.items():
-                np.save(beside / f"{key}.npy", array)
-            beside.chmod(0o755)
-            shutil.rmtree(folder, ignore_errors=True)  # what is there could not be read
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    except OSError as error:
-        if folder.is_dir():  # another process was first
-            return
-        raise RunError(
-            f"The decoded images cannot be kept in {str(folder.parent)!r} ({error.strerror}): free space there, or "
-            "name another folder in the environment variable OSAKD_CACHE."
-        ) from error
+def _orientation(image: "Image.Image") -> object:
+    """The EXIF orientation; 1, upright, where there is none or it is damaged."""
+    from PIL import ExifTags
+
+    with suppress(Exception):  # damaged EXIF data raise many kinds, and the image itself is sound
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    return 1
+
+
+def _on_white(image: "Image.Image") -> "tuple[Image.Image, bool]":
+    """The image on a white ground, and whether some of it was transparent."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image, False
+    colour = image.convert("RGBA")
+    if colour.getextrema()[3][0] == 255:  # type: ignore[index] - a pair for each of the four channels
+        return colour, False
+    ground = Image.new("RGBA", colour.size, "white")
+    ground.alpha_composite(colour)
+    return ground, True
+
+
+def _with_channels(image: Images, colour: bool) -> Images:
+    return np.repeat(image[..., None], 3, axis=2) if colour and image.ndim == 2 else image.reshape(*image.shape[:2], -1)

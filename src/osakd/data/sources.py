@@ -1,145 +1,206 @@
-"""Where images come from: scikit-learn's digits, the Hugging Face hub, a folder of Parquet files, a folder of images.
+"""Loading a data set: scikit-learn's digits, the Hugging Face hub, a folder of Parquet files, a folder of images.
 
-Every source but the digits gives encoded images, which ``data.decode`` turns into arrays once.
+``docs/data.md`` says which layouts are read, how classes are made, and what is refused.
 """
 
-import logging
+import hashlib
 import re
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from osakd.data.arrays import DataArrays, Split, content_hash
-from osakd.data.decode import EncodedSplit, decoded
-from osakd.data.parquet import TEST_NAMES, names_split, read_parquet_folder, split_from_table
+from osakd.data.arrays import DataArrays, Images, Split, content_hash
+from osakd.data.cache import cached
+from osakd.data.classes import number_classes
+from osakd.data.decode import RULES, Decoded, check_size, resized
+from osakd.data.encoded import EncodedSplit, Source
+from osakd.data.folders import folder_source
+from osakd.data.hub import hub_source
+from osakd.data.reading import Reading
 from osakd.data.recipes import DATA
-from osakd.errors import InputError, RunError, unknown_name
+from osakd.data.stratified import draw_share
+from osakd.errors import InputError, unknown_name
+from osakd.paths import given_path
 
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+_KEY_OF_TEST_SPLIT = 2  # of the random order; 0 and 1 are those of `validation` and `fraction`
 
 
-def load_data(data: str) -> DataArrays:
+def load_data(data: str, reading: Reading = Reading()) -> DataArrays:
     """Every image of a data set, decoded; the decoded arrays are cached under the hash of their content.
 
     Args:
-        data: a name of ``DATA``, a local folder (Parquet files in the hub's layout, or ``train/class/name.png`` and
-            ``test/class/name.png``), or a data set on the Hugging Face hub, ``owner/name`` or ``owner/name:config``.
+        data: a name of ``DATA``, a local folder, or a data set on the Hugging Face hub, ``owner/name`` or
+            ``owner/name:config``.
+        reading: how to read it, where the data do not say it.
 
     Raises:
-        InputError: an unknown name, a missing or empty folder, a corrupted file (it is named), labels out of range.
+        InputError: an unknown name, a folder that cannot be read, a corrupted file (it is named), unclear columns,
+            fewer than two classes, or no test split.
         RunError: the hub cannot be reached.
     """
     if data == "digits":
-        return _digits()
+        return _digits(reading)
+    name, kind, source = _find(data, reading)
+    arrays = _assembled(name, kind, source, reading, *_train_and_test(name, source, reading))
+    if arrays.num_classes < 2:
+        raise InputError(
+            f"The data {name!r} has one class, {arrays.class_names[0]!r}: at least two are needed; in a folder of "
+            "images, each class is a folder of its split."
+        )
+    return arrays
+
+
+def load_test(data: str, reading: Reading = Reading(), *, trained_on: str = "") -> DataArrays:
+    """The test images of a data set, which may have no others; the training split is empty.
+
+    Images without a split are all taken. If a run made its test split from them (``test_fraction``), only that one is.
+
+    Args:
+        data: see ``load_data``.
+        reading: see ``load_data``.
+        trained_on: content of the data that a run was trained on.
+
+    Raises:
+        InputError: see ``load_data``; the data have a training split only.
+        RunError: the hub cannot be reached.
+    """
+    if data == "digits":
+        return _digits(reading)
+    name, kind, source = _find(data, reading)
+    if source.test_kind is None and reading.test_fraction:
+        arrays = _assembled(name, kind, source, reading, *_train_and_test(name, source, reading))
+        if arrays.content == trained_on:
+            return arrays
+    test = source.test_kind or ("whole" if "whole" in source.splits else None)
+    if test is None:
+        raise InputError(f"The data {source.data!r} has no test split ({source.described}): {source.remedy}.")
+    return _assembled(name, kind, source, reading, None, source.read(test))
+
+
+def _find(data: str, reading: Reading) -> tuple[str, str, Source]:
+    """The name of a data set in records, its kind, and its splits."""
     if data in DATA:
-        return decoded(data, "named", *_from_hub(str(DATA[data].hub), DATA[data].config))
-    folder = Path(data).expanduser()
+        return data, "named", hub_source(str(DATA[data].hub), DATA[data].config, reading)
+    folder = given_path(data)
     if folder.is_dir():
-        name = folder.resolve().name
-        return decoded(name, "folder", *_from_folder(folder))
+        return folder.resolve().name, "folder", folder_source(folder, reading)
     if folder.exists():
         raise InputError(f"The data {data!r} is a file: give the folder that holds it.")
     hub = _HUB_ID.fullmatch(data)
     if hub and data[0] != ".":
-        return decoded(data, "hub", *_from_hub(hub[1], hub[2]))
-    if "/" in data or data.startswith("."):
+        return data, "hub", hub_source(hub[1], hub[2], reading)
+    if "/" in data or data[:1] in (".", "~"):
         raise InputError(f"The data folder {data!r} does not exist: check the path.")
     raise unknown_name("data", data, DATA, "; or a local folder, or a hub id such as uoft-cs/cifar10")
 
 
-def find_test_split(names: Iterable[str]) -> str | None:
-    """The test split: the first of test, valid, validation, val, dev that exists."""
-    known = set(names)
-    return next((name for name in TEST_NAMES if name in known), None)
+def _train_and_test(name: str, source: Source, reading: Reading) -> tuple[EncodedSplit, EncodedSplit]:
+    """The data's own splits, or a fixed, stratified share of every class as the test split."""
+    train = next((kind for kind in ("train", "whole") if kind in source.splits), None)
+    if train is None:
+        raise InputError(f"The data {source.data!r} has no training split ({source.described}): {source.remedy}.")
+    if source.test_kind and reading.test_fraction:
+        raise InputError(
+            f"The data {source.data!r} has a test split ({source.names[source.test_kind]}): leave `test_fraction` out."
+        )
+    if source.test_kind:
+        return source.read(train), source.read(source.test_kind)
+    if not reading.test_fraction:
+        offer = "" if "--test-fraction" in source.remedy else ", or make one of each class with --test-fraction 0.2"
+        raise InputError(f"The data {source.data!r} has no test split ({source.described}): {source.remedy}{offer}.")
+    whole = source.read(train)
+    _refuse_empty(name, [whole])
+    classes = number_classes(name, whole)
+    rows = draw_share(
+        classes.targets[0],
+        classes.names,
+        reading.test_fraction,
+        option="test_fraction",
+        seed=0,
+        epoch=_KEY_OF_TEST_SPLIT,
+        leave_one=True,
+    )
+    return whole.take(np.setdiff1d(np.arange(len(whole.labels)), rows).tolist()), whole.take(rows.tolist())
 
 
-def _digits() -> DataArrays:
+def _assembled(
+    name: str, kind: str, source: Source, reading: Reading, train: EncodedSplit | None, test: EncodedSplit
+) -> DataArrays:
+    encoded = [split for split in (train, test) if split is not None]
+    _refuse_empty(name, encoded)
+    classes = number_classes(name, encoded[0], *encoded[1:])
+    decoded = [cached(split, reading.resize) for split in encoded]
+    for images, split in zip(decoded, encoded, strict=True):
+        check_size(images.images.shape[1:], split.origins[0], decoded[0].images.shape[1:], encoded[0].origins[0])
+    channels = max(images.images.shape[-1] for images in decoded)
+    splits = [
+        Split(_with_channels(images.images, channels), target)
+        for images, target in zip(decoded, classes.targets, strict=True)
+    ]
+    content = content_hash(*((split.images, target) for split, target in zip(encoded, classes.targets, strict=True)))
+    return DataArrays(
+        name=name,
+        kind=kind,
+        content=_content(content, reading, decoded),
+        class_names=classes.names,
+        train=splits[0] if train is not None else splits[-1].take(np.arange(0)),
+        test=splits[-1],
+        notes=(*source.notes, *classes.notes, *_notes(decoded)),
+        reading=reading,
+    )
+
+
+def _digits(reading: Reading) -> DataArrays:
     """600 fixed, stratified training images and 1,197 test images."""
+    from PIL import Image
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
+    given = [option for option in ("test_fraction", "label_column", "image_column") if getattr(reading, option)]
+    if given:
+        raise InputError(f"The data 'digits' has splits and classes of its own: leave `{given[0]}` out.")
     bunch: Any = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
     classes = bunch.target.astype(np.int64)
     rows = np.arange(len(classes))
     train, test = train_test_split(rows, train_size=600, stratify=classes, random_state=0)
-    splits = Split(images[train], classes[train]), Split(images[test], classes[test])
-    content = content_hash(*(([split.images.tobytes()], split.target) for split in splits))
-    return DataArrays("digits", "named", content, tuple("0123456789"), *splits)
-
-
-def _from_hub(hub_id: str, config: str | None) -> tuple[EncodedSplit, EncodedSplit]:
-    try:
-        import datasets
-        from datasets.exceptions import DatasetNotFoundError
-    except ImportError as error:
-        raise InputError(
-            "Loading from the Hugging Face hub needs the package `datasets`: pip install 'osakd[train]'."
-        ) from error
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; how they end is said below
-    try:
-        found: dict[str, Any] = dict(datasets.load_dataset(hub_id, config).items())  # type: ignore[union-attr] - of splits
-    except (DatasetNotFoundError, ValueError) as error:
-        raise InputError(
-            f"{hub_id!r} is neither a folder here nor a data set on the Hugging Face hub ({_first_line(error)}): "
-            "check the name; owner/name:config names one of several configurations."
-        ) from error
-    except Exception as error:  # the hub's client raises many kinds
-        raise RunError(
-            f"{hub_id!r} is not a folder here, and the Hugging Face hub could not be asked ({_first_line(error)}): "
-            "check the name and the connection, or give the folder of its Parquet files."
-        ) from error
-    test = find_test_split(found)
-    if "train" not in found or test is None:
-        raise InputError(f"{hub_id!r} has the splits {', '.join(found)}: a train and a test split are needed.")
-    # The Arrow table below the data set holds the images still encoded.
-    splits = [split_from_table(found[name].with_format("arrow")[:], f"{hub_id}, {name}") for name in ("train", test)]
-    return splits[0], splits[1]
-
-
-def _from_folder(folder: Path) -> tuple[EncodedSplit, EncodedSplit]:
-    splits = {path.name: path for path in folder.iterdir() if path.is_dir()}
-    test = find_test_split(splits)
-    tables = [path for path in folder.rglob("*.parquet") if names_split(path)]
-    if not tables and "train" in splits and test is not None:
-        class_names = tuple(sorted(path.name for path in _visible(splits["train"])))
-        return _image_folder(splits["train"], class_names), _image_folder(splits[test], class_names)
-    if tables or any(folder.rglob("*.parquet")):
-        return read_parquet_folder(folder)
-    raise InputError(
-        f"The folder {str(folder)!r} holds neither Parquet files nor the folders train/ and test/: "
-        "give one that has train/CLASS/NAME.png and test/CLASS/NAME.png."
+    content = content_hash(*(([images[rows].tobytes()], classes[rows]) for rows in (train, test)))
+    if reading.resize:
+        images = np.stack([np.asarray(resized(Image.fromarray(one[..., 0]), reading.resize)) for one in images])[
+            ..., None
+        ]
+    return DataArrays(
+        name="digits",
+        kind="named",
+        content=_content(content, reading, []),
+        class_names=tuple("0123456789"),
+        train=Split(images[train], classes[train]),
+        test=Split(images[test], classes[test]),
+        reading=reading,
     )
 
 
-def _visible(folder: Path) -> list[Path]:
-    """What a person sees in a folder, sorted; what a desktop or an editor hides there is no data."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+def _refuse_empty(name: str, splits: Sequence[EncodedSplit]) -> None:
+    if not all(split.images for split in splits):
+        raise InputError(f"The data {name!r} has an empty split: both train and test need images.")
 
 
-def _image_folder(folder: Path, class_names: tuple[str, ...]) -> EncodedSplit:
-    paths: list[tuple[Path, int]] = []
-    for home in _visible(folder):
-        if not home.is_dir():
-            raise InputError(f"{str(home)!r} lies in no class folder: move it into {folder}/CLASS/.")
-        if home.name not in class_names:
-            raise InputError(f"{str(home)!r} is a class that train/ does not have: remove it or add it there.")
-        found = [
-            path
-            for path in sorted(home.rglob("*"))
-            if path.suffix.lower() in _IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
-        ]
-        if not found and folder.name == "train":
-            raise InputError(f"The class folder {str(home)!r} holds no images: remove it, or put images there.")
-        paths += [(path, class_names.index(home.name)) for path in found]
-    if not paths:
-        raise InputError(f"The folder {str(folder)!r} holds no images: it needs CLASS/NAME.png files.")
-    labels = np.array([label for _, label in paths], dtype=np.int64)
-    return EncodedSplit([path.read_bytes() for path, _ in paths], labels, class_names, [str(path) for path, _ in paths])
+def _content(encoded: str, reading: Reading, decoded: Sequence[Decoded]) -> str:
+    """The hash of the encoded images; another one where decoding changed their pixels or their size."""
+    changed = any(images.rotated or images.composited for images in decoded)
+    if not changed and reading.resize is None:
+        return encoded
+    return hashlib.sha256(f"{encoded} {reading.resize} {RULES}".encode()).hexdigest()[:16]
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _with_channels(images: Images, channels: int) -> Images:
+    """One colour image in a split makes the other splits colour too."""
+    return images if images.shape[-1] == channels else np.repeat(images, channels, axis=-1)
+
+
+def _notes(decoded: Sequence[Decoded]) -> list[str]:
+    rotated, composited = (sum(getattr(images, key) for images in decoded) for key in ("rotated", "composited"))
+    notes = [f"Images rotated by their EXIF orientation: {rotated:,}."] if rotated else []
+    return notes + ([f"Images with transparency, put on white: {composited:,}."] if composited else [])

@@ -6,6 +6,7 @@ from math import inf
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from osakd.data.reading import Reading, new_reading
 from osakd.data.recipes import recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName
 from osakd.errors import InputError, unknown_name
@@ -28,6 +29,8 @@ CropPadding = Literal["zero", "reflect"]
 _NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
 NOT_RECORDED = ("device", "executor")
 """Options that decide where and how fast a run computes, not what it computes."""
+_OF_READING = tuple(field.name for field in fields(Reading))
+"""Options that are recorded with the data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +54,12 @@ class Options:
         crop: pixels of padding around an image, from which a random crop of the image's size is taken.
         crop_padding: padding of crops: zero (black) or reflect.
         flip: flip half of the training images horizontally.
-        fraction: share of the training set to use, the same images for every seed.
-        validation: share of the training set to hold out for validation, drawn by seed.
+        fraction: share of each class's training images to use, the same for every seed.
+        validation: share of each class's training images to hold out for validation, drawn by seed.
+        resize: size in pixels to which all images are resized: 32, or height x width such as 64x48.
+        test_fraction: share of each class that becomes the test split, for data without one.
+        label_column: column of Parquet files that holds the class; by default known by its name or type.
+        image_column: column of Parquet files that holds the image; by default known by its name or type.
         evaluate_every: number of epochs between evaluations; the last epoch is always evaluated.
         precision: precision of products and convolutions; float32 is IEEE float32 on CUDA too; bf16 is for the
             forward pass.
@@ -79,6 +86,10 @@ class Options:
     flip: bool = False
     fraction: float = 1.0
     validation: float = 0.0
+    resize: int | str | None = None
+    test_fraction: float = 0.0
+    label_column: str | None = None
+    image_column: str | None = None
     evaluate_every: int = 1
     precision: Precision = "float32"
     device: str | None = None
@@ -98,14 +109,30 @@ def options_of(given: Mapping[str, Any]) -> Options:
     return Options(**given)
 
 
+def reading_of(options: Options) -> Reading:
+    """How the options say that the data are read; what ``load_data`` takes.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+    return new_reading(**{name: getattr(options, name) for name in _OF_READING})
+
+
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
     """The complete configuration of a run, with every default filled in and every value checked.
+
+    Args:
+        data: the data as ``load_data`` gives them with ``reading_of(options)``.
+        method: the method as the user gives it.
+        seed: seed of the run.
+        options: how to train.
 
     Raises:
         InputError: an unknown name or a value out of its range.
     """
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
-    given = {key: value for key, value in vars(options).items() if value is not None and key not in NOT_RECORDED}
+    left = (*NOT_RECORDED, *_OF_READING)
+    given = {key: value for key, value in vars(options).items() if value is not None and key not in left}
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
     chosen |= {"max_grad_norm": None, "scaling": recipe.scaling} | given
     kinds = {"optimizer": Optimizer, "schedule": Schedule, "scaling": Scaling, "precision": Precision}

@@ -2,12 +2,14 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.data.arrays import DataArrays
+from osakd.data.arrays import DataArrays, Labels
+from osakd.data.classes import listed, match_classes
 from osakd.errors import InputError
 from osakd.methods.base import Method
 
@@ -70,8 +72,10 @@ def probability_notes(network: nn.Module, split: DeviceSplit) -> list[str]:
 def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
     """Evaluates a deployed network on the test images of a data set, with the number of channels that it expects.
 
+    The classes are matched by name with the network's ``class_names``; the data may lack some of them.
+
     Raises:
-        InputError: the images' size or the number of classes does not fit the network.
+        InputError: the images' size does not fit the network, or it does not know their classes.
     """
     channels = next((layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     if channels in (1, 3):
@@ -84,30 +88,25 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
         raise InputError(
             f"The network cannot take the images of {data.name!r} ({shape}): {str(error).splitlines()[0]}."
         ) from error
-    if outputs.shape[1] != data.num_classes:
+    if not hasattr(network, "class_names") and outputs.shape[1] != data.num_classes:
         raise InputError(
             f"The network knows {outputs.shape[1]} classes, but {data.name!r} has {data.num_classes}: "
             "take data of the same classes."
         )
-    known = getattr(network, "class_names", data.class_names)
-    if not same_classes(known, data.class_names):
-        raise InputError(
-            f"The network knows the classes {', '.join(known[:5])}, ... but {data.name!r} has "
-            f"{', '.join(data.class_names[:5])}, ...: take data of the same classes in the same order."
-        )
+    target = torch.from_numpy(_target_of(getattr(network, "class_names", data.class_names), data))
     network = network.to(device)
-    return evaluate(network, DeviceSplit(split.images.to(device), split.target.to(device)))
+    return evaluate(network, DeviceSplit(split.images.to(device), target.to(device)))
 
 
-def same_classes(known: tuple[str, ...], found: tuple[str, ...]) -> bool:
-    """Whether two lists of class names are the same; plain numbers match any names.
-
-    Example:
-        >>> same_classes(("0", "1"), ("cat", "dog")), same_classes(("dog", "cat"), ("cat", "dog"))
-        (True, False)
-    """
-    numbers = tuple(map(str, range(len(found))))
-    return known == found or (len(known) == len(found) and numbers in (known, found))
+def _target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
+    """The class indices of the test images as the network numbers its classes, which are matched by name."""
+    indices = match_classes(known, data.class_names)
+    if any(indices[label] is None for label in np.unique(data.test.target).tolist()):
+        raise InputError(
+            f"The network knows the classes {listed(known)}, but {data.name!r} has {listed(data.class_names)}: take "
+            "data whose classes have the same names."
+        )
+    return np.array([-1 if index is None else index for index in indices])[data.test.target]
 
 
 def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str, float]:

@@ -90,7 +90,8 @@ class Loop:
     ) -> None:
         self.memory_mib = list(memory_mib)
         self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
-        self.notes = chosen.notes
+        data = runs[0].data
+        self.notes = [*data.describe_classes(), *data.notes, *chosen.notes]
         self.made_by = environment(device) | {"executor": chosen.name}  # now: files may change later
         self.errors: dict[Path, RunError] = {}
         self.results: dict[Path, Result] = {}
@@ -133,7 +134,7 @@ class Loop:
                 state.save_student(run.folder, network, run.config, run.data.class_names)
                 (run.folder / records.PREVIOUS).unlink(missing_ok=True)
                 rows = records.read_metrics(run.folder)
-                result = result_of(run.config, rows, self.seconds, self.made_by, self.steps, memory)
+                result = result_of(run.config, rows, self.seconds, self.made_by, self.steps, memory, run.data.notes)
                 records.write_result(run.folder, result)
                 self.results[run.folder] = result
         return self.errors

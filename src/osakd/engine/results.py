@@ -1,5 +1,6 @@
 """What a run records: the rows of its learning curve, its result, or its error."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,7 +41,13 @@ def with_scores(row: dict[str, Any], scores: dict[str, dict[str, dict[str, float
 
 
 def result_of(
-    config: RunConfig, rows: list[dict[str, Any]], seconds: float, made_by: dict[str, Any], steps: int, memory: float
+    config: RunConfig,
+    rows: list[dict[str, Any]],
+    seconds: float,
+    made_by: dict[str, Any],
+    steps: int,
+    memory: float,
+    data_notes: Sequence[str],
 ) -> Result:
     """The result of a run.
 
@@ -51,11 +58,12 @@ def result_of(
         made_by: its environment and executor.
         steps: number of steps in an epoch.
         memory: peak memory in MiB.
+        data_notes: notes on its data.
     """
     evaluated = [row for row in rows if "test" in row]
     best = max(evaluated, key=lambda row: row["test"]["accuracy"])
     chosen = max(evaluated, key=lambda row: row["validation"]["accuracy"]) if "validation" in rows[-1] else None
-    notes = []
+    notes = list(data_notes)
     if config.data["train"] % config.batch_size == 1:
         notes.append("The last batch of each epoch held one image and was dropped.")
     return Result(

@@ -15,6 +15,7 @@ from osakd.errors import InputError, RunError
 from osakd.methods.lookup import given_method
 from osakd.methods.registry import settings_of
 from osakd.methods.teacher_runs import network_digest
+from osakd.paths import given_path
 from osakd.records import TEACHER, RunConfig
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Pat
     wanted, copy = settings_of(config).given_teacher(), folder / TEACHER
     if wanted is None or wanted == network_digest(copy):
         return
-    source = Path(given_method(method)[1].teacher).expanduser()
+    source = given_path(given_method(method)[1].teacher)
     with records.as_sentences(copy):
         copy.mkdir(parents=True, exist_ok=True)
     for file in _COPIED:
@@ -76,7 +77,7 @@ def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "
         RunError: the teacher is missing, or is not the one that this run began with.
         InputError: the teacher knows other classes.
     """
-    from osakd.engine.evaluate import same_classes
+    from osakd.data.classes import listed, match_classes
     from osakd.engine.state import load_student
 
     earlier, wanted = previous_stage(config), settings_of(config).given_teacher()
@@ -91,10 +92,10 @@ def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "
     _check_data(found, config)
     network = load_student(place)
     known: tuple[str, ...] = network.class_names  # type: ignore[assignment] - set by load_student
-    if not same_classes(known, class_names):
+    if match_classes(known, class_names) != list(range(len(known))):
         raise InputError(
-            f"The teacher knows the classes {', '.join(known[:5])}, ... but the data have "
-            f"{', '.join(class_names[:5])}, ...: take a teacher of the same classes."
+            f"The teacher knows the classes {listed(known)}, but the data have {listed(class_names)}: take a teacher "
+            "of the same classes in the same order."
         )
     return [network, *(teachers(found, place, class_names) if earlier else [])]
 

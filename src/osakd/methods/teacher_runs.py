@@ -6,6 +6,7 @@ from pathlib import Path
 from osakd import records
 from osakd.errors import InputError
 from osakd.models.registry import MODELS
+from osakd.paths import given_path
 from osakd.records import TEACHER
 
 _DIGEST = "sha256:"
@@ -20,7 +21,7 @@ def recorded_teacher(given: str) -> str:
     Raises:
         InputError: neither the name of a network nor the folder of a finished run.
     """
-    folder = Path(given).expanduser()
+    folder = given_path(given)
     if given in MODELS or (":" in given and not is_recorded(given) and not folder.exists()):
         return given
     if records.read_result(folder) is None or not (folder / records.STUDENT).exists():

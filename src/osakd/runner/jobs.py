@@ -10,6 +10,7 @@ from osakd.engine.executors.registry import AUTO, ExecutorName
 from osakd.engine.stages import stages
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import settings_of
+from osakd.paths import given_path
 from osakd.records import TEACHER, RunConfig, read_metrics
 
 
@@ -83,7 +84,7 @@ def with_absolute_paths(jobs: Sequence[Job]) -> list[Job]:
         replace(
             job,
             folder=job.folder.absolute(),
-            data=str(Path(job.data).absolute()) if Path(job.data).is_dir() else job.data,
+            data=str(given_path(job.data).absolute()) if given_path(job.data).is_dir() else job.data,
         )
         for job in jobs
     ]

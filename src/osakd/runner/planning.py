@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.data.sources import load_data
-from osakd.engine.config import Options, can_continue, configure
+from osakd.engine.config import Options, can_continue, configure, reading_of
 from osakd.errors import InputError
 from osakd.methods.lookup import method_label
 from osakd.records import default_folder, read_config, read_metrics
@@ -34,7 +34,7 @@ def plan_comparison(
     twice = next((seed for seed in seeds if list(seeds).count(seed) > 1), None)
     if twice is not None:
         raise InputError(f"Seed {twice} is given twice: each run needs its own.")
-    arrays = load_data(data)
+    arrays = load_data(data, reading_of(options))
     out = out or default_folder(arrays.name, configure(arrays, methods[0], seeds[0], options).model)
     jobs = [
         plan_run(arrays, data, label, method, seed, options, out)

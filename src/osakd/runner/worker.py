@@ -12,6 +12,7 @@ from osakd.runner.jobs import Errors, Job, Program
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
+    from osakd.data.reading import Reading
     from osakd.engine.loop import Planned
 
 
@@ -148,23 +149,26 @@ def run_fused(program: Program, sharing: Sharing) -> Errors:
 
 
 def _plan(job: Job) -> "Planned":
+    from osakd.data.reading import recorded_reading
     from osakd.engine.loop import Planned
 
     if _asked_to_stop():
         raise _StopRequestError
     config = job.config
     channels = config.data["input_shape"][0]
-    return Planned(config, _view(job.data, config.fraction, config.validation, config.seed, channels), job.folder)
+    reading = recorded_reading(config.data)
+    view = _view(job.data, reading, config.fraction, config.validation, config.seed, channels)
+    return Planned(config, view, job.folder)
 
 
 @lru_cache(maxsize=8)
-def _view(data: str, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
+def _view(data: str, reading: "Reading", fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
     """The data as a run sees them; runs of one seed share them."""
-    return _load(data).view(fraction=fraction, validation=validation, seed=seed, channels=channels)
+    return _load(data, reading).view(fraction=fraction, validation=validation, seed=seed, channels=channels)
 
 
 @lru_cache(maxsize=1)
-def _load(data: str) -> "DataArrays":
+def _load(data: str, reading: "Reading") -> "DataArrays":
     from osakd.data.sources import load_data
 
-    return load_data(data)
+    return load_data(data, reading)

@@ -1,0 +1,81 @@
+"""Images are decoded once: the arrays of a split are kept under a key of its content and mapped into memory.
+
+The cache is ``$OSAKD_CACHE``, or ``$XDG_CACHE_HOME/osakd``, or ``~/.cache/osakd``; it may be deleted at any time.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from osakd.data.arrays import content_hash
+from osakd.data.decode import RULES, Decoded, decode
+from osakd.data.encoded import EncodedSplit
+from osakd.errors import RunError
+from osakd.paths import given_path
+
+_LAYOUT = "2"  # raise it when the files of the cache change
+_IMAGES, _ABOUT = "images.npy", "about.json"
+_NO_CLASSES = np.zeros(0, dtype=np.int64)
+
+
+def cache_folder() -> Path:
+    """The folder of decoded arrays."""
+    if os.environ.get("OSAKD_CACHE"):
+        return given_path(os.environ["OSAKD_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"
+
+
+def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
+    """The decoded images of a split, from the cache if they are there, shared between processes.
+
+    Raises:
+        InputError: as ``decode``.
+        RunError: the cache cannot be written.
+    """
+    size = "" if resize is None else f"-{resize[0]}x{resize[1]}"
+    folder = cache_folder() / f"{content_hash((split.images, _NO_CLASSES))}{size}-{RULES}.{_LAYOUT}"
+    kept = _read(folder, len(split.images))
+    if kept is None:
+        _write(folder, decode(split, resize))
+        kept = _read(folder, len(split.images))
+    if kept is None:
+        raise RunError(f"The cache {str(folder)!r} cannot be read back: delete it, or name another in OSAKD_CACHE.")
+    return kept
+
+
+def _read(folder: Path, count: int) -> Decoded | None:
+    """The arrays mapped into memory; None where they are missing or damaged."""
+    try:
+        images = np.load(folder / _IMAGES, mmap_mode="c")
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        decoded = Decoded(images, int(about["rotated"]), int(about["composited"]))
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        return None
+    return decoded if len(images) == count else None
+
+
+def _write(folder: Path, decoded: Decoded) -> None:
+    """A complete folder appears at once, in place of a damaged one: it is written beside and renamed."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent))
+        try:
+            np.save(beside / _IMAGES, decoded.images)
+            about = {"rotated": decoded.rotated, "composited": decoded.composited}
+            (beside / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+            beside.chmod(0o755)
+            shutil.rmtree(folder, ignore_errors=True)  # what is there could not be read
+            beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        if folder.is_dir():  # another process was first
+            return
+        raise RunError(
+            f"The decoded images cannot be kept in {str(folder.parent)!r} ({error.strerror}): free space there, or "
+            "name another folder in the environment variable OSAKD_CACHE."
+        ) from error

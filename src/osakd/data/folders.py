@@ -1,0 +1,115 @@
+"""What a local folder holds: Parquet files or folders of images, in splits or without any."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from osakd.data.encoded import Source
+from osakd.data.image_folder import holds_images, read_image_folder
+from osakd.data.layout import files_by_split, folders_by_split, split_named, visible, visible_files
+from osakd.data.parquet import read_parquet
+from osakd.data.reading import Reading
+from osakd.errors import InputError
+
+_EXPECTED = (
+    "it needs train/CLASS/NAME.png and test/CLASS/NAME.png, CLASS/NAME.png with --test-fraction 0.2, or Parquet files "
+    "called train-... and test-..."
+)
+
+
+def folder_source(folder: Path, reading: Reading) -> Source:
+    """The splits of a local folder, in this order: Parquet files of splits, folders of splits, files, class folders.
+
+    Args:
+        folder: the folder.
+        reading: how to read it; columns are for Parquet files only.
+
+    Raises:
+        InputError: nothing that can be read, or several data sets.
+    """
+    tables = [path for path in visible_files(folder) if path.suffix.lower() == ".parquet"]
+    by_split = files_by_split(tables, folder)
+    if by_split:
+        return _parquet_source(folder, by_split, tables, reading)
+    homes = folders_by_split(folder)
+    if homes:
+        return _image_source(folder, homes, reading)
+    if tables:
+        return _parquet_source(folder, {"whole": tables}, tables, reading)
+    return _class_folders(folder, reading)
+
+
+def _parquet_source(folder: Path, by_split: dict[str, list[Path]], tables: Sequence[Path], reading: Reading) -> Source:
+    homes = {kind: sorted({path.parent for path in paths}) for kind, paths in by_split.items()}
+    if len(by_split) > 1 and all(len(places) > 1 for places in homes.values()):
+        raise InputError(
+            f"{str(folder)!r} holds several data sets: give one of "
+            f"{', '.join(repr(str(home)) for home in next(iter(homes.values())))}."
+        )
+    source = Source(
+        folder.resolve().name,
+        {kind: partial(read_parquet, paths, reading) for kind, paths in by_split.items()},
+        {kind: paths[0].relative_to(folder).as_posix() for kind, paths in by_split.items()},
+        "add Parquet files of that split, called train-00000-of-00001.parquet and test-00000-of-00001.parquet",
+    )
+    used = {path for paths in by_split.values() for path in paths}
+    left = [path.relative_to(folder).as_posix() for path in tables if path not in used]
+    if left:
+        source.notes.append(
+            f"The data {source.data!r} has Parquet files of no split, which are not used: {', '.join(left)}."
+        )
+    return source
+
+
+def _image_source(folder: Path, homes: dict[str, Path], reading: Reading) -> Source:
+    _refuse_columns(folder, reading)
+    notes: list[str] = []
+    left = [path for path in visible(folder) if path.is_dir() and path not in homes.values() and holds_images(path)]
+    if left:
+        names = ", ".join(f"{path.name}/" for path in left)
+        notes.append(f"The data {folder.resolve().name!r} has folders of no split, which are not used: {names}.")
+    return Source(
+        folder.resolve().name,
+        {
+            kind: partial(read_image_folder, home, notes, needed=kind == "train")  # tests may lack a class
+            for kind, home in homes.items()
+        },
+        {kind: f"{home.name}/" for kind, home in homes.items()},
+        "add the folder of that split, train/CLASS/NAME.png or test/CLASS/NAME.png",
+        notes,
+    )
+
+
+def _class_folders(folder: Path, reading: Reading) -> Source:
+    """Class folders that are in no split."""
+    inside = visible(folder)
+    homes = [path for path in inside if path.is_dir() and holds_images(path)]
+    if not homes:
+        names = [f"{path.name}/" if path.is_dir() else path.name for path in inside]
+        holds = f"holds {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" if names else "is empty"
+        raise InputError(f"The folder {str(folder)!r} {holds}: {_EXPECTED}.")
+    if len(homes) == 1 and any(path.is_dir() for path in visible(homes[0])):
+        raise InputError(f"The folder {str(folder)!r} holds only the folder {homes[0].name}/: give that one.")
+    if all(split_named(path.name) for path in homes):
+        names = " and ".join(f"{path.name}/" for path in homes)
+        raise InputError(
+            f"In {str(folder)!r}, the images of {names} lie in no class folder: move them into {homes[0].name}/CLASS/."
+        )
+    _refuse_columns(folder, reading)
+    notes: list[str] = []
+    return Source(
+        folder.resolve().name,
+        {"whole": partial(read_image_folder, folder, notes, needed=True)},
+        {"whole": "class folders without a split"},
+        "name the share of a fixed, stratified test split with --test-fraction 0.2",
+        notes,
+    )
+
+
+def _refuse_columns(folder: Path, reading: Reading) -> None:
+    if reading.label_column or reading.image_column:
+        option = "label_column" if reading.label_column else "image_column"
+        raise InputError(
+            f"`{option}` is for Parquet files, but {str(folder)!r} holds folders of images, which name the classes: "
+            f"leave `{option}` out."
+        )

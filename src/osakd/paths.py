@@ -1,0 +1,25 @@
+"""Paths as users give them."""
+
+from pathlib import Path
+
+from osakd.errors import InputError
+
+
+def given_path(path: str | Path) -> Path:
+    """The path that the user means: ``~`` and ``~user`` become a home directory.
+
+    Every function and command passes the paths it is given through here, once.
+
+    Raises:
+        InputError: there is no such user.
+
+    Example:
+        >>> given_path("runs/first").as_posix()
+        'runs/first'
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"The path {str(path)!r} names a home directory that does not exist: write the folder out."
+        ) from error
