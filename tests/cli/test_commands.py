@@ -146,7 +146,7 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["train", "--model", "lenet"], "Images of 8x8 pixels are too small for this network"),
         (["train", "--epochs", "-1"], "`epochs` must be at least 1, got -1."),
         (["evaluate"], "The following arguments are required: run (see --help)."),
-        (["evaluate", "./none"], "'./none' is not a run folder"),
+        (["evaluate", "./none"], "'none' is not a run folder"),
         (["compare", "--seeds", "0"], "`seeds` must be at least 1, got 0."),
         (["compare", "--processes", "0"], "`processes` must be at least 1, got 0."),
         (["compare", "--methods", "dml", "--methods.peers", "x"], "Option --methods.peers: settings go with each"),

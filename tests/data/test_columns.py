@@ -6,10 +6,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from osakd.data import columns
 from osakd.data.reading import Reading
 from osakd.data.sources import load_data
 from osakd.errors import InputError
-from tests.data.made import encode, made_images, write_splits
+from tests.data.made import encode, made_images, write_image_folder, write_splits, write_table
 
 LABELS = ["cat", "dog", "cat", "ant"]
 
@@ -93,6 +94,12 @@ def test_two_candidates_are_listed_with_all_columns(tmp_path: Path, columns: Any
     assert load_data(folder, Reading(label_column=name)).reading.record() == {"label_column": name}
 
 
+def test_the_page_on_data_lists_the_names() -> None:
+    page = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    section = page.partition("## Columns")[2].partition("## Classes")[0]
+    assert all(f"`{name}`" in section for name in columns.LABEL_NAMES)
+
+
 def test_the_declared_type_makes_a_column_the_class(tmp_path: Path) -> None:
     features = {"breed": {"_type": "ClassLabel", "names": ["terrier", "beagle"]}}
     data = load_data(write_splits(tmp_path, {"id": range(4), "breed": [0, 1, 0, 1]}, features))
@@ -137,9 +144,37 @@ def test_a_named_column_that_does_not_fit(tmp_path: Path, reading: Reading, mess
 
 
 def test_columns_are_for_parquet_only(tmp_path: Path) -> None:
-    from tests.data.made import write_image_folder
-
     with pytest.raises(InputError, match=r"`label_column` is for Parquet files, but .* holds folders of images"):
         load_data(str(write_image_folder(tmp_path)), Reading(label_column="x"))
     with pytest.raises(InputError, match="'digits' has splits and classes of its own: leave `image_column` out"):
         load_data("digits", Reading(image_column="x"))
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (
+            {"class": [0, 1]},
+            "the class column 'label' of whole numbers, but .* has .* the class column 'class' of whole",
+        ),
+        ({"label": ["a", "b"]}, "the class column 'label' of whole numbers, but .* the class column 'label' of names"),
+    ],
+)
+def test_the_files_of_a_split_must_agree(tmp_path: Path, second: dict[str, Any], message: str) -> None:
+    write_splits(tmp_path, {"label": [0, 1, 0]})
+    write_table(tmp_path / "train-2.parquet", second)
+    with pytest.raises(InputError, match=f"{message}.*: the files of a split must agree"):
+        load_data(str(tmp_path))
+
+
+def test_folders_that_are_values_of_a_column(tmp_path: Path) -> None:
+    for name in ("train/kind=cat", "train/kind=dog", "test/kind=cat", "test/kind=dog"):
+        write_table(tmp_path / name / "0.parquet", {"id": [0, 1]})
+    with pytest.raises(InputError, match=r"kind=cat/0\.parquet has no column that is known to hold the label"):
+        load_data(str(tmp_path))
+
+
+def test_features_that_are_no_description_of_a_column(tmp_path: Path) -> None:
+    assert (
+        load_data(write_splits(tmp_path, {"label": [0, 1]}, {"label": [{"_type": "x"}], "image": 3})).num_classes == 2
+    )

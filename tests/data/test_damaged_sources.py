@@ -41,7 +41,7 @@ def test_class_names_that_disagree_between_files_of_a_split(tmp_path: Path) -> N
     write_parquet_folder(tmp_path)
     images = [encode(image) for image in made_images(2, 0)]
     write_parquet(tmp_path / "data/train-00001-of-00002.parquet", images, [0, 1], names=["class 1", "class 0"])
-    with pytest.raises(InputError, match=r"names its classes class 0, .*00002\.parquet names them class 1, class 0"):
+    with pytest.raises(InputError, match=r"name their classes class 0, .*00002\.parquet' names them class 1, class 0"):
         load_data(str(tmp_path))
 
 

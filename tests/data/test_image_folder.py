@@ -56,7 +56,9 @@ def test_what_is_skipped_is_counted_by_its_ending(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("ending", ["jfif", "JPE", "webp", "bmp", "tga", "ppm", "avif", "gif", "tif", "ico", "jp2"])
+@pytest.mark.parametrize(
+    "ending", ["jfif", "JPE", "webp", "bmp", "tga", "ppm", "avif", "gif", "tif", "ico", "jp2", "mpo"]
+)
 def test_every_format_that_pillow_reads_is_read(tmp_path: Path, ending: str) -> None:
     if f".{ending.lower()}" not in image_endings():
         pytest.skip("this Pillow cannot read it")

@@ -91,6 +91,13 @@ def test_what_is_not_used_is_said(tmp_path: Path) -> None:
     assert note == "The data 'tables' has Parquet files of no split, which are not used: data/extra-0.parquet."
 
 
+def test_images_beside_parquet_files_are_not_used_and_that_is_said(tmp_path: Path) -> None:
+    write_parquet_folder(write_image_folder(tmp_path / "both"))
+    data = load_data(str(tmp_path / "both"))
+    assert (len(data.train), data.num_classes) == (30, 3)
+    assert data.notes == ("The data 'both' has images beside its Parquet files, which are not used: test/, train/.",)
+
+
 def test_the_surest_name_counts(tmp_path: Path) -> None:
     write_image_folder(tmp_path / "pets")
     image = encode(made_images(1, 7)[0])

@@ -13,12 +13,13 @@ from osakd.errors import InputError
 
 Table = Any  # pyarrow.Table; pyarrow comes without type hints
 
-_LABEL_NAMES = {"label", "labels", "class", "classes", "class_name", "class_label", "class_id", "category"} | {
+LABEL_NAMES = {"label", "labels", "class", "classes", "class_name", "class_label", "class_id", "category"} | {
     "target",
     "targets",
     "fine_label",
     "coarse_label",
 }
+"""Names of a class column, in lower case; docs/data.md lists them."""
 _IMAGE_NAMES = {"image", "images", "img", "imgs", "picture", "photo", "image_bytes", "jpg", "jpeg", "png"}
 
 
@@ -46,7 +47,7 @@ def choose_columns(table: Table, features: Mapping[str, Any], reading: Reading, 
         name
         for name, kind in kinds.items()
         if _can_hold_classes(kind)
-        and (features.get(name, {}).get("_type") == "ClassLabel" or name.lower() in _LABEL_NAMES)
+        and (features.get(name, {}).get("_type") == "ClassLabel" or name.lower() in LABEL_NAMES)
     ]
     image = _one("image", "encoded bytes", reading.image_column, images, able, kinds, origin)
     able = [name for name, kind in kinds.items() if _can_hold_classes(kind)]

@@ -40,7 +40,7 @@ def folder_source(folder: Path, reading: Reading) -> Source:
 
 
 def _parquet_source(folder: Path, by_split: dict[str, list[Path]], tables: Sequence[Path], reading: Reading) -> Source:
-    homes = {kind: sorted({path.parent for path in paths}) for kind, paths in by_split.items()}
+    homes = {kind: sorted({_home(path) for path in paths}) for kind, paths in by_split.items()}
     if len(by_split) > 1 and all(len(places) > 1 for places in homes.values()):
         raise InputError(
             f"{str(folder)!r} holds several data sets: give one of "
@@ -54,11 +54,21 @@ def _parquet_source(folder: Path, by_split: dict[str, list[Path]], tables: Seque
     )
     used = {path for paths in by_split.values() for path in paths}
     left = [path.relative_to(folder).as_posix() for path in tables if path not in used]
+    pictures = [f"{path.name}/" for path in visible(folder) if path.is_dir() and holds_images(path)]
+    if pictures:
+        source.notes.append(
+            f"The data {source.data!r} has images beside its Parquet files, which are not used: {', '.join(pictures)}."
+        )
     if left:
         source.notes.append(
             f"The data {source.data!r} has Parquet files of no split, which are not used: {', '.join(left)}."
         )
     return source
+
+
+def _home(path: Path) -> Path:
+    """The folder of a file's data set; folders such as ``label=cat`` are parts of one table."""
+    return next(folder for folder in path.parents if "=" not in folder.name)
 
 
 def _image_source(folder: Path, homes: dict[str, Path], reading: Reading) -> Source:

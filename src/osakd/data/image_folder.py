@@ -60,8 +60,8 @@ def image_endings() -> frozenset[str]:
     from PIL import Image
 
     formats: Mapping[str, str] = Image.registered_extensions()
-    readable = {ending for ending, name in formats.items() if name in Image.OPEN and name not in _NO_PICTURES}
-    return frozenset(readable)
+    readable = {*Image.OPEN, "MPO"} - _NO_PICTURES  # JPEG's decoder opens MPO
+    return frozenset(ending for ending, name in formats.items() if name in readable)
 
 
 def _images(paths: list[Path], skipped: Counter[str]) -> list[Path]:

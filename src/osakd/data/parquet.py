@@ -19,29 +19,29 @@ def read_parquet(files: Sequence[Path], reading: Reading) -> EncodedSplit:
     """The images of a split in one or several files.
 
     Raises:
-        InputError: a corrupted file, files whose classes differ, or as ``split_from_table``.
+        InputError: a corrupted file, files of other columns, types or classes than the first, or as
+            ``split_from_table``.
     """
-    splits = []
-    for path in files:
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:
+    tables = [_read(path) for path in files]
+    splits = [split_from_table(table, str(path), reading) for table, path in zip(tables, files, strict=True)]
+    names = next((split.names for split in splits if split.names), None)
+    first = _described(tables[0], reading, files[0])
+    for table, split, path in zip(tables, splits, files, strict=True):
+        described = _described(table, reading, path)
+        if described != first:
             raise InputError(
-                f"The Parquet file {str(path)!r} cannot be read ({str(error).splitlines()[0]}): fetch it again."
-            ) from error
-        splits.append(split_from_table(table, str(path), reading))
-    named = [(split.names, str(path)) for split, path in zip(splits, files, strict=True) if split.names]
-    for names, path in named:
-        if names != named[0][0]:
+                f"{str(files[0])!r} has {first}, but {str(path)!r} has {described}: the files of a split must agree."
+            )
+        if split.names not in (None, names):
             raise InputError(
-                f"{named[0][1]} names its classes {listed(named[0][0])}, but {path} names them {listed(names)}: make "
-                "them equal."
+                f"The files of {str(files[0])!r} name their classes {listed(names or ())}, but {str(path)!r} names "
+                f"them {listed(split.names or ())}: make them equal."
             )
     return EncodedSplit(
         [image for split in splits for image in split.images],
         [label for split in splits for label in split.labels],
         [origin for split in splits for origin in split.origins],
-        named[0][0] if named else None,
+        names,
     )
 
 
@@ -68,9 +68,27 @@ def split_from_table(table: Table, origin: str, reading: Reading) -> EncodedSpli
     return EncodedSplit(images, labels, origins, tuple(map(str, names)) if names else None)
 
 
+def _read(path: Path) -> Table:
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"The Parquet file {str(path)!r} cannot be read ({str(error).splitlines()[0]}): fetch it again."
+        ) from error
+
+
+def _described(table: Table, reading: Reading, path: Path) -> str:
+    """The columns that are read, and the kind of labels."""
+    image, label = choose_columns(table, _features(table), reading, str(path))
+    kind = table.schema.field(label).type
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return f"the image column {image!r} and the class column {label!r} of {'whole numbers' if number else 'names'}"
+
+
 def _features(table: Table) -> dict[str, Any]:
     """The hub's description of the columns; none where it is missing or not what the hub writes."""
     try:
-        return dict(json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"])
+        features = dict(json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"])
     except (KeyError, TypeError, ValueError):
         return {}
+    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
