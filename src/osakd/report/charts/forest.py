@@ -44,7 +44,9 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
         marks = _marks(method, across, middle)
         parts.append(
             Markup('<g data-m="{}">{}{}</g>').format(
-                numbers[method.label], text_at(left - 8, middle + 3.5, _shortened(method.label), "t"), Markup("").join(marks)
+                numbers[method.label],
+                text_at(left - 8, middle + 3.5, _shortened(method.label), "t"),
+                Markup("").join(marks),
             )
         )
     # At the ends of the axis: beside zero they would be cut off where it is near an end.
