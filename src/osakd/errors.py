@@ -54,7 +54,7 @@ def as_sentences(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise RunError(
                 f"The disk is full at {str(path)!r}: free some space and give the same command again; "
-                "everything written before is intact."
+                "everything written before is complete."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise RunError(

@@ -176,8 +176,8 @@ def read_run(folder: Path) -> RunFiles:
 
 def read_config(folder: Path) -> RunConfig | None:
     """Reads the configuration of a run folder; None where there is none."""
-    values = read_json(folder / CONFIG)
-    return None if values is None else build(RunConfig, values, folder / CONFIG, _OF_CONFIG)
+    values = read_json(path := folder / CONFIG)
+    return None if values is None else build(RunConfig, values, path, _OF_CONFIG)
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
@@ -233,8 +233,8 @@ def cut_metrics(folder: Path, epochs: int) -> None:
 
 def _any_result(folder: Path) -> Result | None:
     """The result in a folder, of however many epochs."""
-    values = read_json(folder / RESULT)
-    return None if values is None else build(Result, values, folder / RESULT, _OF_RESULT)
+    values = read_json(path := folder / RESULT)
+    return None if values is None else build(Result, values, path, _OF_RESULT)
 
 
 def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | None:

@@ -1,4 +1,4 @@
-"""``osakd report``: what is recorded as one page to look at, and as tables and figures."""
+"""``osakd report``: one page to look at, tables and figures of what is recorded."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,18 @@ from osakd.cli.options import new_parser, parse
 def command(argv: Sequence[str]) -> int:
     """Writes the report of a folder and says where it is."""
     parser = new_parser("report", "Show what is recorded: one page for a browser, tables and figures. Nothing is run.")
-    parser.add_argument("folder", type=str, help="of records, an experiment, a column, a comparison or a run")
-    parser.add_argument("--out", type=str | None, default=None, help="folder to write into; by default the same")
+    parser.add_argument("folder", type=str, help="folder of records, of an experiment, a column, a comparison or a run")
+    parser.add_argument("--out", type=str | None, default=None, help="folder to write into; by default the same folder")
     parser.add_argument(
         "--gallery",
         action="store_true",
-        help="training images with their soft labels, the ambiguous first; for yourself: it holds images of the data",
+        help="also show training images with their soft labels, the most ambiguous first; these are images of the data",
     )
     parser.add_argument(
-        "--data", type=str | None, default=None, help="where the gallery's images are; by default known by name"
+        "--data",
+        type=str | None,
+        default=None,
+        help="where the gallery's images are; by default the data that the runs were trained on",
     )
     found = parse(parser, argv)
     if found is None:

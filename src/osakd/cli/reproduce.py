@@ -1,4 +1,4 @@
-"""``osakd reproduce``: a table or figure of the paper, ours beside theirs, and the study of its readings."""
+"""``osakd reproduce``: a table or figure of the paper, ours beside theirs, its claims and costs, and our studies."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,29 @@ from osakd.engine.executors.registry import ExecutorName
 def command(argv: Sequence[str]) -> int:
     """Runs what is missing of an experiment, and prints its tables."""
     parser = new_parser("reproduce", "Run what is missing of a table of the paper, and show ours beside theirs.")
-    parser.add_argument("name", type=str, help="which: table1, table2, figure1, cost, readings, beyond or claims")
+    parser.add_argument("name", type=str, help="experiment: table1, table2, figure1, cost, readings, beyond or claims")
     parser.add_argument(
-        "--data", type=str, nargs="+", default=None, help="only these columns: names, or local folders called like them"
+        "--data",
+        type=str,
+        nargs="+",
+        default=None,
+        help="data sets to run or show: names, or local folders called like them",
     )
     parser.add_argument(
-        "--seeds", type=int | list[int] | None, default=None, help="how many, or a list; by default all"
+        "--seeds",
+        type=int | list[int] | None,
+        default=None,
+        help="number of seeds, or a list; by default those of the experiment",
     )
-    parser.add_argument("--epochs", type=int | None, default=None, help="of each run; by default the paper's")
+    parser.add_argument(
+        "--epochs", type=int | None, default=None, help="epochs of each run; by default those of the experiment"
+    )
     parser.add_argument("--out", type=str, default="records", help="folder of the records")
-    parser.add_argument(
-        "--dry_run", action="store_true", help="show what is recorded, and what is missing of the whole; run nothing"
-    )
-    parser.add_argument("--processes", type=int | None, default=None, help="cores to use; by default all")
+    parser.add_argument("--dry_run", action="store_true", help="only show what is recorded and what is missing")
+    parser.add_argument("--processes", type=int | None, default=None, help="number of cores to use; by default all")
     add_scheduler(parser)
-    parser.add_argument("--device", type=str | None, default=None, help="cpu, cuda or cuda:N")
-    parser.add_argument("--executor", type=ExecutorName, default="auto", help="as for osakd compare")
+    parser.add_argument("--device", type=str | None, default=None, help="device to compute on: cpu, cuda or cuda:N")
+    parser.add_argument("--executor", type=ExecutorName, default="auto", help="executor, see osakd compare")
     found = parse(parser, argv)
     if found is None:
         return 0

@@ -18,7 +18,7 @@ from osakd.methods.registry import PRESETS
 from osakd.plan import Cell, Column, Experiment
 
 CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key != "name"}
-"""What is varied, one choice at a time. Cells say all of it: defaults may change, what is recorded does not."""
+"""Settings that are varied, one at a time. Every cell has all of them: it stays as it is when defaults change."""
 
 AVERAGED: dict[str, dict[str, Any]] = {
     "averaged": {},

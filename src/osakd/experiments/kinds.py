@@ -154,15 +154,15 @@ class Claims:
         from osakd.report.tables.study import all_claims_table
         from osakd.report.tables.table import markdown
 
-        folder, found, said = asked.out / self.experiment.folder, [], []
+        folder, judged, said = asked.out / self.experiment.folder, [], []
         for column in self.experiment.columns:
             recorded = planned_column(self.experiment, column, folder / column.name)
-            found += claims(recorded)
+            judged += claims(recorded)
             said += [f"{column.name}: {sentence}." for sentence in left_out(recorded.runs)]
             said += [f"Failed: {name}: {why}" for name, why in failed_runs(recorded).items()]
         decided = [one for one in counted() if one.verdict in (HOLDS, FAILS)]
-        found += [Claim(one.what, "counted", one.ours, one.verdict) for one in decided]
-        return Reproduction("\n\n".join(["# Claims", markdown(all_claims_table(found)), *said, *no_folder(asked.out)]))
+        judged += [Claim(one.what, "counted", one.ours, one.verdict) for one in decided]
+        return Reproduction("\n\n".join(["# Claims", markdown(all_claims_table(judged)), *said, *no_folder(asked.out)]))
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,8 @@ def planned_column(experiment: Experiment, plan: Column, folder: Path) -> Record
         folder: folder of the column, which may be missing.
     """
     labels = [cell.label for cell in plan.cells]
-    found = [run_record(path, read_run(path)) for path in _folders(folder) if "-seed" in path.name and _holds(path)]
-    runs = in_order([run for run in found if run.label in labels], labels)
+    recorded = [run_record(path, read_run(path)) for path in _folders(folder) if "-seed" in path.name and _holds(path)]
+    runs = in_order([run for run in recorded if run.label in labels], labels)
     return RecordedColumn(experiment.folder, plan.name, runs, experiment, plan)
 
 
@@ -138,9 +138,11 @@ def read_complexity(folder: Path) -> Complexity | None:
     if content is None:
         return None
     try:
-        found = json.loads(content)
-        figures = [Figure(*(str(one[key]) for key in ("what", "paper", "ours", "verdict"))) for one in found["figures"]]
-        device, machine, threads, torch = (found["made_by"][key] for key in ("device", "machine", "threads", "torch"))
+        values = json.loads(content)
+        figures = [
+            Figure(*(str(one[key]) for key in ("what", "paper", "ours", "verdict"))) for one in values["figures"]
+        ]
+        device, machine, threads, torch = (values["made_by"][key] for key in ("device", "machine", "threads", "torch"))
         if not figures:
             raise ValueError("no figures")
     except (KeyError, TypeError, ValueError) as error:

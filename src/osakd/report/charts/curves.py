@@ -74,6 +74,9 @@ def write_curves(
     for text in legend.get_texts():
         text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
+    # The layout is found once for all kinds, so that each of them is drawn once.
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
     paths = []
     with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,23 +13,23 @@ MOST_BANDS = 6
 """More of them hide the lines."""
 
 
-def line_chart(found: Sequence[Trend], quantity: Quantity, numbers: Mapping[str, int]) -> Markup:
+def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str, int]) -> Markup:
     """The chart.
 
     Args:
-        found: the trends to draw, at least one.
-        quantity: what they show.
-        numbers: of each method in its column, which decide colour and dashes.
+        shown: the trends to draw, at least one.
+        quantity: the quantity.
+        numbers: number of each method in its column, which decides colour and dashes.
     """
-    low, high = limits(found, quantity)
-    last = max(trend.epochs[-1] for trend in found)
-    first = min(trend.epochs[0] for trend in found)
+    low, high = limits(shown, quantity)
+    last = max(trend.epochs[-1] for trend in shown)
+    first = min(trend.epochs[0] for trend in shown)
     across = Scale(min(first, last - 1), last, LEFT, WIDTH - RIGHT)
     up = Scale(low, high, HEIGHT - BOTTOM, TOP)
     parts = [_axes(across, up, quantity)]
-    banded = [trend for trend in found if trend.std is not None and len(trend.mean) > 1]
-    inside = [_band(trend, across, up, numbers[trend.label]) for trend in banded if len(found) <= MOST_BANDS]
-    inside += [_line(trend, quantity, across, up, numbers[trend.label]) for trend in found]
+    banded = [trend for trend in shown if trend.std is not None and len(trend.mean) > 1]
+    inside = [_band(trend, across, up, numbers[trend.label]) for trend in banded if len(shown) <= MOST_BANDS]
+    inside += [_line(trend, quantity, across, up, numbers[trend.label]) for trend in shown]
     # A nested picture cuts off what lies outside the axes.
     frame = (LEFT, TOP, WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM - TOP)
     parts.append(
@@ -42,24 +42,24 @@ def line_chart(found: Sequence[Trend], quantity: Quantity, numbers: Mapping[str,
         'data-decimals="{}"><title>{}</title><desc>{}</desc>{}</svg>'
     ).format(
         WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, across.low, across.high, quantity.unit,
-        quantity.decimals, f"{quantity.title} over the epochs", describe(found, quantity), Markup("").join(parts),
+        quantity.decimals, f"{quantity.title} over the epochs", describe(shown, quantity), Markup("").join(parts),
     )  # fmt: skip
 
 
-def outside(found: Sequence[Trend]) -> list[Trend]:
+def outside(shown: Sequence[Trend]) -> list[Trend]:
     """The trends that end so far from all others that the axes leave them out."""
-    inside = without_outliers([trend.mean[-1] for trend in found])
-    return [trend for trend in found if trend.mean[-1] not in inside]
+    inside = without_outliers([trend.mean[-1] for trend in shown])
+    return [trend for trend in shown if trend.mean[-1] not in inside]
 
 
-def limits(found: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
+def limits(shown: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
     """Of the vertical axis: everything, or where the first epochs are steep, the later two thirds whole.
 
     Trends that are ``outside`` have no say.
     """
     lows, highs = [], []
-    left_out = outside(found)
-    for trend in found:
+    left_out = outside(shown)
+    for trend in shown:
         if trend in left_out:
             continue
         later = len(trend.mean) // 3 if quantity.steep else 0
@@ -71,20 +71,20 @@ def limits(found: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
     return max(0.0, low - room), min(high + room, quantity.most or high + room)
 
 
-def cut_off(found: Sequence[Trend], quantity: Quantity) -> str:
+def cut_off(shown: Sequence[Trend], quantity: Quantity) -> str:
     """What the vertical axis leaves out of the lines that it shows, as a sentence; empty where that is nothing."""
-    low, high = limits(found, quantity)
-    left_out = outside(found)
-    means = [mean for trend in found if trend not in left_out for mean in trend.mean]
+    low, high = limits(shown, quantity)
+    left_out = outside(shown)
+    means = [mean for trend in shown if trend not in left_out for mean in trend.mean]
     if min(means) < low:
         return "The first epochs lie below the axis."
     return "The first epochs lie above the axis." if max(means) > high else ""
 
 
-def describe(found: Sequence[Trend], quantity: Quantity) -> str:
+def describe(shown: Sequence[Trend], quantity: Quantity) -> str:
     """The chart in words: where each line ends."""
-    ends = [f"{trend.label} {trend.mean[-1]:.{quantity.decimals}f} {quantity.unit}" for trend in found]
-    epochs = {trend.epochs[-1] for trend in found}
+    ends = [f"{trend.label} {trend.mean[-1]:.{quantity.decimals}f} {quantity.unit}" for trend in shown]
+    epochs = {trend.epochs[-1] for trend in shown}
     when = f"At epoch {epochs.pop()}" if len(epochs) == 1 else "At the last epoch"
     return f"{when}: {', '.join(ends)}."
 

@@ -60,7 +60,7 @@ def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Tr
         curves: learning curves of each method, one for each seed.
         quantity: the quantity.
     """
-    found = []
+    shown = []
     for label, ones in curves.items():
         series = [curve.get(quantity.name) for curve in ones]
         length = min(len(one.values) for one in series)
@@ -68,5 +68,5 @@ def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Tr
             continue
         values = quantity.factor * np.array([one.values[:length] for one in series])
         std = values.std(axis=0, ddof=1).tolist() if len(series) > 1 else None
-        found.append(Trend(label, len(series), list(series[0].epochs[:length]), values.mean(axis=0).tolist(), std))
-    return found
+        shown.append(Trend(label, len(series), list(series[0].epochs[:length]), values.mean(axis=0).tolist(), std))
+    return shown

@@ -92,19 +92,19 @@ def result_tables(column: RecordedColumn) -> list[Table[Any]]:
 
 def warnings(column: RecordedColumn) -> list[str]:
     """What is not as it was planned: failed, unfinished, missing, smaller."""
-    found = []
+    said = []
     for run in column.runs:
         if run.result is None:
             seed = "" if run.seed is None else f", seed {run.seed}"
-            found.append(f"{run.label}{seed}: {run.state_in_words}")
+            said.append(f"{run.label}{seed}: {run.state_in_words}")
     number = missing_runs(column)
     if number:
-        found.append(f"Not run or not finished: {number} of {planned_runs(column)} runs")
+        said.append(f"Not run or not finished: {number} of {planned_runs(column)} runs")
     if column.fraction < 1:
-        found.append(f"A smaller version: {100 * column.fraction:g} % of the training images")
+        said.append(f"A smaller version: {100 * column.fraction:g} % of the training images")
     if column.plan and column.summary and column.summary.epochs < column.plan.epochs:
-        found.append(f"A smaller version: {column.summary.epochs} of {column.plan.epochs} epochs")
-    return found
+        said.append(f"A smaller version: {column.summary.epochs} of {column.plan.epochs} epochs")
+    return said
 
 
 def notes(column: RecordedColumn) -> list[str]:
@@ -134,10 +134,10 @@ def _panels(column: RecordedColumn, numbers: dict[str, int]) -> list[list[Chart]
 def _charts(curves: dict[str, list[Curve]], quantities: Sequence[Quantity], numbers: dict[str, int]) -> list[Chart]:
     charts = []
     for quantity in quantities:
-        found = trends(curves, quantity)
-        if found:
-            left_out = [f"{one.label} ({one.mean[-1]:.{quantity.decimals}f})" for one in outside(found)]
-            said = [cut_off(found, quantity)]
+        lines = trends(curves, quantity)
+        if lines:
+            left_out = [f"{one.label} ({one.mean[-1]:.{quantity.decimals}f})" for one in outside(lines)]
+            said = [cut_off(lines, quantity)]
             said += [f"Outside the axes, with its last value: {', '.join(left_out)}."] if left_out else []
-            charts.append(Chart(" ".join(filter(None, said)), line_chart(found, quantity, numbers)))
+            charts.append(Chart(" ".join(filter(None, said)), line_chart(lines, quantity, numbers)))
     return charts

@@ -80,10 +80,10 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Every value, for JSON."""
-        found = asdict(self)
-        for method in found["methods"]:
+        values = asdict(self)
+        for method in values["methods"]:
             method["curves"] = [list(curve) for curve in method["curves"]]
-        return found
+        return values
 
 
 def summarise(name: str, runs: Sequence[RunRecord], baselines: Mapping[str, str] | None = None) -> Summary:
@@ -122,10 +122,10 @@ def summarise(name: str, runs: Sequence[RunRecord], baselines: Mapping[str, str]
 
 def environments_of(runs: Sequence[FinishedRun]) -> list[dict[str, Any]]:
     """Where runs were made, without repetition."""
-    found: dict[str, dict[str, Any]] = {}
+    environments: dict[str, dict[str, Any]] = {}
     for run in runs:
-        found.setdefault(run.environment_key, run.result.environment)
-    return list(found.values())
+        environments.setdefault(run.environment_key, run.result.environment)
+    return list(environments.values())
 
 
 def _summarise_method(

@@ -22,15 +22,13 @@ _VERDICTS = {
 
 
 def findings(columns: Sequence[RecordedColumn]) -> list[str]:
-    """A paragraph each for plain training, the method and label smoothing.
+    """Three short paragraphs for each column: plain training, the method, label smoothing.
 
     Args:
-        columns: columns with finished runs, at least one; with several, each sentence names its column.
+        columns: columns with finished runs, at least one; with several, each paragraph names its column.
     """
-    return [
-        " ".join(_on(column, said(column)) if len(columns) > 1 else said(column) for column in columns)
-        for said in (_reference, _ours, _smoothing)
-    ]
+    said = [(column, about(column)) for column in columns for about in (_reference, _ours, _smoothing)]
+    return [_on(column, words) if len(columns) > 1 else words for column, words in said]
 
 
 def compared(ours: str, theirs: str, differences: dict[str, Difference | None]) -> str:
@@ -56,7 +54,7 @@ def compared(ours: str, theirs: str, differences: dict[str, Difference | None]) 
 
 
 def _on(column: RecordedColumn, said: str) -> str:
-    """Sentences with the column's name in front."""
+    """A paragraph with the column's name in front."""
     return f"On {column.name}, {said[0].lower()}{said[1:]}"
 
 

@@ -74,13 +74,13 @@ def rivalries(column: RecordedColumn) -> list[Rivalry]:
         return []
     cells = {cell.label: cell for cell in cell_readings(column)}
     cells = {label: cells[label] for label in column.planned}
-    found = [
+    pairs = [
         Rivalry(rival, left_out, _rows(column, cells, rival, left_out))
         for rival in column.plan.rivals
         for left_out in dict.fromkeys(((), column.plan.chose))
         if rival in cells
     ]
-    return [one for one in found if one.rows]
+    return [one for one in pairs if one.rows]
 
 
 def verdict(gains: Sequence[Difference]) -> str:

@@ -46,8 +46,8 @@ class PaperRow:
 
 def paper_rows(column: RecordedColumn) -> list[PaperRow]:
     """The planned cells of a column beside what is recorded of them."""
-    found = [(cell, measured(cell, column.methods)) for cell in column.cells]
-    return [PaperRow(cell, method, column.smaller(method) if method else "") for cell, method in found]
+    cells = [(cell, measured(cell, column.methods)) for cell in column.cells]
+    return [PaperRow(cell, method, column.smaller(method) if method else "") for cell, method in cells]
 
 
 def other_rows(column: RecordedColumn) -> list[PaperRow]:
@@ -103,8 +103,8 @@ def planned_runs(column: RecordedColumn) -> int:
 def missing_runs(column: RecordedColumn) -> int:
     """How many planned runs are missing. More seeds of one cell do not make up for those of another."""
     seeds = column.plan.seeds if column.plan else 0
-    found = [measured(cell, column.methods) for cell in column.cells]
-    return sum(max(0, seeds - (len(one.seeds) if one else 0)) for one in found)
+    summaries = [measured(cell, column.methods) for cell in column.cells]
+    return sum(max(0, seeds - (len(one.seeds) if one else 0)) for one in summaries)
 
 
 def other_baselines(column: RecordedColumn) -> str:
@@ -117,11 +117,11 @@ def other_baselines(column: RecordedColumn) -> str:
 
 def measured(cell: Cell, methods: Sequence[MethodSummary]) -> MethodSummary | None:
     """What is recorded of a cell: its deployed network, or the mean of that and what is averaged with it."""
-    found = {method.label: method for method in methods}
+    by_label = {method.label: method for method in methods}
     names = [cell.label, *(f"{cell.label}: {part}" for part in cell.averaged)]
-    if any(name not in found for name in names):
+    if any(name not in by_label for name in names):
         return None
-    deployed, *others = (found[name] for name in names)
+    deployed, *others = (by_label[name] for name in names)
     if not others:
         return deployed
     curves = [
@@ -132,6 +132,6 @@ def measured(cell: Cell, methods: Sequence[MethodSummary]) -> MethodSummary | No
     averaged = replace(
         deployed, curves=curves, values=values, spreads={key: spread(ones) for key, ones in values.items()}
     )
-    other = found.get(cell.baseline)
+    other = by_label.get(cell.baseline)
     differences = {key: paired_by_seed(averaged.by_seed(key), other.by_seed(key)) for key in values} if other else {}
     return replace(averaged, differences={key: one for key, one in differences.items() if one})

@@ -77,7 +77,7 @@ def settings_of(column: RecordedColumn) -> tuple[list[tuple[str, str]], Table[_S
 
 def _configurations(column: RecordedColumn) -> list[dict[str, Any]]:
     """The settings of each run but its seed; those of its data and of its method by dotted name."""
-    found = []
+    configurations = []
     for run in column.runs:
         if run.config is None:
             continue
@@ -85,8 +85,8 @@ def _configurations(column: RecordedColumn) -> list[dict[str, Any]]:
         data, settings = values.pop("data"), values.pop("settings")
         del values["seed"]
         flat = {f"data.{key}": value for key, value in data.items()} | values
-        found.append(flat | {f"method.{key}": value for key, value in settings.items()})
-    return found
+        configurations.append(flat | {f"method.{key}": value for key, value in settings.items()})
+    return configurations
 
 
 def _varying(configurations: Sequence[dict[str, Any]]) -> list[str]:

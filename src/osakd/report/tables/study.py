@@ -62,13 +62,13 @@ def rival_tables(column: RecordedColumn) -> list[Table[RivalRow]]:
 
 def claims_table(column: RecordedColumn) -> Table[Claim] | None:
     """The paper's claims that the runs of a column decide; None where they decide none."""
-    found = claims(column)
-    if not found:
+    decided = claims(column)
+    if not decided:
         return None
     note = "Differences in points, paired by seed, with the 95 % interval; fewer than three seeds decide nothing."
-    return Table("The paper's claims", (_CLAIM, _NUMBER, _VERDICT), found, note)
+    return Table("The paper's claims", (_CLAIM, _NUMBER, _VERDICT), decided, note)
 
 
-def all_claims_table(found: Sequence[Claim]) -> Table[Claim]:
+def all_claims_table(decided: Sequence[Claim]) -> Table[Claim]:
     """The claims of several columns, with where each is decided."""
-    return Table("Claims", (_CLAIM, _WHERE, _NUMBER, _VERDICT), found)
+    return Table("Claims", (_CLAIM, _WHERE, _NUMBER, _VERDICT), decided)

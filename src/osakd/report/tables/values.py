@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.tables.table import Column, Table
+from osakd.report.tables.table import Column
 
 
 class Value(NamedTuple):
@@ -47,11 +47,12 @@ _COLUMNS = (
 
 def values_csv(columns: Sequence[RecordedColumn]) -> str:
     """The values of the runs that means are taken over: accuracies, ECE and shares in 0 to 1, NLL in nats."""
-    table = Table("Every value", _COLUMNS, [value for column in columns for value in _values(column)])
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.head)
-    writer.writerows(table.cells)
+    writer.writerow(column.head for column in _COLUMNS)
+    for one in columns:
+        for value in _values(one):
+            writer.writerow([column.cell(value) for column in _COLUMNS])
     return stream.getvalue()
 
 
