@@ -75,7 +75,7 @@ def test_the_size_of_a_run_s_images_is_recorded_and_taken_again(
     assert f"accuracy {100 * result.last['test']['accuracy']:.2f} %" in capsys.readouterr().out
     assert main(["train", "--data", str(folder), "--resize", "10x8", "--resume", *argv]) == 0
     assert main(["train", "--data", str(folder), "--resize", "8", "--resume", *argv]) == 2
-    assert "holds a run of another configuration (data.content: " in capsys.readouterr().err
+    assert "has a run of another configuration (data.content: " in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(folder), "--resize", "x"]) == 2
     assert "`resize` must be a size in pixels such as 32 or 64x48 (height x width), got 'x'." in capsys.readouterr().err
 

@@ -1,7 +1,7 @@
 """Defects of known distillation libraries, each as a test.
 
 Elsewhere: the divergence is summed over classes, not averaged (losses against loops in tests/methods); teachers get no
-gradient (tests/methods/test_with_teachers.py); a sample is not its own neighbour (tests/labels/test_neighbours.py); the
+gradient (tests/methods/test_with_teachers.py); whether a sample is its own neighbour is an option (tests/losses/test_osakd.py); the
 best epoch on the test set is named so and stands beside the last (tests/engine/test_train.py). There is no training on
 several ranks here, whose memories could differ.
 """
@@ -76,4 +76,4 @@ def test_a_memory_is_in_the_checkpoint_whole(tmp_path: Path) -> None:
     osakd.train("digits", method={"name": "osakd", "pool": "memory"}, epochs=1, out=tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["method"]
     assert state["criterion.memory.valid"].sum() == 600
-    assert {"criterion.memory.outputs", "criterion.memory.classes", "criterion.memory.norms"} <= set(state)
+    assert {"criterion.memory.outputs", "criterion.memory.target", "criterion.memory.norms"} <= set(state)
