@@ -1,9 +1,9 @@
 """Defects of known distillation libraries, each as a test.
 
 Elsewhere: the divergence is summed over classes, not averaged (losses against loops in tests/methods); teachers get no
-gradient (tests/methods/test_with_teachers.py); whether a sample is its own neighbour is an option (tests/losses/test_osakd.py); the
-best epoch on the test set is named so and stands beside the last (tests/engine/test_train.py). There is no training on
-several ranks here, whose memories could differ.
+gradient (tests/methods/test_with_teachers.py); whether a sample is its own neighbour is an option
+(tests/losses/test_osakd.py); the best epoch on the test set is named so and stands beside the last
+(tests/engine/test_train.py). There is no training on several ranks here, whose memories could differ.
 """
 
 from pathlib import Path
