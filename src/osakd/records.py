@@ -18,7 +18,7 @@ Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line o
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from osakd.durable import LEFT_OVER, write_atomic, write_json
 from osakd.errors import InputError, RunError, as_sentences
@@ -32,6 +32,38 @@ _OF_RESULT = [f"last.test.{key}" for key in ("accuracy", "nll", "ece")] + [
     "best_on_test.accuracy",
     "best_on_test.epoch",
 ]
+
+
+class DataRecord(TypedDict):
+    """The data of a run, in its configuration; never a path.
+
+    Attributes:
+        name: name of the data set.
+        kind: ``named``, ``hub`` or ``folder``.
+        content: hash of the images and classes.
+        input_shape: channels, height and width of an image.
+        class_counts: number of training images of each class.
+        train: number of training images.
+        validation: number of images held out for validation.
+        test: number of test images.
+        resize: height and width to which images were resized, if they were.
+        test_fraction: share of the images that the test split was made of, if it was made.
+        label_column: column of the class, if it was named.
+        image_column: column of the image, if it was named.
+    """
+
+    name: str
+    kind: str
+    content: str
+    input_shape: list[int]
+    class_counts: list[int]
+    train: int
+    validation: int
+    test: int
+    resize: NotRequired[list[int]]
+    test_fraction: NotRequired[float]
+    label_column: NotRequired[str]
+    image_column: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -66,7 +98,7 @@ class RunConfig:
         flip: whether half of the images are flipped horizontally.
     """
 
-    data: dict[str, Any]
+    data: DataRecord
     model: str
     method: str
     settings: dict[str, Any]

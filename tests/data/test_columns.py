@@ -162,7 +162,7 @@ def test_columns_are_for_parquet_only(tmp_path: Path) -> None:
 )
 def test_the_files_of_a_split_must_agree(tmp_path: Path, second: dict[str, Any], message: str) -> None:
     write_splits(tmp_path, {"label": [0, 1, 0]})
-    write_table(tmp_path / "train-2.parquet", second)
+    write_table(tmp_path / "train_2.parquet", second)
     with pytest.raises(InputError, match=f"{message}.*: the files of a split must agree"):
         load_data(str(tmp_path))
 

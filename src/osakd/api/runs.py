@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from osakd.errors import InputError
 from osakd.paths import given_path
@@ -130,14 +130,13 @@ def evaluate(
 
     folder = given_path(run)
     network = load_student(folder)
-    config = read_config(folder)
-    about: dict[str, Any] = {} if config is None else config.data
-    if data is None and about.get("kind") == "folder":
+    about = cast(RunConfig, read_config(folder)).data  # a run's folder: its network could be loaded
+    if data is None and about["kind"] == "folder":
         raise InputError(f"The run was trained on a local folder called {about['name']!r}: name it with --data.")
     given = {"resize": resize, "label_column": label_column, "image_column": image_column}
     chosen = {key: value for key, value in given.items() if value is not None}
     reading = new_reading(**vars(recorded_reading(about)) | chosen)
-    arrays = load_test(str(data or about["name"]), reading, trained_on=str(about.get("content", "")))
+    arrays = load_test(str(data or about["name"]), reading, trained_on=about["content"])
     if on_note is not None:
         for note in arrays.notes:
             on_note(note)

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from osakd.data.reading import Reading
 from osakd.data.stratified import draw_share
 from osakd.errors import InputError
+from osakd.records import DataRecord
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -95,20 +95,20 @@ class DataArrays:
             )
         return lines
 
-    def record(self, *, channels: int, validation: float, seed: int) -> dict[str, Any]:
+    def record(self, *, channels: int, validation: float, seed: int) -> DataRecord:
         """The description of the data in the configuration of a run with these channels and this validation split."""
         kept, held_out = self._held_out(validation, seed)
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "content": self.content,
-            "input_shape": [channels, *self.input_shape[1:]],
-            "class_counts": np.bincount(self.train.target[kept], minlength=self.num_classes).tolist(),
-            "train": len(kept),
-            "validation": len(held_out),
-            "test": len(self.test),
+        return DataRecord(
+            name=self.name,
+            kind=self.kind,
+            content=self.content,
+            input_shape=[channels, *self.input_shape[1:]],
+            class_counts=np.bincount(self.train.target[kept], minlength=self.num_classes).tolist(),
+            train=len(kept),
+            validation=len(held_out),
+            test=len(self.test),
             **self.reading.record(),
-        }
+        )
 
     def view(self, *, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
         """The data as a run sees them: its part of the training set, its validation split, its number of channels."""

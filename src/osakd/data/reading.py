@@ -1,12 +1,12 @@
 """How a data set is read where its own layout does not say it: the size of its images, its test split, its columns."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 from osakd.errors import InputError
+from osakd.records import DataRecord
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def new_reading(
     return Reading(size, float(test_fraction), label_column, image_column)
 
 
-def recorded_reading(data: Mapping[str, Any]) -> Reading:
+def recorded_reading(data: DataRecord) -> Reading:
     """How a run read its data, from the description of the data in its configuration."""
     size = data.get("resize")
     return Reading(

@@ -186,11 +186,12 @@ class _Counter:
 
     def _method(self, config: RunConfig) -> Method:
         """The method of a run on fake tensors, with untrained teachers."""
+        channels, height, width = config.data["input_shape"]
         context = BuildContext(
             network=self._network(config.model, config),
             num_classes=len(config.data["class_counts"]),
             num_samples=config.data["train"],
-            input_shape=tuple(config.data["input_shape"]),
+            input_shape=(channels, height, width),
             build_network=lambda name: self._network(name or config.model, config),
             teachers=self._teachers(config),
         )
@@ -207,8 +208,8 @@ class _Counter:
 
     def _network(self, name: str, config: RunConfig) -> nn.Module:
         if name not in self.networks:
-            classes, shape = len(config.data["class_counts"]), tuple(config.data["input_shape"])
-            self.networks[name] = build_model(name, num_classes=classes, input_shape=shape)
+            classes, (channels, height, width) = len(config.data["class_counts"]), config.data["input_shape"]
+            self.networks[name] = build_model(name, num_classes=classes, input_shape=(channels, height, width))
         return copy.deepcopy(self.networks[name])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from osakd.methods.registry import run_notes
 from osakd.plan import BASELINE
+from osakd.records import DataRecord
 from osakd.report.statistics.pooled import left_out, pooled
 from osakd.report.statistics.runs import FinishedRun, RunRecord, by_label
 from osakd.report.statistics.spread import Difference, Spread, paired_by_seed, spread
@@ -70,7 +71,7 @@ class Summary:
     """
 
     name: str
-    data: dict[str, Any]
+    data: DataRecord
     model: str
     epochs: int
     methods: list[MethodSummary]
