@@ -13,6 +13,7 @@ from osakd.paths import given_path
 from osakd.records import SUMMARY
 
 if TYPE_CHECKING:
+    from osakd.data.in_memory import Data
     from osakd.report.statistics.aggregate import Summary
     from osakd.runner.progress import OnProgress
 
@@ -49,7 +50,7 @@ class IncompleteError(RunError):
 
 
 def compare(
-    data: str = "digits",
+    data: "Data" = "digits",
     *,
     methods: Sequence[str | Mapping[str, Any]] = DEFAULT_METHODS,
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
@@ -83,6 +84,7 @@ def compare(
         IncompleteError: a run failed; the others have finished and are recorded.
         RunError: every run failed, or another process runs the same comparison.
     """
+    from osakd.data.in_memory import given_data
     from osakd.engine.config import options_of
     from osakd.engine.environment import pick_device
     from osakd.engine.executors.policy import check_device, needs_cuda
@@ -102,7 +104,7 @@ def compare(
     if needs_cuda(chosen.executor, chosen.precision):
         check_device(chosen.executor, chosen.precision, pick_device(chosen.device).type)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
-    folder, jobs = plan_comparison(data, named, numbers, chosen, None if out is None else given_path(out))
+    folder, jobs = plan_comparison(given_data(data), named, numbers, chosen, None if out is None else given_path(out))
     jobs = with_absolute_paths(jobs) if scheduler else jobs
     for job in jobs:
         copy_teacher(job.method, job.config, job.folder)

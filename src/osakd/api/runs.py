@@ -12,6 +12,7 @@ from osakd.records import Result, RunConfig, default_folder
 if TYPE_CHECKING:
     from torch import nn
 
+    from osakd.data.in_memory import Data
     from osakd.engine.loop import Callback
 
 
@@ -31,7 +32,7 @@ class Run:
 
 
 def train(
-    data: str = "digits",
+    data: "Data" = "digits",
     *,
     method: str | Mapping[str, Any] = "plain",
     seed: int = 0,
@@ -43,7 +44,10 @@ def train(
     """Trains one network with one method.
 
     Args:
-        data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id.
+        data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id; or images in memory: a dictionary with
+            the keys ``train`` and ``test``, whose values are pairs of arrays ``(images, labels)``, torch datasets of
+            such pairs, or Hugging Face datasets (one of them without a test split goes with ``test_fraction``). Images
+            are PIL images, ``uint8``, or floats in [0, 1].
         method: a name, a shorthand such as ``osakd-16nn``, or a mapping with ``name`` and settings.
         seed: seed of all random numbers, at least 0.
         out: folder of the run; by default ``runs/<data>-<model>-<method>-seed<seed>``.
@@ -64,6 +68,7 @@ def train(
         >>> run.result.last["epoch"]
         2
     """
+    from osakd.data.in_memory import given_data
     from osakd.data.sources import load_data
     from osakd.engine.config import configure, options_of, reading_of, run_view
     from osakd.engine.environment import pick_device
@@ -74,7 +79,7 @@ def train(
     from osakd.methods.lookup import method_label
 
     chosen = options_of(options)
-    arrays = load_data(data, reading_of(chosen))
+    arrays = load_data(given_data(data), reading_of(chosen))
     config = configure(arrays, method, seed, chosen)
     default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
     folder = default if out is None else given_path(out)
@@ -96,7 +101,7 @@ def train(
 def evaluate(
     run: str | Path,
     *,
-    data: str | None = None,
+    data: "Data | None" = None,
     device: str | None = None,
     resize: int | str | None = None,
     label_column: str | None = None,
@@ -121,6 +126,7 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
+    from osakd.data.in_memory import given_data
     from osakd.data.reading import new_reading, recorded_reading
     from osakd.data.sources import load_test
     from osakd.engine.environment import pick_device
@@ -136,7 +142,9 @@ def evaluate(
     given = {"resize": resize, "label_column": label_column, "image_column": image_column}
     chosen = {key: value for key, value in given.items() if value is not None}
     reading = new_reading(**vars(recorded_reading(about)) | chosen)
-    arrays = load_test(str(data or about["name"]), reading, trained_on=about["content"])
+    arrays = load_test(
+        about["name"] if data is None else given_data(data, split="test"), reading, trained_on=about["content"]
+    )
     if on_note is not None:
         for note in arrays.notes:
             on_note(note)

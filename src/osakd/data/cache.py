@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
     folder = cache_folder() / f"{content_hash((split.images, _NO_CLASSES))}{size}-{RULES}.{_LAYOUT}"
     kept = _read(folder, len(split.images))
     if kept is None:
-        _write(folder, decode(split, resize))
+        decoded = decode(split, resize)
+        write_folder(folder, lambda beside: _write(beside, decoded))
         kept = _read(folder, len(split.images))
     if kept is None:
         raise RunError(f"The cache {str(folder)!r} cannot be read back: delete it, or name another in OSAKD_CACHE.")
@@ -58,15 +60,21 @@ def _read(folder: Path, count: int) -> Decoded | None:
     return decoded if len(images) == count else None
 
 
-def _write(folder: Path, decoded: Decoded) -> None:
-    """A complete folder appears at once, in place of a damaged one: it is written beside and renamed."""
+def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
+    """A complete folder of the cache appears at once, in place of what is there: it is written beside and renamed.
+
+    Args:
+        folder: the folder.
+        write: writes the files into the folder that it is given.
+
+    Raises:
+        RunError: the cache cannot be written.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent))
         try:
-            np.save(beside / _IMAGES, decoded.images)
-            about = {"rotated": decoded.rotated, "composited": decoded.composited}
-            (beside / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+            write(beside)
             beside.chmod(0o755)
             shutil.rmtree(folder, ignore_errors=True)  # what is there could not be read
             beside.rename(folder)
@@ -76,6 +84,12 @@ def _write(folder: Path, decoded: Decoded) -> None:
         if folder.is_dir():  # another process was first
             return
         raise RunError(
-            f"The decoded images cannot be kept in {str(folder.parent)!r} ({error.strerror}): free space there, or "
-            "name another folder in the environment variable OSAKD_CACHE."
+            f"The images cannot be kept in {str(folder.parent)!r} ({error.strerror}): free space there, or name "
+            "another folder in the environment variable OSAKD_CACHE."
         ) from error
+
+
+def _write(folder: Path, decoded: Decoded) -> None:
+    np.save(folder / _IMAGES, decoded.images)
+    about = {"rotated": decoded.rotated, "composited": decoded.composited}
+    (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
