@@ -17,7 +17,7 @@ from osakd.report.tables.accuracy import comparison_table
 from osakd.runner.progress import Progress
 from tests.report.made import read
 
-SMALL: dict[str, Any] = {"methods": ["plain", {"name": "osakd", "k": 4}], "seeds": 3, "epochs": 4, "processes": 2}
+SMALL: dict[str, Any] = {"methods": ["plain", {"name": "osakd", "k": 4}], "seeds": 3, "epochs": 4, "processes": 1}
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,20 @@ def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pyte
 def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["compare", "--methods", "plain", "osakd-8nn", "--seeds", "1", "--epochs", "1", "--out", str(tmp_path)]
+    argv = [
+        "compare",
+        "--methods",
+        "plain",
+        "osakd-8nn",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--processes",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(argv) == 0
     printed = capsys.readouterr().out
     for words in (

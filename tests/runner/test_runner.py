@@ -50,12 +50,12 @@ def test_a_killed_worker_costs_nothing_but_time(
         "osakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS, choose.CLEARLY_FASTER = 0.0, 0.0\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    errors = run_jobs(plan(tmp_path / "killed", 80, executor), processes=processes, on_progress=kill_a_worker)
+    errors = run_jobs(plan(tmp_path / "killed", 40, executor), processes=processes, on_progress=kill_a_worker)
     assert (len(killed), errors) == (1, {})
-    run_jobs(plan(tmp_path / "whole", 80, executor), processes=processes, on_progress=lambda _: None)
+    run_jobs(plan(tmp_path / "whole", 40, executor), processes=processes, on_progress=lambda _: None)
     for seed in (0, 1):
         one, other = tmp_path / f"killed/plain-seed{seed}", tmp_path / f"whole/plain-seed{seed}"
-        assert [row["epoch"] for row in read_metrics(one)] == list(range(1, 81))
+        assert [row["epoch"] for row in read_metrics(one)] == list(range(1, 41))
         for run in (one, other):
             result = read_result(run)
             assert result is not None
