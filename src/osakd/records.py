@@ -96,6 +96,7 @@ class RunConfig:
         crop: pixels of padding around an image, from which a random crop of its size is taken.
         crop_padding: padding mode of the crop: ``zero`` or ``reflect``.
         flip: whether half of the images are flipped horizontally.
+        ema: decay of the moving average of weights; None for no average. ``deploy_ema``: whether it is deployed.
     """
 
     data: DataRecord
@@ -123,6 +124,8 @@ class RunConfig:
     crop: int = 0
     crop_padding: str = "zero"
     flip: bool = False
+    ema: float | None = None
+    deploy_ema: bool = False
 
     def differences(self, other: "RunConfig") -> list[str]:
         """Lists where the other configuration differs, as ``name: ours, not theirs``."""

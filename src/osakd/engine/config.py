@@ -60,6 +60,9 @@ class Options:
         test_fraction: share of each class that becomes the test split, for data without one.
         label_column: column of Parquet files that holds the class; by default known by its name or type.
         image_column: column of Parquet files that holds the image; by default known by its name or type.
+        ema: decay of an exponential moving average of the weights, such as 0.99, which is evaluated beside the last
+            weights.
+        deploy_ema: deploy the averaged weights instead of the last ones.
         evaluate_every: number of epochs between evaluations; the last epoch is always evaluated.
         precision: precision of products and convolutions; float32 is IEEE float32 on CUDA too; bf16 is for the
             forward pass.
@@ -90,6 +93,8 @@ class Options:
     test_fraction: float = 0.0
     label_column: str | None = None
     image_column: str | None = None
+    ema: float | None = None
+    deploy_ema: bool = False
     evaluate_every: int = 1
     precision: Precision = "float32"
     device: str | None = None
@@ -175,7 +180,7 @@ def _plain(option: str, value: Any) -> Any:
     """The value in Python's own type, so that it can be recorded (NumPy's cannot)."""
     if value is None or option in _NAMES:
         return value
-    if option in ("nesterov", "flip"):
+    if option in ("nesterov", "flip", "deploy_ema"):
         if isinstance(value, bool):
             return value
         raise InputError(f"`{option}` must be true or false, got {value!r}.")
@@ -219,6 +224,10 @@ def _check(config: RunConfig) -> None:
         raise InputError(f"`learning_rate` must be {kind}, got {config.learning_rate}.")
     if config.max_grad_norm is not None and not config.max_grad_norm > 0:
         raise InputError(f"`max_grad_norm` must be above 0, got {config.max_grad_norm}: leave it out not to clip.")
+    if config.ema is not None and not 0 < config.ema < 1:
+        raise InputError(f"`ema` must be above 0 and below 1 (a decay such as 0.99), got {config.ema}.")
+    if config.deploy_ema and config.ema is None:
+        raise InputError("`deploy_ema` needs `ema`, the decay of the average.")
     if config.nesterov and config.momentum == 0:
         raise InputError("`nesterov` needs a `momentum` above 0.")
     if sorted(config.milestones) != config.milestones or any(not 0 < share < 1 for share in config.milestones):

@@ -148,6 +148,8 @@ def training_spec(config: RunConfig) -> TrainingSpec:
         total_steps=steps_of(config) * config.epochs,
         max_grad_norm=config.max_grad_norm,
         precision=config.precision,
+        ema=config.ema,
+        deploy_ema=config.deploy_ema,
         reflect=config.crop_padding == "reflect",
     )
 

@@ -28,6 +28,8 @@ class TrainingSpec:
         total_steps: number of steps of the whole schedule, from which a step's progress is computed.
         max_grad_norm: largest gradient norm of each replica, above which gradients are clipped; None: they are not.
         precision: precision of the forward pass: ``float32``, ``tf32`` or ``bf16``.
+        ema: decay of the exponential moving average of weights; None: they are not averaged.
+        deploy_ema: deploy the averaged weights instead of the last ones.
         reflect: padding of random crops is a reflection of the image, else black.
         cuda_graph: capture the whole step once and replay it.
     """
@@ -37,6 +39,8 @@ class TrainingSpec:
     total_steps: int
     max_grad_norm: float | None = None
     precision: str = "float32"
+    ema: float | None = None
+    deploy_ema: bool = False
     reflect: bool = False
     cuda_graph: bool = False
 

@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from osakd.engine.averaging import is_statistic
 from osakd.engine.evaluate import evaluate_method
 from osakd.engine.executors.base import Replicas, TrainingSpec
 from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
 from osakd.engine.optim import names_by_decay, parameter_group
 from osakd.engine.precision import autocast
-from osakd.methods.base import Batch
+from osakd.methods.base import Batch, Method
 
 
 def build(replicas: Replicas, spec: TrainingSpec) -> "SerialExecutor":
@@ -48,27 +49,25 @@ class SerialExecutor(StepwiseExecutor):
         terms.total.backward()
         if self.spec.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.spec.max_grad_norm)
-        self.optimizer.step()
+        self._apply_gradients()
         self.names = list(terms.parts)
         return torch.stack(list(terms.parts.values()))
 
-    def scores(self, split: str) -> list[dict[str, dict[str, float]]]:
-        """The scores on a split of everything that the method predicts."""
+    def _scores(self, split: str) -> list[dict[str, dict[str, float]]]:
         return [evaluate_method(self.method, self.splits[0][split])]
 
-    def states(self) -> list[dict[str, Any]]:
-        """The state for a checkpoint."""
+    def _states(self) -> list[dict[str, Any]]:
         return [{"method": self.method.own_state(), "optimizer": self.optimizer.state_dict()}]
 
-    def load(self, states: Sequence[dict[str, Any]]) -> None:
-        """Loads the state of a checkpoint."""
+    def _load(self, states: Sequence[dict[str, Any]]) -> None:
         self.method.load_own_state(states[0]["method"])
         self.optimizer.load_state_dict(states[0]["optimizer"])
-        self.steps.forget()
 
-    def deployed(self) -> list[nn.Module]:
-        """The deployed network."""
-        return [self.method.network]
+    def _updated_methods(self) -> list[Method]:
+        return [self.method]
+
+    def _statistics(self) -> list[Tensor]:
+        return [buffer for name, buffer in self.method.named_buffers() if is_statistic(name)]
 
     def _begin_epoch(self) -> None:
         self.method.train()
@@ -80,4 +79,5 @@ class SerialExecutor(StepwiseExecutor):
         return torch.stack([torch.isfinite(parameter).all() for parameter in self.parameters]).all()[None]
 
     def _state(self) -> list[Tensor]:
-        return [*self.method.parameters(), *self.method.buffers(), *self.optimizer.tensors()]
+        average = [] if self.average is None else self.average.state()
+        return [*self.method.parameters(), *self.method.buffers(), *self.optimizer.tensors(), *average]

@@ -1,19 +1,25 @@
 """What executors share that run an epoch step by step: the images of a step, the optimizer, the outcome of an epoch."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from osakd.data.augment import crop_and_flip
+from osakd.engine.averaging import WeightAverage, averaged_names
 from osakd.engine.evaluate import to_floats
 from osakd.engine.executors.base import EpochOutcome, Replicas, Splits, TrainingSpec
 from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps, Steps
 from osakd.engine.optim import Groups, ScheduledOptimizer
+from osakd.methods.base import Method
+
+AVERAGED, LAST = "averaged", "last"
+"""Names of the deployed network's averaged and last weights, beside the deployed ones."""
 
 
 class LossGroup(NamedTuple):
@@ -60,6 +66,8 @@ class StepwiseExecutor(ABC):
         self.splits, self.replicas, self.spec = list(replicas.splits), len(replicas.methods), spec
         self.images = _TrainingImages(self.splits, spec.reflect)
         self.optimizer = ScheduledOptimizer(spec.optimizer(groups), captured=spec.cuda_graph)
+        trained = [parameter for group in groups for parameter in group["params"]]
+        self.average = None if spec.ema is None else WeightAverage([*trained, *self._statistics()], spec.ema)
         clock = {"batch_size": spec.batch_size, "total_steps": spec.total_steps}
         self.steps: Steps = EagerSteps(self.step, **clock)
         if spec.cuda_graph:
@@ -103,6 +111,72 @@ class StepwiseExecutor(ABC):
             The parts of the losses of every loss group, flat.
         """
 
+    def scores(self, split: str) -> list[dict[str, dict[str, float]]]:
+        """The scores on a split of everything that is evaluated, the deployed network's first."""
+        last = self._scores(split)
+        if self.average is None:
+            return last
+        with self.average.swapped():
+            averaged = self._scores(split)
+        return [
+            _deployed_first(one, other, averaged_deployed=self.spec.deploy_ema)
+            for one, other in zip(last, averaged, strict=True)
+        ]
+
+    def states(self) -> list[dict[str, Any]]:
+        """The state of each replica for a checkpoint, the same for every executor."""
+        states = self._states()
+        if self.average is not None:
+            with self.average.swapped():
+                for state, method in zip(states, self._updated_methods(), strict=True):
+                    own = method.own_state()
+                    state["average"] = {name: own[name].clone() for name in averaged_names(method) if name in own}
+            self._updated_methods()  # the states refer to their tensors
+        return states
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Loads the states of checkpoints."""
+        if self.average is not None:
+            self._load([state | {"method": state["method"] | state["average"]} for state in states])
+            self.average.assign()
+        self._load(states)
+        self.steps.forget()
+
+    def deployed(self) -> list[nn.Module]:
+        """The deployed networks."""
+        if self.average is None or not self.spec.deploy_ema:
+            return [method.network for method in self._updated_methods()]
+        with self.average.swapped():
+            networks = [copy.deepcopy(method.network) for method in self._updated_methods()]
+        self._updated_methods()  # states that were taken refer to their tensors
+        return networks
+
+    def _apply_gradients(self) -> None:
+        """Updates the parameters, clears their gradients, and averages the weights."""
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+
+    @abstractmethod
+    def _scores(self, split: str) -> list[dict[str, dict[str, float]]]:
+        """The scores of the present weights."""
+
+    @abstractmethod
+    def _states(self) -> list[dict[str, Any]]:
+        """The ``method`` and ``optimizer`` state dicts of each replica."""
+
+    @abstractmethod
+    def _load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Loads what ``_states`` returned."""
+
+    @abstractmethod
+    def _updated_methods(self) -> list[Method]:
+        """The method of each replica with the present weights."""
+
+    @abstractmethod
+    def _statistics(self) -> list[Tensor]:
+        """The running statistics of normalisation layers."""
+
     def _begin_epoch(self) -> None:  # noqa: B027 - a hook
         """Prepares the methods for training."""
 
@@ -117,6 +191,16 @@ class StepwiseExecutor(ABC):
     @abstractmethod
     def _state(self) -> list[Tensor]:
         """Every tensor that a step changes."""
+
+
+def _deployed_first(
+    last: dict[str, dict[str, float]], averaged: dict[str, dict[str, float]], *, averaged_deployed: bool
+) -> dict[str, dict[str, float]]:
+    """The scores by name with those of the network's other weights second."""
+    (name, own), *others = last.items()
+    mean = averaged[name]
+    first, second = ((name, mean), (LAST, own)) if averaged_deployed else ((name, own), (AVERAGED, mean))
+    return dict([first, second, *others])
 
 
 class _TrainingImages:

@@ -16,6 +16,7 @@ from osakd.engine.executors.fused.replicas import BuildLowering, Parts, StackedP
 from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
 from osakd.engine.optim import Groups, names_by_decay, parameter_group
 from osakd.engine.precision import autocast
+from osakd.methods.base import Method
 
 EVALUATION_IMAGES = 100
 
@@ -46,11 +47,11 @@ class FusedExecutor(StepwiseExecutor):
         total.backward()
         if self.spec.max_grad_norm is not None:
             self._clip_gradients(self.spec.max_grad_norm)
-        self.optimizer.step()
+        self._apply_gradients()
         return parts
 
     @torch.no_grad()
-    def scores(self, split: str) -> list[dict[str, dict[str, float]]]:
+    def _scores(self, split: str) -> list[dict[str, dict[str, float]]]:
         """The scores of everything that is evaluated; groups that share a split evaluate its images once."""
         splits = [group[split] for group in self.splits]
         shared = all(one.images is splits[0].images for one in splits)
@@ -65,8 +66,7 @@ class FusedExecutor(StepwiseExecutor):
                 by_replica[replica] = {name: scores(values[place], target) for name, values in logits.items()}
         return [by_replica[replica] for replica in range(self.layout.replicas)]
 
-    def states(self) -> list[dict[str, Any]]:
-        """The state of each replica for a checkpoint, the same as the serial executor's."""
+    def _states(self) -> list[dict[str, Any]]:
         self.lowered.copy_to_methods()
         settings = {
             id(parameter): {key: value for key, value in saved.items() if key != "params"}
@@ -94,8 +94,7 @@ class FusedExecutor(StepwiseExecutor):
         return states
 
     @torch.no_grad()
-    def load(self, states: Sequence[dict[str, Any]]) -> None:
-        """Loads the states of checkpoints."""
+    def _load(self, states: Sequence[dict[str, Any]]) -> None:
         for method, state in zip(self.methods, states, strict=True):
             method.load_own_state(state["method"])
         self.lowered.copy_from_methods()
@@ -114,12 +113,13 @@ class FusedExecutor(StepwiseExecutor):
                 for name in first
                 if first[name] is not None
             }
-        self.steps.forget()
 
-    def deployed(self) -> list[nn.Module]:
-        """The deployed networks."""
+    def _updated_methods(self) -> list[Method]:
         self.lowered.copy_to_methods()
-        return [method.network for method in self.methods]
+        return self.methods
+
+    def _statistics(self) -> list[Tensor]:
+        return self.lowered.statistics()
 
     def _groups(self) -> Groups:
         """The parameters of all replicas by weight decay: first those with the configured one."""
@@ -157,7 +157,8 @@ class FusedExecutor(StepwiseExecutor):
             gradient.mul_(factors.index_select(0, own).view(-1, *[1] * (gradient.ndim - 1)))
 
     def _state(self) -> list[Tensor]:
-        return [*self.lowered.tensors(), *self.optimizer.tensors()]
+        average = [] if self.average is None else self.average.state()
+        return [*self.lowered.tensors(), *self.optimizer.tensors(), *average]
 
 
 def _images(splits: Sequence[DeviceSplit], index: Tensor) -> Parts:

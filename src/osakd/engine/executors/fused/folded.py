@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from osakd.engine.averaging import is_statistic
 from osakd.engine.executors.base import Replicas, TrainingSpec
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor
@@ -64,6 +65,10 @@ class FoldedMethods:
         """The parameters and buffers of the network, and the buffers of the losses."""
         buffers = [tensor for loss in self.mapped for tensor in loss.state.values()]
         return [*self.network.parameters(), *self.network.buffers(), *buffers]
+
+    def statistics(self) -> list[Tensor]:
+        """The running statistics of normalisation layers, folded."""
+        return [buffer for name, buffer in self.network.named_buffers() if is_statistic(name)]
 
     def losses(self, images: Parts, target: Tensor, index: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from osakd.engine.averaging import is_statistic
 from osakd.engine.executors.base import Replicas, TrainingSpec
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.fused.replicas import Clock, Parts, StackedParameter, layout_of, replicas_by_key
@@ -46,6 +47,10 @@ class MappedMethods:
     def tensors(self) -> list[Tensor]:
         """The parameters and buffers of all methods."""
         return [tensor for stack in self.stacks for tensor in stack.state().values()]
+
+    def statistics(self) -> list[Tensor]:
+        """The running statistics of normalisation layers, stacked."""
+        return [value for stack in self.stacks for name, value in stack.constants.items() if is_statistic(name)]
 
     def losses(self, images: Parts, target: Tensor, index: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat."""

@@ -72,6 +72,10 @@ class Lowering(Protocol):
         """Every tensor that a step reads or changes, except the optimizer's state."""
         ...
 
+    def statistics(self) -> list[Tensor]:
+        """The running statistics of normalisation layers."""
+        ...
+
     def losses(self, images: Parts, target: Tensor, index: Tensor, clock: Clock) -> tuple[Tensor, Tensor]:
         """The sum of all losses, and the parts of each, flat; in training mode.
 

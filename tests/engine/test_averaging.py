@@ -1,0 +1,120 @@
+"""The moving average of weights: its formula, its checkpoints, its scores, what is deployed."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import osakd
+from osakd import InputError
+from osakd.engine.averaging import WeightAverage
+from osakd.engine.executors.registry import EXECUTORS
+from osakd.engine.state import load_student
+from osakd.records import read_metrics
+from tests.contracts.replicas import SEEDS, SHARING, run, serial, together
+
+DECAY = 0.9
+
+
+def test_it_is_that_of_pytorch() -> None:
+    average_of = torch.optim.swa_utils.get_ema_multi_avg_fn(DECAY)
+    network = nn.Linear(3, 2).double()
+    theirs = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=average_of)
+    ours = WeightAverage(list(network.parameters()), DECAY)
+    for _ in range(5):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        ours.update()
+        theirs.update_parameters(network)
+    for one, other in zip(ours.averages, theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(one, other.detach(), rtol=0, atol=1e-12)
+
+
+@pytest.fixture
+def float64() -> Any:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("deploy", [False, True])
+@pytest.mark.parametrize("name", SHARING)
+def test_every_executor_averages_alike(float64: None, name: str, deploy: bool) -> None:
+    """Weights and BatchNorm's statistics; in a checkpoint, in the scores, and as what is deployed."""
+    variants, changes = ["plain", "label-smoothing"], {"ema": DECAY, "deploy_ema": deploy}
+    shared = together(name, "residual", variants, **changes)
+    assert EXECUTORS[name].shares_program
+    order = [(seed, variant) for seed in SEEDS for variant in variants]
+    run(shared, [seed for seed, _ in order], [1])
+    states, scores, networks = shared.states(), shared.scores("test"), shared.deployed()
+    for number, (seed, variant) in enumerate(order):
+        reference = serial(variant, seed, "residual", **changes)
+        run(reference, [seed], [1])
+        (state,), (expected,) = reference.states(), reference.scores("test")
+        assert list(expected) == ["student", "last" if deploy else "averaged"]
+        assert expected["student"] != expected[list(expected)[1]]
+        for key, values in expected.items():
+            assert scores[number][key] == pytest.approx(values, abs=1e-9)
+        for part in ("method", "average"):
+            assert any("running_var" in key for key in state["average"])
+            for key, tensor in state[part].items():
+                torch.testing.assert_close(states[number][part][key], tensor, rtol=0, atol=1e-9)
+        which = "average" if deploy else "method"
+        for key, tensor in networks[number].state_dict().items():
+            if f"network.{key}" in state[which]:
+                torch.testing.assert_close(tensor, state[which][f"network.{key}"], rtol=0, atol=1e-9)
+
+
+def test_it_is_loaded_by_any_executor(float64: None) -> None:
+    source = serial("plain", 0, "residual", ema=DECAY)
+    run(source, [0], [1])
+    state = copy.deepcopy(source.states())
+    run(source, [0], [2])
+    target = together(SHARING[0], "residual", ["plain"], ema=DECAY)
+    target.load([state[0], state[0]])
+    run(target, [0, 0], [2])
+    for key, tensor in source.states()[0]["average"].items():
+        torch.testing.assert_close(target.states()[0]["average"][key], tensor, rtol=0, atol=1e-9)
+
+
+def test_a_run_with_it_resumes_exactly_and_deploys_it(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "osakd", "epochs": 4, "ema": 0.95, "deploy_ema": True, "validation": 0.1}
+    whole = osakd.train("digits", out=tmp_path / "whole", **options)
+
+    class Stop(Exception):
+        pass
+
+    class Stopper(osakd.engine.loop.Silent):
+        def on_epoch_end(self, row: dict[str, Any]) -> None:
+            if row["epoch"] == 2:
+                raise Stop
+
+    with pytest.raises(Stop):
+        osakd.train("digits", out=tmp_path / "cut", callback=Stopper(), **options)
+    resumed = osakd.train("digits", out=tmp_path / "cut", resume=True, **options)
+    assert resumed.result.last["test"] == whole.result.last["test"]
+    assert resumed.result.last["others"]["last"] == whole.result.last["others"]["last"]
+    assert read_metrics(whole.folder)[0]["others"]["last"]["validation"]["accuracy"] > 0
+    assert osakd.evaluate(whole.folder)["accuracy"] == whole.result.last["test"]["accuracy"]
+    for one, other in zip(*(load_student(of.folder).parameters() for of in (whole, resumed)), strict=True):
+        assert torch.equal(one, other)
+    assert json.loads((whole.folder / "config.json").read_text())["ema"] == 0.95
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ema": 1.0}, r"`ema` must be above 0 and below 1 \(a decay such as 0.99\), got 1.0"),
+        ({"ema": 0}, "`ema` must be above 0"),
+        ({"deploy_ema": True}, "`deploy_ema` needs `ema`"),
+        ({"ema": 0.9, "deploy_ema": 1}, "`deploy_ema` must be true or false"),
+    ],
+)
+def test_bad_values(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        osakd.train("digits", out=tmp_path / "run", epochs=1, **options)
