@@ -1,8 +1,10 @@
 """What an experiment is: columns of cells, each a method to run, with the number that the paper reports for it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from osakd.errors import unknown_name
 
 View = Literal["paper", "curves", "readings"]
 BASELINE, SMOOTHING = "plain", "label-smoothing"
@@ -109,6 +111,25 @@ class Experiment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder or self.name)
+
+    def chosen(self, columns: Sequence[str] | None, cells: Sequence[str] | None) -> tuple[Column, ...]:
+        """The columns of these names with the cells of these labels; None stands for all.
+
+        Raises:
+            InputError: a name or a label that there is not.
+        """
+        names = [column.name for column in self.columns]
+        labels = list(dict.fromkeys(cell.label for column in self.columns for cell in column.cells))
+        for kind, asked, known in (("column", columns, names), ("cell", cells, labels)):
+            for one in asked or []:
+                if one not in known:
+                    raise unknown_name(f"{kind} of {self.name}", one, known)
+        kept = [
+            replace(column, cells=tuple(cell for cell in column.cells if cells is None or cell.label in cells))
+            for column in self.columns
+            if columns is None or column.name in columns
+        ]
+        return tuple(column for column in kept if column.cells)
 
     @property
     def has_own_runs(self) -> bool:

@@ -62,6 +62,17 @@ def test_names_that_are_not_there() -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_columns_and_cells_are_chosen_by_name(tmp_path: Path) -> None:
+    names = ["small", "--data", "digits", "--columns", "digits", "--cells", "ours", "--seeds", "1", "--epochs", "1"]
+    assert main(["reproduce", *names, "--out", str(tmp_path), "--processes", "1"]) == 0
+    assert [run.name for run in (tmp_path / "small/digits").glob("*-seed*")] == ["ours-seed0"]
+    with pytest.raises(InputError, match="Unknown column of small 'digit'; did you mean 'digits'"):
+        osakd.reproduce("small", columns="digit")
+    with pytest.raises(InputError, match="Unknown cell of small 'our'; did you mean 'ours'"):
+        osakd.reproduce("small", cells=["our"])
+
+
+@pytest.mark.usefixtures("small")
 def test_a_dry_run_says_where_there_are_no_records(tmp_path: Path) -> None:
     text = osakd.reproduce("small", data=["digits"], out=tmp_path / "none", dry_run=True).text
     assert f"There is no folder {str(tmp_path / 'none')!r}: name that of the records with --out." in text

@@ -17,6 +17,8 @@ def reproduce(
     name: str = "table1",
     *,
     data: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    cells: str | Sequence[str] | None = None,
     seeds: int | Sequence[int] | None = None,
     epochs: int | None = None,
     out: str | Path = "records",
@@ -29,8 +31,11 @@ def reproduce(
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
 
     Args:
-        name: ``table1``, ``table2``, ``figure1``, ``cost``, ``claims``, ``readings`` or ``beyond``.
+        name: ``table1``, ``table2``, ``figure1``, ``cost``, ``claims``, ``readings``, ``beyond``, ``variants-search``
+            or ``variants``.
         data: only these columns: names of data sets, or local folders called like them.
+        columns: only these columns: their names, which are those of their folders.
+        cells: only these cells: their labels.
         seeds: number of seeds, or a list; by default the paper's 5.
         epochs: epochs of each run; by default the paper's.
         out: folder of the records; a run lies in ``<out>/<name>/<column>/<method>-seed<seed>``.
@@ -55,7 +60,15 @@ def reproduce(
         raise InputError(f"{str(out)!r} is a file: name the folder of the records with --out.")
     experiment = find_experiment(name)
     if not experiment.trains:
-        given = {"data": data, "seeds": seeds, "epochs": epochs, "processes": processes, "scheduler": scheduler}
+        given = {
+            "data": data,
+            "columns": columns,
+            "cells": cells,
+            "seeds": seeds,
+            "epochs": epochs,
+            "processes": processes,
+            "scheduler": scheduler,
+        }
         useless = [key for key, value in (given | options).items() if value not in (None, "auto")]
         if useless:
             raise InputError(f"`reproduce {name}` trains nothing: leave out {', '.join(useless)}.")
@@ -64,6 +77,8 @@ def reproduce(
     asked = Asked(
         out=out,
         data=[data] if isinstance(data, str) else data,
+        columns=[columns] if isinstance(columns, str) else columns,
+        cells=[cells] if isinstance(cells, str) else cells,
         seeds=None if seeds is None else seed_list(seeds),
         epochs=epochs,
         processes=process_count(processes),

@@ -10,13 +10,23 @@ from osakd.engine.executors.registry import ExecutorName
 def command(argv: Sequence[str]) -> int:
     """Runs what is missing of an experiment, and prints its tables."""
     parser = new_parser("reproduce", "Run what is missing of a table of the paper, and show ours beside theirs.")
-    parser.add_argument("name", type=str, help="experiment: table1, table2, figure1, cost, readings, beyond or claims")
+    parser.add_argument(
+        "name",
+        type=str,
+        help="experiment: table1, table2, figure1, cost, claims, readings, beyond, variants-search or variants",
+    )
     parser.add_argument(
         "--data",
         type=str,
         nargs="+",
         default=None,
         help="data sets to run or show: names, or local folders called like them",
+    )
+    parser.add_argument(
+        "--columns", type=str, nargs="+", default=None, help="columns to run or show, by name; by default all"
+    )
+    parser.add_argument(
+        "--cells", type=str, nargs="+", default=None, help="cells to run or show, by label; by default all"
     )
     parser.add_argument(
         "--seeds",
@@ -43,6 +53,8 @@ def command(argv: Sequence[str]) -> int:
         shown = api.reproduce(
             found.name,
             data=found.data,
+            columns=found.columns,
+            cells=found.cells,
             seeds=found.seeds,
             epochs=found.epochs,
             out=found.out,

@@ -6,8 +6,11 @@ from osakd.experiments.kinds import Claims, Cost, Kind, Trained
 from osakd.experiments.readings import READINGS
 from osakd.experiments.table1 import FIGURE1, TABLE1
 from osakd.experiments.table2 import TABLE2
+from osakd.experiments.variants import VARIANTS, VARIANTS_SEARCH
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, TABLE2, FIGURE1, READINGS, BEYOND)}
+EXPERIMENTS = {
+    experiment.name: experiment for experiment in (TABLE1, TABLE2, FIGURE1, READINGS, BEYOND, VARIANTS_SEARCH, VARIANTS)
+}
 """What has runs."""
 _OTHERS: dict[str, Kind] = {"cost": Cost(), "claims": Claims(TABLE1)}
 """What has no runs of its own: the costs are counted, the claims are decided by the runs of Table I."""

@@ -20,6 +20,8 @@ class Asked:
     Attributes:
         out: folder of the records.
         data: names of data sets, or local folders called like them; None for all, by name.
+        columns: names of the columns; None for all.
+        cells: labels of the cells; None for all.
         seeds: seeds of the runs; None for those of the experiment.
         epochs: epochs of each run; None for those of the experiment.
         processes: cores to use.
@@ -31,6 +33,8 @@ class Asked:
 
     out: Path
     data: Sequence[str] | None
+    columns: Sequence[str] | None
+    cells: Sequence[str] | None
     seeds: list[int] | None
     epochs: int | None
     processes: int
@@ -85,7 +89,7 @@ class Trained:
         """
         from osakd.experiments.reproduce import run_column
 
-        columns, errors = self.columns(asked.data), {}
+        columns, errors = self.columns(asked), {}
         for column, data in columns:
             try:
                 run_column(column, data, asked.out / self.experiment.folder / column.name, asked)
@@ -101,7 +105,7 @@ class Trained:
         from osakd.report.text import column_text
 
         texts, why = [], dict(failed)
-        for column, _ in self.columns(asked.data):
+        for column, _ in self.columns(asked):
             recorded = planned_column(self.experiment, column, asked.out / self.experiment.folder / column.name)
             drawn = asked.out / self.experiment.name / column.name if asked.draw else None
             texts.append(column_text(recorded, self.experiment.view, drawn))
@@ -109,16 +113,13 @@ class Trained:
         said = [f"Failed: {name}: {error}" for name, error in why.items()]
         return Reproduction("\n\n".join([f"# {self.experiment.title}", *texts, *said, *no_folder(asked.out)]), why)
 
-    def columns(self, data: Sequence[str] | None) -> list[tuple[Column, str]]:
-        """The columns to run or show, each with where its images come from.
-
-        Args:
-            data: names of data sets, or local folders called like them; None for all, by name.
+    def columns(self, asked: Asked) -> list[tuple[Column, str]]:
+        """The columns to run or show, with the cells that are asked for, each with where its images come from.
 
         Raises:
             InputError: a name that the experiment does not have.
         """
-        name, columns = self.experiment.name, self.experiment.columns
+        name, data, columns = self.experiment.name, asked.data, self.experiment.chosen(asked.columns, asked.cells)
         known = list(dict.fromkeys(column.data for column in columns))
         given = known if data is None else data
         if not given:
