@@ -113,7 +113,7 @@ def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(num_classes
     mass = SelfDistillation(net, criterion)(given).parts["soft_label_mass"]
     terms = SelfDistillation(net, criterion, control="uniform")(given)
     torch.testing.assert_close(terms.parts["soft_label_mass"], mass)
-    labels = uniform_labels(criterion, net(IMAGES), given)
+    labels = uniform_labels(criterion, net(IMAGES), given).soft_labels
     for row, label in enumerate(given.target.tolist()):
         expected = [mass.item() if c == label else (1 - mass.item()) / (num_classes - 1) for c in range(num_classes)]
         assert labels[row].tolist() == pytest.approx(expected, abs=1e-6)
@@ -123,7 +123,7 @@ def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
     net, target = network(), torch.tensor([0, 1, 2, 2, 1, 0, 1, 0, 2, 0])
     given = batch_of(IMAGES, target)
     criterion = OSAKDLoss(3, k=4, include_self=False)
-    labels = shuffled_labels(criterion, net(IMAGES), given)
+    labels = shuffled_labels(criterion, net(IMAGES), given).soft_labels
     lent = [int(target[row - 1]) for row in range(10)]  # each sample's class goes to the next one
     points = net(IMAGES).softmax(1).detach()
     for row in range(10):

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
-from osakd.labels.posterior import Weights
+from osakd.labels.posterior import Posterior, Weights
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.neighbours import (
@@ -66,35 +66,40 @@ class SelfDistillation(Method):
         if self.criterion is None:
             hard = F.cross_entropy(logits, batch.target, label_smoothing=self.smoothing)
             return LossTerms(hard, {"total": hard.detach()}, logits)
-        if self.control is None:
-            terms = self.criterion.terms(logits, batch.target, batch.index)
-        else:
-            soft_labels = CONTROLS[self.control](self.criterion, logits, batch)
-            terms = self.criterion.parts(logits, batch.target, soft_labels)
+        find = neighbours_of if self.control is None else CONTROLS[self.control]
+        posterior = find(self.criterion, logits, batch)
+        terms = self.criterion.terms_from(posterior, logits, batch.target, batch.index)
         parts = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
-        return LossTerms(terms.total, parts | diagnostics(terms.soft_labels, batch.target), logits)
+        parts |= diagnostics(terms.soft_labels, batch.target)
+        return LossTerms(terms.total, {**parts, "soft_label_reliability": posterior.reliability()}, logits)
 
 
-def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor:
+def neighbours_of(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
+    """What OSAKD's neighbours say."""
+    return criterion.posterior(logits, batch.target, batch.index)
+
+
+def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
     """Labels ``[n, c]`` with OSAKD's mean true-class mass at this step, and the rest spread over the other classes.
 
     They smooth as strongly as OSAKD's labels but do not use the neighbours' classes.
     """
-    labels = criterion.soft_labels(logits, batch.target, batch.index)
+    posterior = neighbours_of(criterion, logits, batch)
+    labels = posterior.soft_labels
     mass = labels.gather(1, batch.target[:, None]).mean()
     true = batch.target[:, None] == torch.arange(labels.shape[1], device=labels.device)
-    return torch.where(true, mass, (1 - mass) / (labels.shape[1] - 1))
+    return posterior._replace(soft_labels=torch.where(true, mass, (1 - mass) / (labels.shape[1] - 1)))
 
 
-def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor:
+def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
     """OSAKD's labels ``[n, c]`` with the classes of the batch permuted: each sample votes with its successor's class.
 
     A batch is in random order, so this is a random permutation.
     """
-    return criterion.soft_labels(logits, batch.target.roll(1), batch.index)
+    return criterion.posterior(logits, batch.target.roll(1), batch.index)
 
 
-CONTROLS: dict[Control, Callable[[OSAKDLoss, Tensor, Batch], Tensor]] = {
+CONTROLS: dict[Control, Callable[[OSAKDLoss, Tensor, Batch], Posterior]] = {
     "uniform": uniform_labels,
     "shuffled": shuffled_labels,
 }
