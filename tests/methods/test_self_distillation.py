@@ -111,7 +111,7 @@ def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(num_classes
     given = batch_of(IMAGES, torch.arange(10) % num_classes)
     criterion = OSAKDLoss(num_classes, k=4)
     mass = SelfDistillation(net, criterion)(given).parts["soft_label_mass"]
-    terms = SelfDistillation(net, criterion, control="uniform")(given)
+    terms = SelfDistillation(net, criterion, find=uniform_labels)(given)
     torch.testing.assert_close(terms.parts["soft_label_mass"], mass)
     labels = uniform_labels(criterion, net(IMAGES), given).soft_labels
     for row, label in enumerate(given.target.tolist()):
@@ -131,5 +131,5 @@ def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
         near = sorted((float((points[row] - points[other]).square().sum()), other) for other in others)
         counts = [sum(lent[other] == c for _, other in near[:4]) / 4 for c in range(3)]
         assert labels[row].tolist() == pytest.approx(counts)
-    terms = SelfDistillation(net, criterion, control="shuffled")(given)
+    terms = SelfDistillation(net, criterion, find=shuffled_labels)(given)
     torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), target).detach())

@@ -6,7 +6,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from osakd.methods.settings.neighbours import (
 )
 from osakd.methods.settings.plain import LabelSmoothingSettings, PlainSettings
 
-Control = Literal["uniform", "shuffled"]
+Find = Callable[[OSAKDLoss, Tensor, Batch], Posterior]
 
 
 @final
@@ -38,7 +38,7 @@ class SelfDistillation(Method):
         network: the network to train, which returns logits.
         criterion: the OSAKD loss; None for cross-entropy alone.
         smoothing: label smoothing of the cross-entropy without a criterion, 0 (none) to below 1.
-        control: replace the criterion's soft labels by ``uniform`` or ``shuffled`` ones, see ``CONTROLS``.
+        find: gives the soft labels of a batch; for the controls something else than what the neighbours say.
 
     Raises:
         InputError: smoothing outside its range, or together with a criterion.
@@ -50,7 +50,7 @@ class SelfDistillation(Method):
         criterion: OSAKDLoss | None = None,
         *,
         smoothing: float = 0.0,
-        control: Control | None = None,
+        find: Find | None = None,
     ) -> None:
         if not 0 <= smoothing < 1:
             raise InputError(f"`smoothing` must be at least 0 and below 1, got {smoothing}.")
@@ -58,7 +58,7 @@ class SelfDistillation(Method):
             raise InputError("`smoothing` goes with plain training: give either a criterion or a smoothing.")
         super().__init__()
         self.network, self.criterion, self.smoothing = network, criterion, smoothing
-        self.control: Control | None = control
+        self.find = find or neighbours_of
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
@@ -66,8 +66,7 @@ class SelfDistillation(Method):
         if self.criterion is None:
             hard = F.cross_entropy(logits, batch.target, label_smoothing=self.smoothing)
             return LossTerms(hard, {"total": hard.detach()}, logits)
-        find = neighbours_of if self.control is None else CONTROLS[self.control]
-        posterior = find(self.criterion, logits, batch)
+        posterior = self.find(self.criterion, logits, batch)
         terms = self.criterion.terms_from(posterior, logits, batch.target, batch.index)
         parts = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
         parts |= diagnostics(terms.soft_labels, batch.target)
@@ -97,12 +96,6 @@ def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Poste
     A batch is in random order, so this is a random permutation.
     """
     return criterion.posterior(logits, batch.target.roll(1), batch.index)
-
-
-CONTROLS: dict[Control, Callable[[OSAKDLoss, Tensor, Batch], Posterior]] = {
-    "uniform": uniform_labels,
-    "shuffled": shuffled_labels,
-}
 
 
 @torch.no_grad()
@@ -138,12 +131,12 @@ def build_osakd(settings: PoolSettings, context: BuildContext) -> SelfDistillati
 def build_uniform(settings: PoolSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``uniform-smoothing``."""
     criterion = _criterion(settings, context, memory=_memory(settings, context))
-    return SelfDistillation(context.network, criterion, control="uniform")
+    return SelfDistillation(context.network, criterion, find=uniform_labels)
 
 
 def build_shuffled(settings: ShuffledSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``shuffled-neighbours``."""
-    return SelfDistillation(context.network, _criterion(settings, context), control="shuffled")
+    return SelfDistillation(context.network, _criterion(settings, context), find=shuffled_labels)
 
 
 def build_averaged(settings: AveragedSettings, context: BuildContext) -> SelfDistillation:
