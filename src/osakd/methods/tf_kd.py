@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.targets import as_probabilities
-from osakd.losses.terms import at_least_float32
+from osakd.losses.terms import DIVERGENCES, at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
 from osakd.methods.settings.predictions import TfKDSettings
 
@@ -40,7 +40,7 @@ class VirtualTeacher(Method):
         logits = self.network(batch.images)
         hard = F.cross_entropy(logits, batch.target)
         log_p = at_least_float32(logits).log_softmax(1)
-        soft = F.kl_div(log_p, self._teacher(log_p, batch.target), reduction="batchmean")
+        soft = DIVERGENCES["kl"](log_p, self._teacher(log_p, batch.target)).mean()
         return weighted_terms(hard, soft, 1 - self.soft_weight, self.soft_weight, logits)
 
     def _teacher(self, like: Tensor, target: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.losses.terms import at_least_float32
+from osakd.losses.terms import DIVERGENCES, at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
 from osakd.methods.settings.predictions import ZipfSettings
 
@@ -40,7 +40,7 @@ class ZipfSmoothing(Method):
         outputs = at_least_float32(logits)
         true = batch.target[:, None] == torch.arange(outputs.shape[1], device=outputs.device)
         log_p = outputs.masked_fill(true, -torch.inf).log_softmax(1).masked_fill(true, 0)
-        soft = F.kl_div(log_p, self._shares(outputs.detach(), true), reduction="batchmean")
+        soft = DIVERGENCES["kl"](log_p, self._shares(outputs.detach(), true)).mean()
         return weighted_terms(hard, soft, 1.0, self.soft_weight, logits)
 
     def _shares(self, outputs: Tensor, true: Tensor) -> Tensor:
