@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from osakd.errors import InputError, RunError
     from osakd.labels.average import LabelAverage
     from osakd.labels.ceiling import soft_label_ceiling
+    from osakd.labels.evidence import DirichletEvidence
     from osakd.labels.memory import OutputMemory
     from osakd.labels.posterior import knn_posterior
+    from osakd.labels.reliability import Reliability
     from osakd.losses.osakd import OSAKDLoss
     from osakd.losses.terms import osakd_loss
     from osakd.models.build import build_model
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Comparison",
+    "DirichletEvidence",
     "InputError",
     "LabelAverage",
     "OSAKDLoss",
     "OutputMemory",
+    "Reliability",
     "Run",
     "RunError",
     "WithIndex",
@@ -49,10 +53,12 @@ __getattr__, _names = lazy_names(
     __name__,
     {
         "Comparison": "api",
+        "DirichletEvidence": "labels.evidence",
         "InputError": "errors",
         "LabelAverage": "labels.average",
         "OSAKDLoss": "losses.osakd",
         "OutputMemory": "labels.memory",
+        "Reliability": "labels.reliability",
         "Run": "api",
         "RunError": "errors",
         "WithIndex": "data.indexed",

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from osakd import OSAKDLoss, OutputMemory, knn_posterior, osakd_loss
+from osakd import DirichletEvidence, OSAKDLoss, OutputMemory, Reliability, knn_posterior, osakd_loss
 
 REPLICAS, N, C, K = 3, 12, 4, 3
 CLASSES = torch.arange(N) % C
@@ -62,12 +63,19 @@ def test_compiled(name: str) -> None:
     torch.testing.assert_close(compiled(logits), FUNCTIONS[name](logits))
 
 
+KEPT: dict[str, Callable[[], dict[str, Any]]] = {
+    "memory": lambda: {"memory": OutputMemory(2 * N, C)},
+    "evidence": lambda: {"evidence": DirichletEvidence(2 * N, C), "reliability": Reliability()},
+}
+
+
 @pytest.mark.unchecked
-def test_compiled_memory() -> None:
+@pytest.mark.parametrize("kept", KEPT)
+def test_compiled_with_a_state(kept: str) -> None:
     torch._dynamo.reset()
-    modules = [OSAKDLoss(C, K, memory=OutputMemory(2 * N, C)) for _ in range(2)]
+    modules = [OSAKDLoss(C, K, **KEPT[kept]()) for _ in range(2)]
     compiled = torch.compile(modules[1], backend="aot_eager", fullgraph=True)
-    for first in (0, N):
+    for first in (0, N, 0):
         logits = torch.randn(N, C)
         index = torch.arange(first, first + N)
         torch.testing.assert_close(compiled(logits, CLASSES, index), modules[0](logits, CLASSES, index))

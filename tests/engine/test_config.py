@@ -116,6 +116,8 @@ def test_what_may_go_on() -> None:
     assert not can_continue(old, replace(old, epochs=6, seed=1))
     cosine = replace(old, schedule="cosine")
     assert not can_continue(cosine, replace(cosine, epochs=6))
+    progressive = replace(old, method="ps-kd", settings={"soft_weight": 0.8})  # its targets follow the schedule
+    assert not can_continue(progressive, replace(progressive, epochs=6))
 
 
 def test_schedules() -> None:

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from osakd import InputError, OSAKDLoss
-from osakd.labels.posterior import Weights, nearness, weighted_posterior
+from osakd.labels.posterior import Weights, nearness, neighbour_votes
 from tests.references.posterior import sorted_neighbours
 
 
@@ -32,7 +32,7 @@ def test_the_posterior_equals_votes_neighbour_by_neighbour(weights: Weights, pse
     points, target = generator.dirichlet(np.ones(3), size=30), generator.integers(0, 3, 30)
     points[5] = points[6] = points[7]  # ties at distance zero
     valid = generator.random(30) < 0.4 if masked else np.ones(30, bool)
-    found, marks = weighted_posterior(
+    found = neighbour_votes(
         torch.from_numpy(points),
         torch.from_numpy(points),
         torch.from_numpy(target),
@@ -41,12 +41,11 @@ def test_the_posterior_equals_votes_neighbour_by_neighbour(weights: Weights, pse
         exclude=torch.arange(30),
         valid=torch.from_numpy(valid) if masked else None,
         weights=weights,
-        pseudo_count=pseudo_count,
     )
     votes = weighted_votes(points, target, valid, 6, weights == "distance")
     expected = (votes + pseudo_count) / (votes.sum(1, keepdims=True) + 3 * pseudo_count)
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
-    assert (marks is None) == (not masked)
+    np.testing.assert_allclose(found.shares(pseudo_count).numpy(), expected, atol=1e-12)
+    assert (found.present is None) == (not masked)
 
 
 def test_neighbours_that_were_not_found_have_no_weight() -> None:

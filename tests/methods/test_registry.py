@@ -61,7 +61,7 @@ def test_it_is_compared_and_reported(executor: str, tmp_path: Path, capsys: pyte
 
 def test_the_commands_show_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
-    assert f"  {NAME:<20}Penalises confident predictions. Source: Pereyra" in capsys.readouterr().out
+    assert f"  {NAME:<28}Penalises confident predictions. Source: Pereyra" in capsys.readouterr().out
     assert main(["train", "--method", NAME, "--help"]) == 0
     assert "weight of the entropy" in capsys.readouterr().out
     assert main(["cost", "--methods", "plain", NAME, "--model", "lenet"]) == 0

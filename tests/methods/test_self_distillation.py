@@ -111,9 +111,9 @@ def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(num_classes
     given = batch_of(IMAGES, torch.arange(10) % num_classes)
     criterion = OSAKDLoss(num_classes, k=4)
     mass = SelfDistillation(net, criterion)(given).parts["soft_label_mass"]
-    terms = SelfDistillation(net, criterion, control="uniform")(given)
+    terms = SelfDistillation(net, criterion, find=uniform_labels)(given)
     torch.testing.assert_close(terms.parts["soft_label_mass"], mass)
-    labels = uniform_labels(criterion, net(IMAGES), given)
+    labels = uniform_labels(criterion, net(IMAGES), given).soft_labels
     for row, label in enumerate(given.target.tolist()):
         expected = [mass.item() if c == label else (1 - mass.item()) / (num_classes - 1) for c in range(num_classes)]
         assert labels[row].tolist() == pytest.approx(expected, abs=1e-6)
@@ -123,7 +123,7 @@ def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
     net, target = network(), torch.tensor([0, 1, 2, 2, 1, 0, 1, 0, 2, 0])
     given = batch_of(IMAGES, target)
     criterion = OSAKDLoss(3, k=4, include_self=False)
-    labels = shuffled_labels(criterion, net(IMAGES), given)
+    labels = shuffled_labels(criterion, net(IMAGES), given).soft_labels
     lent = [int(target[row - 1]) for row in range(10)]  # each sample's class goes to the next one
     points = net(IMAGES).softmax(1).detach()
     for row in range(10):
@@ -131,5 +131,5 @@ def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
         near = sorted((float((points[row] - points[other]).square().sum()), other) for other in others)
         counts = [sum(lent[other] == c for _, other in near[:4]) / 4 for c in range(3)]
         assert labels[row].tolist() == pytest.approx(counts)
-    terms = SelfDistillation(net, criterion, control="shuffled")(given)
+    terms = SelfDistillation(net, criterion, find=shuffled_labels)(given)
     torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), target).detach())

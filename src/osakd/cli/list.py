@@ -21,6 +21,6 @@ def command(argv: Sequence[str]) -> int:
         print(f"  {name:<18}{model.description}. {model.source}")
     print("methods (--method; osakd train --method NAME --help shows its settings)")
     for name, method in METHODS.items():
-        print(f"  {name:<20}{(method.settings.__doc__ or '').splitlines()[0]}")
+        print(f"  {name:<28}{(method.settings.__doc__ or '').splitlines()[0]}")
     print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join([*SHORTHANDS, *PRESETS])}")
     return 0

@@ -206,6 +206,7 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
     return old == new or (
         new.schedule == "constant"
         and settings_of(new).single_network
+        and not settings_of(new).follows_schedule
         and new.epochs > old.epochs
         and old.epochs % old.evaluate_every == 0  # its last epoch would else be evaluated out of turn
         and replace(old, epochs=new.epochs) == new

@@ -79,5 +79,5 @@ def final_soft_labels(
     for rows in torch.from_numpy(order).to(logits.device).split(config.batch_size):
         # A last batch of one image is dropped in training: that image keeps its hard label.
         if len(rows) > 1:
-            labels[rows] = criterion.soft_labels(logits[rows], train.target[rows], rows).double()
+            labels[rows] = criterion.posterior(logits[rows], train.target[rows], rows).soft_labels.double()
     return labels

@@ -10,7 +10,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,9 +18,74 @@ from torch import Tensor
 
 from osakd.errors import InputError
 from osakd.labels.neighbours import k_nearest
-from osakd.labels.targets import any_ignored
+from osakd.labels.reliability import explained_entropy
+from osakd.labels.targets import any_ignored, as_probabilities
 
 Weights = Literal["uniform", "distance"]
+
+
+class Votes(NamedTuple):
+    r"""The votes of the neighbours of each query.
+
+    Attributes:
+        classes: weight of the neighbours of each class ``[n, c]``.
+        total: weight of all neighbours, a number or ``[n, 1]``; 1 where there are none.
+        rows: rows of the neighbours ``[n, k]``.
+        weights: weight of each neighbour ``[n, k]``; None where all are 1.
+        own: row of the query itself ``[n]``, if it may be a neighbour; else None.
+        present: False for queries without any neighbour ``[n, 1]``; None where every query has k.
+    """
+
+    classes: Tensor
+    total: Tensor | int
+    rows: Tensor
+    weights: Tensor | None
+    own: Tensor | None
+    present: Tensor | None
+
+    def shares(self, pseudo_count: float = 0.0) -> Tensor:
+        r"""The share of each class ``[n, c]``; without any neighbour it is meaningless.
+
+        .. math:: q[j] = (\sum_{i: y_i = j} w_i + \alpha) / (\sum_i w_i + \alpha c)
+
+        With a pseudo-count :math:`\alpha` above 0 it is the posterior mean under a symmetric Dirichlet prior: no class
+        is left without mass, however few the neighbours.
+
+        Args:
+            pseudo_count: added to the count of every class, at least 0.
+
+        Reference:
+            The prior: Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4.
+        """
+        return (self.classes + pseudo_count) / (self.total + pseudo_count * self.classes.shape[1])
+
+    def of_others(self, target: Tensor) -> Tensor:
+        """The votes ``[n, c]`` without that of the query itself, whose class (or class probabilities) is the target."""
+        if self.own is None:
+            return self.classes
+        itself = self.rows == self.own[:, None]
+        weight = (itself if self.weights is None else itself * self.weights).sum(1, keepdim=True)
+        return self.classes - weight * as_probabilities(target, self.classes)
+
+
+class Posterior(NamedTuple):
+    """What the neighbours of each sample say about its class.
+
+    Attributes:
+        soft_labels: class probabilities ``[n, c]``.
+        votes: the votes of the neighbours.
+        target: class index ``[n]`` of each sample, 0 where it is ignored, or its class probabilities ``[n, c]``.
+        used: False for samples that are ignored ``[n]``; None where all are used.
+    """
+
+    soft_labels: Tensor
+    votes: Votes
+    target: Tensor
+    used: Tensor | None
+
+    def reliability(self) -> Tensor:
+        """The share of the classes' entropy that the other samples' votes explain, a scalar from 0 to 1."""
+        return explained_entropy(self.votes.of_others(self.target), self.target, self.used)
 
 
 def knn_posterior(
@@ -68,13 +133,11 @@ def knn_posterior(
         raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
     if not target.is_floating_point():
         any_ignored(target if valid is None else torch.where(valid, target, 0), num_classes)
-    soft_labels, has_neighbours = weighted_posterior(
-        queries, references, target, num_classes=num_classes, k=k, exclude=exclude, valid=valid
-    )
-    return soft_labels if has_neighbours is None else torch.where(has_neighbours, soft_labels, 1 / num_classes)
+    votes = neighbour_votes(queries, references, target, num_classes=num_classes, k=k, exclude=exclude, valid=valid)
+    return votes.shares() if votes.present is None else torch.where(votes.present, votes.shares(), 1 / num_classes)
 
 
-def weighted_posterior(
+def neighbour_votes(
     queries: Float[Tensor, "n c"],
     references: Float[Tensor, "m c"],
     target: Int[Tensor, " m"] | Float[Tensor, "m num_classes"],
@@ -82,17 +145,12 @@ def weighted_posterior(
     num_classes: int,
     k: int,
     exclude: Int[Tensor, " n"] | None = None,
+    own: Int[Tensor, " n"] | None = None,
     valid: Bool[Tensor, " m"] | None = None,
     norms: Float[Tensor, " m"] | None = None,
     weights: Weights = "uniform",
-    pseudo_count: float = 0.0,
-) -> tuple[Float[Tensor, "n num_classes"], Bool[Tensor, "n 1"] | None]:
-    r"""As ``knn_posterior``, with weighted neighbours and pseudo-counts, and with a mask of queries with neighbours.
-
-    .. math:: q[j] = (\sum_{i: y_i = j} w_i + \alpha) / (\sum_i w_i + \alpha c)
-
-    With :math:`\alpha` above 0 it is the posterior mean under a symmetric Dirichlet prior: no class is left without
-    mass, however few the neighbours.
+) -> Votes:
+    r"""The votes of each query's neighbours, of which ``knn_posterior`` is the shares.
 
     Args:
         queries: see ``knn_posterior``.
@@ -101,17 +159,14 @@ def weighted_posterior(
         num_classes: see ``knn_posterior``.
         k: see ``knn_posterior``.
         exclude: see ``knn_posterior``.
+        own: row of ``references`` that is the query itself, if it may be a neighbour.
         valid: see ``knn_posterior``.
         norms: see ``k_nearest``.
         weights: ``"uniform"`` counts every neighbour once; ``"distance"`` by ``nearness``.
-        pseudo_count: added to the count of every class (Dirichlet :math:`\alpha`), at least 0.
 
     Returns:
-        Soft labels, and a mask that is False for queries without any neighbour, whose soft labels are meaningless. The
-        mask is None where every query has k neighbours, as in a mini-batch.
-
-    Reference:
-        The prior: Gelman et al., "Bayesian Data Analysis", 3rd edition, section 3.4.
+        The votes; those of queries without any neighbour are zeros, and ``present`` marks them. In a mini-batch every
+        query has k.
     """
     distances, rows = k_nearest(queries.detach(), references.detach(), k, exclude=exclude, valid=valid, norms=norms)
     # A comparison, not F.one_hot: that one cannot be mapped over replicas.
@@ -121,13 +176,11 @@ def weighted_posterior(
         counted = target[rows][:, :, None] == torch.arange(num_classes, device=target.device)
     all_present = valid is None and k <= len(references) - (exclude is not None)
     if all_present and weights == "uniform":
-        return (counted.sum(1).to(distances.dtype) + pseudo_count) / (k + pseudo_count * num_classes), None
+        return Votes(counted.sum(1).to(distances.dtype), k, rows, None, own, None)
     each = WEIGHTS[weights](distances)
     total = each.sum(1, keepdim=True)
-    votes = (counted * each[:, :, None]).sum(1)
-    return (votes + pseudo_count) / (
-        total.clamp(min=1) + pseudo_count * num_classes
-    ), None if all_present else total > 0
+    classes = (counted * each[:, :, None]).sum(1)
+    return Votes(classes, total.clamp(min=1), rows, each, own, None if all_present else total > 0)
 
 
 def nearness(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:

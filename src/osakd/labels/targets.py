@@ -20,6 +20,14 @@ def check_tensor(name: str, value: object) -> None:
         raise InputError(f"`{name}` must be a tensor, got {type(value).__name__}: convert it with torch.as_tensor.")
 
 
+def as_probabilities(target: Tensor, like: Tensor) -> Tensor:
+    """Class probabilities ``[n, c]`` of targets, of the type and width of ``like``: 0 and 1 for class indices."""
+    if not target.is_floating_point():
+        # A comparison, not F.one_hot: that one cannot be mapped over replicas.
+        target = target[:, None] == torch.arange(like.shape[1], device=target.device)
+    return target.to(like.dtype)
+
+
 def any_ignored(target: Tensor, num_classes: int, ignore_index: int | None = None) -> bool | None:
     """Checks class indices and says whether any of them is ``ignore_index``.
 

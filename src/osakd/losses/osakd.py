@@ -11,7 +11,6 @@ Reference:
 """
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Literal
 
 import torch
@@ -20,9 +19,12 @@ from torch import Tensor, nn
 
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
+from osakd.labels.evidence import DirichletEvidence
 from osakd.labels.memory import OutputMemory
-from osakd.labels.posterior import WEIGHTS, Weights, weighted_posterior
-from osakd.labels.targets import any_ignored, check_index, check_tensor
+from osakd.labels.posterior import WEIGHTS, Posterior, Weights, neighbour_votes
+from osakd.labels.reliability import Reliability
+from osakd.labels.targets import any_ignored, as_probabilities
+from osakd.losses.inputs import as_samples, check_kept, check_whole
 from osakd.losses.terms import (
     DIVERGENCES,
     REDUCTIONS,
@@ -57,6 +59,10 @@ class OSAKDLoss(nn.Module):
         weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` weights them by
             ``nearness``.
         average: average each sample's soft labels over the epochs; needs the ``index`` as a memory does.
+        reliability: weight the distillation term by how much the neighbours know of the classes by now. With a convex
+            balance the cross-entropy gets the rest.
+        evidence: gather each sample's soft labels as evidence, from its own class on, and learn from its expectation
+            alone, without ``soft_weight`` and ``balance``; ``reliability`` weights the votes. Needs the ``index`` too.
         weight: weight of each class, as in ``nn.CrossEntropyLoss``, see ``osakd_loss``.
         ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: they have no gradient, are
             nobody's neighbours, and are not in the mean. None: there are none, and values are not checked, which saves
@@ -94,17 +100,16 @@ class OSAKDLoss(nn.Module):
         pseudo_count: float = 0.0,
         weights: Weights = "uniform",
         average: LabelAverage | None = None,
+        reliability: Reliability | None = None,
+        evidence: DirichletEvidence | None = None,
         weight: Float[Tensor, " c"] | None = None,
         ignore_index: int | None = -100,
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value, least in (("num_classes", num_classes, 2), ("k", k, 1)):
-            if not isinstance(value, Integral) or isinstance(value, bool):
-                raise InputError(f"`{name}` must be a whole number, got {value!r}.")
-            if value < least:
-                raise InputError(f"`{name}` must be at least {least}, got {value}.")
+        check_whole("num_classes", num_classes, least=2)
+        check_whole("k", k, least=1)
         if pseudo_count < 0:
             raise InputError(f"`pseudo_count` must be at least 0, got {pseudo_count}.")
         if not 0 <= label_smoothing <= 1:
@@ -114,7 +119,9 @@ class OSAKDLoss(nn.Module):
         look_up("space", space, SPACES)
         look_up("weights", weights, WEIGHTS)
         look_up("reduction", reduction, dict.fromkeys(REDUCTIONS))
-        for kept in (memory and memory.outputs, average and average.labels):
+        if average is not None and evidence is not None:
+            raise InputError("`average` and `evidence` both gather soft labels over the epochs: give one of them.")
+        for kept in (memory and memory.outputs, average and average.labels, evidence and evidence.counts):
             if kept is not None and kept.shape[1] != num_classes:
                 raise InputError(f"The memory is for {kept.shape[1]} classes, but `num_classes` is {num_classes}.")
         if weight is not None and weight.shape != (num_classes,):
@@ -125,6 +132,7 @@ class OSAKDLoss(nn.Module):
         self.balance: Balance = balance
         self.include_self, self.memory = include_self, memory
         self.pseudo_count, self.average = pseudo_count, average
+        self.reliability, self.evidence = reliability, evidence
         self.weights: Weights = weights
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
@@ -159,23 +167,7 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> LossParts:
         """The loss of a batch with all its parts by name, for logging; further dimensions are joined to the first."""
-        logits, target = self._as_samples(logits, target, index)
-        return self.parts(logits, target, self._soft_labels_of(logits, target, index))
-
-    def parts(self, logits: Tensor, target: Tensor, soft_labels: Float[Tensor, "n c"]) -> LossParts:
-        """The loss of a batch with given soft labels and all its parts by name."""
-        return loss_parts(
-            logits,
-            target,
-            soft_labels,
-            soft_weight=self.soft_weight,
-            divergence=self.divergence,
-            balance=self.balance,
-            weight=self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
+        return self.terms_from(self.posterior(logits, target, index), logits, target, index)
 
     def soft_labels(
         self,
@@ -184,14 +176,60 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "m c"]:
         """The soft labels of a batch, at least float32; a sample without any neighbour keeps its hard label."""
-        return self._soft_labels_of(*self._as_samples(logits, target, index), index)
+        return self._gathered(self.posterior(logits, target, index), index)[0]
 
     @torch.no_grad()
-    def _soft_labels_of(self, logits: Tensor, target: Tensor, index: Tensor | None) -> Tensor:
+    def posterior(
+        self,
+        logits: Float[Tensor, "n c *d"],
+        target: Int[Tensor, "n *d"] | Float[Tensor, "n c *d"],
+        index: Int[Tensor, " n"] | None = None,
+    ) -> Posterior:
+        """What the neighbours of this batch say, before it is averaged or gathered over the epochs."""
+        logits, target = as_samples(logits, target, index, self.num_classes)
+        self._check_batch(logits, target.is_floating_point(), index)
         with torch.autocast(logits.device.type, enabled=False):
-            return self._soft_labels(logits, target, index)
+            return self._posterior(logits, target, index)
 
-    def _soft_labels(self, logits: Tensor, target: Tensor, index: Tensor | None) -> Tensor:
+    def terms_from(
+        self,
+        posterior: Posterior,
+        logits: Float[Tensor, "n c *d"],
+        target: Int[Tensor, "n *d"] | Float[Tensor, "n c *d"],
+        index: Int[Tensor, " n"] | None = None,
+    ) -> LossParts:
+        """As ``terms``, with the soft labels of a given posterior; the running values are updated in training mode."""
+        logits, target = as_samples(logits, target, index, self.num_classes)
+        soft_labels, reliability = self._gathered(posterior, index)
+        alone = self.evidence is not None
+        return loss_parts(
+            logits,
+            target,
+            soft_labels,
+            soft_weight=1.0 if alone else self.soft_weight,
+            divergence=self.divergence,
+            balance="convex" if alone else self.balance,
+            reliability=reliability,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+    @torch.no_grad()
+    def _gathered(self, posterior: Posterior, index: Tensor | None) -> tuple[Tensor, Tensor | float]:
+        """The soft labels to learn from, and the factor of their weight."""
+        soft_labels = posterior.soft_labels
+        with torch.autocast(soft_labels.device.type, enabled=False):
+            reliability = 1.0 if self.reliability is None else self.reliability(posterior.reliability())
+            if self.average is not None and index is not None:
+                soft_labels = self.average(index, soft_labels)
+            if self.evidence is not None:
+                votes = (reliability * soft_labels).to(soft_labels.dtype)
+                return self.evidence(index, votes, posterior.target, posterior.used), 1.0
+        return soft_labels, reliability
+
+    def _posterior(self, logits: Tensor, target: Tensor, index: Tensor | None) -> Posterior:
         points, used = SPACES[self.space](at_least_float32(logits)), self._used(target)
         own = target if target.is_floating_point() or used is None else torch.where(used, target, 0)
         if self.memory is None:
@@ -205,23 +243,22 @@ class OSAKDLoss(nn.Module):
             rows = index
             references, norms = self.memory.outputs, self.memory.norms
             reference_target, valid = self.memory.target, self.memory.valid
-        soft_labels, has_neighbours = weighted_posterior(
+        votes = neighbour_votes(
             points,
             references,
             reference_target,
             num_classes=self.num_classes,
             k=min(self.k, len(references)),
             exclude=None if self.include_self else rows,
+            own=rows if self.include_self else None,
             valid=valid,
             norms=norms,
             weights=self.weights,
-            pseudo_count=self.pseudo_count,
         )
-        if has_neighbours is not None:
-            if not own.is_floating_point():
-                own = own[:, None] == torch.arange(self.num_classes, device=own.device)
-            soft_labels = torch.where(has_neighbours, soft_labels, own.to(soft_labels.dtype))
-        return soft_labels if self.average is None or index is None else self.average(index, soft_labels)
+        soft_labels = votes.shares(self.pseudo_count)
+        if votes.present is not None:
+            soft_labels = torch.where(votes.present, soft_labels, as_probabilities(own, soft_labels))
+        return Posterior(soft_labels, votes, own, used)
 
     def _used(self, target: Tensor) -> Tensor | None:
         """Which samples are not ignored; None where all are used for certain."""
@@ -238,44 +275,11 @@ class OSAKDLoss(nn.Module):
             f"pseudo_count={self.pseudo_count}, weights={self.weights!r}"
         )
 
-    def _as_samples(self, logits: Tensor, target: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Checked logits ``[n, c]`` and targets ``[n]`` or ``[n, c]``."""
-        for name, value in (("logits", logits), ("target", target), ("index", index)):
-            if name != "index" or index is not None:
-                check_tensor(name, value)
-        if logits.ndim < 2:
-            raise InputError(f"`logits` must be of shape [n, {self.num_classes}], got {list(logits.shape)}.")
-        if logits.shape[1] != self.num_classes:
-            raise InputError(
-                f"The network gives {logits.shape[1]} outputs, but `num_classes` is {self.num_classes}: "
-                "make them equal."
-            )
-        probabilities = target.is_floating_point()
-        expected = logits.shape if probabilities else (logits.shape[0], *logits.shape[2:])
-        if target.shape != expected:
-            kind = "class probabilities" if probabilities else "class indices"
-            raise InputError(f"`target` must be {kind} of shape {list(expected)}, got {list(target.shape)}.")
-        if logits.ndim > 2:
-            logits = logits.movedim(1, -1).flatten(0, -2)
-            target = target.movedim(1, -1).flatten(0, -2) if probabilities else target.flatten()
-        self._check_batch(logits, probabilities, index)
-        return logits, target if probabilities else target.long()
-
     def _check_batch(self, logits: Tensor, probabilities: bool, index: Tensor | None) -> None:
-        kept = self.memory is not None or self.average is not None
-        if kept and index is None and self.training:
-            raise InputError(
-                "A loss with a memory needs the samples' `index` in training: wrap the training set in `WithIndex` and "
-                "call loss(logits, target, index); for other data call loss.eval() first."
-            )
-        if kept and index is not None:
-            if probabilities and self.memory is not None:
-                raise InputError("A memory holds class indices, but `target` has class probabilities: give indices.")
-            if len(index) != len(logits):
-                raise InputError(f"`index` must hold one index per sample ({len(logits)}), got {len(index)}.")
-            for one in (self.memory, self.average):
-                if one is not None and self.ignore_index is not None:
-                    check_index(index, one.num_samples)
+        if probabilities and self.memory is not None and index is not None:
+            raise InputError("A memory holds class indices, but `target` has class probabilities: give indices.")
+        kept = [one.num_samples for one in (self.memory, self.average, self.evidence) if one is not None]
+        check_kept(kept, index, len(logits), training=self.training, values=self.ignore_index is not None)
         # The first batch decides: a shorter one at the end of an epoch uses the neighbours that it has.
         if self.training and not self._started:
             largest = len(logits) if self.include_self else len(logits) - 1

@@ -25,6 +25,7 @@ Balance = Literal["additive", "convex", "convex_reversed"]
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
 Value = TypeVar("Value")
+Factor = Tensor | float
 
 
 class LossParts(NamedTuple):
@@ -101,12 +102,16 @@ def loss_parts(
     soft_weight: float,
     divergence: Divergence,
     balance: Balance,
+    reliability: Float[Tensor, ""] | float = 1.0,
     weight: Float[Tensor, " c"] | None = None,
     ignore_index: int | None = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> LossParts:
-    """The same as ``osakd_loss``, with all parts by name."""
+    """The same as ``osakd_loss``, with all parts by name.
+
+    ``reliability``, from 0 to 1, is a factor of the divergence's weight. Where the two weights sum to 1 they still do.
+    """
     check_weight(soft_weight, balance)
     if reduction not in REDUCTIONS:
         raise unknown_name("reduction", reduction, REDUCTIONS)
@@ -123,7 +128,7 @@ def loss_parts(
     else:
         hard = F.nll_loss(log_p, target, ignore_index=ignored, reduction=reduction)
     soft = _reduced(each, target, weight, None if probabilities else ignore_index, reduction)
-    hard_weight, own_weight = look_up("balance", balance, BALANCES)(soft_weight)
+    hard_weight, own_weight = look_up("balance", balance, BALANCES)(soft_weight, reliability)
     weighted_hard, weighted_soft = hard_weight * hard, own_weight * soft
     return LossParts(weighted_hard + weighted_soft, hard, soft, weighted_hard, weighted_soft, soft_labels)
 
@@ -174,11 +179,15 @@ def _mse_sum(log_p: Tensor, q: Tensor) -> Tensor:
 
 DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"kl": _kl, "mse": _mse, "mse_sum": _mse_sum}
 """Divergence of each sample ``[n]`` from logarithms of probabilities and soft labels, both ``[n, c]``."""
-BALANCES: dict[str, Callable[[float], tuple[float, float]]] = {
-    "additive": lambda weight: (1.0, weight),
-    "convex": lambda weight: (1.0 - weight, weight),
-    "convex_reversed": lambda weight: (weight, 1.0 - weight),
+BALANCES: dict[str, Callable[[float, Factor], tuple[Factor, Factor]]] = {
+    "additive": lambda weight, reliability: (1.0, weight * reliability),
+    "convex": lambda weight, reliability: (1.0 - weight * reliability, weight * reliability),
+    "convex_reversed": lambda weight, reliability: (
+        1.0 - (1.0 - weight) * reliability,
+        (1.0 - weight) * reliability,
+    ),
 }
+"""Weights of the cross-entropy and of the divergence, from the weight that is set and the reliability."""
 
 
 def look_up(option: str, name: str, table: Mapping[str, Value]) -> Value:

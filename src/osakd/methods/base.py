@@ -86,6 +86,17 @@ def joint_loss(
     return LossTerms(total, {name: value.detach() for name, value in parts.items()}, logits)
 
 
+def weighted_terms(
+    hard: Tensor, soft: Tensor, hard_weight: Tensor | float, soft_weight: Tensor | float, logits: Tensor
+) -> LossTerms:
+    """The loss of one network, ``hard_weight * hard + soft_weight * soft``, with its parts by name."""
+    weighted_hard, weighted_soft = hard_weight * hard, soft_weight * soft
+    total = weighted_hard + weighted_soft
+    named = {"total": total, "hard": hard, "soft": soft}
+    named |= {"weighted_hard": weighted_hard, "weighted_soft": weighted_soft}
+    return LossTerms(total, {name: value.detach() for name, value in named.items()}, logits)
+
+
 def suffix(number: int) -> str:
     """The suffix of a network's parts: empty for the first network, then ``_2``, ``_3``."""
     return f"_{number + 1}" if number else ""

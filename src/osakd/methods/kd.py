@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import Form, distillation_loss
-from osakd.methods.base import Batch, BuildContext, LossTerms, Method
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
 from osakd.methods.ensemble import mean_prediction
 from osakd.methods.settings.teachers import BornAgainSettings, KDSettings, SRDLSettings
 
@@ -68,11 +68,7 @@ class Distillation(Method):
             targets = self.teacher(batch.images)
         hard = F.cross_entropy(logits, batch.target)
         soft = distillation_loss(logits, targets, temperature=self.temperature, form=self.form)
-        weighted_hard, weighted_soft = self.hard_weight * hard, self.soft_weight * soft
-        total = weighted_hard + weighted_soft
-        named = {"total": total, "hard": hard, "soft": soft}
-        named |= {"weighted_hard": weighted_hard, "weighted_soft": weighted_soft}
-        return LossTerms(total, {name: value.detach() for name, value in named.items()}, logits)
+        return weighted_terms(hard, soft, self.hard_weight, self.soft_weight, logits)
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The network's outputs, and their average with those of the networks before it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from osakd.methods.settings.base import Settings
 from osakd.methods.settings.neighbours import (
     AveragedSettings,
+    BayesSettings,
     OSAKDSettings,
     ShuffledSettings,
     UniformSettings,
@@ -17,6 +18,16 @@ from osakd.methods.settings.neighbours import (
 )
 from osakd.methods.settings.networks import CodistillationSettings, DMLSettings, FFLSettings, ONESettings
 from osakd.methods.settings.plain import LabelSmoothingSettings, PlainSettings
+from osakd.methods.settings.predictions import (
+    BAKESettings,
+    BayesianSelfDistillationSettings,
+    CSKDSettings,
+    DLBSettings,
+    OnlineLabelSmoothingSettings,
+    PSKDSettings,
+    TfKDSettings,
+    ZipfSettings,
+)
 from osakd.methods.settings.teachers import BornAgainSettings, KDSettings, SRDLSettings
 from osakd.records import RunConfig
 
@@ -42,9 +53,20 @@ METHODS: dict[str, MethodEntry] = {
     "osakd": MethodEntry(OSAKDSettings, f"{_SELF_DISTILLATION}:build_osakd"),
     "averaged-neighbours": MethodEntry(AveragedSettings, f"{_SELF_DISTILLATION}:build_averaged"),
     "weighted-neighbours": MethodEntry(WeightedSettings, f"{_SELF_DISTILLATION}:build_weighted"),
+    "osakd-bayes": MethodEntry(BayesSettings, "osakd.methods.bayes:build"),
     "label-smoothing": MethodEntry(LabelSmoothingSettings, f"{_SELF_DISTILLATION}:build_label_smoothing"),
     "uniform-smoothing": MethodEntry(UniformSettings, f"{_SELF_DISTILLATION}:build_uniform"),
     "shuffled-neighbours": MethodEntry(ShuffledSettings, f"{_SELF_DISTILLATION}:build_shuffled"),
+    "tf-kd": MethodEntry(TfKDSettings, "osakd.methods.tf_kd:build"),
+    "zipf": MethodEntry(ZipfSettings, "osakd.methods.zipf:build"),
+    "online-label-smoothing": MethodEntry(OnlineLabelSmoothingSettings, "osakd.methods.online_label_smoothing:build"),
+    "ps-kd": MethodEntry(PSKDSettings, "osakd.methods.ps_kd:build"),
+    "bayesian-self-distillation": MethodEntry(
+        BayesianSelfDistillationSettings, "osakd.methods.bayesian_self_distillation:build"
+    ),
+    "dlb": MethodEntry(DLBSettings, "osakd.methods.dlb:build"),
+    "cs-kd": MethodEntry(CSKDSettings, "osakd.methods.cs_kd:build"),
+    "bake": MethodEntry(BAKESettings, "osakd.methods.bake:build"),
     "kd": MethodEntry(KDSettings, "osakd.methods.kd:build_kd"),
     "born-again": MethodEntry(BornAgainSettings, "osakd.methods.kd:build_born_again"),
     "srdl": MethodEntry(SRDLSettings, "osakd.methods.kd:build_srdl"),

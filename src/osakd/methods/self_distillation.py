@@ -6,7 +6,7 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
-from osakd.labels.posterior import Weights
+from osakd.labels.posterior import Posterior, Weights
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.neighbours import (
@@ -27,7 +27,7 @@ from osakd.methods.settings.neighbours import (
 )
 from osakd.methods.settings.plain import LabelSmoothingSettings, PlainSettings
 
-Control = Literal["uniform", "shuffled"]
+Find = Callable[[OSAKDLoss, Tensor, Batch], Posterior]
 
 
 @final
@@ -38,7 +38,7 @@ class SelfDistillation(Method):
         network: the network to train, which returns logits.
         criterion: the OSAKD loss; None for cross-entropy alone.
         smoothing: label smoothing of the cross-entropy without a criterion, 0 (none) to below 1.
-        control: replace the criterion's soft labels by ``uniform`` or ``shuffled`` ones, see ``CONTROLS``.
+        find: gives the soft labels of a batch; for the controls something else than what the neighbours say.
 
     Raises:
         InputError: smoothing outside its range, or together with a criterion.
@@ -50,7 +50,7 @@ class SelfDistillation(Method):
         criterion: OSAKDLoss | None = None,
         *,
         smoothing: float = 0.0,
-        control: Control | None = None,
+        find: Find | None = None,
     ) -> None:
         if not 0 <= smoothing < 1:
             raise InputError(f"`smoothing` must be at least 0 and below 1, got {smoothing}.")
@@ -58,7 +58,7 @@ class SelfDistillation(Method):
             raise InputError("`smoothing` goes with plain training: give either a criterion or a smoothing.")
         super().__init__()
         self.network, self.criterion, self.smoothing = network, criterion, smoothing
-        self.control: Control | None = control
+        self.find = find or neighbours_of
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
@@ -66,38 +66,36 @@ class SelfDistillation(Method):
         if self.criterion is None:
             hard = F.cross_entropy(logits, batch.target, label_smoothing=self.smoothing)
             return LossTerms(hard, {"total": hard.detach()}, logits)
-        if self.control is None:
-            terms = self.criterion.terms(logits, batch.target, batch.index)
-        else:
-            soft_labels = CONTROLS[self.control](self.criterion, logits, batch)
-            terms = self.criterion.parts(logits, batch.target, soft_labels)
+        posterior = self.find(self.criterion, logits, batch)
+        terms = self.criterion.terms_from(posterior, logits, batch.target, batch.index)
         parts = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
-        return LossTerms(terms.total, parts | diagnostics(terms.soft_labels, batch.target), logits)
+        parts |= diagnostics(terms.soft_labels, batch.target)
+        return LossTerms(terms.total, {**parts, "soft_label_reliability": posterior.reliability()}, logits)
 
 
-def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor:
+def neighbours_of(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
+    """What OSAKD's neighbours say."""
+    return criterion.posterior(logits, batch.target, batch.index)
+
+
+def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
     """Labels ``[n, c]`` with OSAKD's mean true-class mass at this step, and the rest spread over the other classes.
 
     They smooth as strongly as OSAKD's labels but do not use the neighbours' classes.
     """
-    labels = criterion.soft_labels(logits, batch.target, batch.index)
+    posterior = neighbours_of(criterion, logits, batch)
+    labels = posterior.soft_labels
     mass = labels.gather(1, batch.target[:, None]).mean()
     true = batch.target[:, None] == torch.arange(labels.shape[1], device=labels.device)
-    return torch.where(true, mass, (1 - mass) / (labels.shape[1] - 1))
+    return posterior._replace(soft_labels=torch.where(true, mass, (1 - mass) / (labels.shape[1] - 1)))
 
 
-def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Tensor:
+def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
     """OSAKD's labels ``[n, c]`` with the classes of the batch permuted: each sample votes with its successor's class.
 
     A batch is in random order, so this is a random permutation.
     """
-    return criterion.soft_labels(logits, batch.target.roll(1), batch.index)
-
-
-CONTROLS: dict[Control, Callable[[OSAKDLoss, Tensor, Batch], Tensor]] = {
-    "uniform": uniform_labels,
-    "shuffled": shuffled_labels,
-}
+    return criterion.posterior(logits, batch.target.roll(1), batch.index)
 
 
 @torch.no_grad()
@@ -133,12 +131,12 @@ def build_osakd(settings: PoolSettings, context: BuildContext) -> SelfDistillati
 def build_uniform(settings: PoolSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``uniform-smoothing``."""
     criterion = _criterion(settings, context, memory=_memory(settings, context))
-    return SelfDistillation(context.network, criterion, control="uniform")
+    return SelfDistillation(context.network, criterion, find=uniform_labels)
 
 
 def build_shuffled(settings: ShuffledSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``shuffled-neighbours``."""
-    return SelfDistillation(context.network, _criterion(settings, context), control="shuffled")
+    return SelfDistillation(context.network, _criterion(settings, context), find=shuffled_labels)
 
 
 def build_averaged(settings: AveragedSettings, context: BuildContext) -> SelfDistillation:

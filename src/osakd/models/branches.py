@@ -74,12 +74,7 @@ def channels_at(network: nn.Module, stage: str, input_shape: tuple[int, int, int
     Raises:
         InputError: the stage gives no maps, or the network is more than its children in order.
     """
-    was_training = network.training
-    images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        features = run(network.eval(), images, until=stage)
-        same = torch.allclose(run(network, features, after=stage), network(images), rtol=1e-3, atol=1e-4)
-    network.train(was_training)
+    features, same = _run_apart(network, stage, input_shape)
     if features.ndim != 4:
         raise InputError(
             f"Branches need maps [n, channels, h, w], but the stage {stage!r} gives {features.ndim} axes: let a stage "
@@ -91,6 +86,38 @@ def channels_at(network: nn.Module, stage: str, input_shape: tuple[int, int, int
             "a plain nn.Sequential of its stages, or take a method without branches."
         )
     return features.shape[1]
+
+
+def before_classifier(network: nn.Module, input_shape: tuple[int, int, int]) -> str:
+    """The name of the child before a network's linear classifier; its output is the features.
+
+    Raises:
+        InputError: the last child is no linear layer, or the network is more than its children in order.
+
+    Example:
+        >>> from osakd.models.build import build_model
+        >>> before_classifier(build_model("lenet", num_classes=10, input_shape=(3, 32, 32)), (3, 32, 32))
+        'hidden2'
+    """
+    names = list(_children(network))
+    classified = len(names) > 1 and isinstance(_children(network)[names[-1]], nn.Linear)
+    if not classified or not _run_apart(network, names[-2], input_shape)[1]:
+        raise InputError(
+            "This network does not show its features: let its function return a plain nn.Sequential whose last child "
+            "is the linear classifier (a ResNet or a LeNet, for example), or take a method that needs no features."
+        )
+    return names[-2]
+
+
+def _run_apart(network: nn.Module, stage: str, input_shape: tuple[int, int, int]) -> tuple[Tensor, bool]:
+    """A stage's output for two images, and whether the children behind it give the network's output from it."""
+    was_training = network.training
+    images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features = run(network.eval(), images, until=stage)
+        same = torch.allclose(run(network, features, after=stage), network(images), rtol=1e-3, atol=1e-4)
+    network.train(was_training)
+    return features, same
 
 
 def _children(network: nn.Module) -> dict[str, nn.Module]:

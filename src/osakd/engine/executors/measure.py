@@ -42,7 +42,7 @@ def search_notes(methods: Sequence[Method], batch_size: int, seconds_per_step: C
     loss.memory.train().write(index, outputs.clone(), loss.memory.target.clone())
     index = index[:batch_size]
     logits, target = outputs[index].log(), loss.memory.target[index]
-    seconds = len(losses) * _median_seconds(lambda: loss.soft_labels(logits, target, index).sum().item())
+    seconds = len(losses) * _median_seconds(lambda: loss.posterior(logits, target, index).soft_labels.sum().item())
     whole = max(seconds, seconds_per_step())
     return [
         f"The neighbour search among {len(outputs):,} outputs is predicted to take {100 * seconds / whole:.0f} % of a "

@@ -111,11 +111,13 @@ class Settings:
     Attributes:
         single_network: the method trains one network and nothing else, so replicas can be folded into channels, and a
             run may be given more epochs.
+        follows_schedule: the loss depends on the share of the schedule that is done, so a run keeps its epochs.
         has_soft_labels: each sample has a soft label from its neighbours, which a report can show.
         in_label: settings that ``label`` says already.
     """
 
     single_network: ClassVar[bool] = False
+    follows_schedule: ClassVar[bool] = False
     has_soft_labels: ClassVar[bool] = False
     in_label: ClassVar[tuple[str, ...]] = ()
 

@@ -12,12 +12,35 @@ NeighbourT = TypeVar("NeighbourT", bound="NeighbourSettings")
 
 
 @dataclass(frozen=True)
-class NeighbourSettings(Settings):
-    """What every method with neighbours has: how they are searched, and how their labels enter the loss."""
+class CountSettings(Settings):
+    """The number of neighbours, those of the mini-batch without the sample itself."""
 
     single_network: ClassVar[bool] = True
     in_label: ClassVar[tuple[str, ...]] = ("k",)
     k: int = setting(8, "number of nearest neighbours; at most the batch size")
+
+    def label(self, name: str) -> str:
+        """The number of neighbours is part of the label where it is not the default."""
+        return name if self.k == CountSettings.k else f"{name}-{self.k}nn"
+
+    def counts_itself(self) -> bool:
+        """Whether a sample is among its own neighbours."""
+        return False
+
+    def check_batch(self, batch_size: int) -> None:
+        """The batch must hold k neighbours."""
+        largest = batch_size if self.counts_itself() else batch_size - 1
+        if not 1 <= self.k <= largest:
+            raise InputError(
+                f"`k` must be between 1 and {largest} ({largest} {'' if self.counts_itself() else 'other '}samples in "
+                f"the batch), got {self.k}: take another k or a larger batch."
+            )
+
+
+@dataclass(frozen=True)
+class NeighbourSettings(CountSettings):
+    """What every method with neighbours has: how they are searched, and how their labels enter the loss."""
+
     soft_weight: float | None = setting(
         None, "weight (lambda) of the distillation term; default: 0.9, or 0.99 for Tiny ImageNet"
     )
@@ -37,22 +60,13 @@ class NeighbourSettings(Settings):
             most = "" if balance == "additive" else f" and at most 1 with balance {balance!r}"
             raise InputError(f"`soft_weight` must be at least 0{most}, got {weight}.")
 
-    def label(self, name: str) -> str:
-        """The number of neighbours is part of the label where it is not the default."""
-        return name if self.k == NeighbourSettings.k else f"{name}-{self.k}nn"
-
     def resolve(self: NeighbourT, run: RunDefaults) -> NeighbourT:
         """The weight is the data set's where none is given."""
         return self if self.soft_weight is not None else replace(self, soft_weight=run.soft_weight)
 
-    def check_batch(self, batch_size: int) -> None:
-        """The batch must hold k neighbours."""
-        largest = batch_size if self.include_self else batch_size - 1
-        if not 1 <= self.k <= largest:
-            raise InputError(
-                f"`k` must be between 1 and {largest} ({largest} {'' if self.include_self else 'other '}samples in the "
-                f"batch), got {self.k}: take another k or a larger batch."
-            )
+    def counts_itself(self) -> bool:
+        """The setting says so."""
+        return self.include_self
 
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
         """The ceiling of soft labels from the mini-batch."""
@@ -131,3 +145,24 @@ class WeightedSettings(AveragedSettings):
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:  # noqa: ARG002 - a hook
         """No ceiling is known for weighted neighbours."""
         return []
+
+
+@dataclass(frozen=True)
+class BayesSettings(CountSettings):
+    """OSAKD whose votes are gathered as evidence, weighted by their reliability. Source: osakd."""
+
+    has_soft_labels: ClassVar[bool] = True
+    prior: float = setting(20.0, "evidence that a sample starts with for its own class", above=0)
+    forgetting: float = setting(0.95, "weight of the earlier evidence at each visit of the sample", above=0, most=1)
+    votes: Literal["neighbours", "shuffled", "uniform", "prediction"] = setting(
+        "neighbours",
+        "what is gathered: the neighbours' classes, or as a control another sample's neighbours' classes (shuffled), "
+        "equal shares of all classes (uniform), or the network's own prediction (prediction)",
+    )
+
+    def soft_label_caption(self, batch_size: int, num_samples: int) -> str:  # noqa: ARG002 - a hook
+        """The number of neighbours and where they are searched; what a visit gathers, not the evidence."""
+        return (
+            f"k = {self.k} neighbours in mini-batches of {batch_size}, those of the last epoch, among the softmax "
+            "outputs of the finished network, without augmentation, before they are gathered as evidence"
+        )

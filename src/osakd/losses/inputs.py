@@ -1,0 +1,73 @@
+"""Checks of what a user's loop passes to the loss, and the samples in it."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+from torch import Tensor
+
+from osakd.errors import InputError
+from osakd.labels.targets import check_index, check_tensor
+
+
+def as_samples(logits: Tensor, target: Tensor, index: Tensor | None, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Checked logits ``[n, c]`` and targets ``[n]`` or ``[n, c]``; every position of further dimensions is a sample.
+
+    Raises:
+        InputError: something that is no tensor, or shapes that do not fit together.
+    """
+    for name, value in (("logits", logits), ("target", target), ("index", index)):
+        if name != "index" or index is not None:
+            check_tensor(name, value)
+    if logits.ndim < 2:
+        raise InputError(f"`logits` must be of shape [n, {num_classes}], got {list(logits.shape)}.")
+    if logits.shape[1] != num_classes:
+        raise InputError(
+            f"The network gives {logits.shape[1]} outputs, but `num_classes` is {num_classes}: make them equal."
+        )
+    probabilities = target.is_floating_point()
+    expected = logits.shape if probabilities else (logits.shape[0], *logits.shape[2:])
+    if target.shape != expected:
+        kind = "class probabilities" if probabilities else "class indices"
+        raise InputError(f"`target` must be {kind} of shape {list(expected)}, got {list(target.shape)}.")
+    if logits.ndim > 2:
+        logits = logits.movedim(1, -1).flatten(0, -2)
+        target = target.movedim(1, -1).flatten(0, -2) if probabilities else target.flatten()
+    return logits, target if probabilities else target.long()
+
+
+def check_kept(kept: Sequence[int], index: Tensor | None, samples: int, *, training: bool, values: bool) -> None:
+    """Checks the ``index`` of a loss that keeps something of every training sample.
+
+    Args:
+        kept: for how many samples each of what it keeps is; empty for a loss that keeps nothing.
+        index: index of each sample, or None.
+        samples: number of samples in the batch.
+        training: whether what is kept is written.
+        values: whether the values of the index are looked at.
+
+    Raises:
+        InputError: no index in training, one of another length, or values outside the training set.
+    """
+    if not kept:
+        return
+    if index is None:
+        if training:
+            raise InputError(
+                "A loss with a memory, an average or evidence needs the samples' `index` in training: wrap the "
+                "training set in `WithIndex` and call loss(logits, target, index); for other data call loss.eval() "
+                "first."
+            )
+        return
+    if len(index) != samples:
+        raise InputError(f"`index` must hold one index per sample ({samples}), got {len(index)}.")
+    if values:
+        for num_samples in kept:
+            check_index(index, num_samples)
+
+
+def check_whole(name: str, value: object, *, least: int) -> None:
+    """Raises ``InputError`` unless the value is a whole number of at least ``least``."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise InputError(f"`{name}` must be a whole number, got {value!r}.")
+    if int(value) < least:
+        raise InputError(f"`{name}` must be at least {least}, got {value}.")

@@ -1,0 +1,81 @@
+r"""Batch knowledge ensembling (BAKE): similar samples of a mini-batch teach each other.
+
+.. math:: L = \mathrm{CE}(p, y) + w \, T^2 \, KL(Q \| p^T), \quad Q = (1 - \omega) (I - \omega A)^{-1} P^T
+
+where the rows of A are the softmax of the cosine similarities to the other samples' features before the classifier, and
+those of :math:`P^T` the predictions. Q is the limit of propagating predictions along A again and again.
+
+Reference:
+    Ge et al., "Self-distillation with Batch Knowledge Ensembling Improves ImageNet Classification", arXiv 2104.13298,
+    2021.
+"""
+
+from math import ceil, log, log2
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.losses.distillation import distillation_loss
+from osakd.losses.terms import at_least_float32
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
+from osakd.methods.settings.predictions import BAKESettings
+from osakd.models.branches import before_classifier, run
+
+
+@final
+class BatchEnsembling(Method):
+    """One network that learns from its classes and from the predictions of its mini-batch.
+
+    Args:
+        network: a network with a linear classifier as its last child, see ``models.branches``.
+        features: name of the child before the classifier.
+        soft_weight: weight of the soft term, which contains the squared temperature.
+        temperature: T, above 0.
+        propagation: share omega of the others' predictions at each propagation, 0 to below 1.
+    """
+
+    def __init__(
+        self, network: nn.Module, *, features: str, soft_weight: float, temperature: float, propagation: float
+    ) -> None:
+        super().__init__()
+        self.network, self.features = network, features
+        self.soft_weight, self.temperature, self.propagation = soft_weight, temperature, propagation
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The loss of a batch."""
+        features = run(self.network, batch.images, until=self.features)
+        logits = run(self.network, features, after=self.features)
+        with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
+            outputs = at_least_float32(logits) / self.temperature
+            propagated = propagate(at_least_float32(features), outputs.softmax(1), self.propagation)
+            targets = self.temperature * propagated.clamp(min=torch.finfo(propagated.dtype).tiny).log()
+        soft = distillation_loss(logits, targets, temperature=self.temperature)
+        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.soft_weight, logits)
+
+
+def propagate(features: Tensor, predictions: Tensor, propagation: float) -> Tensor:
+    """The predictions ``[n, c]`` after they were propagated without end along the similarity of features ``[n, d]``.
+
+    The inverse is summed as a series, whose length doubles at each step: a solver would make the host wait on a GPU.
+    """
+    directions = F.normalize(features)
+    itself = torch.eye(len(features), dtype=features.dtype, device=features.device)
+    similarity = (directions @ directions.T).masked_fill(itself.bool(), -torch.inf)
+    reach, total = propagation * similarity.softmax(1), itself
+    for _ in range(ceil(log2(max(2, log(1e-17) / log(propagation)))) if propagation else 0):
+        total = total + reach @ total
+        reach = reach @ reach
+    return (1 - propagation) * total @ predictions
+
+
+def build(settings: BAKESettings, context: BuildContext) -> BatchEnsembling:
+    """Builds ``bake``."""
+    return BatchEnsembling(
+        context.network,
+        features=before_classifier(context.network, context.input_shape),
+        soft_weight=settings.soft_weight,
+        temperature=settings.temperature,
+        propagation=settings.propagation,
+    )

@@ -1,0 +1,64 @@
+r"""``osakd-bayes``: each sample gathers its neighbours' votes as evidence, weighted by how reliable they are by now.
+
+.. math:: a_i \leftarrow \gamma \, a_i + r \, q_i, \qquad L = KL(a_i / \sum_j a_{ij} \| p_i)
+
+with q the share of each class among the sample's neighbours in the mini-batch, r the running reliability of these
+shares, and :math:`a_i = a_0 [j = y_i]` at first. The controls change what is gathered, and nothing else: its mass r is
+that of the neighbours in each of them.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from osakd.labels.evidence import DirichletEvidence
+from osakd.labels.posterior import Posterior
+from osakd.labels.reliability import Reliability
+from osakd.losses.osakd import OSAKDLoss
+from osakd.losses.terms import at_least_float32
+from osakd.methods.base import Batch, BuildContext
+from osakd.methods.self_distillation import SelfDistillation, neighbours_of
+from osakd.methods.settings.neighbours import BayesSettings
+
+
+def votes_for_another(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
+    """Each sample gets its predecessor's votes; a batch is in random order, so they are those of a random sample."""
+    posterior = neighbours_of(criterion, logits, batch)
+    return posterior._replace(soft_labels=posterior.soft_labels.roll(1, 0))
+
+
+def uniform_votes(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
+    """Every class gets the same share of the votes."""
+    posterior = neighbours_of(criterion, logits, batch)
+    return posterior._replace(soft_labels=torch.full_like(posterior.soft_labels, 1 / criterion.num_classes))
+
+
+def own_prediction(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
+    """The network's own prediction is the vote."""
+    posterior = neighbours_of(criterion, logits, batch)
+    return posterior._replace(soft_labels=at_least_float32(logits.detach()).softmax(1))
+
+
+VOTES: dict[str, Callable[[OSAKDLoss, Tensor, Batch], Posterior]] = {
+    "neighbours": neighbours_of,
+    "shuffled": votes_for_another,
+    "uniform": uniform_votes,
+    "prediction": own_prediction,
+}
+
+
+def build(settings: BayesSettings, context: BuildContext) -> SelfDistillation:
+    """Builds ``osakd-bayes``."""
+    evidence = DirichletEvidence(
+        context.num_samples, context.num_classes, prior=settings.prior, forgetting=settings.forgetting
+    )
+    criterion = OSAKDLoss(
+        context.num_classes,
+        settings.k,
+        include_self=False,
+        reliability=Reliability(),
+        evidence=evidence,
+        ignore_index=None,  # every label of a data set is a class
+    )
+    return SelfDistillation(context.network, criterion, find=VOTES[settings.votes])

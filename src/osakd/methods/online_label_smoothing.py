@@ -1,0 +1,73 @@
+r"""Online label smoothing: the soft label of a class is the network's mean right prediction of the epoch before.
+
+.. math:: L = w \, \mathrm{CE}(p, y) + (1 - w) \, \mathrm{CE}(p, S_{t - 1}[y])
+
+where row c of :math:`S_t` is the mean of the predictions p of epoch t for samples of class c that were right.
+
+Reference:
+    Zhang et al., "Delving Deep into Label Smoothing", IEEE Transactions on Image Processing, 2021.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.labels.targets import as_probabilities
+from osakd.losses.terms import at_least_float32
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
+from osakd.methods.settings.predictions import OnlineLabelSmoothingSettings
+
+
+@final
+class OnlineLabelSmoothing(Method):
+    """One network that learns from its classes and from soft labels of the classes.
+
+    Args:
+        network: the network to train and deploy.
+        num_samples: number of training samples, which is the length of an epoch.
+        num_classes: number of classes.
+        hard_weight: weight of the cross-entropy with the classes, 0 to 1.
+    """
+
+    labels: Tensor
+    sums: Tensor
+    seen: Tensor
+
+    def __init__(self, network: nn.Module, num_samples: int, num_classes: int, *, hard_weight: float) -> None:
+        super().__init__()
+        self.network, self.num_samples, self.hard_weight = network, num_samples, hard_weight
+        self.register_buffer("labels", torch.full((num_classes, num_classes), 1 / num_classes))
+        self.register_buffer("sums", torch.zeros(num_classes, num_classes))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The loss of a batch."""
+        logits = self.network(batch.images)
+        if self.training:
+            self._update(at_least_float32(logits.detach()), batch.target)
+        hard = F.cross_entropy(logits, batch.target)
+        soft = F.cross_entropy(logits, self.labels[batch.target].to(logits.dtype))
+        return weighted_terms(hard, soft, self.hard_weight, 1 - self.hard_weight, logits)
+
+    @torch.no_grad()
+    def _update(self, logits: Tensor, target: Tensor) -> None:
+        """Begins an epoch if this batch does not fit into the last one, and adds the right predictions.
+
+        Without a branch, for CUDA graphs. A class without any right prediction keeps its soft label.
+        """
+        begins = self.seen + len(target) > self.num_samples
+        total = self.sums.sum(1, keepdim=True)
+        self.labels.copy_(torch.where(begins & (total > 0), self.sums / total.clamp(min=1e-12), self.labels))
+        true = as_probabilities(target, logits)
+        right = true * (logits.argmax(1) == target)[:, None]
+        self.sums.copy_(torch.where(begins, 0, self.sums) + (right.T @ logits.softmax(1)).to(self.sums.dtype))
+        self.seen.copy_(torch.where(begins, 0, self.seen) + len(target))
+
+
+def build(settings: OnlineLabelSmoothingSettings, context: BuildContext) -> OnlineLabelSmoothing:
+    """Builds ``online-label-smoothing``."""
+    return OnlineLabelSmoothing(
+        context.network, context.num_samples, context.num_classes, hard_weight=settings.hard_weight
+    )

@@ -1,0 +1,57 @@
+r"""Progressive self-knowledge distillation (PS-KD): the target moves from the class to the last epoch's prediction.
+
+.. math:: L = \mathrm{CE}(p, (1 - w t) \, y + w t \, p_\text{last})
+
+with t the share of the schedule that is done, and the prediction of the sample's last visit; on its first visit the
+target is its class.
+
+Reference:
+    Kim et al., "Self-Knowledge Distillation with Progressive Refinement of Targets", ICCV 2021.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
+
+from osakd.labels.memory import OutputMemory
+from osakd.labels.targets import as_probabilities
+from osakd.losses.terms import at_least_float32
+from osakd.methods.base import Batch, BuildContext, LossTerms, Method
+from osakd.methods.settings.predictions import PSKDSettings
+
+
+@final
+class ProgressiveTargets(Method):
+    """One network that learns from its classes and its earlier predictions.
+
+    Args:
+        network: the network to train and deploy.
+        memory: keeps the last prediction for each training sample.
+        soft_weight: weight w of the prediction at the end of training, 0 to 1.
+    """
+
+    def __init__(self, network: nn.Module, memory: OutputMemory, *, soft_weight: float) -> None:
+        super().__init__()
+        self.network, self.memory, self.soft_weight = network, memory, soft_weight
+
+    def forward(self, batch: Batch) -> LossTerms:
+        """The loss of a batch."""
+        logits = self.network(batch.images)
+        total = F.cross_entropy(logits, self._targets(at_least_float32(logits.detach()), batch).to(logits.dtype))
+        return LossTerms(total, {"total": total.detach()}, logits)
+
+    @torch.no_grad()
+    def _targets(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The targets ``[n, c]``; the predictions of this step take the place of the earlier ones."""
+        last = self.memory.outputs[batch.index].to(logits.dtype)
+        weight = self.soft_weight * batch.progress * self.memory.valid[batch.index][:, None]
+        self.memory.write(batch.index, logits.softmax(1), batch.target)
+        return ((1 - weight) * as_probabilities(batch.target, logits) + weight * last).to(logits.dtype)
+
+
+def build(settings: PSKDSettings, context: BuildContext) -> ProgressiveTargets:
+    """Builds ``ps-kd``."""
+    memory = OutputMemory(context.num_samples, context.num_classes)
+    return ProgressiveTargets(context.network, memory, soft_weight=settings.soft_weight)
