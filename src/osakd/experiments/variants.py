@@ -78,8 +78,8 @@ def _column(
 def _tenths(methods: Mapping[str, str | Mapping[str, Any]], seeds: int) -> tuple[Column, Column]:
     """The two small settings: one that underfits and one that overfits."""
     return (
-        _column("resnet8-tenth", "cifar10", 20, methods, seeds=seeds, **_RESNET),
-        _column("lenet-tenth", "cifar10", 30, methods, seeds=seeds, fraction=0.1, learning_rate=0.01),
+        _column("resnet8-tenth", "cifar10", 20, methods, seeds=seeds, evaluate_every=5, **_RESNET),
+        _column("lenet-tenth", "cifar10", 30, methods, seeds=seeds, evaluate_every=5, fraction=0.1, learning_rate=0.01),
     )
 
 
@@ -96,8 +96,17 @@ VARIANTS = Experiment(
     (
         *_tenths(_STUDY, _SEEDS),
         _column("lenet-cifar10", "cifar10", 100, _STUDY, seeds=_SEEDS),
-        _column("lenet-fashion-fifth", "fashion_mnist", 30, _STUDY, seeds=_SEEDS, fraction=0.2, learning_rate=0.01),
-        _column("lenet-svhn-subset", "svhn-subset", 30, _STUDY, seeds=_SEEDS, learning_rate=0.01),
+        _column(
+            "lenet-fashion-fifth",
+            "fashion_mnist",
+            30,
+            _STUDY,
+            seeds=_SEEDS,
+            evaluate_every=5,
+            fraction=0.2,
+            learning_rate=0.01,
+        ),
+        _column("lenet-svhn-subset", "svhn-subset", 30, _STUDY, seeds=_SEEDS, evaluate_every=5, learning_rate=0.01),
     ),
     "readings",
 )
