@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from osakd.records import METRICS, RESULT, read_metrics, write_error
+from osakd.report.charts.trends import RELIABILITY
 from osakd.report.statistics.runs import FinishedRun, compact
-from tests.report.made import make_run, read
+from tests.report.made import make_run, read, row
 
 RECORDS = Path(__file__).parents[3] / "records"
 
@@ -30,6 +31,15 @@ def test_a_curve_has_every_score_of_its_rows(name: str) -> None:
         expected = [(row["epoch"], row["others"][label]["test"]["nll"]) for row in rows if "others" in row]
         assert list(zip(*curve.get(f"others.{label}.test.nll"), strict=True)) == expected
         assert expected
+
+
+def test_the_reliability_is_shown_where_it_was_recorded() -> None:
+    rows: list[dict[str, Any]] = [row(epoch, 0.5, soft=True, validated=False) for epoch in (1, 2)]
+    assert "train.soft_label_reliability" not in compact(rows).series
+    for one in rows:
+        one["train"]["soft_label_reliability"] = 0.3 * one["epoch"]
+    assert list(compact(rows).get(RELIABILITY.name).values) == [0.3, 0.6]
+    assert compact(rows).get("train.soft_label_mass").values
 
 
 def test_a_curve_takes_eight_bytes_for_each_number(tmp_path: Path) -> None:

@@ -37,7 +37,15 @@ ECE = Quantity("test.ece", "Expected calibration error, test set", "%", 100, 2, 
 MASS = Quantity("train.soft_label_mass", "Soft labels: mass on the true class", "%", 100, 1, most=100)
 ENTROPY = Quantity("train.soft_label_entropy", "Soft labels: entropy", "nats", 1, 3)
 AGREEMENT = Quantity("train.soft_label_agreement", "Soft labels: agreement with the class", "%", 100, 1, most=100)
-SOFT_LABELS = (MASS, ENTROPY, AGREEMENT)
+RELIABILITY = Quantity(
+    "train.soft_label_reliability",
+    "Soft labels: share of the classes' entropy that the neighbours explain",
+    "%",
+    100,
+    1,
+    most=100,
+)
+SOFT_LABELS = (MASS, ENTROPY, AGREEMENT, RELIABILITY)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from osakd.records import METRICS, Result, RunConfig, RunFiles, default_folder
 State = Literal["finished", "unfinished", "failed", "damaged"]
 _SCORES = ("accuracy", "nll", "ece")
 _SOFT_LABELS = ("soft_label_mass", "soft_label_entropy", "soft_label_agreement")
+_RELIABILITY = ("soft_label_reliability",)
+"""Recorded later than the others: older runs do not have it."""
 
 
 class Series(NamedTuple):
@@ -152,8 +154,9 @@ def compact(rows: Sequence[Mapping[str, Any]]) -> Curve:
     for part in ("test", "validation"):
         scored = [row for row in rows if part in row]
         _add(series, part, [row["epoch"] for row in scored], [row[part] for row in scored], _SCORES)
-    taught = [row for row in rows if _SOFT_LABELS[0] in row.get("train", ())]
-    _add(series, "train", [row["epoch"] for row in taught], [row["train"] for row in taught], _SOFT_LABELS)
+    for keys in (_SOFT_LABELS, _RELIABILITY):
+        taught = [row for row in rows if keys[0] in row.get("train", ())]
+        _add(series, "train", [row["epoch"] for row in taught], [row["train"] for row in taught], keys)
     for name, parts in rows[-1].get("others", {}).items():
         scored = [row for row in rows if "others" in row]
         for part in parts:
