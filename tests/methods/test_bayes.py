@@ -38,10 +38,11 @@ def batch_of(index: torch.Tensor) -> Batch:
     return Batch(IMAGES[index], CLASSES[index], index, torch.tensor(0), torch.tensor(0.0))
 
 
-@pytest.mark.parametrize("votes", ["neighbours", "shuffled", "uniform", "prediction"])
+@pytest.mark.parametrize("votes", ["neighbours", "mixed", "gap", "shuffled", "uniform", "prediction"])
 def test_it_is_its_equation(votes: str) -> None:
-    method = method_of(votes, prior=2.0, forgetting=0.9)
-    evidence = {sample: [2.0 * (label == int(own)) for label in range(C)] for sample, own in enumerate(CLASSES)}
+    method = method_of(votes, prior=2.0, forgetting=0.9, smoothing=0.3)
+    start = 0.7 * np.eye(C) + 0.3 / C
+    evidence = {sample: list(2.0 * start[int(own)]) for sample, own in enumerate(CLASSES)}
     reliability, generator = 0.0, torch.Generator().manual_seed(1)
     for _ in range(3):
         index = torch.randperm(M, generator=generator)[:N]
@@ -51,9 +52,13 @@ def test_it_is_its_equation(votes: str) -> None:
         now = float(explained_entropy(torch.from_numpy(K * labels), target))
         reliability = 0.9 * reliability + 0.1 * now
         expected = 0.0
+        hard = -np.log(points[np.arange(N), target]).mean()
+        ahead = min(max(1 - hard / ((1 - now) * log(C)), 0), 1)
         for row, sample in enumerate(index.tolist()):
             gathered = {
                 "neighbours": labels[row],
+                "mixed": (labels[row] + points[row]) / 2,
+                "gap": ahead * labels[row],
                 "shuffled": labels[row - 1],
                 "uniform": np.full(C, 1 / C),
                 "prediction": points[row],
@@ -65,6 +70,7 @@ def test_it_is_its_equation(votes: str) -> None:
         assert terms.total.item() == pytest.approx(expected, rel=1e-4)
         assert terms.parts["soft_label_reliability"].item() == pytest.approx(now, rel=1e-5)
     assert now > 0.05
+    assert 0.05 < ahead < 1
 
 
 def test_the_controls_gather_as_much_as_the_neighbours() -> None:

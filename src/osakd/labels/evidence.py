@@ -24,6 +24,7 @@ class DirichletEvidence(nn.Module):
         num_classes: number of classes, at least 1.
         prior: evidence :math:`a_0` that a sample starts with for its own class, above 0.
         forgetting: weight :math:`\gamma` of the earlier evidence at each visit, above 0 and at most 1.
+        smoothing: share of the prior that is spread over all classes, 0 to below 1, as in label smoothing.
 
     Raises:
         InputError: a value out of its range.
@@ -42,7 +43,15 @@ class DirichletEvidence(nn.Module):
 
     counts: Float[Tensor, "m c"]
 
-    def __init__(self, num_samples: int, num_classes: int, *, prior: float = 20.0, forgetting: float = 0.95) -> None:
+    def __init__(
+        self,
+        num_samples: int,
+        num_classes: int,
+        *,
+        prior: float = 20.0,
+        forgetting: float = 0.95,
+        smoothing: float = 0.0,
+    ) -> None:
         if num_samples < 1 or num_classes < 1:
             raise InputError(
                 f"Evidence needs at least one sample and one class, got `num_samples` {num_samples} and "
@@ -52,8 +61,10 @@ class DirichletEvidence(nn.Module):
             raise InputError(f"`prior` must be above 0, got {prior}.")
         if not 0 < forgetting <= 1:
             raise InputError(f"`forgetting` must be above 0 and at most 1, got {forgetting}.")
+        if not 0 <= smoothing < 1:
+            raise InputError(f"`smoothing` must be at least 0 and below 1, got {smoothing}.")
         super().__init__()
-        self.prior, self.forgetting = prior, forgetting
+        self.prior, self.forgetting, self.smoothing = prior, forgetting, smoothing
         # Rows of zeros are of samples that were never visited: their class is known at their first visit only.
         self.register_buffer("counts", torch.zeros(num_samples, num_classes))
 
@@ -82,7 +93,8 @@ class DirichletEvidence(nn.Module):
         Returns:
             Expected class probabilities; rows sum to 1.
         """
-        start = self.prior * as_probabilities(target, votes)
+        own = as_probabilities(target, votes)
+        start = self.prior * ((1 - self.smoothing) * own + self.smoothing / own.shape[1])
         if index is None:
             return _shares(self.forgetting * start + votes)
         kept = self.counts[index].to(votes.dtype)
@@ -96,7 +108,8 @@ class DirichletEvidence(nn.Module):
     def extra_repr(self) -> str:
         """The sizes and settings, for ``print``."""
         samples, classes = self.counts.shape
-        return f"num_samples={samples}, num_classes={classes}, prior={self.prior}, forgetting={self.forgetting}"
+        settings = f"prior={self.prior}, forgetting={self.forgetting}, smoothing={self.smoothing}"
+        return f"num_samples={samples}, num_classes={classes}, {settings}"
 
 
 def _shares(counts: Tensor) -> Tensor:

@@ -8,9 +8,11 @@ that of the neighbours in each of them.
 """
 
 from collections.abc import Callable
+from math import log
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.evidence import DirichletEvidence
 from osakd.labels.posterior import Posterior
@@ -20,6 +22,27 @@ from osakd.losses.terms import at_least_float32
 from osakd.methods.base import Batch, BuildContext
 from osakd.methods.self_distillation import SelfDistillation, neighbours_of
 from osakd.methods.settings.neighbours import BayesSettings
+
+
+def mixed_with_prediction(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
+    """The mean of the neighbours' classes and the network's own prediction."""
+    neighbours, own = neighbours_of(criterion, logits, batch), own_prediction(criterion, logits, batch)
+    return neighbours._replace(soft_labels=(neighbours.soft_labels + own.soft_labels) / 2)
+
+
+def weighted_by_gap(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
+    r"""The neighbours' classes, weighted by how far the network is ahead of them on its own classes.
+
+    .. math:: 1 - \frac{H(y, p)}{(1 - r) \log c}, \text{ at least } 0
+
+    compares the network's cross-entropy with the log score of the neighbours. While a network underfits, it knows no
+    more of a sample's class than the neighbours do, and nothing is gathered; once it learns classes by heart, the
+    neighbours' classes count.
+    """
+    posterior = neighbours_of(criterion, logits, batch)
+    unexplained = (1 - posterior.reliability()) * log(criterion.num_classes)
+    ahead = 1 - F.cross_entropy(at_least_float32(logits.detach()), batch.target) / unexplained.clamp(min=1e-6)
+    return posterior._replace(soft_labels=posterior.soft_labels * ahead.clamp(0, 1))
 
 
 def votes_for_another(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
@@ -42,6 +65,8 @@ def own_prediction(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Poster
 
 VOTES: dict[str, Callable[[OSAKDLoss, Tensor, Batch], Posterior]] = {
     "neighbours": neighbours_of,
+    "mixed": mixed_with_prediction,
+    "gap": weighted_by_gap,
     "shuffled": votes_for_another,
     "uniform": uniform_votes,
     "prediction": own_prediction,
@@ -51,7 +76,11 @@ VOTES: dict[str, Callable[[OSAKDLoss, Tensor, Batch], Posterior]] = {
 def build(settings: BayesSettings, context: BuildContext) -> SelfDistillation:
     """Builds ``osakd-bayes``."""
     evidence = DirichletEvidence(
-        context.num_samples, context.num_classes, prior=settings.prior, forgetting=settings.forgetting
+        context.num_samples,
+        context.num_classes,
+        prior=settings.prior,
+        forgetting=settings.forgetting,
+        smoothing=settings.smoothing,
     )
     criterion = OSAKDLoss(
         context.num_classes,

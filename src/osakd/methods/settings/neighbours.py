@@ -154,10 +154,12 @@ class BayesSettings(CountSettings):
     has_soft_labels: ClassVar[bool] = True
     prior: float = setting(20.0, "evidence that a sample starts with for its own class", above=0)
     forgetting: float = setting(0.95, "weight of the earlier evidence at each visit of the sample", above=0, most=1)
-    votes: Literal["neighbours", "shuffled", "uniform", "prediction"] = setting(
+    smoothing: float = setting(0.0, "share of that evidence that is spread over all classes", least=0, below=1)
+    votes: Literal["neighbours", "mixed", "gap", "shuffled", "uniform", "prediction"] = setting(
         "neighbours",
-        "what is gathered: the neighbours' classes, or as a control another sample's neighbours' classes (shuffled), "
-        "equal shares of all classes (uniform), or the network's own prediction (prediction)",
+        "what is gathered: the neighbours' classes, also averaged with the network's own prediction (mixed) or "
+        "weighted by how far the network is ahead of them (gap); or as a control another sample's neighbours' classes "
+        "(shuffled), equal shares of all classes (uniform), or the network's own prediction (prediction)",
     )
 
     def soft_label_caption(self, batch_size: int, num_samples: int) -> str:  # noqa: ARG002 - a hook
