@@ -43,7 +43,7 @@ def test_it_is_its_equation(votes: str) -> None:
     method = method_of(votes, prior=2.0, forgetting=0.9, smoothing=0.3)
     start = 0.7 * np.eye(C) + 0.3 / C
     evidence = {sample: list(2.0 * start[int(own)]) for sample, own in enumerate(CLASSES)}
-    reliability, generator = 0.0, torch.Generator().manual_seed(1)
+    now, ahead, reliability, generator = 0.0, 0.0, 0.0, torch.Generator().manual_seed(1)
     for _ in range(3):
         index = torch.randperm(M, generator=generator)[:N]
         points = IMAGES[index].flatten(1).double().softmax(1).numpy()
