@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from osakd.errors import unknown_name
 
-View = Literal["paper", "curves", "readings"]
+View = Literal["paper", "curves", "readings", "settings"]
 BASELINE, SMOOTHING = "plain", "label-smoothing"
 """Labels of the two cells that every comparison should have: plain training, and the simplest soft labels."""
 
@@ -99,7 +99,8 @@ class Experiment:
         name: its name on the command line.
         title: what it is.
         columns: its columns, run one after the other.
-        view: how it is shown: beside the paper's numbers, as curves, or by validation.
+        view: how it is shown: beside the paper's numbers, as curves, by validation, or over several settings with last
+            and averaged weights.
         folder: folder of its records; by default its name, else those of another experiment.
     """
 

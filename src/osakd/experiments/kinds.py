@@ -102,14 +102,17 @@ class Trained:
     def show(self, asked: Asked, failed: Mapping[str, str]) -> Reproduction:
         """Shows every column, and what failed."""
         from osakd.report.layout import planned_column
-        from osakd.report.text import column_text
+        from osakd.report.text import column_text, study_text
 
-        texts, why = [], dict(failed)
+        texts, why, shown = [], dict(failed), []
         for column, _ in self.columns(asked):
             recorded = planned_column(self.experiment, column, asked.out / self.experiment.folder / column.name)
             drawn = asked.out / self.experiment.name / column.name if asked.draw else None
             texts.append(column_text(recorded, self.experiment.view, drawn))
             why |= failed_runs(recorded)
+            shown.append(recorded)
+        if self.experiment.view == "settings":
+            texts += filter(None, [study_text(shown)])
         said = [f"Failed: {name}: {error}" for name, error in why.items()]
         return Reproduction("\n\n".join([f"# {self.experiment.title}", *texts, *said, *no_folder(asked.out)]), why)
 

@@ -120,5 +120,5 @@ VARIANTS = Experiment(
         ),
         _column("lenet-svhn-subset", "svhn-subset", 30, _STUDY, seeds=_SEEDS, evaluate_every=5, learning_rate=0.01),
     ),
-    "readings",
+    "settings",
 )

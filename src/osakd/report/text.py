@@ -8,11 +8,13 @@ from osakd.report.charts.curves import write_curves
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import title
 from osakd.report.statistics.pooled import left_out
+from osakd.report.statistics.study import Study
 from osakd.report.statistics.verdicts import missing, other_baselines
 from osakd.report.tables.accuracy import paper_table
 from osakd.report.tables.epochs import epochs_table
 from osakd.report.tables.study import readings_table, rival_tables
 from osakd.report.tables.table import markdown
+from osakd.report.tables.weights import comparisons_table, overall_table, weights_table
 
 
 def column_text(column: RecordedColumn, view: View, drawn: Path | None = None) -> str:
@@ -49,6 +51,22 @@ def _readings(column: RecordedColumn, _: Path | None) -> list[str]:
     return said
 
 
+def _settings(column: RecordedColumn, _: Path | None) -> list[str]:
+    if column.summary is None:
+        return _nothing(column)
+    table = weights_table(column)
+    return [f"**{column.name}: {title(column.summary)}**", markdown(table), table.note, missing(column)]
+
+
+def study_text(columns: Sequence[RecordedColumn]) -> str:
+    """What the columns of a study say together; nothing where none has finished runs."""
+    study = Study(columns)
+    tables = [overall_table(study), comparisons_table(study)]
+    return _paragraphs(
+        [part for table in tables if table.rows for part in (f"**{table.title}**", markdown(table), table.note)]
+    )
+
+
 def _nothing(column: RecordedColumn) -> list[str]:
     return [f"**{column.name}**", "Nothing is recorded yet."]
 
@@ -61,4 +79,5 @@ _VIEWS: dict[View, Callable[[RecordedColumn, Path | None], list[str]]] = {
     "paper": _beside_the_paper,
     "curves": _curves,
     "readings": _readings,
+    "settings": _settings,
 }

@@ -20,6 +20,7 @@ from osakd.report.tables.scores import score_table
 from osakd.report.tables.setup import environments, run_table, settings_of
 from osakd.report.tables.study import claims_table, readings_table, rival_tables
 from osakd.report.tables.table import Table
+from osakd.report.tables.weights import weights_table
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,9 @@ def result_tables(column: RecordedColumn) -> list[Table[Any]]:
     """The tables of a column's results."""
     if column.summary is None:
         return [accuracy_table(column)]
-    tables = [readings_table(column), *rival_tables(column)] if column.by_validation else []
+    tables: list[Table[Any]] = [readings_table(column), *rival_tables(column)] if column.by_validation else []
+    if column.experiment and column.experiment.view == "settings":
+        tables.append(weights_table(column))
     claims = claims_table(column)
     return [*tables, accuracy_table(column), score_table(column), *([claims] if claims else [])]
 
