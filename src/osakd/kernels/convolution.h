@@ -52,7 +52,7 @@ static void pack(const Stage& s, const float* weight, float* packed) {
 }
 
 template <int C>
-static void convolve(const Stage& s, const float* x, const float* packed, const float* bias, int first, float* y,
+__attribute__((noinline)) static void convolve(const Stage& s, const float* x, const float* packed, const float* bias, int first, float* y,
                      const Place& to, uint8_t* winner) {
   const size_t line = size_t(s.line()) * L, right = size_t(s.in) * L;
   const int window = s.window(), rows = s.rows(), columns = s.columns();

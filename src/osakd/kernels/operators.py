@@ -88,23 +88,35 @@ def network(
         for one in parameters
     ]
     keep = torch.is_grad_enabled() and any(one.requires_grad for one in (*parameters, *images))
-    return _forward(images, parameters, scale, shift, plan.numbers(), keep, threads)[0]
+    return _FORWARD(images, parameters, scale, shift, plan.numbers(), keep, threads)[0]
 
 
-@torch.library.custom_op("osakd::network", mutates_args=(), device_types="cpu")
+# Defined below ``torch.library.custom_op``, whose own bookkeeping takes as long as a third of a LeNet's step.
+_LIBRARY = torch.library.Library("osakd", "FRAGMENT")
+_LIBRARY.define(
+    "network(Tensor[] images, Tensor[] parameters, Tensor scale, Tensor shift, SymInt[] plan, bool keep, int threads) "
+    "-> (Tensor, Tensor)"
+)
+_LIBRARY.define(
+    "network_backward(Tensor gradient, Tensor workspace, Tensor[] parameters, Tensor scale, SymInt[] plan, "
+    "bool for_images, int threads) -> Tensor[]"
+)
+_FORWARD: Any = torch.ops.osakd.network.default
+_BACKWARD: Any = torch.ops.osakd.network_backward.default
+
+
 def _forward(
-    images: list[Tensor],
-    parameters: list[Tensor],
+    images: Sequence[Tensor],
+    parameters: Sequence[Tensor],
     scale: Tensor,
     shift: Tensor,
-    plan: list[int],
+    plan: Sequence[int],
     keep: bool,
     threads: int,
 ) -> tuple[Tensor, Tensor]:
     """The outputs, and what the backward pass reads (empty unless ``keep``)."""
     library, numbers = load(), _numbers(plan)
-    logits = images[0].new_empty(_output_shape(plan), dtype=torch.float32)
-    workspace = logits.new_empty(library.osakd_workspace(numbers) if keep else 0)
+    logits, workspace = _outputs(images, plan, keep)
     library.osakd_forward(
         numbers,
         _pointers(images),
@@ -119,80 +131,97 @@ def _forward(
     return logits, workspace
 
 
-@_forward.register_fake
-def _(
-    images: list[Tensor],
-    parameters: list[Tensor],  # noqa: ARG001 - the operator's arguments
-    scale: Tensor,  # noqa: ARG001
-    shift: Tensor,  # noqa: ARG001
-    plan: list[int],
-    keep: bool,
-    threads: int,  # noqa: ARG001
-) -> tuple[Tensor, Tensor]:
-    size = load().osakd_workspace(_numbers(plan)) if keep else 0
-    return images[0].new_empty(_output_shape(plan), dtype=torch.float32), images[0].new_empty(size, dtype=torch.float32)
-
-
-@torch.library.custom_op("osakd::network_backward", mutates_args=(), device_types="cpu")
 def _backward(
     gradient: Tensor,
     workspace: Tensor,
-    parameters: list[Tensor],
+    parameters: Sequence[Tensor],
     scale: Tensor,
-    plan: list[int],
+    plan: Sequence[int],
     for_images: bool,
     threads: int,
 ) -> list[Tensor]:
     """The gradients of the parameters, then of the images of each replica ``[replicas * n, channels, h, w]``."""
-    gradients = [torch.empty_like(one) for one in parameters]
-    images = _image_gradient(gradient, plan) if for_images else None
+    found = _gradients(gradient, parameters, plan, for_images)
     load().osakd_backward(
         _numbers(plan),
         _Pointer(scale.data_ptr()),
         _pointers(parameters),
         _Pointer(workspace.data_ptr()),
         _Pointer(gradient.data_ptr()),
-        _pointers(gradients),
-        _Pointer(None if images is None else images.data_ptr()),
+        _pointers(found[: len(parameters)]),
+        _Pointer(found[-1].data_ptr() if for_images else None),
         threads,
     )
-    return gradients if images is None else [*gradients, images]
+    return found
 
 
-@_backward.register_fake
-def _(
-    gradient: Tensor,
-    workspace: Tensor,  # noqa: ARG001 - the operator's arguments
-    parameters: list[Tensor],
-    scale: Tensor,  # noqa: ARG001
-    plan: list[int],
-    for_images: bool,
-    threads: int,  # noqa: ARG001
-) -> list[Tensor]:
-    gradients = [torch.empty_like(one) for one in parameters]
-    return [*gradients, _image_gradient(gradient, plan)] if for_images else gradients
+class _Differentiable(torch.autograd.Function):
+    """The operator with gradients. The numbers come first: autograd looks at tensors that are arguments themselves."""
+
+    @staticmethod
+    def forward(ctx: Any, plan: Sequence[int], keep: bool, threads: int, count: int, *tensors: Tensor) -> Any:
+        scale, shift, *rest = tensors
+        images, parameters = rest[:count], rest[count:]
+        with torch._C._AutoDispatchBelowAutograd():
+            logits, workspace = _FORWARD(images, parameters, scale, shift, plan, keep, threads)
+        ctx.plan, ctx.threads, ctx.count = plan, threads, count
+        ctx.save_for_backward(workspace, scale, *parameters)
+        ctx.mark_non_differentiable(workspace)
+        return logits, workspace
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        workspace, scale, *parameters = ctx.saved_tensors
+        for_images = any(ctx.needs_input_grad[6 : 6 + ctx.count])
+        gradient = gradients[0].contiguous()
+        found = _BACKWARD(gradient, workspace, parameters, scale, ctx.plan, for_images, ctx.threads)
+        images: Sequence[Tensor | None] = [None] * ctx.count
+        if for_images:
+            _, _, n, seeds, each, *_ = ctx.plan
+            images = found.pop().unflatten(0, (seeds, each, n)).sum(1).unbind()
+        return None, None, None, None, None, None, *images, *found
 
 
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    images, parameters, scale, _, ctx.plan, _, ctx.threads = inputs
-    ctx.count = len(images)
-    ctx.for_images = any(one.requires_grad for one in images)
-    ctx.save_for_backward(output[1], scale, *parameters)
-    ctx.mark_non_differentiable(output[1])
+def _with_gradients(
+    images: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    scale: Tensor,
+    shift: Tensor,
+    plan: Sequence[int],
+    keep: bool,
+    threads: int,
+) -> tuple[Tensor, Tensor]:
+    return _Differentiable.apply(plan, keep, threads, len(images), scale, shift, *images, *parameters)  # type: ignore[no-any-return]
 
 
-def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Any, ...]:
-    workspace, scale, *parameters = ctx.saved_tensors
-    found = _backward(gradient.contiguous(), workspace, parameters, scale, ctx.plan, ctx.for_images, ctx.threads)
-    images: list[Tensor | None] = [None] * ctx.count
-    if ctx.for_images:
-        *found, of_replicas = found
-        _, _, n, seeds, each, *_ = ctx.plan
-        images = list(of_replicas.unflatten(0, (seeds, each, n)).sum(1).unbind())
-    return images, found, None, None, None, None, None
+def _outputs(images: Sequence[Tensor], plan: Sequence[int], keep: bool) -> tuple[Tensor, Tensor]:
+    size = load().osakd_workspace(_numbers(plan)) if keep else 0
+    logits = images[0].new_empty(_output_shape(plan), dtype=torch.float32)
+    return logits, logits.new_empty(size)
 
 
-_forward.register_autograd(_differentiate, setup_context=_setup)
+def _gradients(gradient: Tensor, parameters: Sequence[Tensor], plan: Sequence[int], for_images: bool) -> list[Tensor]:
+    found = [torch.empty_like(one) for one in parameters]
+    if for_images:
+        _, _, n, seeds, each, channels, height, width, *_ = plan
+        shape = (seeds * each * n, channels, height, width)
+        found.append(gradient.new_empty(shape).contiguous(memory_format=torch.channels_last))
+    return found
+
+
+@torch.library.register_fake("osakd::network", lib=_LIBRARY)
+def _(images: Any, parameters: Any, scale: Any, shift: Any, plan: Any, keep: bool, threads: int) -> Any:  # noqa: ARG001
+    return _outputs(images, plan, keep)
+
+
+@torch.library.register_fake("osakd::network_backward", lib=_LIBRARY)
+def _(gradient: Any, workspace: Any, parameters: Any, scale: Any, plan: Any, for_images: bool, threads: int) -> Any:  # noqa: ARG001
+    return _gradients(gradient, parameters, plan, for_images)
+
+
+_LIBRARY.impl("network", _forward, "CPU")
+_LIBRARY.impl("network_backward", _backward, "CPU")
+_LIBRARY.impl("network", _with_gradients, "Autograd")
 
 
 def _output_shape(plan: Sequence[int]) -> tuple[int, int, int]:
@@ -201,12 +230,6 @@ def _output_shape(plan: Sequence[int]) -> tuple[int, int, int]:
         return seeds * each, n, rest[-1]
     filters, height, width = Stage(*rest[6 * (stages - 1) : 6 * stages]).pooled
     return seeds * each, n, filters * height * width
-
-
-def _image_gradient(like: Tensor, plan: Sequence[int]) -> Tensor:
-    _, _, n, seeds, each, channels, height, width, *_ = plan
-    shape = (seeds * each * n, channels, height, width)
-    return like.new_empty(shape).contiguous(memory_format=torch.channels_last)
 
 
 def _numbers(plan: Sequence[int]) -> Any:

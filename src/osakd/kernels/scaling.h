@@ -2,21 +2,20 @@
 #pragma once
 #include "plan.h"
 
+static inline V floats(const float* from) { return load(from); }
+static inline V floats(const uint8_t* from) {
+  Bytes bytes;
+  memcpy(&bytes, from, L);
+  return __builtin_convertvector(__builtin_convertvector(bytes, I), V);
+}
+
+// factors, terms: as many vectors as channels, after which the channels begin anew.
 template <class T>
-static void scale_line(const T* from, float* to, int count, int channels, const float* scale, const float* shift) {
-  constexpr int MOST = 4;
-  if (channels > MOST) {
-    for (int x = 0; x < count; x += channels)
-      for (int c = 0; c < channels; c++) to[x + c] = float(from[x + c]) * scale[c] + shift[c];
-    return;
-  }
-  float scales[MOST * 16], shifts[MOST * 16];  // as many whole pixels as make whole vectors
-  const int length = channels * 16;
-  for (int j = 0; j < length; j++) scales[j] = scale[j % channels], shifts[j] = shift[j % channels];
-  int x = 0;
-  for (; x + length <= count; x += length)
-    for (int j = 0; j < length; j++) to[x + j] = float(from[x + j]) * scales[j] + shifts[j];
-  for (int j = 0; x + j < count; j++) to[x + j] = float(from[x + j]) * scales[j] + shifts[j];
+static void scale_line(const T* from, float* to, int count, int channels, const float* factors, const float* terms) {
+  int x = 0, v = 0;
+  for (; x + L <= count; x += L, v = v + 1 == channels ? 0 : v + 1)
+    store(to + x, floats(from + x) * load(factors + v * L) + load(terms + v * L));
+  for (int j = v * L; x < count; x++, j++) to[x] = float(from[x]) * factors[j] + terms[j];
 }
 
 // The scaled images of a block in a border of zeros.
@@ -24,7 +23,11 @@ static void scale_block(const Call& call, int seed, int group, int block, float*
   const Stage& s = call.net.stages[0];
   const int channels = s.in, width = s.width * channels, count = call.net.count(group, block);
   const size_t first = size_t(group) * GROUP + block * L, image = size_t(s.height) * width;
-  const float *scale = call.scale + seed * channels, *shift = call.shift + seed * channels;
+  std::vector<float> factors(channels * L), terms(channels * L);
+  for (int j = 0; j < channels * L; j++) {
+    factors[j] = call.scale[seed * channels + j % channels];
+    terms[j] = call.shift[seed * channels + j % channels];
+  }
   for (int i = 0; i < L; i++) {
     float* to = rows + i * s.stride();
     if (i >= count || s.padding) memset(to, 0, sizeof(float) * s.stride());
@@ -32,9 +35,9 @@ static void scale_block(const Call& call, int seed, int group, int block, float*
       float* line = to + (y + s.padding) * s.line() + s.padding * channels;
       const size_t at = (first + i) * image + size_t(y) * width;
       if (call.bytes)
-        scale_line(static_cast<const uint8_t*>(call.images[seed]) + at, line, width, channels, scale, shift);
+        scale_line(static_cast<const uint8_t*>(call.images[seed]) + at, line, width, channels, &factors[0], &terms[0]);
       else
-        scale_line(static_cast<const float*>(call.images[seed]) + at, line, width, channels, scale, shift);
+        scale_line(static_cast<const float*>(call.images[seed]) + at, line, width, channels, &factors[0], &terms[0]);
     }
   }
 }

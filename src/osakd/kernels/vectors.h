@@ -31,7 +31,7 @@ typedef uint8_t Bytes __attribute__((vector_size(LANES)));
 static inline V load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
 static inline void store(float* to, V value) { *reinterpret_cast<Unaligned*>(to) = value; }
 static inline void store_first(float* to, V value, int count) { memcpy(to, &value, sizeof(float) * count); }
-static inline V all(float value) { return V{} + value; }
+static inline V all(float value) { return value - V{}; }  // not `+`: that would have to turn -0 into 0
 static inline V none() { return V{}; }
 
 // Not where it is <= 0, so that a NaN is alive, as in PyTorch's ReLU.
