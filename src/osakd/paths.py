@@ -27,7 +27,10 @@ def given_path(path: str | Path) -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder of decoded images and built kernels: ``$OSAKD_CACHE``, ``$XDG_CACHE_HOME/osakd`` or ``~/.cache/osakd``."""
+    """The folder of decoded images and built kernels.
+
+    ``$OSAKD_CACHE``, or ``$XDG_CACHE_HOME/osakd``, or ``~/.cache/osakd``; it may be deleted at any time.
+    """
     if os.environ.get("OSAKD_CACHE"):
         return given_path(os.environ["OSAKD_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"

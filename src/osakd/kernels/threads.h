@@ -8,6 +8,8 @@
 #include <thread>
 #include <unistd.h>
 
+namespace {
+
 class Threads {
  public:
   using Work = std::function<void(int task, int worker)>;
@@ -81,3 +83,5 @@ class Threads {
   const Work* work_ = nullptr;
   int tasks_ = 0, count_ = 0, started_ = 0, active_ = 0;
 };
+
+}  // namespace
