@@ -1,5 +1,6 @@
-"""Paths as users give them."""
+"""Paths as users give them, and the folder of what osakd may delete."""
 
+import os
 from pathlib import Path
 
 from osakd.errors import InputError
@@ -23,3 +24,13 @@ def given_path(path: str | Path) -> Path:
         raise InputError(
             f"The path {str(path)!r} names a home directory that does not exist: write the folder out."
         ) from error
+
+
+def cache_folder() -> Path:
+    """The folder of decoded images and built kernels.
+
+    ``$OSAKD_CACHE``, or ``$XDG_CACHE_HOME/osakd``, or ``~/.cache/osakd``; it may be deleted at any time.
+    """
+    if os.environ.get("OSAKD_CACHE"):
+        return given_path(os.environ["OSAKD_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"

@@ -43,7 +43,7 @@ def reproduce(
         processes: see ``compare``.
         scheduler: see ``compare``.
         on_progress: see ``compare``.
-        **options: ``device`` and ``executor``, see ``train``.
+        **options: ``device``, ``executor`` and ``kernels``, see ``train``.
 
     Returns:
         The tables. A run that fails is recorded with its error and stops no other; it is tried again the next time.

@@ -94,6 +94,7 @@ def train(
         device=pick_device(chosen.device),
         callback=callback or Silent(),
         executor=chosen.executor,
+        kernels=chosen.kernels,
     )
     return Run(folder, config, result)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from osakd import api
 from osakd.cli.options import add_scheduler, new_parser, parse
-from osakd.engine.executors.registry import ExecutorName
+from osakd.engine.executors.registry import ExecutorName, KernelsName
 
 
 def command(argv: Sequence[str]) -> int:
@@ -43,6 +43,7 @@ def command(argv: Sequence[str]) -> int:
     add_scheduler(parser)
     parser.add_argument("--device", type=str | None, default=None, help="device to compute on: cpu, cuda or cuda:N")
     parser.add_argument("--executor", type=ExecutorName, default="auto", help="executor, see osakd compare")
+    parser.add_argument("--kernels", type=KernelsName, default="auto", help="what computes small networks on a CPU")
     found = parse(parser, argv)
     if found is None:
         return 0
@@ -63,6 +64,7 @@ def command(argv: Sequence[str]) -> int:
             scheduler=found.scheduler,
             device=found.device,
             executor=found.executor,
+            kernels=found.kernels,
             on_progress=progress.on_progress,
         )
     print(shown.text)

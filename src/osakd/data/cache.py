@@ -1,10 +1,9 @@
 """Images are decoded once: the arrays of a split are kept under a key of its content and mapped into memory.
 
-The cache is ``$OSAKD_CACHE``, or ``$XDG_CACHE_HOME/osakd``, or ``~/.cache/osakd``; it may be deleted at any time.
+The cache is ``paths.cache_folder``; it may be deleted at any time.
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -16,18 +15,11 @@ from osakd.data.arrays import content_hash
 from osakd.data.decode import RULES, Decoded, decode
 from osakd.data.encoded import EncodedSplit
 from osakd.errors import RunError
-from osakd.paths import given_path
+from osakd.paths import cache_folder
 
 _LAYOUT = "2"  # raise it when the files of the cache change
 _IMAGES, _ABOUT = "images.npy", "about.json"
 _NO_CLASSES = np.zeros(0, dtype=np.int64)
-
-
-def cache_folder() -> Path:
-    """The folder of decoded arrays."""
-    if os.environ.get("OSAKD_CACHE"):
-        return given_path(os.environ["OSAKD_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"
 
 
 def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:

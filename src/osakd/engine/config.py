@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.data.reading import Reading, new_reading
 from osakd.data.recipes import recipe_for
-from osakd.engine.executors.registry import AUTO, ExecutorName
+from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import settings_of
@@ -27,7 +27,7 @@ CropPadding = Literal["zero", "reflect"]
 
 
 _NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
-NOT_RECORDED = ("device", "executor")
+NOT_RECORDED = ("device", "executor", "kernels")
 """Options that decide where and how fast a run computes, not what it computes."""
 _OF_READING = tuple(field.name for field in fields(Reading))
 """Options that are recorded with the data."""
@@ -69,6 +69,8 @@ class Options:
         device: device to train on: cpu, cuda or cuda:N; by default cuda where there is one.
         executor: serial: step after step; cuda_graph: in a CUDA graph; fused: many runs in one program; by default what
             is fastest for the device and the network.
+        kernels: how small convolutional networks are computed on a CPU: native, by osakd's own kernel, or torch, by
+            PyTorch's operators; by default natively where that works and is not slower.
     """
 
     model: str | None = None
@@ -99,6 +101,7 @@ class Options:
     precision: Precision = "float32"
     device: str | None = None
     executor: ExecutorName = AUTO
+    kernels: KernelsName = AUTO
 
 
 def options_of(given: Mapping[str, Any]) -> Options:
@@ -141,8 +144,9 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
     chosen |= {"max_grad_norm": None, "scaling": recipe.scaling} | given
     kinds = {"optimizer": Optimizer, "schedule": Schedule, "scaling": Scaling, "precision": Precision}
-    for option, kind in (kinds | {"crop_padding": CropPadding, "executor": ExecutorName}).items():
-        value = chosen.get(option, options.executor)
+    kinds |= {"crop_padding": CropPadding, "executor": ExecutorName, "kernels": KernelsName}
+    for option, kind in kinds.items():
+        value = chosen.get(option, getattr(options, option))
         if value not in get_args(kind):
             raise unknown_name(option, value, get_args(kind))
     chosen = {key: _plain(key, value) for key, value in chosen.items()}

@@ -36,6 +36,7 @@ def train_run(
     device: torch.device,
     callback: Callback,
     executor: str = AUTO,
+    kernels: str = AUTO,
 ) -> Result:
     """Trains a run and the stages before it, or continues where it stopped.
 
@@ -47,6 +48,7 @@ def train_run(
         device: device to train on.
         callback: called at every step and epoch.
         executor: name of the executor, as ``--executor``.
+        kernels: what computes small networks on a CPU, as ``--kernels``.
 
     Returns:
         The result, which is also recorded in the folder.
@@ -70,12 +72,15 @@ def train_run(
         with lock_run(folder):
             check_folder(folder, config, resume)
             records.write_config(folder, config)  # a folder with a teacher says whose it is
-        train_run(earlier, data, teacher, resume=True, device=device, callback=callback, executor=executor)
+        train_run(
+            earlier, data, teacher, resume=True, device=device, callback=callback, executor=executor, kernels=kernels
+        )
         resume = True
     with torch.random.fork_rng(devices=[]), matmul_precision(config.precision, device), current(device):
         replicas, spec = _single(build(config, data, device, folder)), training_spec(config)
         memory = memory_mib(replicas, spec)
-        chosen = choose.alone(replicas, spec, executor)
+        recorded = state.read_checkpoints(folder, device)[0]["executor"]
+        chosen = choose.alone(replicas, spec, executor, kernels=kernels, recorded=recorded)
         with lock_run(folder):
             # Check again under the lock: another process may have been here since.
             finished = check_folder(folder, config, resume)

@@ -27,7 +27,7 @@ class Asked:
         processes: cores to use.
         scheduler: address of a dask.distributed scheduler; None for this machine.
         on_progress: called with the progress of every run.
-        where: where to run: ``device`` and ``executor``, where they are given.
+        where: where to run: ``device``, ``executor`` and ``kernels``, where they are given.
         draw: whether figures are drawn, not only their numbers shown.
     """
 

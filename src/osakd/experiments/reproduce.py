@@ -59,7 +59,7 @@ def plan_column(
         seeds: seeds of the runs.
         folder: folder of the column.
         epochs: epochs of each run; None for the column's.
-        where: where to run: ``device``, ``executor``.
+        where: where to run: ``device``, ``executor``, ``kernels``.
 
     Raises:
         InputError: as ``plan_run``, or runs of other images are recorded there.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from osakd.engine.executors.registry import AUTO, ExecutorName
+from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.engine.stages import stages
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import settings_of
@@ -26,6 +26,7 @@ class Job:
         folder: the run's folder.
         device: device to train on; None for the default.
         executor: the executor that the user asked for.
+        kernels: what the user asked to compute small networks with.
     """
 
     label: str
@@ -35,6 +36,7 @@ class Job:
     folder: Path
     device: str | None
     executor: ExecutorName = AUTO
+    kernels: KernelsName = AUTO
 
     @property
     def name(self) -> str:

@@ -88,4 +88,4 @@ def plan_run(
             "choose another folder with --out."
         )
     read_metrics(folder)  # a damaged curve is reported before anything runs
-    return Job(label, data, method, config, folder, options.device, options.executor)
+    return Job(label, data, method, config, folder, options.device, options.executor, options.kernels)

@@ -84,7 +84,11 @@ class _Runner:
 
     def run_level(self, jobs: Sequence[Job]) -> Errors:
         """Runs jobs that wait for no other."""
-        shared = sharing(jobs[0].executor if jobs else AUTO, on_cluster=self.scheduler is not None)
+        shared = sharing(
+            jobs[0].executor if jobs else AUTO,
+            on_cluster=self.scheduler is not None,
+            kernels=jobs[0].kernels if jobs else AUTO,
+        )
         programs = programs_of(
             [
                 job

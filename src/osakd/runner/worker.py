@@ -134,7 +134,8 @@ def run_single(program: Program) -> Errors:
 
     (job,) = program
     plan, device, callback = _plan(job), pick_device(job.device), _StopAtRequest(program)
-    train_run(*plan, resume=True, device=device, callback=callback, executor=asked_alone(job.executor))
+    asked = {"executor": asked_alone(job.executor), "kernels": job.kernels}
+    train_run(*plan, resume=True, device=device, callback=callback, **asked)
     return {}
 
 

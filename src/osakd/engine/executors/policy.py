@@ -9,6 +9,7 @@ from osakd.engine.executors.registry import (
     AUTO,
     EXECUTORS,
     REFERENCE,
+    ExecutorEntry,
     executors_named,
     recorded_executor,
 )
@@ -42,14 +43,15 @@ class Sharing(NamedTuple):
         return Sharing((recorded.partition(" ")[0],), optional=False)
 
 
-def sharing(asked: str, *, on_cluster: bool) -> Sharing:
+def sharing(asked: str, *, on_cluster: bool, kernels: str = AUTO) -> Sharing:
     """How the runs of a comparison share programs.
 
     Args:
         asked: the value of ``--executor``.
+        kernels: the value of ``--kernels``.
         on_cluster: the workers of a cluster run them, which have one thread each.
     """
-    names = tuple(name for name in executors_named(asked) if EXECUTORS[name].shares_program)
+    names = tuple(name for name in executors_named(asked, kernels) if EXECUTORS[name].shares_program)
     if asked == AUTO:
         return Sharing(() if on_cluster else names, optional=True)
     return Sharing(names, optional=False)
@@ -60,20 +62,37 @@ def asked_alone(asked: str) -> str:
     return asked if any(not EXECUTORS[name].shares_program for name in executors_named(asked)) else AUTO
 
 
-def executors_alone(asked: str, device: str) -> list[str]:
+def executors_alone(asked: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
     """The executors that may run a single run on a type of device, the preferred one first.
+
+    Args:
+        asked: the value of ``--executor``.
+        device: the type of device.
+        kernels: the value of ``--kernels``.
+        recorded: the executor that the run's checkpoint names, which alone continues it bit for bit on a CPU:
+            there it is preferred.
 
     Raises:
         InputError: there is none.
     """
     check_device(asked, "float32", device)
-    entries = {name: EXECUTORS[name] for name in executors_named(asked)}
-    fitting = [n for n, one in entries.items() if not one.shares_program and (device == CUDA or not one.needs_cuda)]
+    entries = {name: EXECUTORS[name] for name in executors_named(asked, kernels)}
+    fitting = [name for name, one in entries.items() if not one.shares_program and _runs_on(device, one)]
+    if device != CUDA and recorded in fitting:
+        return list(dict.fromkeys([recorded, *(name for name in fitting if name == REFERENCE)]))
+    if not fitting and kernels == "native":
+        raise InputError(
+            f"The native kernel does not run with the executor {asked} on {device}: take --kernels {AUTO}."
+        )
     if not fitting:
         raise InputError(
             f"The executor {asked} trains several runs in one program: use osakd compare, or choose another executor."
         )
     return fitting[::-1]
+
+
+def _runs_on(device: str, entry: ExecutorEntry) -> bool:
+    return not entry.native if device == CUDA else not entry.needs_cuda
 
 
 def needs_cuda(asked: str, precision: str) -> bool:

@@ -25,6 +25,7 @@ class ExecutorEntry(NamedTuple):
         single_network: it can only run methods that train a single network.
         captures: it captures its step in a CUDA graph, where the device is a CUDA device.
         automatic: ``auto`` may choose it.
+        native: the native kernel computes its networks, on a CPU in float32.
     """
 
     builder: str
@@ -33,10 +34,12 @@ class ExecutorEntry(NamedTuple):
     single_network: bool = False
     captures: bool = False
     automatic: bool = True
+    native: bool = False
 
 
 EXECUTORS: dict[str, ExecutorEntry] = {
     "serial": ExecutorEntry("osakd.engine.executors.serial:build"),
+    "serial/native": ExecutorEntry("osakd.engine.executors.native.serial:build", native=True),
     "cuda_graph": ExecutorEntry(
         "osakd.engine.executors.serial:build",
         needs_cuda=True,
@@ -48,6 +51,12 @@ EXECUTORS: dict[str, ExecutorEntry] = {
         single_network=True,
         captures=True,
     ),
+    "fused/native": ExecutorEntry(
+        "osakd.engine.executors.native.folded:build",
+        shares_program=True,
+        single_network=True,
+        native=True,
+    ),
     # Not automatic: no record shows it faster than one process per run.
     "fused/vmap": ExecutorEntry(
         "osakd.engine.executors.fused.mapped:build",
@@ -58,6 +67,9 @@ EXECUTORS: dict[str, ExecutorEntry] = {
 }
 """The executor that ``--executor`` names, after a slash its lowering. Of those that fit, later ones are preferred."""
 
+KernelsName = Literal["auto", "torch", "native"]
+"""What ``--kernels`` may be: the native kernel where it fits, never, or always."""
+
 if TYPE_CHECKING:
     ExecutorName = str
 else:
@@ -65,11 +77,12 @@ else:
     """What ``--executor`` may be."""
 
 
-def executors_named(asked: str) -> list[str]:
-    """The entries that a value of ``--executor`` stands for."""
+def executors_named(asked: str, kernels: str = AUTO) -> list[str]:
+    """The entries that values of ``--executor`` and ``--kernels`` stand for."""
+    entries = {name: one for name, one in EXECUTORS.items() if kernels == AUTO or one.native == (kernels == "native")}
     if asked == AUTO:
-        return [name for name, entry in EXECUTORS.items() if entry.automatic]
-    return [name for name in EXECUTORS if name.partition("/")[0] == asked]
+        return [name for name, entry in entries.items() if entry.automatic]
+    return [name for name in entries if name.partition("/")[0] == asked]
 
 
 def recorded_executor(recorded: str) -> ExecutorEntry | None:

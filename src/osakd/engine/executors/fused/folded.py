@@ -1,7 +1,8 @@
 """The channels lowering of methods that train one network: the networks are folded into one, the losses are mapped."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.fused.replicas import (
     Clock,
+    Layout,
     NotLowerableError,
     Parts,
     StackedParameter,
@@ -23,6 +25,8 @@ from osakd.engine.executors.stepwise import LossGroup
 from osakd.methods.base import Batch, Method
 
 _NETWORK = "network."
+Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
+"""Makes networks one, from their layout and the shape of an image; with the interface of ``FoldedNetwork``."""
 
 
 def build(replicas: Replicas, spec: TrainingSpec) -> FusedExecutor:
@@ -35,19 +39,20 @@ class FoldedMethods:
 
     Args:
         replicas: the methods and their data.
+        fold: makes their networks one, from the networks, their layout and the shape of an image.
 
     Raises:
         NotLowerableError: a network that cannot be folded, or a method with more than one.
     """
 
-    def __init__(self, replicas: Replicas) -> None:
+    def __init__(self, replicas: Replicas, fold: Fold = FoldedNetwork) -> None:
         self.methods, self.layout = list(replicas.methods), layout_of(replicas)
         if any(not name.startswith(_NETWORK) for method in self.methods for name, _ in method.named_parameters()):
             raise NotLowerableError("a method with parameters outside of its network")
         networks = [method.network for method in self.methods]
         height, width, channels = replicas.splits[0]["train"].images.shape[1:]
         device = next(networks[0].parameters()).device
-        self.network = FoldedNetwork(networks, self.layout, (channels, height, width)).to(device)
+        self.network = fold(networks, self.layout, (channels, height, width)).to(device)
         self.mapped = [
             _MappedLoss([self.methods[number] for number in numbers], numbers) for numbers in replicas_by_key(replicas)
         ]
