@@ -67,14 +67,12 @@ class OSAKDLoss(nn.Module):
         evidence: gather each sample's soft labels as evidence, from its own class on, and learn from its expectation
             alone, without ``soft_weight`` and ``balance``; ``reliability`` weights the votes. Needs the ``index`` too.
         weight: weight of each class, as in ``nn.CrossEntropyLoss``, see ``osakd_loss``.
-        ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: they have no gradient, are
-            nobody's neighbours, and are not in the mean. None: there are none, and values are not checked, which saves
-            time.
+        ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: without gradient, nobody's
+            neighbours, not in the mean. None: there are none, and values are not checked, which saves time.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``, as in ``nn.CrossEntropyLoss``.
         label_smoothing: label smoothing of the cross-entropy, from 0 to 1.
         gather: where ``torch.distributed`` runs on several ranks, join their batches in training mode, see below.
-        group: process group whose ranks are joined; None for the default one. It cannot be copied or pickled; the state
-            dict can.
+        group: process group whose ranks are joined; None for the default one. A loss with a group cannot be pickled.
 
     In training mode the batches of all ranks are one batch: its samples are neighbours, and every rank writes all of
     them into memories, averages, evidence and reliability. Every rank must take part in every call, with an empty batch
@@ -201,13 +199,12 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> Posterior:
         """What the neighbours of this batch say, before it is averaged or gathered over the epochs."""
-        positions = logits.ndim > 2
-        logits, target = as_samples(logits, target, index, self.num_classes)
-        if positions and self.memory is self.average is self.evidence is None:
+        samples, target = as_samples(logits, target, index, self.num_classes)
+        if logits.ndim > 2 and self.memory is self.average is self.evidence is None:
             index = None  # of images, not of their positions
-        self._check_batch(logits, target.is_floating_point(), index)
+        self._check_batch(samples, target.is_floating_point(), index)
         with torch.autocast(logits.device.type, enabled=False):
-            return self._posterior(logits, target, index)
+            return self._posterior(samples, target, index)
 
     def terms_from(
         self,
@@ -241,8 +238,9 @@ class OSAKDLoss(nn.Module):
         soft_labels, _, target, used, everyone = posterior
         with torch.autocast(soft_labels.device.type, enabled=False):
             reliability = 1.0 if self.reliability is None else self.reliability(posterior.reliability())
-            kept = (self.average is not None and index is not None) or self.evidence is not None
-            if kept and everyone is not None:
+            if self.average is self.evidence is None:
+                return soft_labels, reliability
+            if everyone is not None:
                 (soft_labels,), index = everyone.ranks.gather(soft_labels), everyone.index
                 target, used = everyone.target, everyone.used
             if self.average is not None and index is not None:
@@ -250,7 +248,7 @@ class OSAKDLoss(nn.Module):
             if self.evidence is not None:
                 votes = (reliability * soft_labels).to(soft_labels.dtype)
                 soft_labels, reliability = self.evidence(index, votes, target, used), 1.0
-        return soft_labels[everyone.rows] if kept and everyone is not None else soft_labels, reliability
+            return soft_labels if everyone is None else soft_labels[everyone.rows], reliability
 
     def _posterior(self, logits: Tensor, target: Tensor, index: Tensor | None) -> Posterior:
         points, everyone = SPACES[self.space](at_least_float32(logits)), None
@@ -258,8 +256,8 @@ class OSAKDLoss(nn.Module):
             everyone = join(points, target, index, self.group)
         if self.training and not self._started:
             # The first batch decides: a shorter one at the end of an epoch uses the neighbours that it has.
-            samples = len(points if everyone is None else everyone.points)
-            check_first_batch(samples, self.k, include_self=self.include_self)
+            pooled = points if everyone is None else everyone.points
+            check_first_batch(len(pooled), self.k, include_self=self.include_self)
             self._started = True
         pool = pool_of(points, target, index, self.num_classes, self.ignore_index, self.memory, everyone)
         votes = neighbour_votes(
