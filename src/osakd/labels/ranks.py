@@ -32,11 +32,10 @@ class Ranks(NamedTuple):
     def gather(self, *tensors: Tensor) -> list[Tensor]:
         """The rows of all ranks, in rank order, of tensors with one row per sample of this rank; one collective."""
         rows = torch.cat([_as_bytes(tensor) for tensor in tensors], dim=1)
-        most = max(self.sizes)
-        padded = torch.nn.functional.pad(rows, (0, 0, 0, most - len(rows)))
-        received = rows.new_empty(len(self.sizes), most, rows.shape[1])
-        dist.all_gather_into_tensor(received.flatten(0, 1), padded, group=self.group)
-        joined = torch.cat([part[:size] for part, size in zip(received.unbind(), self.sizes, strict=True)])
+        padded = torch.nn.functional.pad(rows, (0, 0, 0, max(self.sizes) - len(rows)))
+        received = [torch.empty_like(padded) for _ in self.sizes]
+        dist.all_gather(received, padded, group=self.group)
+        joined = torch.cat([part[:size] for part, size in zip(received, self.sizes, strict=True)])
         columns = joined.split([_as_bytes(tensor).shape[1] for tensor in tensors], dim=1)
         # A clone: a view as another type needs the bytes of a row together, at a multiple of the type's size.
         values = (part.clone(memory_format=torch.contiguous_format) for part in columns)
@@ -121,9 +120,9 @@ def _ranks_of(tensors: Sequence[Tensor], group: dist.ProcessGroup | None) -> Ran
     widths = [_as_bytes(tensor).shape[1] for tensor in tensors] + [0] * (3 - len(tensors))
     kind = [tensors[1].is_floating_point(), *widths]
     own = torch.tensor([len(tensors[0]), *kind], device=tensors[0].device)
-    received = own.new_empty(dist.get_world_size(group), len(own))
-    dist.all_gather_into_tensor(received, own[None], group=group)
-    counts = received.tolist()
+    received = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(received, own, group=group)
+    counts = torch.stack(received).tolist()
     if any(one[1:] != other[1:] for one, other in pairwise(counts)):
         raise InputError(
             "The ranks must agree: give every rank the samples' `index` or none, targets of one kind (class indices or "
