@@ -1,5 +1,6 @@
-"""Steps that are the same on any number of processes, and what runs them on several that ``torch.distributed`` joins."""
+"""Steps that are the same on any number of processes, and what runs them on several."""
 
+import os
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,7 +42,7 @@ KINDS: dict[str, Callable[[], OSAKDLoss]] = {
 def on_ranks(world: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What ``function(rank, world, *arguments)`` returns on each of so many processes, joined by gloo on the CPU."""
     # A server that has imported torch forks the processes: importing it in each of them would take seconds.
-    set_forkserver_preload(["torch", "osakd.losses.osakd"])
+    set_forkserver_preload(["torch", "torch._dynamo", "tests.losses.ranks"])
     with tempfile.TemporaryDirectory() as folder:
         start_processes(_run, (world, folder, function, arguments), nprocs=world, start_method="forkserver")
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(world)]
@@ -52,8 +53,18 @@ def _run(rank: int, world: int, folder: str, function: Callable[..., Any], argum
     store, patience = f"file://{folder}/store", timedelta(seconds=30)
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world, timeout=patience)
     torch.save(function(rank, world, *arguments), Path(folder) / f"{rank}.pt")
-    dist.barrier()
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def script(rank: int, world: int, port: int, code: str) -> dict[str, Any]:
+    """What a user's script has trained, which joins the processes itself as torchrun tells it to."""
     dist.destroy_process_group()
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": str(world)}
+    names: dict[str, Any] = {}
+    exec(code, names)  # the page's own lines
+    return {"weights": names["network"].state_dict(), "kept": names["loss"].state_dict()}
 
 
 def everything(rank: int, world: int, states: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +113,7 @@ def train(rank: int, world: int, kind: str, resumed: dict[str, Any] | None = Non
     step = Step(kind).double()
     if resumed is not None:
         step.load_state_dict(resumed)
-    model = DistributedDataParallel(step) if world > 1 else step
+    model = DistributedDataParallel(step, broadcast_buffers=world == 2) if world > 1 else step
     losses, soft_labels, half = [], [], {}
     for number in range(STEPS // 2 if resumed is not None else 0, STEPS):
         if number == STEPS // 2:

@@ -1,5 +1,8 @@
 """One process and several that ``torch.distributed`` joins train the same network."""
 
+import re
+import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from tests.losses.ranks import (
     repeated_loss,
     repeated_rows,
     rows_of,
+    script,
     train,
 )
 
@@ -59,7 +63,7 @@ def test_ranks_train_as_one_process_does(ranks: Results, one: dict[str, Any], wo
 @each_world
 @each_kind
 def test_what_is_kept_is_equal_on_all_ranks(ranks: Results, world: int, kind: str) -> None:
-    """Bit for bit, and without a broadcast: the last step is after the last one that wrote to the other ranks."""
+    """Bit for bit, with and without a broadcast of buffers before each step."""
     first, *others = (rank["training"][kind]["state"] for rank in ranks[world])
     assert all(torch.equal(other[name], first[name]) for other in others for name in first)
 
@@ -116,6 +120,18 @@ def test_what_one_rank_gives_wrongly_all_refuse(ranks: Results, world: int) -> N
         expected = {name: part for name, part in parts.items() if name != "group" or rank}
         assert found["refused"].keys() == expected.keys()
         assert all(part in found["refused"][name] for name, part in expected.items())
+
+
+def test_the_page_s_script_runs_on_two_processes() -> None:
+    page = (Path(__file__).parents[2] / "docs/several-devices.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    first, second = on_ranks(2, script, port, code)
+    for part in ("weights", "kept"):
+        assert all(torch.equal(first[part][name], second[part][name]) for name in first[part])
+    assert first["kept"]["memory.valid"].all()
 
 
 @pytest.mark.unchecked
