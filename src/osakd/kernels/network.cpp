@@ -178,6 +178,11 @@ extern "C" {
 
 int osakd_lanes() { return L; }
 
+// The address of PyTorch's GOMP_parallel, whose threads are used from now on.
+void osakd_use_openmp(void* parallel) {
+  Threads::openmp() = {reinterpret_cast<decltype(Threads::OpenMP::parallel)>(parallel), getpid()};
+}
+
 // Floats of the workspace of a call that is followed by a backward pass.
 int64_t osakd_workspace(const int64_t* plan) {
   const Network net(plan);
