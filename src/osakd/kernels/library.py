@@ -5,8 +5,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-import torch  # noqa: F401 - loads its OpenMP library
-
 from osakd.kernels.build import NoKernelError, built_library
 
 _OPENMP = re.compile(r"/lib(g|i)?omp[^/]*$")
@@ -51,7 +49,7 @@ def _found() -> ctypes.CDLL | NoKernelError:
 
 
 def _openmp() -> ctypes.c_void_p | None:
-    """The address of ``GOMP_parallel`` in the OpenMP library that PyTorch has loaded; None where it is not known."""
+    """The address of ``GOMP_parallel`` in the OpenMP library that PyTorch has loaded; None where there is none."""
     try:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
         path = next(line.split(maxsplit=5)[5] for line in lines if _OPENMP.search(line))
