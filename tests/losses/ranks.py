@@ -43,7 +43,7 @@ KINDS: dict[str, Callable[[], OSAKDLoss]] = {
 
 
 def on_ranks(world: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What ``function(rank, world, *arguments)`` returns on each of so many processes, joined by gloo on the CPU."""
+    """What ``function(rank, world, *arguments)`` returns on each of so many processes."""
     # A server that has imported torch forks the processes: importing it in each of them would take seconds.
     set_forkserver_preload(["torch", "torch._dynamo", "tests.losses.ranks"])
     with tempfile.TemporaryDirectory() as folder:
@@ -60,34 +60,40 @@ def on_ranks(world: int, function: Callable[..., Any], *arguments: Any) -> list[
 
 def _run(rank: int, world: int, folder: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
-    store, patience = f"file://{folder}/store", timedelta(seconds=30)
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world, timeout=patience)
     torch.save(function(rank, world, *arguments), Path(folder) / f"{rank}.pt")
-    if dist.is_initialized():
-        dist.barrier()
     # Without destructors: gloo's may wait for a thread that waits for the interpreter.
     os._exit(0)
 
 
 def script(rank: int, world: int, port: int, code: str) -> dict[str, Any]:
     """What a user's script has trained, which joins the processes itself as torchrun tells it to."""
-    dist.barrier()
-    dist.destroy_process_group()
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
     names = vars(sys.modules["__main__"])
     exec(code, names)  # the page's own lines
     return {"weights": names["network"].state_dict(), "kept": names["loss"].state_dict()}
 
 
-def everything(rank: int, world: int, states: dict[str, Any]) -> dict[str, Any]:
-    """All steps below on one rank; ``states`` are those of one process after half of the steps."""
-    return {
+def everything(rank: int, world: int, store: str, states: dict[str, Any]) -> dict[str, Any]:
+    """All steps below on one rank.
+
+    Args:
+        rank: this process.
+        world: number of processes.
+        store: file by which the processes find each other.
+        states: those of one process after half of the steps.
+    """
+    patience = timedelta(seconds=30)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world, timeout=patience)
+    results = {
         "training": {kind: train(rank, world, kind) for kind in KINDS},
         "resumed": {kind: train(rank, world, kind, state) for kind, state in states.items()},
         "repeated": repeated(rank, world),
         "local": local(rank),
         "refused": refused(rank),
     }
+    dist.barrier()  # a rank that ends closes its connections
+    return results
 
 
 class Step(nn.Module):
