@@ -1,9 +1,12 @@
 """Steps that are the same on any number of processes, and what runs them on several."""
 
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from osakd import DirichletEvidence, LabelAverage, OSAKDLoss, OutputMemory, Reli
 from osakd.errors import InputError
 
 C, N, BATCH, FEATURES = 3, 96, 48, 5
-STEPS = 20
+STEPS, SECONDS = 20, 120
 SIZES = {1: [48], 2: [31, 17], 4: [20, 0, 5, 23]}
 """Samples of each rank in every second step; in the others all have equally many."""
 KINDS: dict[str, Callable[[], OSAKDLoss]] = {
@@ -40,46 +43,61 @@ KINDS: dict[str, Callable[[], OSAKDLoss]] = {
 
 
 def on_ranks(world: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What ``function(rank, world, *arguments)`` returns on each of so many processes, joined by gloo on the CPU."""
+    """What ``function(rank, world, *arguments)`` returns on each of so many processes."""
     # A server that has imported torch forks the processes: importing it in each of them would take seconds.
     set_forkserver_preload(["torch", "torch._dynamo", "tests.losses.ranks"])
     with tempfile.TemporaryDirectory() as folder:
-        start_processes(_run, (world, folder, function, arguments), nprocs=world, start_method="forkserver")
+        given, until = (world, folder, function, arguments), time.monotonic() + SECONDS
+        started = start_processes(_run, given, nprocs=world, join=False, start_method="forkserver")
+        assert started is not None
+        while not started.join(timeout=1):
+            if time.monotonic() > until:
+                for process in started.processes:
+                    process.kill()
+                raise TimeoutError(f"{world} processes have not ended after {SECONDS} seconds")
         return [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in range(world)]
 
 
 def _run(rank: int, world: int, folder: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
-    store, patience = f"file://{folder}/store", timedelta(seconds=30)
-    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world, timeout=patience)
     torch.save(function(rank, world, *arguments), Path(folder) / f"{rank}.pt")
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
+    # Without destructors: gloo's may wait for a thread that waits for the interpreter.
+    os._exit(0)
 
 
 def script(rank: int, world: int, port: int, code: str) -> dict[str, Any]:
     """What a user's script has trained, which joins the processes itself as torchrun tells it to."""
-    dist.destroy_process_group()
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": str(world)}
-    names: dict[str, Any] = {}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
+    names = vars(sys.modules["__main__"])
     exec(code, names)  # the page's own lines
     return {"weights": names["network"].state_dict(), "kept": names["loss"].state_dict()}
 
 
-def everything(rank: int, world: int, states: dict[str, Any]) -> dict[str, Any]:
-    """All steps below on one rank; ``states`` are those of one process after half of the steps."""
-    return {
+def everything(rank: int, world: int, store: str, states: dict[str, Any]) -> dict[str, Any]:
+    """All steps below on one rank.
+
+    Args:
+        rank: this process.
+        world: number of processes.
+        store: file by which the processes find each other.
+        states: those of one process after half of the steps.
+    """
+    patience = timedelta(seconds=30)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world, timeout=patience)
+    results = {
         "training": {kind: train(rank, world, kind) for kind in KINDS},
         "resumed": {kind: train(rank, world, kind, state) for kind, state in states.items()},
         "repeated": repeated(rank, world),
         "local": local(rank),
         "refused": refused(rank),
     }
+    dist.barrier()  # a rank that ends closes its connections
+    return results
 
 
 class Step(nn.Module):
-    """A network with its loss, as a module that ``DistributedDataParallel`` wraps with all buffers."""
+    """A network with its loss."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -88,8 +106,8 @@ class Step(nn.Module):
         self.loss = KINDS[kind]()
         self.seen = torch.empty(0)
 
-    def forward(self, images: Tensor, target: Tensor, index: Tensor) -> Tensor:
-        terms = self.loss.terms(self.network(images), target, index)
+    def forward(self, images: Tensor, target: Tensor, index: Tensor, network: nn.Module | None = None) -> Tensor:
+        terms = self.loss.terms((network or self.network)(images), target, index)
         self.seen = terms.soft_labels
         return terms.total
 
@@ -113,7 +131,11 @@ def train(rank: int, world: int, kind: str, resumed: dict[str, Any] | None = Non
     step = Step(kind).double()
     if resumed is not None:
         step.load_state_dict(resumed)
-    model = DistributedDataParallel(step, broadcast_buffers=world == 2) if world > 1 else step
+    model: Callable[..., Tensor] = step
+    if world == 2:  # all buffers of the loss are broadcast before each step
+        model = DistributedDataParallel(step)
+    elif world == 4:  # none is
+        model = partial(step, network=DistributedDataParallel(step.network))
     losses, soft_labels, half = [], [], {}
     for number in range(STEPS // 2 if resumed is not None else 0, STEPS):
         if number == STEPS // 2:

@@ -1,12 +1,12 @@
 """One process and several that ``torch.distributed`` joins train the same network."""
 
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from osakd import OSAKDLoss
 from tests.losses.ranks import (
@@ -36,10 +36,12 @@ def one() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def ranks(one: dict[str, dict[str, Any]]) -> Results:
+def ranks(one: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Results:
     """What each rank of two and of four processes gives."""
     states = {kind: one[kind]["half"] for kind in ("memory", "evidence")}
-    return {world: on_ranks(world, everything, states) for world in (2, 4)}
+    return {
+        world: on_ranks(world, everything, str(tmp_path_factory.mktemp("ranks") / "store"), states) for world in (2, 4)
+    }
 
 
 def close(found: Any, expected: Any) -> None:
@@ -125,10 +127,8 @@ def test_what_one_rank_gives_wrongly_all_refuse(ranks: Results, world: int) -> N
 def test_the_page_s_script_runs_on_two_processes() -> None:
     page = (Path(__file__).parents[2] / "docs/several-devices.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    first, second = on_ranks(2, script, port, code)
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun's
+    first, second = on_ranks(2, script, store.port, code)
     for part in ("weights", "kept"):
         assert all(torch.equal(first[part][name], second[part][name]) for name in first[part])
     assert first["kept"]["memory.valid"].all()
