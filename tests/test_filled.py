@@ -43,8 +43,10 @@ def test_a_figure_in_the_docs_is_the_report_s(name: str, written: Path) -> None:
 
 
 @pytest.mark.xdist_group("report of the records")
-def test_the_page_is_under_a_megabyte(written: Path) -> None:
-    assert (written / "report.html").stat().st_size < 1_000_000
+def test_the_page_takes_few_bytes_for_each_run(written: Path) -> None:
+    """With the first 159 runs a megabyte was allowed, 6,300 bytes for each."""
+    runs = len(list((ROOT / "records").rglob("config.json")))
+    assert (written / "report.html").stat().st_size < 3_000 * runs
 
 
 def test_the_report_is_written_where_git_ignores_it() -> None:
