@@ -86,6 +86,11 @@ class Column:
     ours: str | None = None
     preference: Preference | None = None
 
+    @property
+    def fraction(self) -> float:
+        """Share of the training images that is planned to be used."""
+        return self.options.get("fraction", 1.0)
+
     def baseline_of(self, label: str) -> str:
         """Label of the cell that a cell is compared with."""
         return next((cell.baseline for cell in self.cells if cell.label == label), BASELINE)

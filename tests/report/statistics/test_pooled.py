@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from osakd.api.reports import recorded_columns
+from osakd.plan import Column
 from osakd.records import read_result, write_result
 from osakd.report.statistics.aggregate import summarise
-from osakd.report.statistics.pooled import left_out, pooled
+from osakd.report.statistics.pooled import left_out, pooled, smaller
 from osakd.report.statistics.runs import RunRecord
 from osakd.report.tables.scores import score_table
 from osakd.report.tables.values import values_csv
@@ -72,3 +73,9 @@ def test_steps_are_compared_only_where_each_run_was_alone_with_the_same_batch(tm
     }
     assert {row[at - 1] for row in table.cells} == {"2.5"}
     assert "a training step, its share where several runs share a program" in table.note
+
+
+def test_a_planned_share_of_the_images_is_not_smaller_than_planned() -> None:
+    planned_share = Column("a", "a", 100, (), options={"fraction": 0.1})
+    assert smaller(planned_share, 5, 100, 0.1) == ""
+    assert smaller(planned_share, 5, 100, 0.05) == "5 % of the images"

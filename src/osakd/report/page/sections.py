@@ -103,7 +103,7 @@ def warnings(column: RecordedColumn) -> list[str]:
     number = missing_runs(column)
     if number:
         said.append(f"Not run or not finished: {number} of {planned_runs(column)} runs")
-    if column.fraction < 1:
+    if column.fraction < (column.plan.fraction if column.plan else 1):
         said.append(f"A smaller version: {100 * column.fraction:g} % of the training images")
     if column.plan and column.summary and column.summary.epochs < column.plan.epochs:
         said.append(f"A smaller version: {column.summary.epochs} of {column.plan.epochs} epochs")

@@ -50,7 +50,7 @@ def smaller(plan: Column | None, seeds: int, epochs: int, fraction: float = 1.0,
     wanted = plan.seeds - left_out
     less = [f"{seeds} of {wanted} seeds"] * (seeds < wanted)
     less += [f"{epochs} of {plan.epochs} epochs"] * (epochs < plan.epochs)
-    less += [f"{100 * fraction:g} % of the images"] * (fraction < 1)
+    less += [f"{100 * fraction:g} % of the images"] * (fraction < plan.fraction)
     return ", ".join(less)
 
 
