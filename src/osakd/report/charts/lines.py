@@ -8,7 +8,7 @@ from osakd.report.charts.svg import Scale, line_at, line_class, path, text_at, t
 from osakd.report.charts.trends import Quantity, Trend
 
 WIDTH, HEIGHT = 420, 270
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 24, 34
+LEFT, RIGHT, TOP, BOTTOM = 50, 10, 24, 34
 MOST_BANDS = 6
 """More of them hide the lines."""
 
@@ -91,7 +91,7 @@ def describe(shown: Sequence[Trend], quantity: Quantity) -> str:
 
 def _axes(across: Scale, up: Scale, quantity: Quantity) -> Markup:
     values = ticks(up.low, up.high, 5)
-    parts = [text_at(LEFT - 36, 12, f"{quantity.title} ({quantity.unit})", "s axis")]
+    parts = [text_at(LEFT - 42, 12, f"{quantity.title} ({quantity.unit})", "s axis")]
     for value, words in zip(values, tick_texts(values), strict=True):
         parts.append(line_at(LEFT, up(value), WIDTH - RIGHT, up(value), "grid"))
         parts.append(text_at(LEFT - 6, up(value) + 3.5, words, "t"))

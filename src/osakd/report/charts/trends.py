@@ -39,7 +39,7 @@ ENTROPY = Quantity("train.soft_label_entropy", "Soft labels: entropy", "nats", 1
 AGREEMENT = Quantity("train.soft_label_agreement", "Soft labels: agreement with the class", "%", 100, 1, most=100)
 RELIABILITY = Quantity(
     "train.soft_label_reliability",
-    "Soft labels: share of the classes' entropy that the neighbours explain",
+    "Soft labels: reliability",
     "%",
     100,
     1,
