@@ -28,10 +28,12 @@ def workers() -> list[int]:
 
 
 def plan(folder: Path, epochs: int, executor: Any, methods: list[str] | None = None) -> list[Job]:
-    return plan_comparison("digits", methods or ["plain"], [0, 1], Options(epochs=epochs, executor=executor), folder)[1]
+    # Lowerings differ by rounding, and the time of a busy machine must not choose one for each of two comparisons.
+    options = Options(epochs=epochs, executor=executor, kernels="torch" if executor == "auto" else "auto")
+    return plan_comparison("digits", methods or ["plain"], [0, 1], options, folder)[1]
 
 
-@pytest.mark.parametrize(("executor", "processes", "made_by"), [("serial", 2, "serial"), ("auto", 2, "fused/")])
+@pytest.mark.parametrize(("executor", "processes", "made_by"), [("serial", 2, "serial"), ("auto", 2, "fused/channels")])
 def test_a_killed_worker_costs_nothing_but_time(
     tmp_path: Path, executor: Any, processes: int, made_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
