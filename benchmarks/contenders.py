@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
+from osakd.engine.executors.fused.replicas import NotLowerableError
 from osakd.engine.executors.registry import REFERENCE
 from osakd.engine.timing import CLASSES, Contender, seconds_of, synthetic_images, training_spec, training_steps
 from osakd.errors import RunError
@@ -27,16 +29,28 @@ SCRIPT = Path(__file__).with_name("plain_script.py")
 
 
 def single(
-    method: Any, split: DeviceSplit, *, model: str = "lenet", batch: int = BATCH, cuda_graph: bool = False
+    method: Any,
+    split: DeviceSplit,
+    *,
+    model: str = "lenet",
+    batch: int = BATCH,
+    cuda_graph: bool = False,
+    kernels: str = "auto",
+    threads: int | None = None,
 ) -> Contender:
-    """The steps of one run."""
-    return training_steps(REFERENCE, [method], split, training_spec(batch, cuda_graph=cuda_graph), model=model)
+    """The steps of one run, with the native kernel where it fits, or with PyTorch's operators (``torch``)."""
+    spec = training_spec(batch, cuda_graph=cuda_graph)
+    names = [REFERENCE] if kernels == "torch" else ["serial/native", REFERENCE]
+    return _on_threads(threads, _first_that_fits(names, [method], split, spec, model=model))
 
 
-def fused(seeds: int, methods: Sequence[Any], split: DeviceSplit, *, cuda_graph: bool = False) -> Contender:
-    """The steps of every seed and method in one program."""
+def fused(
+    seeds: int, methods: Sequence[Any], split: DeviceSplit, *, cuda_graph: bool = False, kernels: str = "auto"
+) -> Contender:
+    """The steps of every seed and method in one program; ``kernels`` as for ``single``."""
     spec = training_spec(BATCH, cuda_graph=cuda_graph)
-    return training_steps("fused/channels", list(methods), split, spec, seeds=seeds)
+    names = ["fused/channels"] if kernels == "torch" else ["fused/native", "fused/channels"]
+    return _first_that_fits(names, list(methods), split, spec, seeds=seeds)
 
 
 def search(rows: int, device: torch.device, *, ours: bool = True) -> Contender:
@@ -58,11 +72,12 @@ def search(rows: int, device: torch.device, *, ours: bool = True) -> Contender:
     return _repeated(two_stage if ours else product, device)
 
 
-def plain_script(*, workers: int, threads: int, device: str) -> Contender:
+def plain_script(*, workers: int, threads: int, device: str, model: str = "lenet") -> Contender:
     """The ordinary script, started anew; it does not count its own start."""
 
     def run(steps: int) -> float:
         options = {"--steps": steps, "--workers": workers, "--threads": threads, "--device": device}
+        options |= {"--model": model}
         command = [sys.executable, str(SCRIPT), *(str(part) for pair in options.items() for part in pair)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our script
         if done.returncode:
@@ -96,6 +111,29 @@ def start(*arguments: str) -> Contender:
         for _ in range(steps):
             subprocess.run([sys.executable, *arguments], capture_output=True, check=True)  # noqa: S603 - our command
         return time.perf_counter() - begin
+
+    return run
+
+
+def _first_that_fits(names: Sequence[str], *arguments: Any, **options: Any) -> Contender:
+    """The steps with the first executor that can run them."""
+    *preferred, last = names
+    for name in preferred:
+        with suppress(NotLowerableError):
+            return training_steps(name, *arguments, **options)
+    return training_steps(last, *arguments, **options)
+
+
+def _on_threads(threads: int | None, contender: Contender) -> Contender:
+    """The same on another number of threads."""
+
+    def run(steps: int) -> float:
+        before = torch.get_num_threads()
+        torch.set_num_threads(before if threads is None else threads)
+        try:
+            return contender(steps)
+        finally:
+            torch.set_num_threads(before)
 
     return run
 

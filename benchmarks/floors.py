@@ -50,12 +50,12 @@ def best_of(one: Rates, other: Rates) -> Rates:
     return Rates(max(one.operations, other.operations), max(one.bytes, other.bytes))
 
 
-def training_step(model: str, *, batch: int = BATCH) -> Work:
+def training_step(model: str, *, batch: int = BATCH, shape: tuple[int, int, int] = SHAPE) -> Work:
     """Forward, backward and update of one network: the images once, weights, gradients and momenta five times."""
-    network = build_model(model, num_classes=CLASSES, input_shape=SHAPE)
+    network = build_model(model, num_classes=CLASSES, input_shape=shape)
     with FlopCounterMode(display=False) as counter:
-        network(torch.rand(batch, *SHAPE)).sum().backward()
-    images = batch * SHAPE[0] * SHAPE[1] * SHAPE[2]
+        network(torch.rand(batch, *shape)).sum().backward()
+    images = batch * shape[0] * shape[1] * shape[2]
     parameters = sum(p.nbytes for p in network.parameters())
     return Work(counter.get_total_flops(), images + 5 * parameters)
 

@@ -16,7 +16,7 @@ import torch
 from benchmarks import contenders as c
 from benchmarks.curves import write_curves
 from benchmarks.floors import Rates, best_of, measure_rates, search_step, training_step
-from benchmarks.goals import EPOCHS, SCRIPT, STEPS_PER_EPOCH, extrapolations, lines, table
+from benchmarks.goals import EPOCHS, FASHION_SCRIPT, SCRIPT, STEPS_PER_EPOCH, extrapolations, lines, table
 from osakd.durable import write_atomic, write_json
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.environment import current, environment, pick_device
@@ -34,6 +34,7 @@ SLOW_SHARE, CURVE_SHARE = 2, 5
 """A contender with long steps is timed for half of the steps in each round, a point of a curve for a fifth."""
 REPLICAS = {1: (1, 1), 3: (1, 3), 5: (5, 1), 15: (5, 3), 45: (15, 3)}
 """Seeds and methods for each number of replicas."""
+FASHION_SHAPE = (1, 28, 28)
 MEMORY_ROWS, BATCHES = (10_000, 50_000, 200_000, 1_000_000), (64, 128, 256, 512, 1024)
 
 
@@ -129,12 +130,12 @@ def _groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
     def single(method: Any, **options: Any) -> Callable[[], Contender]:
         return lambda: c.single(method, split, cuda_graph=cuda, **options)
 
-    def fused(replicas: int) -> Callable[[], Contender]:
+    def fused(replicas: int, kernels: str = "auto") -> Callable[[], Contender]:
         seeds, methods = REPLICAS[replicas]
-        return lambda: c.fused(seeds, c.COLUMN[:methods], split, cuda_graph=cuda)
+        return lambda: c.fused(seeds, c.COLUMN[:methods], split, cuda_graph=cuda, kernels=kernels)
 
-    def plain(workers: int, threads: int) -> Callable[[], Contender]:
-        return lambda: c.plain_script(workers=workers, threads=threads, device=device.type)
+    def plain(workers: int, threads: int, model: str = "lenet") -> Callable[[], Contender]:
+        return lambda: c.plain_script(workers=workers, threads=threads, device=device.type, model=model)
 
     lenet = {
         SCRIPT[0]: Timed(plain(0, 2), steps),
@@ -144,7 +145,18 @@ def _groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
         "lenet osakd": Timed(single("osakd"), steps),
         "lenet memory": Timed(lambda: _filled(single(c.MEMORY)()), steps),
     }
+    fashion: dict[str, Timed] = {}
     if not cuda:
+        lenet |= {
+            "lenet plain, torch": Timed(single("plain", kernels="torch"), some),
+            "lenet plain, one thread": Timed(single("plain", threads=1), some),
+            "fused 15, torch": Timed(fused(15, "torch"), few),
+        }
+        small = synthetic_images(device, FASHION_SHAPE)
+        fashion = {
+            FASHION_SCRIPT: Timed(plain(0, 2, model="lenet-fashion"), some),
+            "fashion plain": Timed(lambda: c.single("plain", small, model="lenet-fashion"), some),
+        }
         lenet["two processes"] = Timed(lambda: c.processes(2, "plain"), steps)
     resnets = {f"resnet {name}": Timed(single(name, model=resnet), some) for name in ("plain", "osakd")}
     if cuda:
@@ -162,7 +174,8 @@ def _groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
         "python -c 'import osakd'": Timed(lambda: c.start("-c", "import osakd"), 1),
     }
     return {
-        "LeNet": lenet, f"{resnet}": resnets, "search over a memory": searches, "cost as work grows": curves,
+        "LeNet": lenet, "lenet-fashion": fashion, f"{resnet}": resnets,
+        "search over a memory": searches, "cost as work grows": curves,
         "start": starts,
     }  # fmt: skip
 
@@ -176,8 +189,10 @@ def _filled(contender: Contender) -> Contender:
 def _floors(rates: Rates, device: torch.device) -> dict[str, float]:
     lenet, search = training_step("lenet").floor(rates), search_step().floor(rates)
     resnet = training_step("resnet32" if device.type == "cuda" else "resnet20").floor(rates)
+    fashion = training_step("lenet-fashion", shape=FASHION_SHAPE).floor(rates)
     return {
-        "lenet": lenet, "lenet x 15": 15 * lenet, "resnet": resnet, "search": search,
+        "lenet": lenet, "lenet x 15": 15 * lenet, "lenet, one thread": torch.get_num_threads() * lenet,
+        "lenet-fashion": fashion, "resnet": resnet, "search": search,
         "lenet + search": lenet + search, "resnet + search": resnet + search,
     }  # fmt: skip
 

@@ -60,6 +60,7 @@ def test_list_names_everything_with_its_source(capsys: pytest.CaptureFixture[str
         assert f"  {name} " in printed
     for source in ("Krizhevsky, 2009", "ICME 2021", "CVPR 2016"):
         assert source in printed
+    assert "kernels (--kernels; small convolutional networks on a CPU): " in printed
 
 
 @pytest.mark.parametrize("command", ["train", "compare", "evaluate", "list"])

@@ -39,10 +39,10 @@ OTHERS: list[Any] = [
     {"name": "ffl", "shared": False, "peer": "resnet8"},
 ]
 VARIANTS = [*FOLDING, *OTHERS]
-SHARING = [name for name, entry in EXECUTORS.items() if entry.shares_program]
-"""The executors that run many replicas in one program."""
-ALONE = [name for name, entry in EXECUTORS.items() if not entry.shares_program]
-"""The executors that run one replica."""
+SHARING = [name for name, entry in EXECUTORS.items() if entry.shares_program and not entry.native]
+"""The executors that run many replicas in one program; the native kernel, which has no float64, has its own tests."""
+ALONE = [name for name, entry in EXECUTORS.items() if not entry.shares_program and not entry.native]
+"""The executors that run one replica, but for the native kernel."""
 STEPS, EPOCHS = 10, 5
 CPU = torch.device("cpu")
 

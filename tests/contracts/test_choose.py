@@ -64,7 +64,7 @@ def test_the_faster_lowering_is_taken_and_recorded() -> None:
 def test_a_single_run_on_the_cpu_is_serial() -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
     for asked, why in ((AUTO, "a single run on the CPU"), ("serial", "as asked")):
-        choice = choose.alone(given, spec(), asked)
+        choice = choose.alone(given, spec(), asked, kernels="torch")
         assert choice.name == "serial"
         assert choice.notes == [f"Executor: serial, {why}."]
         assert choice.executor.spec.cuda_graph is False
@@ -84,10 +84,10 @@ def test_the_preferred_executor_is_left_where_it_fails(monkeypatch: pytest.Monke
     """An executor that is only a row of the table is preferred to earlier rows, and left where it cannot run a step."""
     given = replicas([method_of("plain", 0, "lenet-digits")])
     monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("osakd.engine.executors.serial:build"))
-    assert choose.alone(given, spec(), AUTO).name == "made-up"
+    assert choose.alone(given, spec(), AUTO, kernels="torch").name == "made-up"
     assert choose.alone(given, spec(), "made-up").notes == ["Executor: made-up, as asked."]
     monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("tests.contracts.test_choose:fails"))
-    choice = choose.alone(given, spec(), AUTO)
+    choice = choose.alone(given, spec(), AUTO, kernels="torch")
     assert choice.name == "serial"
     assert choice.notes == ["Executor: serial, since made-up cannot run its step (no such luck)."]
 

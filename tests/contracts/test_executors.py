@@ -122,7 +122,7 @@ def test_in_float32_the_losses_stay_within_a_thousandth(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
-@pytest.mark.parametrize("name", [name for name in EXECUTORS if name != REFERENCE])
+@pytest.mark.parametrize("name", [name for name in (*ALONE, *SHARING) if name != REFERENCE])
 def test_a_state_goes_from_serial_to_any_executor_and_back(float64: None, name: str, kind: str) -> None:
     def adamw(groups: Groups) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, 0.02, fused=True)

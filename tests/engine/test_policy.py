@@ -19,15 +19,17 @@ def test_the_registry_and_the_policy_need_no_torch() -> None:
 
 def test_the_options_are_those_of_the_registry() -> None:
     assert get_args(ExecutorName) == ("auto", "serial", "cuda_graph", "fused")
-    assert executors_named("fused") == ["fused/channels", "fused/vmap"]
-    assert executors_named(REFERENCE) == [REFERENCE]
+    assert executors_named("fused") == ["fused/channels", "fused/native", "fused/vmap"]
+    assert executors_named("fused", "torch") == ["fused/channels", "fused/vmap"]
+    assert executors_named(AUTO, "native") == ["serial/native", "fused/native"]
+    assert executors_named(REFERENCE) == [REFERENCE, "serial/native"]
     assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, single_network=False)
 
 
 @pytest.mark.parametrize(
     ("asked", "device", "expected"),
     [
-        (AUTO, "cpu", ["serial"]),
+        (AUTO, "cpu", ["serial/native", "serial"]),
         (AUTO, "cuda", ["cuda_graph", "serial"]),
         ("serial", "cuda", ["serial"]),
         ("cuda_graph", "cuda", ["cuda_graph"]),
@@ -38,11 +40,32 @@ def test_executors_of_a_single_run(asked: str, device: str, expected: list[str])
 
 
 @pytest.mark.parametrize(
+    ("device", "kernels", "recorded", "expected"),
+    [
+        ("cpu", "torch", "", ["serial"]),
+        ("cpu", "native", "", ["serial/native"]),
+        ("cpu", AUTO, "serial", ["serial"]),
+        ("cpu", AUTO, "serial/native", ["serial/native", "serial"]),
+        ("cpu", "torch", "serial/native", ["serial"]),
+        ("cpu", AUTO, "no longer known", ["serial/native", "serial"]),
+        ("cuda", AUTO, "serial", ["cuda_graph", "serial"]),
+    ],
+)
+def test_what_computes_small_networks(device: str, kernels: str, recorded: str, expected: list[str]) -> None:
+    assert policy.executors_alone(AUTO, device, kernels, recorded) == expected
+
+
+def test_the_kernel_is_for_a_cpu() -> None:
+    with pytest.raises(InputError, match="The native kernel does not run with the executor auto on cuda"):
+        policy.executors_alone(AUTO, "cuda", "native")
+
+
+@pytest.mark.parametrize(
     ("asked", "on_cluster", "expected", "several_networks"),
     [
-        (AUTO, False, Sharing(("fused/channels",), optional=True), False),
+        (AUTO, False, Sharing(("fused/channels", "fused/native"), optional=True), False),
         (AUTO, True, Sharing((), optional=True), False),
-        ("fused", True, Sharing(("fused/channels", "fused/vmap"), optional=False), True),
+        ("fused", True, Sharing(("fused/channels", "fused/native", "fused/vmap"), optional=False), True),
         ("serial", False, Sharing((), optional=False), False),
         ("cuda_graph", False, Sharing((), optional=False), False),
     ],

@@ -90,7 +90,7 @@ def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path:
         config = configure(data, method, 0, Options(epochs=1))
         folder = tmp_path / str(len(said))
         train.train_run(config, data, folder, resume=False, device=CPU, callback=Listen())
-    assert said[:2] == ["Executor: serial, a single run on the CPU."] * 2
+    assert said[:2] == ["Executor: serial/native, a single run on the CPU."] * 2
     assert len(said) == 3
     assert said[2].startswith("The neighbour search among 600 outputs is predicted to take ")
     plans = planned(tmp_path / "fused", ["plain", {"name": "osakd", "k": 5, "pool": "memory"}], epochs=1)

@@ -70,7 +70,7 @@ class Options:
         executor: serial: step after step; cuda_graph: in a CUDA graph; fused: many runs in one program; by default what
             is fastest for the device and the network.
         kernels: how small convolutional networks are computed on a CPU: native, by osakd's own kernel, or torch, by
-            PyTorch's operators; by default natively where that works and is not slower.
+            PyTorch's operators; by default natively where that works.
     """
 
     model: str | None = None

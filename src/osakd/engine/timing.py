@@ -78,11 +78,18 @@ def interleaved(group: Mapping[str, Timed], rounds: int, *, warm_up: int) -> dic
     return seconds
 
 
-def synthetic_images(device: torch.device) -> DeviceSplit:
-    """Images of CIFAR-10's shape and number: a weak pattern of each class under a strong pattern of each image."""
+def synthetic_images(device: torch.device, shape: tuple[int, int, int] = SHAPE) -> DeviceSplit:
+    """Images of CIFAR-10's number: a weak pattern of each class under a strong pattern of each image.
+
+    Args:
+        device: where the images are.
+        shape: channels, height and width of an image, multiples of 4; by default CIFAR-10's.
+    """
+    channels, height, width = shape
     generator = np.random.default_rng(0)
     target = generator.integers(0, CLASSES, IMAGES)
-    patterns = generator.normal(0, 12, (CLASSES, 8, 8, 3))[target] + generator.normal(0, 30, (IMAGES, 8, 8, 3))
+    small = (height // 4, width // 4, channels)
+    patterns = generator.normal(0, 12, (CLASSES, *small))[target] + generator.normal(0, 30, (IMAGES, *small))
     images = np.clip(128 + patterns, 0, 255).astype(np.uint8).repeat(4, 1).repeat(4, 2)
     return DeviceSplit(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
 
@@ -139,9 +146,11 @@ def _steps_of(executor: Executor, split: DeviceSplit) -> Contender:
 
 def _method(method: Any, model: str, split: DeviceSplit, seed: int) -> Method:
     torch.manual_seed(seed)
+    height, width, channels = split.images.shape[1:]
+    shape = (channels, height, width)
 
     def build_network(other: str | None) -> nn.Module:
-        return build_model(other or model, num_classes=CLASSES, input_shape=SHAPE)
+        return build_model(other or model, num_classes=CLASSES, input_shape=shape)
 
     name, settings = resolve_method(method, RunDefaults(model=model))
     stage = settings.previous_stage()
@@ -149,7 +158,7 @@ def _method(method: Any, model: str, split: DeviceSplit, seed: int) -> Method:
         network=build_network(None),
         num_classes=CLASSES,
         num_samples=len(split.target),
-        input_shape=SHAPE,
+        input_shape=shape,
         build_network=build_network,
         teachers=[build_network(stage.model)] if stage else [],
     )

@@ -46,7 +46,9 @@ _STUDY: dict[str, str | Mapping[str, Any]] = {
 _SETTINGS: dict[str, dict[str, Any]] = {
     "k=4": {"k": 4},
     "k=16": {"k": 16},
+    "prior=5": {"prior": 5.0},
     "prior=10": {"prior": 10.0},
+    "prior=10-forgetting=0.9": {"prior": 10.0, "forgetting": 0.9},
     "prior=40": {"prior": 40.0},
     "forgetting=0.9": {"forgetting": 0.9},
     "forgetting=0.99": {"forgetting": 0.99},

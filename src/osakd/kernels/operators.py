@@ -167,6 +167,7 @@ class _Differentiable(torch.autograd.Function):
         ctx.plan, ctx.threads, ctx.count = plan, threads, count
         ctx.save_for_backward(workspace, scale, *parameters)
         ctx.mark_non_differentiable(workspace)
+        ctx.set_materialize_grads(False)  # zeros as large as the workspace
         return logits, workspace
 
     @staticmethod

@@ -35,8 +35,7 @@ class Choice(NamedTuple):
 def alone(replicas: Replicas, spec: TrainingSpec, asked: str, *, kernels: str = AUTO, recorded: str = "") -> Choice:
     """Builds the executor of a single run: the preferred one that can run its step.
 
-    The native kernel is left where PyTorch's operators are clearly faster, unless it is asked for or the run began
-    with it.
+    No timing decides: the same run takes the same executor on every day.
 
     Args:
         replicas: one replica.
@@ -56,17 +55,12 @@ def alone(replicas: Replicas, spec: TrainingSpec, asked: str, *, kernels: str = 
         _check_native(name, replicas, spec)
     for better in preferred:
         try:
-            seconds = step_seconds(_build(better, replicas.copied(), spec))
+            step_seconds(_build(better, replicas.copied(), spec))
         except Exception as error:  # a user's network may raise anything
             why = f"since {better} cannot run its step ({_words(error)})"
-            continue
-        if EXECUTORS[better].native:
-            other = step_seconds(_build(name, replicas.copied(), spec))
-            why = f"{1000 * seconds:.2f} ms per step, with PyTorch's operators {1000 * other:.2f} ms"
-            if other < CLEARLY_FASTER * seconds and better != recorded:
-                continue
-        name = better
-        break
+        else:
+            name = better
+            break
     notes = search_notes(replicas.methods, spec.batch_size, lambda: step_seconds(_build(name, replicas.copied(), spec)))
     return Choice(_build(name, replicas, spec), name, [f"Executor: {name}, {why}.", *notes])
 
