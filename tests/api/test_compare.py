@@ -145,7 +145,7 @@ def test_auto_fuses_what_it_can_and_runs_the_rest_one_by_one(tmp_path: Path, ran
     # On one core: with several, a busy machine decides what is faster.
     options: dict[str, Any] = {"methods": ["plain", "osakd"], "seeds": 2, "epochs": 1, "processes": 1}
     together = osakd.compare("digits", out=tmp_path / "a", **options).summary
-    assert [e["executor"].partition(" ")[0] for e in together.environments] == ["fused/channels"]
+    assert [e["executor"].partition("/")[0] for e in together.environments] == ["fused"]
     alone = osakd.compare("digits", out=tmp_path / "b", model=random_model, **options).summary
     assert [environment["executor"] for environment in alone.environments] == ["serial"]
     assert [len(method.seeds) for method in alone.methods] == [2, 2]

@@ -181,8 +181,9 @@ def test_replicas_equal_networks_one_by_one(threads: int) -> None:
 
 @pytest.mark.parametrize("batch", [1, 31, 100])
 def test_one_network_is_the_same_with_any_number_of_threads(batch: int) -> None:
-    net = made((2, 12, 12), [(5, 3, 1)], [4])
-    images = torch.randn(batch, 2, 12, 12).requires_grad_()
+    """It is large enough for three of them."""
+    net = made((3, 20, 20), [(16, 5, 0)], [4])
+    images = torch.randn(batch, 3, 20, 20).requires_grad_()
     results = []
     for threads in (1, 2, 3):
         outputs = net.outputs(images, threads)

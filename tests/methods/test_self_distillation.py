@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 from osakd import OSAKDLoss
 from osakd.errors import InputError
-from osakd.methods.base import Batch
+from osakd.methods.base import Batch, BuildContext
 from osakd.methods.lookup import method_label, resolve_method
+from osakd.methods.registry import METHODS, build_method
 from osakd.methods.self_distillation import SelfDistillation, diagnostics, shuffled_labels, uniform_labels
 from osakd.methods.settings.base import RunDefaults
 
@@ -47,6 +48,16 @@ def test_osakd_logs_every_term_by_name_unweighted_and_weighted() -> None:
     torch.testing.assert_close(terms.parts["weighted_soft"], 0.5 * terms.parts["soft"])
     assert not any(part.requires_grad for part in terms.parts.values())
     assert {"soft_label_mass", "soft_label_entropy", "soft_label_agreement"} <= set(terms.parts)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.settings.has_soft_labels])
+def test_a_run_is_of_one_process(name: str) -> None:
+    """Beside others that are joined too it would wait for their batches, or mix with them."""
+    context = BuildContext(
+        network=network(), num_classes=3, num_samples=10, input_shape=(1, 2, 2), build_network=lambda _: network()
+    )
+    method = build_method(*resolve_method(name), context)
+    assert [module.gather for module in method.modules() if isinstance(module, OSAKDLoss)] == [False]
 
 
 def test_diagnostics_by_hand() -> None:

@@ -31,7 +31,7 @@ def plan(folder: Path, epochs: int, executor: Any, methods: list[str] | None = N
     return plan_comparison("digits", methods or ["plain"], [0, 1], Options(epochs=epochs, executor=executor), folder)[1]
 
 
-@pytest.mark.parametrize(("executor", "processes", "made_by"), [("serial", 2, "serial"), ("auto", 2, "fused/channels")])
+@pytest.mark.parametrize(("executor", "processes", "made_by"), [("serial", 2, "serial"), ("auto", 2, "fused/")])
 def test_a_killed_worker_costs_nothing_but_time(
     tmp_path: Path, executor: Any, processes: int, made_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,15 @@
 """The built kernel, loaded once in a process."""
 
 import ctypes
+import re
 from functools import cache
+from pathlib import Path
+
+import torch  # noqa: F401 - loads its OpenMP library
 
 from osakd.kernels.build import NoKernelError, built_library
 
+_OPENMP = re.compile(r"/lib(g|i)?omp[^/]*$")
 _INSTRUCTIONS = {16: "AVX-512", 8: "AVX2", 4: "NEON"}
 
 
@@ -39,4 +44,17 @@ def _found() -> ctypes.CDLL | NoKernelError:
         return NoKernelError(f"the kernel cannot be loaded ({' '.join(str(error).split())})")
     library.osakd_workspace.restype = ctypes.c_int64
     library.osakd_forward.restype = library.osakd_backward.restype = None
+    parallel = _openmp()
+    if parallel is not None:
+        library.osakd_use_openmp(parallel)
     return library
+
+
+def _openmp() -> ctypes.c_void_p | None:
+    """The address of ``GOMP_parallel`` in the OpenMP library that PyTorch has loaded; None where it is not known."""
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        path = next(line.split(maxsplit=5)[5] for line in lines if _OPENMP.search(line))
+        return ctypes.cast(ctypes.CDLL(path).GOMP_parallel, ctypes.c_void_p)
+    except (OSError, StopIteration, AttributeError):
+        return None

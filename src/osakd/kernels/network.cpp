@@ -178,6 +178,11 @@ extern "C" {
 
 int osakd_lanes() { return L; }
 
+// The address of PyTorch's GOMP_parallel, whose threads are used from now on.
+void osakd_use_openmp(void* parallel) {
+  Threads::openmp() = {reinterpret_cast<decltype(Threads::OpenMP::parallel)>(parallel), getpid()};
+}
+
 // Floats of the workspace of a call that is followed by a backward pass.
 int64_t osakd_workspace(const int64_t* plan) {
   const Network net(plan);
@@ -187,8 +192,9 @@ int64_t osakd_workspace(const int64_t* plan) {
 // images: of each seed; parameters: weight and bias (or null) of each layer, replicas along the first axis, a
 // convolution's as [out][row][column][in]; workspace: null where no backward pass follows; logits: [replica][image].
 void osakd_forward(const int64_t* plan, const void* const* images, int bytes, const float* scale, const float* shift,
-                   const float* const* parameters, float* logits, float* workspace, int threads) {
+                   const float* const* parameters, float* logits, float* workspace, int most_threads) {
   const Network net(plan);
+  const int threads = net.threads(most_threads);
   const Call call{net, images, bytes != 0, scale, shift, parameters, workspace};
   const size_t own = net.forward_scratch();
   const auto memory = buffer(threads * own);
@@ -209,8 +215,9 @@ void osakd_forward(const int64_t* plan, const void* const* images, int bytes, co
 // After a forward pass with this workspace. gradients: as the parameters; dimages: null, or of each replica
 // [image][row][column][channel].
 void osakd_backward(const int64_t* plan, const float* scale, const float* const* parameters, float* workspace,
-                    const float* gradient, float* const* gradients, float* dimages, int threads) {
+                    const float* gradient, float* const* gradients, float* dimages, int most_threads) {
   const Network net(plan);
+  const int threads = net.threads(most_threads);
   const Call call{net, nullptr, false, scale, nullptr, parameters, workspace};
   const int whole = whole_replicas(net, threads), rest = net.replicas() - whole, slots = std::max(threads, rest);
   const size_t scratch = net.backward_scratch(), slot = net.deltas() + net.groups * net.sums();

@@ -40,6 +40,16 @@ struct Network {
     }
   }
 
+  // Multiply-adds of a forward pass.
+  double operations() const {
+    double each_image = 0;
+    for (const Stage& s : stages) each_image += 4.0 * s.pooled() * s.kernel * s.window();
+    for (int j = 0; j < linears(); j++) each_image += double(linear_weights(j));
+    return each_image * images * replicas();
+  }
+  // Waking a thread for less than some 50 microseconds of work costs more than it saves.
+  int threads(int most) const { return std::clamp(int(std::min(operations() / 4e6, 1e6)), 1, std::max(most, 1)); }
+
   int linears() const { return widths.empty() ? 0 : int(widths.size()) - 1; }
   const Stage& last() const { return stages.back(); }
   int outputs() const { return widths.empty() ? int(last().pooled()) : widths.back(); }

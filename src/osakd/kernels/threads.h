@@ -1,4 +1,6 @@
-// Threads that wait for work between calls. One call uses them at a time; a call that finds them busy works alone.
+// Tasks are shared over PyTorch's own OpenMP threads where they are known: between calls these spin for a while, and
+// others would compete with them for the cores. Elsewhere over threads of the kernel's own, which wait between calls; one
+// call uses them at a time, and a call that finds them busy works alone.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -16,6 +18,11 @@ class Threads {
 
   // Runs every task once, on `count` threads at most. What a task computes does not depend on its worker.
   static void run(int count, int tasks, const Work& work) {
+    if (count > 1 && tasks > 1 && openmp().parallel && openmp().owner == getpid()) {
+      Job job{work, tasks, {0}, {0}};
+      openmp().parallel(Job::run, &job, unsigned(count < tasks ? count : tasks), 0);
+      return;
+    }
     Threads* own = count > 1 && tasks > 1 ? shared() : nullptr;
     std::unique_lock<std::mutex> alone;
     if (own) alone = std::unique_lock<std::mutex>(own->busy_, std::try_to_lock);
@@ -26,7 +33,29 @@ class Threads {
     own->share(count < tasks ? count : tasks, tasks, work);
   }
 
+  // The entry point GOMP_parallel of the OpenMP library that PyTorch uses. A forked process must not enter it.
+  struct OpenMP {
+    void (*parallel)(void (*)(void*), void*, unsigned, unsigned) = nullptr;
+    pid_t owner = 0;
+  };
+  static OpenMP& openmp() {
+    static OpenMP found;
+    return found;
+  }
+
  private:
+  struct Job {
+    const Work& work;
+    int tasks;
+    std::atomic<int> next, workers;
+
+    static void run(void* data) {
+      Job& job = *static_cast<Job*>(data);
+      const int worker = job.workers.fetch_add(1);
+      for (int task; (task = job.next.fetch_add(1)) < job.tasks;) job.work(task, worker);
+    }
+  };
+
   // Never destroyed: its threads run until the process ends. A forked process, which has no threads, makes its own.
   static Threads* shared() {
     static std::mutex lock;

@@ -48,7 +48,7 @@ class DirichletEvidence(nn.Module):
         num_samples: int,
         num_classes: int,
         *,
-        prior: float = 20.0,
+        prior: float = 10.0,
         forgetting: float = 0.95,
         smoothing: float = 0.0,
     ) -> None:

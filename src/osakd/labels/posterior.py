@@ -18,6 +18,7 @@ from torch import Tensor
 
 from osakd.errors import InputError
 from osakd.labels.neighbours import k_nearest
+from osakd.labels.ranks import Everyone
 from osakd.labels.reliability import explained_entropy
 from osakd.labels.targets import any_ignored, as_probabilities
 
@@ -76,16 +77,25 @@ class Posterior(NamedTuple):
         votes: the votes of the neighbours.
         target: class index ``[n]`` of each sample, 0 where it is ignored, or its class probabilities ``[n, c]``.
         used: False for samples that are ignored ``[n]``; None where all are used.
+        everyone: the batches of all ranks, where they were joined; else None.
     """
 
     soft_labels: Tensor
     votes: Votes
     target: Tensor
     used: Tensor | None
+    everyone: Everyone | None = None
 
     def reliability(self) -> Tensor:
-        """The share of the classes' entropy that the other samples' votes explain, a scalar from 0 to 1."""
-        return explained_entropy(self.votes.of_others(self.target), self.target, self.used)
+        """The share of the classes' entropy that the other samples' votes explain, a scalar from 0 to 1.
+
+        Where the ranks were joined it is that of all their samples, and every rank must take part.
+        """
+        votes, everyone = self.votes.of_others(self.target), self.everyone
+        if everyone is None:
+            return explained_entropy(votes, self.target, self.used)
+        (votes,) = everyone.ranks.gather(votes)
+        return explained_entropy(votes, everyone.target, everyone.counted())
 
 
 def knn_posterior(

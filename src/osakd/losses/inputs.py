@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from numbers import Integral
 
+import torch
 from torch import Tensor
 
 from osakd.errors import InputError
-from osakd.labels.targets import check_index, check_tensor
+from osakd.labels.targets import any_ignored, check_index, check_tensor
 
 
 def as_samples(logits: Tensor, target: Tensor, index: Tensor | None, num_classes: int) -> tuple[Tensor, Tensor]:
@@ -63,6 +64,29 @@ def check_kept(kept: Sequence[int], index: Tensor | None, samples: int, *, train
     if values:
         for num_samples in kept:
             check_index(index, num_samples)
+
+
+def used_samples(target: Tensor, num_classes: int, ignore_index: int | None) -> tuple[Tensor, Tensor | None]:
+    """Targets with class 0 where they are ignored, and which samples are not ignored; None where none is for certain.
+
+    Raises:
+        InputError: a class index out of range.
+    """
+    if target.is_floating_point() or ignore_index is None or any_ignored(target, num_classes, ignore_index) is False:
+        return target, None
+    used = target != ignore_index
+    return torch.where(used, target, 0), used
+
+
+def check_first_batch(samples: int, k: int, *, include_self: bool) -> None:
+    """Raises ``InputError`` unless a batch of so many samples has k neighbours for each of them."""
+    largest = samples if include_self else samples - 1
+    if k > largest:
+        kind = "samples" if include_self else "other samples"
+        raise InputError(
+            f"`k` must be between 1 and {largest} ({largest} {kind} in the batch), got {k}: take a smaller k or a "
+            "larger batch."
+        )
 
 
 def check_whole(name: str, value: object, *, least: int) -> None:

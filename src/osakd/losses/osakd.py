@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -22,9 +23,11 @@ from osakd.labels.average import LabelAverage
 from osakd.labels.evidence import DirichletEvidence
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import WEIGHTS, Posterior, Weights, neighbour_votes
+from osakd.labels.ranks import are_several, join
 from osakd.labels.reliability import Reliability
-from osakd.labels.targets import any_ignored, as_probabilities
-from osakd.losses.inputs import as_samples, check_kept, check_whole
+from osakd.labels.targets import as_probabilities
+from osakd.losses.inputs import as_samples, check_first_batch, check_kept, check_whole
+from osakd.losses.pool import mean_total, pool_of
 from osakd.losses.terms import (
     DIVERGENCES,
     REDUCTIONS,
@@ -64,11 +67,18 @@ class OSAKDLoss(nn.Module):
         evidence: gather each sample's soft labels as evidence, from its own class on, and learn from its expectation
             alone, without ``soft_weight`` and ``balance``; ``reliability`` weights the votes. Needs the ``index`` too.
         weight: weight of each class, as in ``nn.CrossEntropyLoss``, see ``osakd_loss``.
-        ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: they have no gradient, are
-            nobody's neighbours, and are not in the mean. None: there are none, and values are not checked, which saves
-            time.
+        ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: without gradient, nobody's
+            neighbours, not in the mean. None: there are none, and values are not checked, which saves time.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``, as in ``nn.CrossEntropyLoss``.
         label_smoothing: label smoothing of the cross-entropy, from 0 to 1.
+        gather: where ``torch.distributed`` runs on several ranks, join their batches in training mode, see below.
+        group: process group whose ranks are joined; None for the default one. A loss with a group cannot be pickled.
+
+    In training mode the batches of all ranks are one batch: its samples are neighbours, and every rank writes all of
+    them into memories, averages, evidence and reliability. Every rank must take part in every call, with an empty batch
+    if it has no samples. Samples with one ``index`` are one sample. A mean is that over all samples once it is averaged
+    over the ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's own samples.
+    In eval mode nothing is joined, so one rank alone may validate.
 
     Raises:
         InputError: a value out of its range, at construction or at a call; a missing ``index``. Values of tensors are
@@ -106,6 +116,8 @@ class OSAKDLoss(nn.Module):
         ignore_index: int | None = -100,
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
+        gather: bool = True,
+        group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         check_whole("num_classes", num_classes, least=2)
@@ -137,6 +149,7 @@ class OSAKDLoss(nn.Module):
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
         self.reduction: Reduction = reduction
+        self.gather, self.group = gather, group
         self._started = False
 
     def forward(
@@ -176,7 +189,7 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "m c"]:
         """The soft labels of a batch, at least float32; a sample without any neighbour keeps its hard label."""
-        return self._gathered(self.posterior(logits, target, index), index)[0]
+        return self._learned(self.posterior(logits, target, index), index)[0]
 
     @torch.no_grad()
     def posterior(
@@ -186,10 +199,12 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> Posterior:
         """What the neighbours of this batch say, before it is averaged or gathered over the epochs."""
-        logits, target = as_samples(logits, target, index, self.num_classes)
-        self._check_batch(logits, target.is_floating_point(), index)
+        samples, target = as_samples(logits, target, index, self.num_classes)
+        if logits.ndim > 2 and self.memory is self.average is self.evidence is None:
+            index = None  # of images, not of their positions
+        self._check_batch(samples, target.is_floating_point(), index)
         with torch.autocast(logits.device.type, enabled=False):
-            return self._posterior(logits, target, index)
+            return self._posterior(samples, target, index)
 
     def terms_from(
         self,
@@ -200,7 +215,7 @@ class OSAKDLoss(nn.Module):
     ) -> LossParts:
         """As ``terms``, with the soft labels of a given posterior; the running values are updated in training mode."""
         logits, target = as_samples(logits, target, index, self.num_classes)
-        soft_labels, reliability = self._gathered(posterior, index)
+        soft_labels, reliability = self._learned(posterior, index)
         alone = self.evidence is not None
         return loss_parts(
             logits,
@@ -214,58 +229,53 @@ class OSAKDLoss(nn.Module):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
+            total=mean_total(posterior.everyone, self.weight, soft_labels.dtype),
         )
 
     @torch.no_grad()
-    def _gathered(self, posterior: Posterior, index: Tensor | None) -> tuple[Tensor, Tensor | float]:
+    def _learned(self, posterior: Posterior, index: Tensor | None) -> tuple[Tensor, Tensor | float]:
         """The soft labels to learn from, and the factor of their weight."""
-        soft_labels = posterior.soft_labels
+        soft_labels, _, target, used, everyone = posterior
         with torch.autocast(soft_labels.device.type, enabled=False):
             reliability = 1.0 if self.reliability is None else self.reliability(posterior.reliability())
+            if self.average is self.evidence is None:
+                return soft_labels, reliability
+            if everyone is not None:
+                (soft_labels,), index = everyone.ranks.gather(soft_labels), everyone.index
+                target, used = everyone.target, everyone.used
             if self.average is not None and index is not None:
                 soft_labels = self.average(index, soft_labels)
             if self.evidence is not None:
                 votes = (reliability * soft_labels).to(soft_labels.dtype)
-                return self.evidence(index, votes, posterior.target, posterior.used), 1.0
-        return soft_labels, reliability
+                soft_labels, reliability = self.evidence(index, votes, target, used), 1.0
+            return soft_labels if everyone is None else soft_labels[everyone.rows], reliability
 
     def _posterior(self, logits: Tensor, target: Tensor, index: Tensor | None) -> Posterior:
-        points, used = SPACES[self.space](at_least_float32(logits)), self._used(target)
-        own = target if target.is_floating_point() or used is None else torch.where(used, target, 0)
-        if self.memory is None:
-            rows = torch.arange(len(points), device=points.device)
-            references, reference_target, valid, norms = points, own, used, None
-        else:
-            if index is not None:
-                if self.training and self.ignore_index is not None:
-                    self.memory.check_classes(index, own)
-                self.memory.write(index, points, own, used)
-            rows = index
-            references, norms = self.memory.outputs, self.memory.norms
-            reference_target, valid = self.memory.target, self.memory.valid
+        points, everyone = SPACES[self.space](at_least_float32(logits)), None
+        if self.training and self.gather and are_several(self.group):
+            everyone = join(points, target, index, self.group)
+        if self.training and not self._started:
+            # The first batch decides: a shorter one at the end of an epoch uses the neighbours that it has.
+            pooled = points if everyone is None else everyone.points
+            check_first_batch(len(pooled), self.k, include_self=self.include_self)
+            self._started = True
+        pool = pool_of(points, target, index, self.num_classes, self.ignore_index, self.memory, everyone)
         votes = neighbour_votes(
-            points,
-            references,
-            reference_target,
+            pool.queries,
+            pool.references,
+            pool.reference_target,
             num_classes=self.num_classes,
-            k=min(self.k, len(references)),
-            exclude=None if self.include_self else rows,
-            own=rows if self.include_self else None,
-            valid=valid,
-            norms=norms,
+            k=min(self.k, len(pool.references)),
+            exclude=None if self.include_self else pool.rows,
+            own=pool.rows if self.include_self else None,
+            valid=pool.valid,
+            norms=pool.norms,
             weights=self.weights,
         )
         soft_labels = votes.shares(self.pseudo_count)
         if votes.present is not None:
-            soft_labels = torch.where(votes.present, soft_labels, as_probabilities(own, soft_labels))
-        return Posterior(soft_labels, votes, own, used)
-
-    def _used(self, target: Tensor) -> Tensor | None:
-        """Which samples are not ignored; None where all are used for certain."""
-        if target.is_floating_point():
-            return None
-        ignored = None if self.ignore_index is None else any_ignored(target, self.num_classes, self.ignore_index)
-        return None if self.ignore_index is None or ignored is False else target != self.ignore_index
+            soft_labels = torch.where(votes.present, soft_labels, as_probabilities(pool.target, soft_labels))
+        return Posterior(soft_labels, votes, pool.target, pool.used, pool.everyone)
 
     def extra_repr(self) -> str:
         """The settings, for ``print``."""
@@ -280,16 +290,6 @@ class OSAKDLoss(nn.Module):
             raise InputError("A memory holds class indices, but `target` has class probabilities: give indices.")
         kept = [one.num_samples for one in (self.memory, self.average, self.evidence) if one is not None]
         check_kept(kept, index, len(logits), training=self.training, values=self.ignore_index is not None)
-        # The first batch decides: a shorter one at the end of an epoch uses the neighbours that it has.
-        if self.training and not self._started:
-            largest = len(logits) if self.include_self else len(logits) - 1
-            if self.k > largest:
-                kind = "samples" if self.include_self else "other samples"
-                raise InputError(
-                    f"`k` must be between 1 and {largest} ({largest} {kind} in the batch), got {self.k}: take a "
-                    "smaller k or a larger batch."
-                )
-            self._started = True
 
 
 SPACES: dict[str, Callable[[Tensor], Tensor]] = {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
@@ -107,10 +107,12 @@ def loss_parts(
     ignore_index: int | None = -100,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
+    total: Tensor | None = None,
 ) -> LossParts:
     """The same as ``osakd_loss``, with all parts by name.
 
     ``reliability``, from 0 to 1, is a factor of the divergence's weight. Where the two weights sum to 1 they still do.
+    ``total`` is what a mean divides by, if it is not what the samples of the batch count themselves (``count_of``).
     """
     check_weight(soft_weight, balance)
     if reduction not in REDUCTIONS:
@@ -122,15 +124,40 @@ def loss_parts(
     probabilities = target.is_floating_point()
     # PyTorch takes no None for "nothing is ignored"; an index that no class has says the same.
     ignored = -100 if ignore_index is None or probabilities else ignore_index
+    total = None if reduction != "mean" else total
+    reduction = reduction if total is None else "sum"
     if probabilities or weight is not None or label_smoothing:
         own = {"weight": weight, "label_smoothing": label_smoothing, "reduction": reduction}
         hard = F.cross_entropy(logits, target, ignore_index=ignored, **own)
     else:
         hard = F.nll_loss(log_p, target, ignore_index=ignored, reduction=reduction)
     soft = _reduced(each, target, weight, None if probabilities else ignore_index, reduction)
+    if total is not None:
+        hard, soft = hard / total, soft / total
     hard_weight, own_weight = look_up("balance", balance, BALANCES)(soft_weight, reliability)
     weighted_hard, weighted_soft = hard_weight * hard, own_weight * soft
     return LossParts(weighted_hard + weighted_soft, hard, soft, weighted_hard, weighted_soft, soft_labels)
+
+
+def count_of(
+    target: Int[Tensor, " n"] | Float[Tensor, "n c"],
+    used: Bool[Tensor, " n"] | None,
+    weight: Float[Tensor, " c"] | None,
+    dtype: torch.dtype,
+) -> Float[Tensor, ""]:
+    """What the mean of ``nn.CrossEntropyLoss`` divides by: the samples, or the weights of the classes that they have.
+
+    Args:
+        target: class index of each sample, any class where it is ignored, or class probabilities.
+        used: False for samples that are ignored; None where all are used.
+        weight: weight of each class.
+        dtype: type of the result.
+    """
+    if target.is_floating_point() or weight is None:
+        shares = torch.ones(len(target), dtype=dtype, device=target.device)
+    else:
+        shares = weight.to(dtype)[target]
+    return (shares if used is None else torch.where(used, shares, 0)).sum()
 
 
 def check_weight(soft_weight: float, balance: Balance) -> None:

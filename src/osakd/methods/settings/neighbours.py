@@ -152,7 +152,7 @@ class BayesSettings(CountSettings):
     """OSAKD whose votes are gathered as evidence, weighted by their reliability. Source: osakd."""
 
     has_soft_labels: ClassVar[bool] = True
-    prior: float = setting(20.0, "evidence that a sample starts with for its own class", above=0)
+    prior: float = setting(10.0, "evidence that a sample starts with for its own class", above=0)
     forgetting: float = setting(0.95, "weight of the earlier evidence at each visit of the sample", above=0, most=1)
     smoothing: float = setting(0.0, "share of that evidence that is spread over all classes", least=0, below=1)
     votes: Literal["neighbours", "mixed", "gap", "shuffled", "uniform", "prediction"] = setting(
