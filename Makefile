@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= digits
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test test-integrations lint docs bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-train
@@ -15,6 +15,11 @@ test: .venv/ready-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=10 -m "not unchecked" \
 	  --jaxtyping-packages=osakd.labels,osakd.losses,osakd.models,osakd.methods,beartype.beartype tests src
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=3 -m unchecked tests
+
+# With the real Lightning, Transformers, submitit and so on, in an environment of their own: made once, in minutes.
+test-integrations: .venv-integrations/ready
+	OMP_NUM_THREADS=1 OSAKD_INTEGRATIONS=all .venv-integrations/bin/python -m pytest -q -n 2 --dist loadgroup \
+	  --durations=10 tests/integrations
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
@@ -33,7 +38,7 @@ bench: .venv/ready-train
 	$(BIN)/python -m benchmarks.run --out benchmarks/records
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-integrations .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/ready-train: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("osakd needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name another one with make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -44,4 +49,10 @@ clean:
 
 .venv/ready-dev: .venv/ready-train
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,cluster,dev]'
+	touch $@
+
+.venv-integrations/ready: pyproject.toml constraints.txt .venv/ready-train
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[train,cluster,dev,integrations]'
 	touch $@
