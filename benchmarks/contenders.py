@@ -3,9 +3,10 @@
 import multiprocessing
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from osakd.engine.executors.fused.replicas import NotLowerableError
 from osakd.engine.executors.registry import REFERENCE
 from osakd.engine.timing import CLASSES, Contender, seconds_of, synthetic_images, training_spec, training_steps
 from osakd.errors import RunError
-from osakd.labels.neighbours import k_nearest
+from osakd.kernels.build import NoKernelError
+from osakd.kernels.labels import native_labels
+from osakd.kernels.library import load
+from osakd.labels.posterior import neighbour_votes
 from osakd.labels.search import norms_of
 
 BATCH, K = 64, 8
@@ -60,9 +64,15 @@ def search(rows: int, device: torch.device, *, ours: bool = True) -> Contender:
     exclude = torch.randperm(rows, generator=generator)[:BATCH].to(device)
     queries, norms = outputs[exclude], norms_of(outputs)
     plain_norms = norms.to(outputs.dtype)
+    target, valid = (
+        torch.zeros(rows, dtype=torch.int64, device=device),
+        torch.ones(rows, dtype=torch.bool, device=device),
+    )
+    about = {"num_classes": CLASSES, "k": K, "exclude": exclude, "valid": valid, "norms": norms}
 
     def two_stage() -> object:
-        return k_nearest(queries, outputs, K, exclude=exclude, norms=norms)
+        with native_labels() if device.type == "cpu" and has_kernel() else nullcontext():
+            return neighbour_votes(queries, outputs, target, **about)
 
     def product() -> object:
         distances = torch.addmm(plain_norms, queries, outputs.T, alpha=-2)
@@ -113,6 +123,25 @@ def start(*arguments: str) -> Contender:
         return time.perf_counter() - begin
 
     return run
+
+
+def demo() -> Contender:
+    """What ``make demo`` does once everything is set up, each time in a new folder."""
+
+    def run(steps: int) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            return start("-m", "osakd", "compare", "--data", "digits", "--out", str(Path(folder) / "demo"))(steps)
+
+    return run
+
+
+def has_kernel() -> bool:
+    """Whether the native kernel can be used here."""
+    try:
+        load()
+    except NoKernelError:
+        return False
+    return True
 
 
 def _first_that_fits(names: Sequence[str], *arguments: Any, **options: Any) -> Contender:

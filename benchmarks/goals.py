@@ -99,6 +99,7 @@ GOALS = (
         None, (60, None),
     ),
     Goal("osakd --help", "the clock, seconds", "osakd --help", (), "cost", 1, (0.3, None), (0.3, None)),
+    Goal("make demo, after set-up", "the clock, seconds", "make demo", (), "cost", 1, (8.5, None), None),
     Goal("import osakd", "an empty Python, seconds more", "import osakd", (), "cost", 1, (0.1, None), (0.1, None)),
 )  # fmt: skip
 

@@ -173,10 +173,11 @@ def _groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
         "python -c pass": Timed(lambda: c.start("-c", "pass"), 1),
         "python -c 'import osakd'": Timed(lambda: c.start("-c", "import osakd"), 1),
     }
+    demo = {"make demo": Timed(c.demo, 1)}
     return {
         "LeNet": lenet, "lenet-fashion": fashion, f"{resnet}": resnets,
         "search over a memory": searches, "cost as work grows": curves,
-        "start": starts,
+        "start": starts, "make demo": demo,
     }  # fmt: skip
 
 

@@ -1,7 +1,5 @@
 """The kernel computes what PyTorch's operators compute: outputs, gradients, ties, and values that are not finite."""
 
-import platform
-from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -11,31 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from osakd.kernels import checks, library
 from osakd.kernels.checks import check
 from osakd.kernels.library import instruction_set
 from osakd.kernels.operators import _BACKWARD, _FORWARD, Plan, network
 from tests.kernels.networks import Made, gradients, made, relative
 
 OPERATIONS = 3e7
+pytestmark = pytest.mark.usefixtures("instructions")
 SPECIAL = [float("nan"), float("inf"), -float("inf"), -0.0, 1e-45, 3e38, -3e38]
-
-
-def look_again() -> None:
-    library._found.cache_clear()
-    checks._difference.cache_clear()
-
-
-@pytest.fixture(params=["native", "x86-64-v3"], scope="module", autouse=True)
-def _instructions(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test runs with this machine's instruction set and, on x86-64, once more restricted to AVX2."""
-    if request.param != "native" and platform.machine() != "x86_64":
-        pytest.skip("no AVX2 here")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OSAKD_KERNEL_MARCH", request.param)
-        look_again()
-        yield
-    look_again()
 
 
 def exact(network: Made, images: Tensor) -> tuple[Made, Tensor]:

@@ -20,7 +20,7 @@ from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
 from osakd.paths import cache_folder
 
-SOURCE = "network.cpp"
+SOURCE = "kernels.cpp"
 _TIMEOUT = 300.0
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from osakd.errors import InputError
+from osakd.kernels import labels as kernel
 from osakd.labels.neighbours import k_nearest
 from osakd.labels.ranks import Everyone
 from osakd.labels.reliability import explained_entropy
@@ -178,13 +179,23 @@ def neighbour_votes(
         The votes; those of queries without any neighbour are zeros, and ``present`` marks them. In a mini-batch every
         query has k.
     """
-    distances, rows = k_nearest(queries.detach(), references.detach(), k, exclude=exclude, valid=valid, norms=norms)
+    queries, references = queries.detach(), references.detach()
+    all_present = valid is None and k <= len(references) - (exclude is not None)
+    indices = target.dtype == torch.int64
+    if indices and weights == "uniform" and 1 <= k <= len(references) and kernel.takes(queries, references, target):
+        given = {"num_classes": num_classes, "k": k, "exclude": exclude, "valid": valid, "count_all": all_present}
+        distances, rows, classes = kernel.neighbours(queries, references, target, **given)
+        if all_present:
+            return Votes(classes, k, rows, None, own, None)
+        each = _equal(distances)
+        total = each.sum(1, keepdim=True)
+        return Votes(classes, total.clamp(min=1), rows, each, own, total > 0)
+    distances, rows = k_nearest(queries, references, k, exclude=exclude, valid=valid, norms=norms)
     # A comparison, not F.one_hot: that one cannot be mapped over replicas.
     if target.is_floating_point():
         counted = target.detach()[rows].to(distances.dtype)
     else:
         counted = target[rows][:, :, None] == torch.arange(num_classes, device=target.device)
-    all_present = valid is None and k <= len(references) - (exclude is not None)
     if all_present and weights == "uniform":
         return Votes(counted.sum(1).to(distances.dtype), k, rows, None, own, None)
     each = WEIGHTS[weights](distances)

@@ -16,6 +16,7 @@ from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import Posterior, Weights
+from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.neighbours import (
@@ -66,6 +67,8 @@ class SelfDistillation(Method):
         if self.criterion is None:
             hard = F.cross_entropy(logits, batch.target, label_smoothing=self.smoothing)
             return LossTerms(hard, {"total": hard.detach()}, logits)
+        if self.find is neighbours_of and (native := native_loss(self.criterion, logits, batch.target)) is not None:
+            return LossTerms(native.total, native.parts, logits)
         posterior = self.find(self.criterion, logits, batch)
         terms = self.criterion.terms_from(posterior, logits, batch.target, batch.index)
         parts = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}

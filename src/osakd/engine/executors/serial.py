@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from osakd.engine.averaging import is_statistic
-from osakd.engine.evaluate import evaluate_method
+from osakd.engine.evaluate import evaluate_method, to_floats
 from osakd.engine.executors.base import Replicas, TrainingSpec
 from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
 from osakd.engine.optim import names_by_decay, parameter_group
@@ -43,7 +43,7 @@ class SerialExecutor(StepwiseExecutor):
         """Trains on the images at these indices ``[1, n]``; the parts of the loss, ``[parts]``."""
         index = index.squeeze(0)
         target = self.splits[0]["train"].target.index_select(0, index)
-        batch = Batch(self.images.take(0, index), target, index, step, progress)
+        batch = Batch(to_floats(self.images.take(0, index)), target, index, step, progress)
         with autocast(self.spec.precision, index.device):
             terms = self.method(batch)
         terms.total.backward()

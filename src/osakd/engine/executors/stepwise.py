@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from osakd.data.augment import crop_and_flip
 from osakd.engine.averaging import WeightAverage, averaged_names
-from osakd.engine.evaluate import to_floats
 from osakd.engine.executors.base import EpochOutcome, Replicas, Splits, TrainingSpec
 from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps, Steps
 from osakd.engine.optim import Groups, ScheduledOptimizer
@@ -219,9 +218,8 @@ class _TrainingImages:
         self.drawn = given if self.drawn is None else self.drawn.copy_(given)
 
     def take(self, seed: int, index: Tensor) -> Tensor:
-        """Float images at these indices of a seed's training set ``[n, channels, h, w]``."""
+        """The images of 0 to 255 at these indices of a seed's training set ``[n, h, w, channels]``."""
         images = self.splits[seed]["train"].images
         if self.drawn is None:
-            return to_floats(images.index_select(0, index))
-        drawn = self.drawn[seed].index_select(0, index)
-        return to_floats(crop_and_flip(images, index, drawn, reflect=self.reflect))
+            return images.index_select(0, index)
+        return crop_and_flip(images, index, self.drawn[seed].index_select(0, index), reflect=self.reflect)

@@ -31,6 +31,8 @@ class FoldedNetwork(nn.Module):
         NotLowerableError: the network has a layer or an operation that cannot be folded.
     """
 
+    takes_bytes = False
+
     def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.replicas = layout.replicas

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.engine.evaluate import DeviceSplit, scores, to_floats
+from osakd.engine.evaluate import scores, to_floats
 from osakd.engine.executors.base import Replicas, TrainingSpec
-from osakd.engine.executors.fused.replicas import BuildLowering, Parts, StackedParameter, layout_of
+from osakd.engine.executors.fused.replicas import BuildLowering, StackedParameter, layout_of
 from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
 from osakd.engine.optim import Groups, names_by_decay, parameter_group
 from osakd.engine.precision import autocast
@@ -41,7 +41,7 @@ class FusedExecutor(StepwiseExecutor):
         """Trains on the images at these indices ``[groups, n]``; the parts of every loss, flat."""
         each = list(enumerate(index.unbind()))
         target = torch.stack([self.splits[group]["train"].target.index_select(0, own) for group, own in each])
-        images = [self.images.take(group, own) for group, own in each]
+        images = [self._as_taken(self.images.take(group, own)) for group, own in each]
         with autocast(self.spec.precision, index.device):
             total, parts = self.lowered.losses(images, target, index, (step, progress))
         total.backward()
@@ -57,7 +57,9 @@ class FusedExecutor(StepwiseExecutor):
         shared = all(one.images is splits[0].images for one in splits)
         sources = splits[:1] if shared else splits
         index = torch.arange(len(splits[0].target), device=splits[0].target.device)
-        chunks = [self.lowered.predict(_images(sources, part)) for part in index.split(EVALUATION_IMAGES)]
+        parts = index.split(EVALUATION_IMAGES)
+        images = ([self._as_taken(one.images.index_select(0, part)) for one in sources] for part in parts)
+        chunks = [self.lowered.predict(given) for given in images]
         by_replica: dict[int, dict[str, dict[str, float]]] = {}
         for number, (replicas, names) in enumerate(chunks[0]):
             logits = {name: torch.cat([chunk[number][1][name] for chunk in chunks], dim=1) for name in names}
@@ -65,6 +67,10 @@ class FusedExecutor(StepwiseExecutor):
                 target = splits[replica // self.layout.per_group].target
                 by_replica[replica] = {name: scores(values[place], target) for name, values in logits.items()}
         return [by_replica[replica] for replica in range(self.layout.replicas)]
+
+    def _as_taken(self, images: Tensor) -> Tensor:
+        """Images of 0 to 255 ``[n, h, w, channels]`` as the program takes them."""
+        return images.permute(0, 3, 1, 2) if self.lowered.takes_bytes else to_floats(images)
 
     def _states(self) -> list[dict[str, Any]]:
         self.lowered.copy_to_methods()
@@ -159,10 +165,6 @@ class FusedExecutor(StepwiseExecutor):
     def _state(self) -> list[Tensor]:
         average = [] if self.average is None else self.average.state()
         return [*self.lowered.tensors(), *self.optimizer.tensors(), *average]
-
-
-def _images(splits: Sequence[DeviceSplit], index: Tensor) -> Parts:
-    return [to_floats(split.images.index_select(0, index)) for split in splits]
 
 
 def _part(value: Any, stacked: StackedParameter, replica: int, shape: torch.Size) -> Any:

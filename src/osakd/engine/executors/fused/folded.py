@@ -56,6 +56,7 @@ class FoldedMethods:
         self.mapped = [
             _MappedLoss([self.methods[number] for number in numbers], numbers) for numbers in replicas_by_key(replicas)
         ]
+        self.takes_bytes = self.network.takes_bytes
         self.every_replica = list(range(self.layout.replicas))
 
     def stacked_parameters(self) -> list[StackedParameter]:

@@ -27,6 +27,8 @@ class MappedMethods:
         replicas: the methods and their data.
     """
 
+    takes_bytes = False
+
     def __init__(self, replicas: Replicas) -> None:
         per_group = layout_of(replicas).per_group
         self.stacks = [

@@ -58,7 +58,13 @@ class StackedParameter(NamedTuple):
 
 
 class Lowering(Protocol):
-    """Replicas of methods as one program."""
+    """Replicas of methods as one program.
+
+    Attributes:
+        takes_bytes: it takes images as ``uint8`` of 0 to 255, else as floats of 0 to 1; ``[n, channels, h, w]``.
+    """
+
+    takes_bytes: bool
 
     def stacked_parameters(self) -> list[StackedParameter]:
         """Every parameter that trains."""

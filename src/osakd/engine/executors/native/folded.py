@@ -13,17 +13,27 @@ from osakd.engine.executors.fused.replicas import Layout, NotLowerableError, Par
 from osakd.engine.executors.native.chain import find_chain
 from osakd.engine.executors.native.forward import Scaling, checked_stages, weight_and_bias
 from osakd.engine.executors.native.serial import check_kind
+from osakd.kernels.labels import native_labels
 from osakd.kernels.operators import Plan, network
 
 
-def build(replicas: Replicas, spec: TrainingSpec) -> FusedExecutor:
+class NativeFusedExecutor(FusedExecutor):
+    """Runs the epochs of many replicas at once, whose networks and soft labels the kernel computes."""
+
+    def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
+        """Trains on the images at these indices ``[groups, n]``; the parts of every loss, flat."""
+        with native_labels():
+            return super().step(index, step, progress)
+
+
+def build(replicas: Replicas, spec: TrainingSpec) -> NativeFusedExecutor:
     """Builds the executor whose networks the kernel computes.
 
     Raises:
         NotLowerableError: it cannot.
     """
     check_kind(replicas, spec)
-    return FusedExecutor(replicas, spec, lambda given: FoldedMethods(given, NativeReplicas))
+    return NativeFusedExecutor(replicas, spec, lambda given: FoldedMethods(given, NativeReplicas))
 
 
 class NativeReplicas(nn.Module):
@@ -37,6 +47,8 @@ class NativeReplicas(nn.Module):
     Raises:
         NotLowerableError: the network is no chain, or the kernel cannot be used.
     """
+
+    takes_bytes = True
 
     def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
@@ -54,11 +66,11 @@ class NativeReplicas(nn.Module):
         self.scaling = Scaling()
 
     def forward(self, images: Parts) -> Tensor:
-        """Logits ``[replicas, n, c]`` of the images of each group, or of all, ``[n, channels, h, w]``."""
+        """Logits ``[replicas, n, c]`` of the images of each group, or of all, ``[n, channels, h, w]`` of 0 to 255."""
         seeds = self.layout.groups
         images = images * seeds if len(images) < seeds else images
         normalise = None if self.chain.normalise is None else self._layer(self.chain.normalise)
-        scale, shift = self.scaling.of(normalise, seeds, images[0].shape[1])
+        scale, shift = self.scaling.of(normalise, seeds, images[0].shape[1], unit=1 / 255)
         layers = [self._layer(name) for name in (*self.chain.convolutions, *self.chain.linears)]
         parameters = [one for layer in layers for one in weight_and_bias(layer)]
         plan = Plan(self.stages, self.widths, len(images[0]), seeds, self.layout.per_group)

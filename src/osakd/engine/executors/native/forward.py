@@ -22,10 +22,10 @@ class Scaling:
         self.versions: tuple[Any, ...] = ()
         self.values = (torch.empty(0), torch.empty(0))
 
-    def of(self, layer: Any, seeds: int, channels: int) -> tuple[Tensor, Tensor]:
+    def of(self, layer: Any, seeds: int, channels: int, *, unit: float = 1.0) -> tuple[Tensor, Tensor]:
         """Factors and terms ``[seeds, channels]`` of a layer whose buffers hold those of every replica.
 
-        Without a layer they change nothing.
+        Without a layer only the unit counts: what a value of 1 in the images stands for.
         """
         versions = (seeds,) if layer is None else (seeds, layer.mean._version, layer.std._version)
         if versions != self.versions:
@@ -33,7 +33,7 @@ class Scaling:
             if layer is not None:
                 mean, std = (one.view(seeds, -1, channels)[:, 0] for one in (layer.mean, layer.std))
                 factors, terms = 1 / std, -mean / std
-            self.versions, self.values = versions, (factors, terms)
+            self.versions, self.values = versions, (factors * unit, terms)
         return self.values
 
 

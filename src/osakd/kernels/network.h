@@ -3,6 +3,7 @@
 //
 // Images are computed in groups of 32, each with its own sums of the convolutions' gradients, which are added in the
 // order of the groups: the results do not depend on the number of threads.
+#pragma once
 #include <memory>
 
 #include "plan.h"

@@ -1,0 +1,57 @@
+"""The soft labels of the native executors: the kernel's, once they were compared with PyTorch's."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.kernels.build import NoKernelError
+from osakd.kernels.labels import native_labels
+from osakd.kernels.library import load
+from osakd.labels.posterior import neighbour_votes
+from osakd.losses.native import native_loss
+from osakd.losses.osakd import OSAKDLoss
+
+_TOLERANCE = 1e-4
+
+
+def check_labels() -> None:
+    """Compares a loss, its gradient and a search with PyTorch's, once in a process.
+
+    Raises:
+        NotLowerableError: they differ, or there is no kernel.
+    """
+    try:
+        load()
+    except NoKernelError as error:
+        raise NotLowerableError(str(error)) from error
+    if (difference := _difference()) > _TOLERANCE:
+        raise NotLowerableError(
+            f"the native kernel and PyTorch differ by {difference:.1g} on soft labels: please report it"
+        )
+
+
+@cache
+def _difference() -> float:
+    """The largest difference of a value."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(33, 5, generator=generator)
+    target, valid = torch.arange(33) % 5, torch.arange(33) % 7 > 0
+    pairs = zip(_values(logits, target, valid, native=True), _values(logits, target, valid, native=False), strict=True)
+    return max(float((one - other).abs().max()) for one, other in pairs)
+
+
+def _values(logits: Tensor, target: Tensor, valid: Tensor, *, native: bool) -> list[Tensor]:
+    """The loss, its gradient, and the neighbours among some of the samples."""
+    criterion = OSAKDLoss(5, 4, include_self=False, ignore_index=None, gather=False)
+    own = logits.clone().requires_grad_()
+    given = {"num_classes": 5, "k": 4, "exclude": torch.arange(33), "valid": valid}
+    if not native:
+        votes, total = neighbour_votes(logits, logits, target, **given), criterion(own, target)
+    else:
+        with native_labels():
+            votes, found = neighbour_votes(logits, logits, target, **given), native_loss(criterion, own, target)
+        total = logits.sum() if found is None else found.total
+    total.backward()
+    return [total.detach(), own.grad, votes.rows, votes.classes]  # type: ignore[list-item]

@@ -1,0 +1,3 @@
+// The one text that is compiled: networks, and soft labels.
+#include "labels.h"
+#include "network.h"

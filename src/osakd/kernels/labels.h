@@ -1,0 +1,233 @@
+// Soft labels of many replicas at once: the nearest neighbours and their votes, and the whole OSAKD loss with its
+// gradient. PyTorch's headers are not needed.
+#pragma once
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <vector>
+
+#include "threads.h"
+#include "vectors.h"
+
+namespace {
+
+constexpr int QUERIES = REGISTERS / 8, VECTORS = 4, SPAN = VECTORS * L;
+constexpr int CHUNK_FLOATS = 1 << 13;  // references that are compared while they lie in the first cache
+constexpr double PSEUDO_COUNT = 0.1;  // as in osakd.labels.reliability
+
+static inline bool any(I mask) {
+  uint64_t words[sizeof(I) / 8], found = 0;
+  memcpy(words, &mask, sizeof mask);
+  for (uint64_t word : words) found |= word;
+  return found != 0;
+}
+
+// The k nearest of a query so far, nearest first. Rows are offered in ascending order, so that of equals the first
+// stays; what is not a number is never near.
+struct Nearest {
+  float* distances;
+  int64_t* rows;
+  int64_t k;
+  float worst() const { return distances[k - 1]; }
+  void offer(float distance, int64_t row) const {
+    int64_t at = k - 1;
+    for (; at > 0 && distances[at - 1] > distance; at--) distances[at] = distances[at - 1], rows[at] = rows[at - 1];
+    distances[at] = distance, rows[at] = row;
+  }
+};
+
+struct Search {
+  int64_t queries, references, columns, k;
+  const float *query, *reference;
+  const int64_t* exclude;
+  const uint8_t* valid;
+
+  // Distances of some queries to SPAN references, whose columns lie `stride` apart; a sum in the order of the columns.
+  void compare(const float* const (&points)[QUERIES], const float* from, int64_t stride, V (&found)[QUERIES][VECTORS]) const {
+    V sums[QUERIES][VECTORS] = {};
+    for (int64_t j = 0; j < columns; j++)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; v++) {
+        const V other = load(from + j * stride + v * L);
+#pragma GCC unroll 4
+        for (int q = 0; q < QUERIES; q++) {
+          const V difference = points[q][j] - other;
+          sums[q][v] += difference * difference;
+        }
+      }
+#pragma GCC unroll 4
+    for (int q = 0; q < QUERIES; q++)
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; v++) found[q][v] = sums[q][v];
+  }
+
+  // The neighbours of the queries from `first` to before `last`.
+  void run(int64_t first, int64_t last, float* distances, int64_t* rows) const {
+    std::fill(distances + first * k, distances + last * k, INFINITY);
+    std::fill(rows + first * k, rows + last * k, 0);
+    const int64_t stride = std::max<int64_t>(1, CHUNK_FLOATS / columns / SPAN) * SPAN;
+    std::vector<float> chunk(columns * stride);
+    for (int64_t start = 0; start < references; start += stride) {
+      const int64_t count = std::min(stride, references - start);
+      for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < columns; j++) chunk[j * stride + i] = reference[(start + i) * columns + j];
+      for (int64_t i = 0; valid && i < count; i++)
+        if (!valid[start + i]) chunk[i] = INFINITY;
+      for (int64_t some = first; some < last; some += QUERIES)
+        look(some, std::min<int64_t>(QUERIES, last - some), chunk.data(), stride, start, count, distances, rows);
+    }
+  }
+
+  // Offers `count` references from row `start` on to some queries.
+  void look(int64_t first, int64_t some, const float* chunk, int64_t stride, int64_t start, int64_t count,
+            float* distances, int64_t* rows) const {
+    const float* points[QUERIES];
+    for (int64_t q = 0; q < QUERIES; q++) points[q] = query + (first + std::min(q, some - 1)) * columns;
+    for (int64_t at = 0; at < count; at += SPAN) {
+      V found[QUERIES][VECTORS];
+      compare(points, chunk + at, stride, found);
+      I nearer[QUERIES] = {}, anywhere = {};
+#pragma GCC unroll 4
+      for (int q = 0; q < QUERIES; q++) {
+        const float worst = distances[(first + std::min<int64_t>(q, some - 1)) * k + k - 1];
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) nearer[q] |= found[q][v] < worst;
+        anywhere |= nearer[q];
+      }
+      for (int64_t q = 0; any(anywhere) && q < some; q++)
+        if (any(nearer[q])) offer(first + q, found[q], start + at, std::min<int64_t>(SPAN, count - at), distances, rows);
+    }
+  }
+
+  void offer(int64_t one, const V (&found)[VECTORS], int64_t start, int64_t count, float* distances, int64_t* rows) const {
+    const Nearest nearest{distances + one * k, rows + one * k, k};
+    float each[SPAN];
+    memcpy(each, found, sizeof each);
+    for (int64_t i = 0; i < count; i++)
+      if (each[i] < nearest.worst() && !(exclude && exclude[one] == start + i)) nearest.offer(each[i], start + i);
+  }
+};
+
+bool is_class(int64_t target, int64_t classes) { return target >= 0 && target < classes; }
+
+// The OSAKD loss of the mini-batch of one replica: how soft labels are found in it, and what is learnt from them.
+enum { TOTAL, HARD, SOFT, MASS, ENTROPY, AGREEMENT, RELIABILITY, FIGURES };
+struct Loss {
+  int64_t n, classes, k;
+  bool include_self, softmax, squared;
+  float hard_weight, soft_weight, pseudo_count;
+
+  void run(const float* logits, const int64_t* target, double* figures, float* labels, float* gradient) const {
+    std::vector<float> log_p(n * classes), points(n * classes), distances(n * k);
+    std::vector<int64_t> rows(n * k), itself(n);
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t at = i * classes;
+      softmax_of(logits + at, gradient + at, &log_p[at]);
+      for (int64_t j = at; j < at + classes; j++) points[j] = softmax ? gradient[j] : std::max(logits[j], -FLT_MAX);
+      itself[i] = i;
+    }
+    const Search search{n, n, classes, k, points.data(), points.data(), include_self ? nullptr : itself.data(), nullptr};
+    search.run(0, n, distances.data(), rows.data());
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t at = i * classes, own = target[i];
+      float* q = labels + at;
+      bool voted = false;
+      std::fill(q, q + classes, 0.f);
+      for (int64_t s = i * k; s < (i + 1) * k; s++) {
+        if (is_class(target[rows[s]], classes)) q[target[rows[s]]] += 1.f;
+        voted |= rows[s] == i;
+      }
+      const double others = is_class(own, classes) ? q[own] - voted : NAN;
+      figures[RELIABILITY] +=
+          1 + std::log((others + PSEUDO_COUNT) / (k - voted + PSEUDO_COUNT * classes)) / std::log(double(classes));
+      for (int64_t j = 0; j < classes; j++) q[j] = (q[j] + pseudo_count) / (k + pseudo_count * classes);
+      add_figures(q, own, figures);
+      figures[HARD] -= is_class(own, classes) ? log_p[at + own] : NAN;
+      learn(&log_p[at], q, own, figures, gradient + at);
+    }
+    for (int i = 0; i < FIGURES; i++) figures[i] /= n;
+    figures[TOTAL] = hard_weight * figures[HARD] + soft_weight * figures[SOFT];
+    figures[RELIABILITY] = std::min(1.0, std::max(0.0, figures[RELIABILITY]));
+  }
+
+  void softmax_of(const float* logits, float* p, float* log_p) const {
+    float most = logits[0], sum = 0.f;
+    for (int64_t j = 1; j < classes; j++) most = logits[j] > most ? logits[j] : most;
+    for (int64_t j = 0; j < classes; j++) sum += p[j] = std::exp(logits[j] - most);
+    const float norm = std::log(sum), share = 1 / sum;
+    for (int64_t j = 0; j < classes; j++) p[j] *= share, log_p[j] = logits[j] - most - norm;
+  }
+
+  void add_figures(const float* q, int64_t own, double* figures) const {
+    int64_t most = 0;
+    for (int64_t j = 0; j < classes; j++) {
+      if (q[j] != 0.f) figures[ENTROPY] -= q[j] * std::log(q[j]);
+      if (q[j] > q[most]) most = j;
+    }
+    figures[MASS] += is_class(own, classes) ? q[own] : NAN;
+    figures[AGREEMENT] += most == own;
+  }
+
+  // The divergence of one sample, and its gradient in place of the probabilities. A class whose logit is minus infinity
+  // adds nothing to a KL divergence.
+  void learn(const float* log_p, const float* q, int64_t own, double* figures, float* p) const {
+    float sum = 0.f;
+    for (int64_t j = 0; j < classes; j++)
+      if (squared) {
+        const float difference = p[j] - q[j];
+        figures[SOFT] += difference * difference;
+        sum += p[j] * 2 * difference;
+      } else if (log_p[j] != -INFINITY) {
+        figures[SOFT] += (q[j] != 0.f ? q[j] * std::log(q[j]) : 0.f) - q[j] * log_p[j];
+        sum += q[j];
+      }
+    for (int64_t j = 0; j < classes; j++) {
+      const float used = log_p[j] != -INFINITY ? q[j] : 0.f;
+      const float soft = squared ? p[j] * (2 * (p[j] - q[j]) - sum) : p[j] * sum - used;
+      p[j] = (hard_weight * (p[j] - (j == own)) + soft_weight * soft) / n;
+    }
+  }
+};
+
+}  // namespace
+
+extern "C" {
+
+
+// Neighbours of each replica's queries, nearest first; of equal distance the lower row. sizes: replicas, queries,
+// references, columns, k, classes; then whether neighbours that are infinitely far vote too. exclude, valid: or null.
+// votes: neighbours of each class.
+void osakd_neighbours(const int64_t* sizes, const float* queries, const float* references, const int64_t* target,
+                      const int64_t* exclude, const uint8_t* valid, float* distances, int64_t* rows, float* votes,
+                      int threads) {
+  const int64_t replicas = sizes[0], n = sizes[1], m = sizes[2], columns = sizes[3], k = sizes[4], classes = sizes[5];
+  const int64_t parts = std::min<int64_t>(n, (threads + replicas - 1) / replicas);
+  Threads::run(threads, int(replicas * parts), [&](int task, int) {
+    const int64_t replica = task / parts, part = task % parts, first = part * n / parts, last = (part + 1) * n / parts;
+    const Search search{n, m, columns, k, queries + replica * n * columns, references + replica * m * columns,
+                        exclude ? exclude + replica * n : nullptr, valid ? valid + replica * m : nullptr};
+    search.run(first, last, distances + replica * n * k, rows + replica * n * k);
+    for (int64_t at = (replica * n + first) * k; at < (replica * n + last) * k; at++) {
+      const int64_t vote = target[replica * m + rows[at]];
+      if (is_class(vote, classes) && (sizes[6] || distances[at] < INFINITY)) votes[at / k * classes + vote] += 1.f;
+    }
+  });
+}
+
+// The loss of each replica's mini-batch, and figures [replica][figure]: the loss again, cross-entropy and divergence, means
+// over the samples, and what is logged about the soft labels. gradient: that of the weighted sum. sizes: replicas, samples, classes, k; then
+// whether samples are their own neighbours, whether neighbours are searched among probabilities, whether the divergence
+// is the squared error. weights: of the cross-entropy, of the divergence; pseudo-count of every class.
+void osakd_distillation(const int64_t* sizes, const float* weights, const float* logits, const int64_t* target,
+                        float* totals, float* figures, float* labels, float* gradient, int threads) {
+  const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2];
+  const Loss loss{n, classes, sizes[3], sizes[4] != 0, sizes[5] != 0, sizes[6] != 0, weights[0], weights[1], weights[2]};
+  Threads::run(threads, int(replicas), [&](int replica, int) {
+    double found[FIGURES] = {};
+    const int64_t at = replica * n * classes;
+    loss.run(logits + at, target + replica * n, found, labels + at, gradient + at);
+    for (int i = 0; i < FIGURES; i++) figures[replica * FIGURES + i] = float(found[i]);
+    totals[replica] = figures[replica * FIGURES + TOTAL];
+  });
+}
+}

@@ -1,0 +1,231 @@
+"""The native kernel's operators for soft labels: neighbours with their votes, and the whole OSAKD loss of a mini-batch.
+
+Each stands for many small operators of PyTorch, which take longer to start than to compute. They are used inside
+``native_labels()``, which the executors with the native kernel enter. They map over replicas.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from osakd.kernels.library import load
+
+_Pointer = ctypes.c_void_p
+_active = False
+FIGURES = 7
+
+
+@contextmanager
+def native_labels() -> Iterator[None]:
+    """Inside, soft labels are computed by the kernel where it can; the caller has made sure that there is one."""
+    global _active
+    before, _active = _active, True
+    try:
+        yield
+    finally:
+        _active = before
+
+
+def takes(*tensors: Tensor) -> bool:
+    """Whether the kernel computes with these tensors: inside ``native_labels``, on a CPU, in float32 or int64."""
+    return _active and all(one.is_cpu and one.dtype in (torch.float32, torch.int64) for one in tensors)
+
+
+class Neighbours(NamedTuple):
+    """The k nearest references of each query, as ``osakd.labels.neighbours.k_nearest`` gives them, and their votes.
+
+    Attributes:
+        distances: squared distances ``[n, k]``.
+        rows: rows of the references ``[n, k]``.
+        votes: number of neighbours of each class ``[n, num_classes]``.
+    """
+
+    distances: Tensor
+    rows: Tensor
+    votes: Tensor
+
+
+def neighbours(
+    queries: Tensor,
+    references: Tensor,
+    target: Tensor,
+    *,
+    num_classes: int,
+    k: int,
+    count_all: bool,
+    exclude: Tensor | None = None,
+    valid: Tensor | None = None,
+) -> Neighbours:
+    """The neighbours among references ``[m, c]`` of classes ``[m]``, and their votes.
+
+    The arguments are those of ``knn_posterior``; unless ``count_all``, neighbours that are infinitely far have no vote.
+    """
+    given = [None if one is None else one[None] for one in (exclude, valid)]
+    found = _NEIGHBOURS(queries[None], references[None], target[None], *given, k, num_classes, count_all)
+    return Neighbours(*(one[0] for one in found))
+
+
+class LossSettings(NamedTuple):
+    """What the kernel must know of an OSAKD loss; see ``osakd.OSAKDLoss``.
+
+    Attributes:
+        k: number of neighbours.
+        include_self: whether a sample is its own neighbour.
+        softmax: whether neighbours are searched among probabilities; else among logits.
+        squared: whether the divergence is the squared error, summed over the classes; else KL.
+        hard_weight: weight of the cross-entropy.
+        soft_weight: weight of the divergence.
+        pseudo_count: of every class.
+    """
+
+    k: int
+    include_self: bool
+    softmax: bool
+    squared: bool
+    hard_weight: float
+    soft_weight: float
+    pseudo_count: float
+
+
+class Distilled(NamedTuple):
+    """The loss of a mini-batch.
+
+    Attributes:
+        total: the loss, a scalar with a gradient.
+        figures: the loss, cross-entropy, divergence, and of the soft labels the mass of the true class, the entropy,
+            the agreement with the class and the reliability, ``[7]``.
+        soft_labels: ``[n, c]``.
+    """
+
+    total: Tensor
+    figures: Tensor
+    soft_labels: Tensor
+
+
+def distillation(logits: Tensor, target: Tensor, settings: LossSettings) -> Distilled:
+    """The OSAKD loss of a mini-batch of logits ``[n, c]`` and classes ``[n]``."""
+    k, include_self, softmax, squared, *weights = settings
+    flags = [k, int(include_self), int(softmax), int(squared)]
+    total, figures, soft_labels, _ = _DISTILLATION(logits[None], target[None], flags, weights)
+    return Distilled(total.squeeze(0), figures.squeeze(0), soft_labels.squeeze(0))
+
+
+_LIBRARY = torch.library.Library("osakd", "FRAGMENT")
+_LIBRARY.define(
+    "neighbours(Tensor queries, Tensor references, Tensor target, Tensor? exclude, Tensor? valid, int k, "
+    "int num_classes, bool count_all) -> (Tensor, Tensor, Tensor)"
+)
+_LIBRARY.define(
+    "distillation(Tensor logits, Tensor target, int[] flags, float[] weights) -> (Tensor, Tensor, Tensor, Tensor)"
+)
+_NEIGHBOURS: Any = torch.ops.osakd.neighbours.default
+_DISTILLATION: Any = torch.ops.osakd.distillation.default
+
+
+def _neighbours(
+    queries: Tensor,
+    references: Tensor,
+    target: Tensor,
+    exclude: Tensor | None,
+    valid: Tensor | None,
+    k: int,
+    num_classes: int,
+    count_all: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    replicas, n, columns = queries.shape
+    distances = queries.new_empty(replicas, n, k)
+    rows, votes = target.new_empty(replicas, n, k), queries.new_zeros(replicas, n, num_classes)
+    sizes = [replicas, n, references.shape[1], columns, k, num_classes, int(count_all)]
+    given = [one if one is None else one.contiguous() for one in (queries, references, target, exclude, valid)]
+    load().osakd_neighbours(_numbers(sizes), *_addresses([*given, distances, rows, votes]), torch.get_num_threads())
+    return distances, rows, votes
+
+
+def _distillation(
+    logits: Tensor, target: Tensor, flags: Sequence[int], weights: Sequence[float]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The total of each replica, its figures, its soft labels and the gradient of its logits."""
+    replicas, n, classes = logits.shape
+    logits, target = logits.contiguous(), target.contiguous()
+    total, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
+    soft_labels, gradient = torch.empty_like(logits), torch.empty_like(logits)
+    addresses = _addresses([logits, target, total, figures, soft_labels, gradient])
+    own = (ctypes.c_float * len(weights))(*weights)
+    load().osakd_distillation(_numbers([replicas, n, classes, *flags]), own, *addresses, torch.get_num_threads())
+    return total, figures, soft_labels, gradient
+
+
+@torch.library.register_fake("osakd::neighbours", lib=_LIBRARY)
+def _(
+    queries: Tensor,
+    references: Tensor,  # noqa: ARG001 - the operator's signature
+    target: Tensor,
+    exclude: Tensor | None,  # noqa: ARG001
+    valid: Tensor | None,  # noqa: ARG001
+    k: int,
+    num_classes: int,
+    count_all: bool,  # noqa: ARG001
+) -> tuple[Tensor, Tensor, Tensor]:
+    size = queries.shape[:2]
+    return queries.new_empty(*size, k), target.new_empty(*size, k), queries.new_empty(*size, num_classes)
+
+
+@torch.library.register_fake("osakd::distillation", lib=_LIBRARY)
+def _(logits: Tensor, target: Tensor, flags: Sequence[int], weights: Sequence[float]) -> tuple[Tensor, ...]:  # noqa: ARG001
+    replicas = len(logits)
+    totals, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
+    return totals, figures, torch.empty_like(logits), torch.empty_like(logits)
+
+
+class _Differentiable(torch.autograd.Function):
+    """The loss, whose gradient the forward pass has computed."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            total, figures, soft_labels, gradient = _DISTILLATION(*given)
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(figures, soft_labels, gradient)
+        ctx.set_materialize_grads(False)
+        return total, figures, soft_labels, gradient
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return gradients[0][:, None, None] * ctx.saved_tensors[0], None, None, None
+
+
+def _mapped(operator: Callable[..., Any]) -> Callable[..., Any]:
+    """The operator mapped over replicas, which become part of its first axis."""
+
+    def rule(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
+        size = info.batch_size
+        flat = [
+            (one.expand(size, *one.shape) if dim is None else one.movedim(dim, 0)).flatten(0, 1)
+            if isinstance(one, Tensor)
+            else one
+            for one, dim in zip(arguments, in_dims, strict=True)
+        ]
+        found = operator(*flat)
+        return tuple(one.unflatten(0, (size, -1)) for one in found), (0,) * len(found)
+
+    return rule
+
+
+def _numbers(sizes: Sequence[int]) -> Any:
+    return (ctypes.c_int64 * len(sizes))(*sizes)
+
+
+def _addresses(tensors: Sequence[Tensor | None]) -> list[Any]:
+    """The addresses of the tensors; null for None."""
+    return [_Pointer(None if one is None else one.data_ptr()) for one in tensors]
+
+
+_LIBRARY.impl("neighbours", _neighbours, "CPU")
+_LIBRARY.impl("distillation", _distillation, "CPU")
+_LIBRARY.impl("distillation", _Differentiable.apply, "Autograd")
+torch.library.register_vmap("osakd::neighbours", _mapped(_NEIGHBOURS), lib=_LIBRARY)
+torch.library.register_vmap("osakd::distillation", _mapped(_DISTILLATION), lib=_LIBRARY)
