@@ -176,12 +176,10 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(tmp_path: Path) -
     elsewhere = interrupted(tmp_path / "elsewhere", kept_loss())
     with pytest.raises(InputError, match=r"is missing: resume from one .* `output_dir` must be named"):
         elsewhere.train(resume_from_checkpoint=str(whole / "checkpoint-3"))
-    (tmp_path / "elsewhere/checkpoint-3").mkdir(parents=True)
-    (tmp_path / "elsewhere/checkpoint-3" / LOSS).write_bytes((whole / "checkpoint-3" / LOSS).read_bytes())
-    with pytest.raises(InputError, match="is of another training"):
-        # What this folder holds was logged after six steps in truth.
-        (tmp_path / "elsewhere/checkpoint-6").mkdir()
-        (tmp_path / "elsewhere/checkpoint-6" / LOSS).write_bytes((whole / "checkpoint-3" / LOSS).read_bytes())
+    stale = tmp_path / "elsewhere/checkpoint-6"  # of an earlier training there, as if
+    stale.mkdir(parents=True)
+    (stale / LOSS).write_bytes((whole / "checkpoint-3" / LOSS).read_bytes())
+    with pytest.raises(InputError, match="is of another training: name the folder to resume from"):
         elsewhere.train(resume_from_checkpoint=str(whole / "checkpoint-6"))
     elsewhere.args.resume_from_checkpoint = str(whole / "checkpoint-6")
     elsewhere.train(resume_from_checkpoint=str(whole / "checkpoint-6"))

@@ -4,24 +4,25 @@ Without a memory one line is enough::
 
     Trainer(..., compute_loss_func=loss_function(OSAKDLoss(num_classes=10)))
 """
-# pyright: reportMissingImports=false
 
 import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments, default_data_collator
 
 from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
 from osakd.losses.osakd import OSAKDLoss
 
+# A plain import would mean this file to a type checker, where the library is not installed.
+_hf: Any = import_module("transformers")
 IGNORED = -100
 """The label that the Trainer does not count."""
 LOSS = "osakd_loss.pt"
@@ -125,7 +126,7 @@ class PackIndex:
         collator: the collator, for example ``DataCollatorWithPadding(tokenizer)``; by default the Trainer's for images.
     """
 
-    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]] = default_data_collator) -> None:
+    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]] = _hf.default_data_collator) -> None:
         self.collator = collator
 
     def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -148,7 +149,7 @@ class PackIndex:
         return {**batch, "labels": torch.stack([labels, index], dim=1)}
 
 
-class LossCallback(TrainerCallback):
+class LossCallback(_hf.TrainerCallback):
     """Writes the state of a loss into every checkpoint of a ``Trainer``, and reads it when training is resumed.
 
     Needed for a loss that keeps something: a memory, an average, evidence or a reliability. A resumed training then
@@ -162,7 +163,7 @@ class LossCallback(TrainerCallback):
     def __init__(self, loss: OSAKDLoss) -> None:
         self.loss = loss
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:  # noqa: ARG002 - the Trainer's
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - the Trainer's
         """Writes the state; the process that writes the rest of the checkpoint does it.
 
         Raises:
@@ -174,13 +175,7 @@ class LossCallback(TrainerCallback):
         torch.save({"loss": self.loss.state_dict(), "history": _digest(state)}, stream)
         write_atomic(Path(args.output_dir) / _name(state) / LOSS, stream.getvalue())
 
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,  # noqa: ARG002 - the Trainer's
-    ) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - as above
         """Reads the state if training is resumed.
 
         Raises:
@@ -216,11 +211,11 @@ class LossCallback(TrainerCallback):
             ) from error
 
 
-def _name(state: TrainerState) -> str:
+def _name(state: Any) -> str:
     """The folder that the Trainer gives to its checkpoint after so many steps."""
     return f"checkpoint-{state.global_step}"
 
 
-def _digest(state: TrainerState) -> str:
+def _digest(state: Any) -> str:
     """What tells one training from another at the same step: all that it logged."""
     return hashlib.sha256(json.dumps(state.log_history, sort_keys=True).encode()).hexdigest()
