@@ -186,7 +186,7 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(tmp_path: Path) -
     assert torch.equal(weights(first.model), weights(elsewhere.model))
 
     other = interrupted(whole, OSAKDLoss(C, k=4, memory=OutputMemory(N + 1, C)))
-    with pytest.raises(InputError, match="a loss with other parts or sizes: build the same loss"):
+    with pytest.raises(InputError, match=r"a loss with other parts or sizes \(.*\): build the same loss"):
         other.train(resume_from_checkpoint=True)
     (whole / "checkpoint-8" / LOSS).write_bytes(b"torn")
     with pytest.raises(RunError, match="is damaged: resume from another checkpoint"):

@@ -206,8 +206,8 @@ class LossCallback(_hf.TrainerCallback):
             self.loss.load_state_dict(saved["loss"])
         except RuntimeError as error:
             raise InputError(
-                f"The state in {str(path)!r} is of a loss with other parts or sizes: build the same loss. "
-                f"({' '.join(str(error).split())})"
+                f"The state in {str(path)!r} is of a loss with other parts or sizes ({' '.join(str(error).split())}): "
+                "build the same loss."
             ) from error
 
 
