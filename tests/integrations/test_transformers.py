@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
 from torch import Tensor, nn
@@ -128,11 +129,16 @@ def test_a_memory_holds_the_training_set_and_evaluation_does_not_write(tmp_path:
         return {}
 
     test = Samples("bert", count=12, seed=1)
+    columns = {
+        "input_ids": train.inputs["input_ids"].tolist(),
+        "labels": train.classes.tolist(),
+        "note": ["unused"] * N,
+    }
     own = trainer(
         network("bert"),
         tmp_path,
         loss,
-        WithIndex(train),
+        WithIndex(datasets.Dataset.from_dict(columns)),
         eval_dataset=test,
         data_collator=PackIndex(),
         compute_metrics=metrics,
