@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
     from osakd.errors import InputError, RunError
+    from osakd.integrations.sklearn import OSAKDClassifier
     from osakd.labels.average import LabelAverage
     from osakd.labels.ceiling import soft_label_ceiling
     from osakd.labels.evidence import DirichletEvidence
@@ -32,6 +33,7 @@ __all__ = [
     "DirichletEvidence",
     "InputError",
     "LabelAverage",
+    "OSAKDClassifier",
     "OSAKDLoss",
     "OutputMemory",
     "Reliability",
@@ -56,6 +58,7 @@ __getattr__, _names = lazy_names(
         "DirichletEvidence": "labels.evidence",
         "InputError": "errors",
         "LabelAverage": "labels.average",
+        "OSAKDClassifier": "integrations.sklearn",
         "OSAKDLoss": "losses.osakd",
         "OutputMemory": "labels.memory",
         "Reliability": "labels.reliability",
