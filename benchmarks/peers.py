@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 BATCH, IMAGES, RATE, MOMENTUM = 64, 4096, 0.001, 0.9
-WARM_UP, STEPS, ROUNDS = 20, 100, 5
+WARM_UP, STEPS, ROUNDS = 20, 100, 3
 SHAPES = ((6, 3, 5, 5), (6,), (16, 6, 5, 5), (16,), (120, 400), (120,), (84, 120), (84,), (10, 84), (10,))
 SCRIPT = "plain script, 0 workers"
 Steps = Callable[[int], None]
