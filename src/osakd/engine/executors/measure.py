@@ -13,7 +13,8 @@ from osakd.engine.executors.registry import REFERENCE, build_executor
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Method
 
-TIMED_STEPS = 3
+FEWEST, MOST, SECONDS = 3, 30, 0.2
+"""Steps that are timed: as many as fit into so many seconds, within these bounds."""
 
 
 def step_seconds(executor: Executor) -> float:
@@ -82,9 +83,10 @@ def _one_step(executor: Executor) -> None:
 
 
 def _median_seconds(run: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(TIMED_STEPS + 1):
+    run()
+    seconds: list[float] = []
+    while len(seconds) < FEWEST or (len(seconds) < MOST and sum(seconds) < SECONDS):
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
-    return median(seconds[1:])
+    return median(seconds)
