@@ -80,8 +80,7 @@ class OSAKDLoss(nn.Module):
     In eval mode nothing is joined, so one rank alone may validate.
 
     Attributes:
-        observe: None, or a function that is called with the parts of the loss and the targets ``[n]`` or ``[n, c]`` of
-            every batch, for logging.
+        observe: None, or a function that is called with the ``LossParts`` and the targets of every batch, for logging.
 
     Raises:
         InputError: a value out of its range, at construction or at a call; a missing ``index``. Values of tensors are
