@@ -54,9 +54,17 @@ def equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
     return found.keys() == expected.keys() and all(torch.equal(value, expected[name]) for name, value in found.items())
 
 
-def test_it_trains_as_a_plain_loop_does() -> None:
-    """Validation writes nothing, and a module in eval mode learns all the same."""
-    module = Classifier().eval()
+class OneMode(Classifier):
+    """A module that stays in the mode that it is in."""
+
+    def on_validation_model_eval(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_it_trains_as_a_plain_loop_does(training: bool) -> None:
+    """The loss learns in training and only there, whatever the module's mode."""
+    module = OneMode().train(training)
     fitted = trainer(2)
     fitted.fit(module, loader(), DataLoader(TensorDataset(IMAGES[:100], TARGET[:100]), 50))
     assert equal(module.state_dict(), in_a_plain_loop(2, enabled=False))

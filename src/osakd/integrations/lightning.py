@@ -1,6 +1,7 @@
 """osakd in Lightning: a callback that looks after each ``OSAKDLoss`` of a ``LightningModule``.
 
 The loss is an attribute of the module, so Lightning moves it to the device, and its state is in every checkpoint.
+docs/your-own-loop.md shows a whole module.
 """
 # pyright: reportMissingImports=false
 
@@ -36,20 +37,6 @@ class OSAKDCallback(Callback):
 
     Raises:
         InputError: a size is open, and the training dataloader's dataset has no length.
-
-    Example::
-
-        class Classifier(lightning.LightningModule):
-            def __init__(self):
-                super().__init__()
-                self.network = torch.nn.Linear(64, 10)
-                self.loss = osakd.OSAKDLoss(10, k=8, memory=osakd.OutputMemory(0, 10))
-
-            def training_step(self, batch):
-                images, target, index = batch
-                return self.loss(self.network(images), target, index)
-
-        lightning.Trainer(callbacks=[OSAKDCallback()]).fit(Classifier(), loader)
     """
 
     def __init__(self) -> None:
@@ -100,7 +87,8 @@ class OSAKDCallback(Callback):
 
 
 def _losses_of(module: nn.Module) -> Iterator[tuple[str, OSAKDLoss]]:
-    return ((name, part) for name, part in module.named_modules() if isinstance(part, OSAKDLoss))
+    named = ((name, part) for name, part in module.named_modules() if isinstance(part, OSAKDLoss))
+    return ((name.removesuffix("._orig_mod"), loss) for name, loss in named)  # torch.compile wraps it
 
 
 def _set_sizes(trainer: Any, module: nn.Module) -> None:
