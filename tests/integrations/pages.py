@@ -15,9 +15,15 @@ def blocks(title: str = "In your own loop") -> list[str]:
     return BLOCK.findall(section)
 
 
-def run(*code: str) -> dict[str, Any]:
-    """The names that the data of the examples and further blocks leave."""
+SAMPLES = 1400
+"""Training samples of the examples."""
+
+
+def run(*code: str, samples: int = SAMPLES) -> dict[str, Any]:
+    """The names that the data of the examples, of so many samples, and further blocks leave."""
     names: dict[str, Any] = {}
-    for block in (*blocks(), *code):
+    (data,) = blocks()
+    assert str(SAMPLES) in data
+    for block in (data.replace(str(SAMPLES), str(samples)), *code):
         exec(block, names)  # the page's own lines
     return names

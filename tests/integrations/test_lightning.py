@@ -1,5 +1,6 @@
 """The real Lightning trains what a plain loop trains, on one and two processes, and resumes exactly."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from osakd.errors import InputError
 from tests.integrations.needs import needs
+from tests.integrations.pages import PAGE, blocks, run
 from tests.losses.ranks import on_ranks, torchrun_store
 
 lightning = needs("lightning")
@@ -150,3 +152,12 @@ def test_averaged_weights_do_not_disturb_it() -> None:
     expected = in_a_plain_loop(2, enabled=False)
     different = {name for name, value in module.state_dict().items() if not torch.equal(value, expected[name])}
     assert different == {name for name in expected if name.startswith("network.")}
+
+
+def test_the_page_s_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run(*blocks("Lightning"))
+    assert names["module"].loss.memory.valid.all()
+    assert names["trainer"].callback_metrics["loss/soft_label_mass"] > 0.1
+    logged = {name for name in names["trainer"].callback_metrics if name.startswith("loss/")}
+    assert set(re.findall(r"`(loss/\w+)`", PAGE)) == logged | {"loss/reliability"}
