@@ -104,7 +104,6 @@ def test_a_state_is_loaded_exactly() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_samples": 0}, "Evidence needs at least one sample and one class, got `num_samples` 0"),
         ({"prior": 0.0}, r"`prior` must be above 0, got 0.0"),
         ({"forgetting": 0.0}, r"`forgetting` must be above 0 and at most 1, got 0.0"),
         ({"forgetting": 1.5}, r"`forgetting` must be above 0 and at most 1, got 1.5"),

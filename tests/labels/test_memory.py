@@ -53,12 +53,6 @@ def test_without_index_in_eval_mode_the_memory_is_only_searched() -> None:
     assert torch.equal(memory.outputs, before)
 
 
-@pytest.mark.parametrize(("samples", "num_classes"), [(0, 3), (3, 0)])
-def test_sizes_below_one_are_refused(samples: int, num_classes: int) -> None:
-    with pytest.raises(InputError, match="at least one sample and one class"):
-        OutputMemory(samples, num_classes)
-
-
 def test_a_memory_of_other_classes_is_refused() -> None:
     with pytest.raises(InputError, match="is for 4 classes, but `num_classes` is 3"):
         OSAKDLoss(3, memory=OutputMemory(10, 4))

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from multiprocessing import set_forkserver_preload
@@ -42,10 +42,10 @@ KINDS: dict[str, Callable[[], OSAKDLoss]] = {
 }
 
 
-def on_ranks(world: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What ``function(rank, world, *arguments)`` returns on each of so many processes."""
+def on_ranks(world: int, function: Callable[..., Any], *arguments: Any, preload: Sequence[str] = ()) -> list[Any]:
+    """What ``function(rank, world, *arguments)`` returns on each of so many processes; ``preload``: its modules."""
     # A server that has imported torch forks the processes: importing it in each of them would take seconds.
-    set_forkserver_preload(["torch", "torch._dynamo", "tests.losses.ranks"])
+    set_forkserver_preload(["torch", "torch._dynamo", "tests.losses.ranks", *preload])
     with tempfile.TemporaryDirectory() as folder:
         given, until = (world, folder, function, arguments), time.monotonic() + SECONDS
         started = start_processes(_run, given, nprocs=world, join=False, start_method="forkserver")
@@ -65,10 +65,21 @@ def _run(rank: int, world: int, folder: str, function: Callable[..., Any], argum
     os._exit(0)
 
 
+def torchrun_store() -> dist.TCPStore:
+    """The store by which torchrun's processes find each other; its port is an argument of ``as_torchrun``."""
+    return dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+
+
+def as_torchrun(rank: int, world: int, port: int) -> None:
+    """Tells this process its rank as torchrun does."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)}
+    os.environ |= {"GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "none"}
+
+
 def script(rank: int, world: int, port: int, code: str) -> dict[str, Any]:
     """What a user's script has trained, which joins the processes itself as torchrun tells it to."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
+    as_torchrun(rank, world, port)
     names = vars(sys.modules["__main__"])
     exec(code, names)  # the page's own lines
     return {"weights": names["network"].state_dict(), "kept": names["loss"].state_dict()}

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 
 from osakd import OSAKDLoss
 from tests.losses.ranks import (
@@ -20,6 +19,7 @@ from tests.losses.ranks import (
     repeated_rows,
     rows_of,
     script,
+    torchrun_store,
     train,
 )
 
@@ -127,7 +127,7 @@ def test_what_one_rank_gives_wrongly_all_refuse(ranks: Results, world: int) -> N
 def test_the_page_s_script_runs_on_two_processes() -> None:
     page = (Path(__file__).parents[2] / "docs/several-devices.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun's
+    store = torchrun_store()
     first, second = on_ranks(2, script, store.port, code)
     for part in ("weights", "kept"):
         assert all(torch.equal(first[part][name], second[part][name]) for name in first[part])

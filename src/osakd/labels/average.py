@@ -7,12 +7,13 @@ Reference:
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from osakd.errors import InputError
+from osakd.labels.kept import KeptPerSample
 
 
-class LabelAverage(nn.Module):
+class LabelAverage(KeptPerSample):
     r"""The running average of every training sample's soft labels.
 
     .. math:: \bar q \leftarrow m_t \bar q + (1 - m_t) q, \quad m_t = \min(m, t / (t + 1))
@@ -21,7 +22,7 @@ class LabelAverage(nn.Module):
     is buffers, so it moves with its parent module and is in its state dict. In eval mode it is only read.
 
     Args:
-        num_samples: number of training samples, at least 1.
+        num_samples: number of training samples; 0 if it is not known yet: ``resize`` or a loaded state dict sets it.
         num_classes: number of classes, at least 1.
         momentum: weight m of the earlier labels, 0 (no average) to below 1.
 
@@ -36,26 +37,17 @@ class LabelAverage(nn.Module):
         tensor([[0.5000, 0.5000]])
     """
 
+    rows = "labels"
     labels: Float[Tensor, "m c"]
     counts: Float[Tensor, " m"]
 
     def __init__(self, num_samples: int, num_classes: int, *, momentum: float = 0.9) -> None:
-        if num_samples < 1 or num_classes < 1:
-            raise InputError(
-                f"An average needs at least one sample and one class, got `num_samples` {num_samples} and "
-                f"`num_classes` {num_classes}."
-            )
         if not 0 <= momentum < 1:
             raise InputError(f"`momentum` must be at least 0 and below 1, got {momentum}.")
-        super().__init__()
+        super().__init__(num_samples, num_classes)
         self.momentum = momentum
         self.register_buffer("labels", torch.zeros(num_samples, num_classes))
         self.register_buffer("counts", torch.zeros(num_samples))
-
-    @property
-    def num_samples(self) -> int:
-        """Number of training samples."""
-        return len(self.counts)
 
     @torch.no_grad()
     def forward(self, index: Int[Tensor, " n"], soft_labels: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:

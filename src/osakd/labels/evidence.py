@@ -2,13 +2,14 @@
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from osakd.errors import InputError
+from osakd.labels.kept import KeptPerSample
 from osakd.labels.targets import as_probabilities
 
 
-class DirichletEvidence(nn.Module):
+class DirichletEvidence(KeptPerSample):
     r"""The evidence for each class of every training sample, and its expectation.
 
     .. math:: a \leftarrow \gamma \, a + v, \quad a = a_0 \, [j = y] \text{ at first}, \quad \bar q = a / \sum_j a_j
@@ -20,7 +21,7 @@ class DirichletEvidence(nn.Module):
     Its state is a buffer, so it moves with its parent module and is in its state dict. In eval mode it is only read.
 
     Args:
-        num_samples: number of training samples, at least 1.
+        num_samples: number of training samples; 0 if it is not known yet: ``resize`` or a loaded state dict sets it.
         num_classes: number of classes, at least 1.
         prior: evidence :math:`a_0` that a sample starts with for its own class, above 0.
         forgetting: weight :math:`\gamma` of the earlier evidence at each visit, above 0 and at most 1.
@@ -41,6 +42,7 @@ class DirichletEvidence(nn.Module):
         a discount factor: West and Harrison, "Bayesian Forecasting and Dynamic Models", 2nd edition, 1997.
     """
 
+    rows = "counts"
     counts: Float[Tensor, "m c"]
 
     def __init__(
@@ -52,26 +54,16 @@ class DirichletEvidence(nn.Module):
         forgetting: float = 0.95,
         smoothing: float = 0.0,
     ) -> None:
-        if num_samples < 1 or num_classes < 1:
-            raise InputError(
-                f"Evidence needs at least one sample and one class, got `num_samples` {num_samples} and "
-                f"`num_classes` {num_classes}."
-            )
         if prior <= 0:
             raise InputError(f"`prior` must be above 0, got {prior}.")
         if not 0 < forgetting <= 1:
             raise InputError(f"`forgetting` must be above 0 and at most 1, got {forgetting}.")
         if not 0 <= smoothing < 1:
             raise InputError(f"`smoothing` must be at least 0 and below 1, got {smoothing}.")
-        super().__init__()
+        super().__init__(num_samples, num_classes)
         self.prior, self.forgetting, self.smoothing = prior, forgetting, smoothing
         # Rows of zeros are of samples that were never visited: their class is known at their first visit only.
         self.register_buffer("counts", torch.zeros(num_samples, num_classes))
-
-    @property
-    def num_samples(self) -> int:
-        """Number of training samples."""
-        return len(self.counts)
 
     @torch.no_grad()
     def forward(

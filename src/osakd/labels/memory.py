@@ -2,24 +2,25 @@
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from osakd.errors import InputError
+from osakd.labels.kept import KeptPerSample
 from osakd.labels.search import norms_of
 
 
-class OutputMemory(nn.Module):
+class OutputMemory(KeptPerSample):
     """The latest output and the class of every training sample, by sample index.
 
     Its state is buffers, so it moves with its parent module and is in its state dict. Rows that were never written are
     not ``valid``. In eval mode it is only read.
 
     Args:
-        num_samples: number of training samples, at least 1.
+        num_samples: number of training samples; 0 if it is not known yet: ``resize`` or a loaded state dict sets it.
         num_classes: number of classes, at least 1.
 
     Raises:
-        InputError: a size below 1.
+        InputError: a size out of its range.
 
     Example:
         >>> memory = OutputMemory(num_samples=100, num_classes=10)
@@ -28,28 +29,24 @@ class OutputMemory(nn.Module):
         2
     """
 
+    rows = "outputs"
     outputs: Float[Tensor, "m c"]
     target: Int[Tensor, " m"]
     valid: Bool[Tensor, " m"]
     norms: Float[Tensor, " m"]
 
     def __init__(self, num_samples: int, num_classes: int) -> None:
-        if num_samples < 1 or num_classes < 1:
-            raise InputError(
-                f"A memory needs at least one sample and one class, got `num_samples` {num_samples} and "
-                f"`num_classes` {num_classes}."
-            )
-        super().__init__()
+        super().__init__(num_samples, num_classes)
         self.register_buffer("outputs", torch.zeros(num_samples, num_classes))
         self.register_buffer("target", torch.zeros(num_samples, dtype=torch.int64))
         self.register_buffer("valid", torch.zeros(num_samples, dtype=torch.bool))
         # As ``norms_of`` gives them: infinite where nothing was written.
         self.register_buffer("norms", torch.full((num_samples,), torch.inf, dtype=torch.float64))
 
-    @property
-    def num_samples(self) -> int:
-        """Number of training samples."""
-        return len(self.target)
+    def resize(self, num_samples: int) -> None:
+        """Forgets everything, and makes room for so many training samples."""
+        super().resize(num_samples)
+        self.norms.fill_(torch.inf)
 
     @torch.no_grad()
     def write(

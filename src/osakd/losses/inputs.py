@@ -47,10 +47,16 @@ def check_kept(kept: Sequence[int], index: Tensor | None, samples: int, *, train
         values: whether the values of the index are looked at.
 
     Raises:
-        InputError: no index in training, one of another length, or values outside the training set.
+        InputError: no number of samples or no index in training; an index of another length, or with values outside
+            the training set.
     """
     if not kept:
         return
+    if 0 in kept and (training or index is not None):
+        raise InputError(
+            "The loss does not know the number of training samples yet: give it as `num_samples`, call `resize`, or "
+            "train with an integration of osakd, which does."
+        )
     if index is None:
         if training:
             raise InputError(
@@ -78,15 +84,29 @@ def used_samples(target: Tensor, num_classes: int, ignore_index: int | None) -> 
     return torch.where(used, target, 0), used
 
 
-def check_first_batch(samples: int, k: int, *, include_self: bool) -> None:
-    """Raises ``InputError`` unless a batch of so many samples has k neighbours for each of them."""
-    largest = samples if include_self else samples - 1
+def check_k(k: int, batch: int, memory: int | None, *, include_self: bool) -> None:
+    """Raises ``InputError`` unless a batch of so many samples, or a memory, has k neighbours for each of them."""
+    largest = (batch if memory is None else memory) - (not include_self)
     if k > largest:
         kind = "samples" if include_self else "other samples"
+        place, remedy = ("batch", ", a larger batch or a memory") if memory is None else ("memory", "")
         raise InputError(
-            f"`k` must be between 1 and {largest} ({largest} {kind} in the batch), got {k}: take a smaller k or a "
-            "larger batch."
+            f"`k` must be between 1 and {largest} ({largest} {kind} in the {place}), got {k}: take a smaller k{remedy}."
         )
+
+
+def check_numbers(
+    num_classes: object, k: object, pseudo_count: float, label_smoothing: float, weight: Tensor | None
+) -> None:
+    """Raises ``InputError`` if a number that the loss is made with is out of its range."""
+    check_whole("num_classes", num_classes, least=2)
+    check_whole("k", k, least=1)
+    if pseudo_count < 0:
+        raise InputError(f"`pseudo_count` must be at least 0, got {pseudo_count}.")
+    if not 0 <= label_smoothing <= 1:
+        raise InputError(f"`label_smoothing` must be between 0 and 1, got {label_smoothing}.")
+    if weight is not None and weight.shape != (num_classes,):
+        raise InputError(f"`weight` must be of shape [{num_classes}], got {list(weight.shape)}.")
 
 
 def check_whole(name: str, value: object, *, least: int) -> None:

@@ -11,7 +11,6 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -21,13 +20,14 @@ from torch import Tensor, nn
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.evidence import DirichletEvidence
+from osakd.labels.kept import KeptPerSample
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import WEIGHTS, Posterior, Weights, neighbour_votes
 from osakd.labels.ranks import are_several, join
 from osakd.labels.reliability import Reliability
 from osakd.labels.targets import as_probabilities
-from osakd.losses.inputs import as_samples, check_first_batch, check_kept, check_whole
-from osakd.losses.pool import mean_total, pool_of
+from osakd.losses.inputs import as_samples, check_k, check_kept, check_numbers
+from osakd.losses.pool import SPACES, Space, mean_total, pool_of
 from osakd.losses.terms import (
     DIVERGENCES,
     REDUCTIONS,
@@ -41,15 +41,14 @@ from osakd.losses.terms import (
     loss_parts,
 )
 
-Space = Literal["softmax", "logits"]
-
 
 class OSAKDLoss(nn.Module):
     r"""Cross-entropy plus online self-acquired distillation, in place of ``nn.CrossEntropyLoss`` in any loop.
 
     Args:
         num_classes: number of classes, at least 2.
-        k: number of neighbours, at least 1 and at most the batch size (batch size - 1 without ``include_self``).
+        k: number of neighbours, at least 1 and at most the size of the first batch, or of the memory (one less without
+            ``include_self``).
         soft_weight: the weight :math:`\lambda` of the distillation term, see ``osakd_loss``.
         space: outputs among which neighbours are searched: ``"softmax"`` or ``"logits"``.
         divergence: see ``osakd_loss``.
@@ -80,6 +79,9 @@ class OSAKDLoss(nn.Module):
     over the ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's own samples.
     In eval mode nothing is joined, so one rank alone may validate.
 
+    Attributes:
+        observe: None, or a function that is called with the ``LossParts`` and the targets of every batch, for logging.
+
     Raises:
         InputError: a value out of its range, at construction or at a call; a missing ``index``. Values of tensors are
             checked on the CPU in eager mode only; under ``torch.compile`` and on a GPU a class index out of range is
@@ -89,9 +91,6 @@ class OSAKDLoss(nn.Module):
         >>> loss = OSAKDLoss(num_classes=3, k=2)
         >>> logits = torch.randn(8, 3, requires_grad=True)
         >>> loss(logits, torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])).backward()
-
-    Reference:
-        Tzelepi and Tefas, ICME 2021, eq. (4) and (5).
     """
 
     weight: Tensor | None
@@ -120,12 +119,7 @@ class OSAKDLoss(nn.Module):
         group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        check_whole("num_classes", num_classes, least=2)
-        check_whole("k", k, least=1)
-        if pseudo_count < 0:
-            raise InputError(f"`pseudo_count` must be at least 0, got {pseudo_count}.")
-        if not 0 <= label_smoothing <= 1:
-            raise InputError(f"`label_smoothing` must be between 0 and 1, got {label_smoothing}.")
+        check_numbers(num_classes, k, pseudo_count, label_smoothing, weight)
         check_weight(soft_weight, balance)
         look_up("divergence", divergence, DIVERGENCES)
         look_up("space", space, SPACES)
@@ -133,11 +127,6 @@ class OSAKDLoss(nn.Module):
         look_up("reduction", reduction, dict.fromkeys(REDUCTIONS))
         if average is not None and evidence is not None:
             raise InputError("`average` and `evidence` both gather soft labels over the epochs: give one of them.")
-        for kept in (memory and memory.outputs, average and average.labels, evidence and evidence.counts):
-            if kept is not None and kept.shape[1] != num_classes:
-                raise InputError(f"The memory is for {kept.shape[1]} classes, but `num_classes` is {num_classes}.")
-        if weight is not None and weight.shape != (num_classes,):
-            raise InputError(f"`weight` must be of shape [{num_classes}], got {list(weight.shape)}.")
         self.num_classes, self.k, self.soft_weight = int(num_classes), int(k), soft_weight
         self.space: Space = space
         self.divergence: Divergence = divergence
@@ -150,7 +139,17 @@ class OSAKDLoss(nn.Module):
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
         self.reduction: Reduction = reduction
         self.gather, self.group = gather, group
+        self.observe: Callable[[LossParts, Tensor], None] | None = None
         self._started = False
+        self.register_load_state_dict_post_hook(_continue)
+        for kept in self.kept:
+            if kept.num_classes != num_classes:
+                raise InputError(f"The memory is for {kept.num_classes} classes, but `num_classes` is {num_classes}.")
+
+    @property
+    def kept(self) -> list[KeptPerSample]:
+        """What it keeps of every training sample: those of memory, average and evidence that it has."""
+        return [kept for kept in (self.memory, self.average, self.evidence) if kept is not None]
 
     def forward(
         self,
@@ -200,7 +199,7 @@ class OSAKDLoss(nn.Module):
     ) -> Posterior:
         """What the neighbours of this batch say, before it is averaged or gathered over the epochs."""
         samples, target = as_samples(logits, target, index, self.num_classes)
-        if logits.ndim > 2 and self.memory is self.average is self.evidence is None:
+        if logits.ndim > 2 and not self.kept:
             index = None  # of images, not of their positions
         self._check_batch(samples, target.is_floating_point(), index)
         with torch.autocast(logits.device.type, enabled=False):
@@ -217,7 +216,7 @@ class OSAKDLoss(nn.Module):
         logits, target = as_samples(logits, target, index, self.num_classes)
         soft_labels, reliability = self._learned(posterior, index)
         alone = self.evidence is not None
-        return loss_parts(
+        parts = loss_parts(
             logits,
             target,
             soft_labels,
@@ -231,6 +230,9 @@ class OSAKDLoss(nn.Module):
             label_smoothing=self.label_smoothing,
             total=mean_total(posterior.everyone, self.weight, soft_labels.dtype),
         )
+        if self.observe is not None:
+            self.observe(parts, target)
+        return parts
 
     @torch.no_grad()
     def _learned(self, posterior: Posterior, index: Tensor | None) -> tuple[Tensor, Tensor | float]:
@@ -256,8 +258,8 @@ class OSAKDLoss(nn.Module):
             everyone = join(points, target, index, self.group)
         if self.training and not self._started:
             # The first batch decides: a shorter one at the end of an epoch uses the neighbours that it has.
-            pooled = points if everyone is None else everyone.points
-            check_first_batch(len(pooled), self.k, include_self=self.include_self)
+            batch = points if everyone is None else everyone.points
+            check_k(self.k, len(batch), self.memory and self.memory.num_samples, include_self=self.include_self)
             self._started = True
         pool = pool_of(points, target, index, self.num_classes, self.ignore_index, self.memory, everyone)
         votes = neighbour_votes(
@@ -288,12 +290,10 @@ class OSAKDLoss(nn.Module):
     def _check_batch(self, logits: Tensor, probabilities: bool, index: Tensor | None) -> None:
         if probabilities and self.memory is not None and index is not None:
             raise InputError("A memory holds class indices, but `target` has class probabilities: give indices.")
-        kept = [one.num_samples for one in (self.memory, self.average, self.evidence) if one is not None]
+        kept = [one.num_samples for one in self.kept]
         check_kept(kept, index, len(logits), training=self.training, values=self.ignore_index is not None)
 
 
-SPACES: dict[str, Callable[[Tensor], Tensor]] = {
-    "softmax": lambda logits: logits.softmax(1),
-    # Clamped: the difference of two infinite logits would be NaN.
-    "logits": lambda logits: logits.clamp(min=torch.finfo(logits.dtype).min),
-}
+def _continue(loss: nn.Module, _: object) -> None:
+    """A loss whose state was loaded goes on: its next batch may be the short one at the end of an epoch."""
+    loss._started = True  # type: ignore[assignment]

@@ -1,7 +1,8 @@
 """The pool that a batch's neighbours come from: the batch itself, the batches of all ranks, or a memory."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,14 @@ from osakd.labels.memory import OutputMemory
 from osakd.labels.ranks import Everyone
 from osakd.losses.inputs import used_samples
 from osakd.losses.terms import count_of
+
+Space = Literal["softmax", "logits"]
+SPACES: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda logits: logits.softmax(1),
+    # Clamped: the difference of two infinite logits would be NaN.
+    "logits": lambda logits: logits.clamp(min=torch.finfo(logits.dtype).min),
+}
+"""The outputs among which neighbours are searched, from logits ``[n, c]``."""
 
 
 class Pool(NamedTuple):
@@ -64,6 +73,9 @@ def pool_of(
     if everyone is not None:
         points, target, index = everyone.points, everyone.target, everyone.index
     own, used = used_samples(target, num_classes, ignore_index)
+    if memory is not None and not memory.num_samples:  # eval mode before training
+        nobody = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+        return Pool(points, own, used, index, points, own, nobody, None, None)
     if memory is not None and index is not None:
         if memory.training and ignore_index is not None:
             memory.check_classes(index, own)
