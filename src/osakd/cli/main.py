@@ -1,5 +1,6 @@
 """``osakd COMMAND ...``: finds the command, and turns every error into one sentence and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -37,7 +38,13 @@ options:
 
 def run() -> None:
     """The entry point of the console script."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if process_count() > 1:
+        # At once: a thread of gloo that waits for the interpreter can abort a process while Python ends.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
