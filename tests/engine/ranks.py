@@ -20,16 +20,18 @@ from osakd.engine.executors.base import Executor
 from osakd.engine.executors.ranks import split_networks
 from osakd.engine.executors.registry import SEVERAL, build_executor
 from osakd.engine.processes import of_all
+from osakd.methods.registry import METHODS
 from osakd.methods.self_distillation import SelfDistillation
-from tests.contracts.replicas import FOLDING, OTHERS, alone, method_of, replicas, spec
+from tests.contracts.replicas import alone, method_of, replicas, spec
 from tests.engine.runs import MEMORY, StopAt
 
 SECONDS, PATIENCE = 60, 2
 LONG: list[tuple[Any, str]] = [("plain", "lenet-digits"), (MEMORY, "residual"), ("bake", "staged")]
 """What is trained for more than 20 steps."""
 SHORT: list[tuple[Any, str]] = [
-    *((variant, "lenet-digits") for variant in FOLDING if variant != "plain"),
-    *((variant, "staged") for variant in OTHERS if variant != "bake"),
+    (name, "lenet-digits" if entry.settings.single_network else "staged")
+    for name, entry in METHODS.items()
+    if name not in ("plain", "bake")
 ]
 """All other methods, of which each is trained for 6 steps."""
 IMAGES = 64 + 64 + 3
@@ -99,7 +101,7 @@ def unnamed(name: str) -> dict[str, Tensor]:
     """The weights after steps of a method of which not all networks are named, so every rank computes them whole."""
     torch.set_default_dtype(torch.float64)
     method = method_of("dml", 0, "staged")
-    method.of_each_image = ("network",)
+    method.of_each_image = ("network",)  # pyright: ignore[reportAttributeAccessIssue] - of this one alone
     executor = build_executor(name, replicas([method]), spec())
     steps(executor, 1)
     torch.set_default_dtype(torch.float32)
@@ -160,13 +162,14 @@ def message(call: Callable[[], Any]) -> str:
 
 def refused(rank: int, folder: Path) -> dict[str, str]:
     """What every rank is told."""
-    new = {"out": folder / "refused"}
+    new: dict[str, Any] = {"out": folder / "refused"}
     own = folder / ("whole" if rank == 0 else "elsewhere")
+    more: dict[str, Any] = RUN | {"epochs": 4}
     calls: dict[str, Callable[[], Any]] = {
         "other": lambda: osakd.train("digits", seed=rank, **new),
         "fused": lambda: osakd.train("digits", executor="fused", **new),
         "there": lambda: osakd.train("digits", **RUN, out=folder / "whole"),
-        "folders": lambda: osakd.train("digits", **RUN | {"epochs": 4}, resume=True, out=own),
+        "folders": lambda: osakd.train("digits", **more, resume=True, out=own),
     }
     return {name: message(call) for name, call in calls.items()}
 

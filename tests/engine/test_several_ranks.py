@@ -1,6 +1,5 @@
 """Several processes train one run: every method as one process does, and resumed bit for bit."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 import torch
 
 import osakd
-from osakd.data.sources import load_data
 from osakd.engine.loop import Silent
 from osakd.records import read_metrics, read_result
 from tests.engine import ranks
@@ -98,7 +96,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(two: Results, folder: Path) -> None:
     assert (folder / "stopped" / network).read_bytes() == (folder / "whole" / network).read_bytes()
 
 
-def test_a_whole_run_is_that_of_one_process(two: Results, folder: Path, tmp_path: Path) -> None:  # noqa: ARG001 - trains
+def test_a_whole_run_is_that_of_one_process(two: Results, folder: Path, tmp_path: Path) -> None:
     osakd.train("digits", **RUN, out=tmp_path)
     for row, expected in zip(read_metrics(folder / "whole"), read_metrics(tmp_path), strict=True):
         assert row["train"] == pytest.approx(expected["train"], abs=1e-4)
@@ -107,12 +105,12 @@ def test_a_whole_run_is_that_of_one_process(two: Results, folder: Path, tmp_path
         torch.testing.assert_close(weights(folder / "whole")[name], tensor, rtol=0, atol=1e-4)
 
 
-def test_a_run_of_two_stages(two: Results, folder: Path) -> None:  # noqa: ARG001 - trains
+def test_a_run_of_two_stages(two: Results, folder: Path) -> None:
     results = [read_result(folder / "stages"), read_result(folder / "stages/teacher")]
     assert [result and result.epochs for result in results] == [1, 1]
 
 
-def test_another_number_of_processes_is_told(two: Results, folder: Path) -> None:  # noqa: ARG001 - trains
+def test_another_number_of_processes_is_told(two: Results, folder: Path) -> None:
     told: list[str] = []
 
     class Told(Silent):
@@ -134,7 +132,9 @@ def test_another_number_of_processes_is_told(two: Results, folder: Path) -> None
         ("batch", "InputError: `batch_size` is that of all processes together, and must be at least their number, 4"),
     ],
 )
-def test_what_is_refused_every_rank_is_told(two: Results, four: Results, folder: Path, name: str, sentence: str) -> None:
+def test_what_is_refused_every_rank_is_told(
+    two: Results, four: Results, folder: Path, name: str, sentence: str
+) -> None:
     assert all(sentence in rank["refused"][name] for rank in (four if name == "batch" else two))
     assert not (folder / "refused").exists()
 

@@ -1,4 +1,4 @@
-"""A command in several processes, which torchrun starts: one of them shows what it does, and one says what went wrong."""
+"""A command in several processes, which torchrun starts: which of them says why it stops, and what ends them."""
 
 import os
 import signal
@@ -18,11 +18,11 @@ def speaks() -> bool:
     if process_count() == 1:
         return True
     # A process that lost the connection to this one in the meantime finds that it was not the first.
-    from torch.distributed import TCPStore
+    import torch.distributed as dist
 
     place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
-        store = TCPStore(*place, is_master=False, timeout=timedelta(seconds=SECONDS_TO_ASK))
+        store = dist.TCPStore(*place, is_master=False, timeout=timedelta(seconds=SECONDS_TO_ASK))
         return store.add(f"osakd said why {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
     except RuntimeError:  # the launcher has ended, or was another one
         return process_number() == 0
@@ -34,8 +34,8 @@ def stopped_by_launcher() -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's interface
         raise RunError(
-            "The launcher has stopped this run, as it does after one of its processes has ended: see what that one "
-            "said, then give the same command with --resume."
+            "The launcher has stopped this run, as it does where one of its processes has ended: see what it said, "
+            "then give the same command with --resume."
         )
 
     if process_count() == 1:

@@ -1,4 +1,4 @@
-"""The serial executor on several processes that ``torch.distributed`` joins: each runs the networks on a part of a batch.
+"""The serial executor on several processes that ``torch.distributed`` joins: each runs networks on a part of a batch.
 
 Each process takes the whole batch and computes the whole loss, but runs the networks on its own part of the images
 only: their outputs are gathered over the ranks. So every method is the same as on one process, and what it keeps of
@@ -148,15 +148,15 @@ class _WholeBatchNorm:
     def __init__(self, norm: _BatchNorm, turn: _Turn) -> None:
         self.norm, self.turn = norm, turn
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, input: Tensor) -> Tensor:  # noqa: A002 - the layer's word
         """The normalised values; running statistics are updated as the layer does."""
         norm = self.norm
         if not self.turn.running or not (norm.training or norm.running_mean is None):
-            return type(norm).forward(norm, images)
-        norm._check_input_dim(images)
-        others = [0, *range(2, images.ndim)]
-        shape = [1, -1, *[1] * (images.ndim - 2)]
-        values = at_least_float32(images)
+            return type(norm).forward(norm, input)
+        norm._check_input_dim(input)
+        others = [0, *range(2, input.ndim)]
+        shape = [1, -1, *[1] * (input.ndim - 2)]
+        values = at_least_float32(input)
         own = values.new_tensor([values.numel() / values.shape[1]])
         count, total = _Sum.apply(torch.cat([own, values.sum(others)])).split([1, values.shape[1]])
         centred = values - (total / count).view(shape)
@@ -166,7 +166,7 @@ class _WholeBatchNorm:
         outputs = centred * (variance + norm.eps).rsqrt().view(shape)
         if norm.affine:
             outputs = outputs * norm.weight.view(shape) + norm.bias.view(shape)
-        return outputs.to(images.dtype)
+        return outputs.to(input.dtype)
 
     @torch.no_grad()
     def _update(self, mean: Tensor, variance: Tensor) -> None:
@@ -200,8 +200,8 @@ class _Sum(torch.autograd.Function):
         return _sum(own)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004 - autograd's interface
-        return _sum(gradient)
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004 - autograd's interface
+        return _sum(gradients[0])
 
 
 def _sum(own: Tensor) -> Tensor:
