@@ -18,11 +18,11 @@ def speaks() -> bool:
     if process_count() == 1:
         return True
     # A process that lost the connection to this one in the meantime finds that it was not the first.
-    import torch.distributed as dist
+    from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage] - its documented name
 
     place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     try:
-        store = dist.TCPStore(*place, is_master=False, timeout=timedelta(seconds=SECONDS_TO_ASK))
+        store = TCPStore(*place, is_master=False, timeout=timedelta(seconds=SECONDS_TO_ASK))
         return store.add(f"osakd said why {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
     except RuntimeError:  # the launcher has ended, or was another one
         return process_number() == 0
