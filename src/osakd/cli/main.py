@@ -1,10 +1,13 @@
 """``osakd COMMAND ...``: finds the command, and turns every error into one sentence and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
+from osakd.cli.several import speaks
+from osakd.engine.launch import process_count
 from osakd.errors import InputError, RunError, unknown_name
 
 COMMANDS = {
@@ -17,6 +20,8 @@ COMMANDS = {
     "cost": "count what each method costs, in training and deployed",
     "list": "show the known data, models and methods",
 }
+_SEVERAL = ("train",)
+"""Commands that several processes, which torchrun starts, do together."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 
 Train small neural networks better without a teacher.
@@ -33,7 +38,13 @@ options:
 
 def run() -> None:
     """The entry point of the console script."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if process_count() > 1:
+        # At once: a thread of gloo that waits for the interpreter can abort a process while Python ends.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
         return _dispatch(arguments)
     except KeyboardInterrupt as stopped:
         how = f" {stopped}" if str(stopped) else ""
-        print(f"\nosakd: stopped.{how}", file=sys.stderr)
+        _say(f"\nosakd: stopped.{how}")
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (osakd list | head): nothing more to say.
@@ -60,11 +71,17 @@ def main(argv: Sequence[str]) -> int:
         if "--traceback" in argv:
             raise
         if isinstance(error, InputError | RunError):
-            print(f"osakd: {error}", file=sys.stderr)
+            _say(f"osakd: {error}")
             return 2 if isinstance(error, InputError) else 1
         words = " ".join(str(error).split()) or "no message"
-        print(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)", file=sys.stderr)
+        _say(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)")
         return 1
+
+
+def _say(sentence: str) -> None:
+    """Prints why the command stops, once for all its processes."""
+    if speaks():
+        print(sentence, file=sys.stderr)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -78,6 +95,8 @@ def _dispatch(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
+    if name not in _SEVERAL and process_count() > 1:
+        raise InputError(f"osakd {name} is one process, but {process_count()} were started: start it without torchrun.")
     try:
         module = import_module(f"osakd.cli.{name}")
         return module.command(arguments[1:])

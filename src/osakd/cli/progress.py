@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from osakd.engine.launch import launcher
 from osakd.errors import NotFusedError
 from osakd.records import RunConfig
 from osakd.report.statistics.aggregate import Summary
@@ -30,7 +31,7 @@ def continue_with(*command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Continue with: {shlex.join(['osakd', *command])}") from None
+        raise KeyboardInterrupt(f"Continue with: {shlex.join([*launcher(), *command])}") from None
 
 
 class _Display:

@@ -36,6 +36,8 @@ class BatchEnsembling(Method):
         propagation: share omega of the others' predictions at each propagation, 0 to below 1.
     """
 
+    of_each_image = ("network", "_outputs")
+
     def __init__(
         self, network: nn.Module, *, features: str, soft_weight: float, temperature: float, propagation: float
     ) -> None:
@@ -45,14 +47,18 @@ class BatchEnsembling(Method):
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
-        features = run(self.network, batch.images, until=self.features)
-        logits = run(self.network, features, after=self.features)
+        features, logits = self._outputs(batch.images)
         with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
             outputs = at_least_float32(logits) / self.temperature
             propagated = propagate(at_least_float32(features), outputs.softmax(1), self.propagation)
             targets = self.temperature * propagated.clamp(min=torch.finfo(propagated.dtype).tiny).log()
         soft = distillation_loss(logits, targets, temperature=self.temperature)
         return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.soft_weight, logits)
+
+    def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The features before the classifier, and the logits."""
+        features = run(self.network, images, until=self.features)
+        return features, run(self.network, features, after=self.features)
 
 
 def propagate(features: Tensor, predictions: Tensor, propagation: float) -> Tensor:

@@ -108,10 +108,14 @@ class Method(nn.Module, ABC):
     Attributes:
         network: the network that is deployed.
         frozen: names of children that are never trained, stay in eval mode, and are in no optimizer or checkpoint.
+        of_each_image: names of its networks, and of its functions of images, that give rows ``[n, c]`` of which each
+            depends on its own image alone: several processes compute them on a part of the batch each. What is not
+            named every process computes for the whole batch.
     """
 
     network: nn.Module
     frozen: ClassVar[tuple[str, ...]] = ()
+    of_each_image: ClassVar[tuple[str, ...]] = ("network",)
 
     def train(self: Itself, mode: bool = True) -> Itself:
         """Sets training or eval mode; frozen children stay in eval mode."""

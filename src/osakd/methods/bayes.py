@@ -89,6 +89,6 @@ def build(settings: BayesSettings, context: BuildContext) -> SelfDistillation:
         reliability=Reliability(),
         evidence=evidence,
         ignore_index=None,  # every label of a data set is a class
-        gather=False,  # a run is trained by one process
+        gather=False,  # a method sees the whole batch, also where several processes train it
     )
     return SelfDistillation(context.network, criterion, find=VOTES[settings.votes])

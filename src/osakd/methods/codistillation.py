@@ -42,6 +42,8 @@ class Codistillation(Method):
         InputError: no other copy.
     """
 
+    of_each_image = ("network", "copies", "stale")
+
     def __init__(
         self,
         network: nn.Module,

@@ -35,6 +35,8 @@ class MutualLearning(Method):
         InputError: no other peer.
     """
 
+    of_each_image = ("network", "peers")
+
     def __init__(self, network: nn.Module, peers: Sequence[nn.Module], *, soft_weight: float) -> None:
         if not peers:
             raise InputError("Mutual learning needs at least one other peer, got none.")

@@ -38,6 +38,8 @@ class FeatureFusion(Method):
         fusion_weight_decay: weight decay of the fusion module.
     """
 
+    of_each_image = ("_outputs",)
+
     def __init__(
         self,
         network: nn.Module,

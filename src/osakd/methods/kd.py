@@ -39,6 +39,7 @@ class Distillation(Method):
     """
 
     frozen = ("teacher", "earlier")
+    of_each_image = ("network", *frozen)
 
     def __init__(
         self,

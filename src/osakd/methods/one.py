@@ -37,6 +37,8 @@ class NativeEnsemble(Method):
         ramp_end: share of the schedule at which the soft term has its full weight.
     """
 
+    of_each_image = ("_outputs",)
+
     def __init__(
         self,
         network: nn.Module,
@@ -55,7 +57,7 @@ class NativeEnsemble(Method):
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch; the parts are named by branch, the first without a number."""
-        branches, gated = self._outputs(batch.images)
+        *branches, gated = self._outputs(batch.images)
         weight = ramp(batch.progress, self.ramp_end)
         students = [
             (
@@ -69,16 +71,16 @@ class NativeEnsemble(Method):
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of each branch, their average, and the gated ensemble."""
-        branches, gated = self._outputs(images)
+        *branches, gated = self._outputs(images)
         others = {f"branch{number}": logits for number, logits in enumerate(branches[1:], start=2)}
         return {"student": branches[0], **others, "ensemble": mean_prediction(branches), "gated": gated}
 
-    def _outputs(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """The logits of every branch, and of the gated ensemble."""
+    def _outputs(self, images: Tensor) -> list[Tensor]:
+        """The logits of every branch, and last those of the gated ensemble."""
         features = run(self.network, images, until=self.share)
         branches = [run(self.network, features, after=self.share), *(head(features) for head in self.heads)]
         gate = self.gate(features.mean((2, 3))).softmax(1)
-        return branches, (gate[:, :, None] * torch.stack(branches, dim=1)).sum(1)
+        return [*branches, (gate[:, :, None] * torch.stack(branches, dim=1)).sum(1)]
 
 
 def build(settings: ONESettings, context: BuildContext) -> NativeEnsemble:

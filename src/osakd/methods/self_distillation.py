@@ -172,7 +172,7 @@ def _criterion(settings: NeighbourSettings, context: BuildContext, **own: Any) -
         balance=settings.balance,
         include_self=settings.include_self,
         ignore_index=None,  # every label of a data set is a class
-        gather=False,  # a run is trained by one process
+        gather=False,  # a method sees the whole batch, also where several processes train it
         **own,
     )
 

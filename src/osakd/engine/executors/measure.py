@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
-from osakd.engine.executors.registry import REFERENCE, build_executor
+from osakd.engine.executors.registry import REFERENCE, SEVERAL, build_executor
+from osakd.labels.ranks import are_several
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Method
 
@@ -58,7 +59,7 @@ def replica_bytes(replicas: Replicas, spec: TrainingSpec) -> int:
     include the gradients themselves, and weights, gradients, momenta and buffers.
     """
     trial = replicas.first().copied()
-    executor = build_executor(REFERENCE, trial, spec)
+    executor = build_executor(SEVERAL if are_several(None) else REFERENCE, trial, spec)
     (method,), device = trial.methods, trial.device
     state = sum(t.nbytes for t in method.buffers()) + 4 * sum(p.nbytes for p in method.parameters())
     if device.type == "cuda":

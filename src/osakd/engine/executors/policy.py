@@ -62,7 +62,9 @@ def asked_alone(asked: str) -> str:
     return asked if any(not EXECUTORS[name].shares_program for name in executors_named(asked)) else AUTO
 
 
-def executors_alone(asked: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
+def executors_alone(
+    asked: str, device: str, kernels: str = AUTO, recorded: str = "", *, several: bool = False
+) -> list[str]:
     """The executors that may run a single run on a type of device, the preferred one first.
 
     Args:
@@ -71,15 +73,23 @@ def executors_alone(asked: str, device: str, kernels: str = AUTO, recorded: str 
         kernels: the value of ``--kernels``.
         recorded: the executor that the run's checkpoint names, which alone continues it bit for bit on a CPU:
             there it is preferred.
+        several: several processes train the run together.
 
     Raises:
         InputError: there is none.
     """
     check_device(asked, "float32", device)
     entries = {name: EXECUTORS[name] for name in executors_named(asked, kernels)}
-    fitting = [name for name, one in entries.items() if not one.shares_program and _runs_on(device, one)]
-    if device != CUDA and recorded in fitting:
-        return list(dict.fromkeys([recorded, *(name for name in fitting if name == REFERENCE)]))
+    alone = [name for name, one in entries.items() if not one.shares_program and _runs_on(device, one)]
+    fitting = [name for name in alone if EXECUTORS[name].several == several]
+    if several and not any(EXECUTORS[name].several for name in executors_named(asked)):
+        raise InputError(
+            f"The executor {asked} runs in one process, but several were started: start it without torchrun, or take "
+            f"--executor {REFERENCE}."
+        )
+    same = recorded.partition(" ")[0]
+    if device != CUDA and same in fitting:
+        return list(dict.fromkeys([same, *fitting[:1]]))
     if not fitting and kernels == "native":
         raise InputError(
             f"The native kernel does not run with the executor {asked} on {device}: take --kernels {AUTO}."

@@ -3,6 +3,7 @@
 A new executor is its module and a row here; the contract tests then hold it to ``serial``.
 """
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -13,6 +14,8 @@ AUTO = "auto"
 """Stands for the fastest executor that fits."""
 REFERENCE = "serial"
 """The executor that runs any method on any device, and that all others must agree with."""
+SEVERAL = "serial/ranks"
+"""The same on several processes."""
 
 
 class ExecutorEntry(NamedTuple):
@@ -26,6 +29,7 @@ class ExecutorEntry(NamedTuple):
         captures: it captures its step in a CUDA graph, where the device is a CUDA device.
         automatic: ``auto`` may choose it.
         native: the native kernel computes its networks, on a CPU in float32.
+        several: it trains one run on several processes, which ``torch.distributed`` joins; else in one.
     """
 
     builder: str
@@ -35,11 +39,14 @@ class ExecutorEntry(NamedTuple):
     captures: bool = False
     automatic: bool = True
     native: bool = False
+    several: bool = False
 
 
 EXECUTORS: dict[str, ExecutorEntry] = {
     "serial": ExecutorEntry("osakd.engine.executors.serial:build"),
     "serial/native": ExecutorEntry("osakd.engine.executors.native.serial:build", native=True),
+    "serial/ranks": ExecutorEntry("osakd.engine.executors.ranks:build", several=True),
+    "serial/ranks-native": ExecutorEntry("osakd.engine.executors.ranks:build_native", native=True, several=True),
     "cuda_graph": ExecutorEntry(
         "osakd.engine.executors.serial:build",
         needs_cuda=True,
@@ -88,6 +95,17 @@ def executors_named(asked: str, kernels: str = AUTO) -> list[str]:
 def recorded_executor(recorded: str) -> ExecutorEntry | None:
     """The entry that a record or a checkpoint names, before what was measured; None for one that is not known."""
     return EXECUTORS.get(recorded.partition(" ")[0])
+
+
+def processes_of(recorded: str) -> int:
+    """The number of processes that trained a run with this recorded executor.
+
+    Example:
+        >>> processes_of("serial/ranks (4 processes)"), processes_of("serial")
+        (4, 1)
+    """
+    found = re.search(r"\((\d+) processes\)", recorded)
+    return int(found[1]) if found else 1
 
 
 def shared_program(recorded: str) -> bool:

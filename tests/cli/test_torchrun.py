@@ -1,0 +1,127 @@
+"""``torchrun -m osakd``: what only processes of their own can show, started, stopped and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from osakd.cli import several
+from osakd.cli.main import main
+from osakd.engine import launch
+from osakd.records import read_metrics
+
+SECONDS = 120
+
+
+@contextmanager
+def started(out: Path, *argv: str) -> Iterator[subprocess.Popen[str]]:
+    """Two processes that train; nothing of them is left."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "osakd"]
+    process = subprocess.Popen(
+        [*command, "train", "--epochs", "3000", "--out", str(out), *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for_epoch(out: Path, epoch: int) -> None:
+    until = time.monotonic() + SECONDS
+    while len(read_metrics(out)) < epoch:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def workers(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that torchrun started, in rank order."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    by_rank = {}
+    for child in children:
+        variables = Path(f"/proc/{child}/environ").read_text().split("\0")
+        by_rank |= {one.removeprefix("RANK="): int(child) for one in variables if one.startswith("RANK=")}
+    return [by_rank[rank] for rank in sorted(by_rank)]
+
+
+def sentences(text: str) -> list[str]:
+    """What osakd says, without what torchrun does."""
+    return [line for line in text.splitlines() if line.startswith("osakd: ")]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
+def test_ctrl_c_and_a_process_that_dies(tmp_path: Path) -> None:
+    """Each is one sentence and loses no epoch; one process shows what it does."""
+    with started(tmp_path / "run") as process:
+        wait_for_epoch(tmp_path / "run", 3)
+        process.send_signal(signal.SIGINT)
+        shown, errors = process.communicate(timeout=SECONDS)
+    again = f"torchrun --nproc-per-node 2 -m osakd train --epochs 3000 --out {tmp_path / 'run'} --resume"
+    assert sentences(errors) == [f"osakd: stopped. Continue with: {again}"]
+    assert shown.count("digits (600 images)") == shown.count("serial/ranks-native (2 processes)") == 1
+    done = len(read_metrics(tmp_path / "run"))
+    with started(tmp_path / "run", "--resume") as process:
+        wait_for_epoch(tmp_path / "run", done + 1)
+        os.kill(workers(process)[1], signal.SIGKILL)
+        shown, errors = process.communicate(timeout=SECONDS)
+    (sentence,) = sentences(errors)
+    assert (
+        sentence.endswith("see what it said, then give the same command with --resume.") or "The launcher" in sentence
+    )
+    assert f"from epoch {done + 1}" in shown
+
+
+@pytest.fixture
+def beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torchrun starts the second of two processes, where its store is out of reach."""
+    for name, value in {"RANK": 1, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 9}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(several, "SECONDS_TO_ASK", 1)
+
+
+@pytest.mark.usefixtures("beside_another")
+@pytest.mark.parametrize("command", ["compare", "reproduce", "report"])
+def test_other_commands_are_one_process(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    assert main([command]) == 2
+    sentence = f"osakd: osakd {command} is one process, but 2 were started: start it without torchrun.\n"
+    assert capsys.readouterr().err == sentence
+
+
+@pytest.mark.usefixtures("beside_another")
+def test_without_torchrun_s_store_the_first_process_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not several.speaks()
+    monkeypatch.setenv("RANK", "0")
+    assert several.speaks()
+
+
+@pytest.mark.usefixtures("beside_another")
+def test_the_command_that_continues_names_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launch.launcher() == ["torchrun", "--nproc-per-node", "2", "-m", "osakd"]
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert launch.launcher() == ["torchrun", "--nnodes", "2", "--nproc-per-node", "3", "-m", "osakd"]
+    monkeypatch.delenv("MASTER_PORT")
+    assert launch.launcher() == ["osakd"]
+    assert launch.process_number() == 0
+
+
+@pytest.mark.usefixtures("beside_another")
+def test_the_launcher_s_signal_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="The launcher has stopped this run"), several.stopped_by_launcher():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
