@@ -112,6 +112,15 @@ def test_a_loss_that_is_not_a_number_stays_one() -> None:
     assert gradient[5].isfinite().all()
 
 
+def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() -> None:
+    method = SelfDistillation(nn.Identity(), OSAKDLoss(3, k=8, include_self=False, ignore_index=None))
+    nothing = torch.zeros(())
+    with native_labels():
+        for samples in (12, 5):
+            terms = method(Batch(torch.randn(samples, 3), torch.arange(samples) % 3, torch.arange(samples), nothing, nothing))
+            assert terms.total.isfinite()
+
+
 def test_replicas_are_mapped() -> None:
     logits, target = torch.randn(5, 12, 3), torch.randint(3, (5, 12))
     given = kernel.LossSettings(3, True, True, False, 1.0, 0.9, 0.0)

@@ -32,6 +32,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> NativeL
     neighbours = len(logits) - (not criterion.include_self)
     if not plain or criterion.k > neighbours or target.ndim != 1 or not kernel.takes(logits, target):
         return None
+    criterion._started |= criterion.training  # a shorter batch at the end of an epoch is no first one
     hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, 1.0)
     # The kernel sums the squared error over the classes.
     share = 1 / criterion.num_classes if criterion.divergence == "mse" else 1.0
