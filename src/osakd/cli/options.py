@@ -52,14 +52,21 @@ def add_reading_options(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=kind, default=None, help=f"{text}; by default as the run read them")
 
 
-def add_scheduler(parser: ArgumentParser) -> None:
-    """``--scheduler``, for commands that make many runs."""
+def add_cluster_options(parser: ArgumentParser) -> None:
+    """``--scheduler`` and ``--submitit``, for commands that make many runs."""
     parser.add_argument(
         "--scheduler",
         type=str | None,
         default=None,
         metavar="ADDRESS",
         help="address of a dask.distributed scheduler, host:port, whose workers make the runs in the same folders",
+    )
+    parser.add_argument(
+        "--submitit",
+        type=dict[str, Any] | None,
+        default=None,
+        metavar="PARAMETERS",
+        help="make the runs as a job array of SLURM; options of sbatch, as in '{partition: cpu, time: 240}', or {}",
     )
 
 
