@@ -114,9 +114,7 @@ def compare(
     for job in jobs:
         copy_teacher(job.method, job.config, job.folder)
     with lock_runner(folder, on_progress or (lambda _: None)) as call_and_note:
-        errors = run_jobs(
-            jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler, submitit=submitit
-        )
+        errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler, submitit=submitit)
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     columns = recorded_columns(folder)  # the records are read once

@@ -17,7 +17,14 @@ from osakd.errors import InputError
 from osakd.methods.lookup import given_method
 from osakd.paths import given_path
 
-_KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a mapping such as {name: value}",
+}
 
 
 def new_parser(command: str, description: str) -> ArgumentParser:
@@ -63,10 +70,12 @@ def add_cluster_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--submitit",
-        type=dict[str, Any] | None,
+        type=dict | None,
+        nargs="?",
+        const={},
         default=None,
         metavar="PARAMETERS",
-        help="make the runs as a job array of SLURM; options of sbatch, as in '{partition: cpu, time: 240}', or {}",
+        help="make the runs as a job array of SLURM; options of sbatch may follow, '{partition: cpu, time: 240}'",
     )
 
 
