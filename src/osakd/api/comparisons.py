@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import exit_unguarded, process_count, seed_list
+from osakd.api.arguments import exit_unguarded, logged, process_count, seed_list
 from osakd.api.reports import recorded_columns
 from osakd.durable import write_json
 from osakd.errors import RunError
@@ -15,7 +15,7 @@ from osakd.records import SUMMARY
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
     from osakd.report.statistics.aggregate import Summary
-    from osakd.runner.progress import OnProgress
+    from osakd.runner.progress import OnProgress, Progress
 
 DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
 DEFAULT_SEEDS = 5
@@ -59,6 +59,7 @@ def compare(
     scheduler: str | None = None,
     submitit: Mapping[str, Any] | None = None,
     on_progress: "OnProgress | None" = None,
+    log: str | None = None,
     **options: Any,
 ) -> Comparison:
     """Compares methods over seeds; finished runs are not run again.
@@ -78,6 +79,7 @@ def compare(
             ``{}`` for the defaults, ``{"cluster": "local"}`` for processes of this machine. The jobs need the same
             folders; needs the extra ``submitit``.
         on_progress: called with the progress of every run four times a second.
+        log: ``tensorboard`` writes the learning curve of each run as an event file into its folder too.
         **options: as for ``train``.
 
     Returns:
@@ -113,8 +115,17 @@ def compare(
     jobs = with_absolute_paths(jobs) if scheduler or submitit is not None else jobs
     for job in jobs:
         copy_teacher(job.method, job.config, job.folder)
-    with lock_runner(folder, on_progress or (lambda _: None)) as call_and_note:
-        errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler, submitit=submitit)
+    with logged(log) as logs:
+        listeners = [*([on_progress] if on_progress else []), *(one.on_progress for one in logs)]
+
+        def tell(states: "list[Progress]") -> None:
+            for listener in listeners:
+                listener(states)
+
+        with lock_runner(folder, tell) as call_and_note:
+            errors = run_jobs(
+                jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler, submitit=submitit
+            )
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     columns = recorded_columns(folder)  # the records are read once

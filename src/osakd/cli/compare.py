@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from osakd import api
-from osakd.cli.options import add_cluster_options, add_training_options, new_parser, parse, training_options
+from osakd.cli.options import add_cluster_options, add_log, add_training_options, new_parser, parse, training_options
 
 
 def command(argv: Sequence[str]) -> int:
@@ -30,6 +30,7 @@ def command(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--processes", type=int | None, default=None, help="number of cores to use; by default all")
     add_cluster_options(parser)
+    add_log(parser)
     add_training_options(parser)
     found = parse(parser, argv)
     if found is None:
@@ -49,6 +50,7 @@ def command(argv: Sequence[str]) -> int:
                 scheduler=found.scheduler,
                 submitit=found.submitit,
                 on_progress=progress.on_progress,
+                log=found.log,
                 **training_options(found),
             )
         except api.IncompleteError as failed:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, Literal, get_origin
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
@@ -76,6 +76,16 @@ def add_cluster_options(parser: ArgumentParser) -> None:
         default=None,
         metavar="PARAMETERS",
         help="make the runs as a job array of SLURM; options of sbatch may follow, '{partition: cpu, time: 240}'",
+    )
+
+
+def add_log(parser: ArgumentParser) -> None:
+    """``--log``, for commands that train."""
+    parser.add_argument(
+        "--log",
+        type=Literal["tensorboard"] | None,
+        default=None,
+        help="also write learning curves for this program, into the run folders",
     )
 
 

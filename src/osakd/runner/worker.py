@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from osakd.engine.callbacks import Callback
 from osakd.engine.executors.policy import Sharing, asked_alone
 from osakd.records import RunConfig
 from osakd.runner.jobs import Errors, Job, Program
@@ -52,7 +53,7 @@ class _StopRequestError(Exception):
     """Raised where this worker was asked to stop."""
 
 
-class _StopAtRequest:
+class _StopAtRequest(Callback):
     """The callback of a run in a pool: it stops the run when asked to, or when the parent process is gone."""
 
     def __init__(self, program: Program) -> None:
@@ -64,11 +65,9 @@ class _StopAtRequest:
             _notes.put((self.folder, list(notes)))
 
     def on_step_begin(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the callback's interface
+        """Stops the run."""
         if _asked_to_stop():
             raise _StopRequestError
-
-    def on_epoch_end(self, row: dict[str, Any]) -> None:
-        """Does nothing: the runner reads the records."""
 
 
 _notes: Notes | None = None
