@@ -28,7 +28,8 @@ open({folder!r} + "/sbatch.txt", "a").write(text)
 last = re.search(r"--array=0-(\\d+)", text)
 for task in range(int(last[1]) + 1):
     names = dict(SLURM_JOB_ID=str(7 + task), SLURM_ARRAY_JOB_ID="7", SLURM_ARRAY_TASK_ID=str(task))
-    subprocess.Popen(["bash", sys.argv[1]], env=os.environ | names, start_new_session=True)
+    null = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.Popen(["bash", sys.argv[1]], env=os.environ | names, start_new_session=True, **null)
 print("Submitted batch job 7")
 """
 SRUN = """#!/usr/bin/env bash
