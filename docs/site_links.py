@@ -1,8 +1,8 @@
 """A hook of MkDocs: pages written for GitHub become pages of the site, see ``mkdocs.yml``.
 
-The README is the first page. Files outside ``docs`` that a page links to go into the site's folder ``repository``; links
-to folders there become plain text. Formulas in GitHub's notation are drawn by matplotlib, so that a page needs no script
-for them.
+The README is the first page. Files outside ``docs`` that a page links to go into the site's folder ``repository``;
+links to folders there become plain text. Formulas in GitHub's notation are drawn by matplotlib, so that a page needs no
+script for them.
 """
 
 import re
@@ -52,8 +52,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     for number, part in enumerate(parts):
         formula = BLOCK_MATH.fullmatch(part)
         if formula:
-            lines = formula[1].replace("\\qquad\n", "\n").strip().split(",\n")  # a long one has a line for each equation
-            parts[number] = f'<div class="formula">{"".join(f"<div>{drawn(line)}</div>" for line in lines)}</div>'
+            equations = "".join(f"<div>{drawn(one)}</div>" for one in re.split(r",\s+\\qquad\s+", formula[1]))
+            parts[number] = f'<div class="formula">{equations}</div>'
         elif not part.startswith("```"):
             part = INLINE_MATH.sub(lambda found: drawn(found[1]), part)
             parts[number] = LINK.sub(lambda link: _on_site(link, here), part)
@@ -72,8 +72,11 @@ def drawn(formula: str) -> str:
     text = re.sub(r"\\[bB]ig(?![a-z])", "", text).replace(r"\!", "")
     text = " ".join(re.sub(r"\\(le|ge|ne)(?![a-z])", r"\\\1q", text).split())
     path = TextPath((0, 0), f"${text}$", size=100, prop=FontProperties(math_fontfamily="cm"))
-    steps = [(COMMANDS[int(code)], points) for points, code in path.iter_segments(simplify=False)]
-    lines = " ".join(name + (" ".join(f"{one:.0f}" for one in points * ([1, -1] * (len(points) // 2))) if name != "Z" else "") for name, points in steps)
+    steps = []
+    for points, code in path.iter_segments(simplify=False):
+        numbers = [f"{-one if number % 2 else one:.0f}" for number, one in enumerate(points)]  # SVG's y goes down
+        steps.append(COMMANDS[int(code)] + ("" if COMMANDS[int(code)] == "Z" else " ".join(numbers)))
+    lines = "".join(steps)
     box = path.get_extents()
     size = f"height: {box.height / 100 + 0.1:.2f}em; vertical-align: {box.y0 / 100 - 0.05:.2f}em"
     view = f"{box.x0 - 5:.0f} {-box.y1 - 5:.0f} {box.width + 10:.0f} {box.height + 10:.0f}"
