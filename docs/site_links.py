@@ -12,6 +12,7 @@ from pathlib import Path
 from posixpath import relpath
 from typing import Any
 
+import griffe
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 from mkdocs.structure.files import File
@@ -26,6 +27,15 @@ DOCSTRING_MATH = re.compile(r":math:<code>(.*?)</code>")
 CASES = re.compile(r"\\begin\{cases\}(.*?)\\\\(.*?)\\end\{cases\}", re.DOTALL)
 COMMANDS = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
 """The commands of SVG for matplotlib's codes of a path."""
+
+
+class Examples(griffe.Extension):
+    """Reads the section ``Example`` of a docstring, as the section ``Examples`` is read."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Renames it."""
+        if obj.docstring is not None:
+            obj.docstring.value = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
 
 
 def on_files(files: Any, config: Any) -> Any:
