@@ -27,11 +27,12 @@ lint: .venv/ready-dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-# Fills the tables of the documentation from the committed records, writes their report to site/report, and draws the
-# figures in docs/images.
-docs: .venv/ready-dev
+# Fills the tables of the documentation from the committed records, writes their report to site/report, draws the
+# figures in docs/images, and builds the site, site/docs; a link that leads nowhere is an error.
+docs: .venv/ready-dev .venv-integrations/ready
 	$(BIN)/python docs/draw_rooms.py
 	$(BIN)/python docs/fill.py
+	NO_MKDOCS_2_WARNING=1 .venv-integrations/bin/python -m mkdocs build --strict --quiet
 
 # Takes about a quarter of an hour of an otherwise idle machine.
 bench: .venv/ready-train

@@ -177,9 +177,11 @@ def test_command_lines_of_the_cards_are_accepted(line: str, monkeypatch: pytest.
         "seeds",
         "out",
         "resume",
-        "callback",
+        "callbacks",
+        "log",
         "processes",
         "scheduler",
+        "submitit",
         "on_progress",
     )
     options = {key: one for key, one in given.items() if key not in of_command}

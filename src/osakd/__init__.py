@@ -15,6 +15,7 @@ from osakd.lazy import lazy_names
 if TYPE_CHECKING:
     from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
+    from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
     from osakd.integrations.sklearn import OSAKDClassifier
     from osakd.labels.average import LabelAverage
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Callback",
     "Comparison",
     "DirichletEvidence",
     "InputError",
@@ -54,6 +56,7 @@ __all__ = [
 __getattr__, _names = lazy_names(
     __name__,
     {
+        "Callback": "engine.callbacks",
         "Comparison": "api",
         "DirichletEvidence": "labels.evidence",
         "InputError": "errors",

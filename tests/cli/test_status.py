@@ -35,7 +35,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     for seed in (2, 10):
         with pytest.raises(KeyboardInterrupt):
-            osakd.train("digits", seed=seed, epochs=4, out=folder / f"plain-seed{seed}", callback=StopInTheThirdEpoch())
+            osakd.train(
+                "digits", seed=seed, epochs=4, out=folder / f"plain-seed{seed}", callbacks=[StopInTheThirdEpoch()]
+            )
     write_error(folder / "plain-seed10", "The disk is full.")
     write_error(folder / "plain-seed11", "No such folder.")
     return folder

@@ -19,7 +19,7 @@ ANY = Sharing(tuple(SHARING), optional=False)
 CHANNELS, VMAP = (Sharing((name,), optional=False) for name in ("fused/channels", "fused/vmap"))
 
 
-class Stop(loop.Silent):
+class Stop(loop.Callback):
     def __init__(self, epoch: int) -> None:
         self.at = epoch
 
@@ -31,10 +31,10 @@ class Stop(loop.Silent):
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, validation: float) -> None:
     plans = planned(tmp_path / "fused", epochs=3, validation=validation)
-    assert train.train_fused(plans, device=CPU, callback=loop.Silent(), sharing=ANY) == {}
+    assert train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY) == {}
     for plan in plans:
         alone = tmp_path / "serial" / plan.folder.name
-        expected = train.train_run(plan.config, plan.data, alone, resume=False, device=CPU, callback=loop.Silent())
+        expected = train.train_run(plan.config, plan.data, alone, resume=False, device=CPU, callback=loop.Callback())
         found = read_result(plan.folder)
         assert found is not None
         assert found.environment["executor"].startswith("fused/")
@@ -55,7 +55,7 @@ def test_stopped_fused_runs_go_on_bit_for_bit(tmp_path: Path, monkeypatch: pytes
         # Where a run goes on, its checkpoint decides, not a new timing.
         sharing = ANY if place == "a" else CHANNELS
         plans = planned(tmp_path / place, ["plain", memory], epochs=4)
-        train.train_fused(plans, device=CPU, callback=loop.Silent(), sharing=sharing)
+        train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=sharing)
     for plan in planned(tmp_path / "a", ["plain", memory], epochs=4):
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -76,11 +76,11 @@ def test_killed_between_two_checkpoints_they_go_back_to_the_same_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(state, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
-            train.train_fused(plans, device=CPU, callback=loop.Silent(), sharing=VMAP)
+            train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=VMAP)
     assert [state.read_checkpoints(plan.folder, CPU)[0]["epoch"] for plan in plans] == [3, 3, 2, 2]
     for place in ("a", "b"):
         again = planned(tmp_path / place, epochs=4)
-        train.train_fused(again, device=CPU, callback=loop.Silent(), sharing=VMAP)
+        train.train_fused(again, device=CPU, callback=loop.Callback(), sharing=VMAP)
     for plan in plans:
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -96,7 +96,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(FusedExecutor, "run_epoch", spoil)
     plans = planned(tmp_path, epochs=2)
-    errors = train.train_fused(plans, device=CPU, callback=loop.Silent(), sharing=ANY)
+    errors = train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
     assert list(errors) == [plans[1].folder]
     assert "not finite at step 5 of epoch 1" in str(errors[plans[1].folder])
     assert [read_result(plan.folder) is not None for plan in plans] == [True, False, True, True]
@@ -113,13 +113,13 @@ def test_networks_that_cannot_be_fused_say_why(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(
         InputError, match=r"cannot be fused \(channels: Dropout; vmap: .*random.*\): take --executor serial"
     ):
-        train.train_fused(plans, device=CPU, callback=loop.Silent(), sharing=ANY)
+        train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
     assert not list((tmp_path / "runs").rglob("config.json"))
 
 
 def test_runs_at_different_epochs_are_refused(tmp_path: Path) -> None:
     plans = planned(tmp_path, epochs=1)
-    train.train_run(*plans[0], resume=False, device=CPU, callback=loop.Silent())
+    train.train_run(*plans[0], resume=False, device=CPU, callback=loop.Callback())
     more = planned(tmp_path, epochs=2)
     with pytest.raises(InputError, match="Runs that stopped at different epochs cannot continue in one program"):
-        train.train_fused(more, device=CPU, callback=loop.Silent(), sharing=ANY)
+        train.train_fused(more, device=CPU, callback=loop.Callback(), sharing=ANY)

@@ -48,7 +48,7 @@ def test_a_teacher_sees_the_very_images_that_the_student_sees() -> None:
     assert not torch.equal(seen["network"][0], seen["network"][1])
 
 
-class Stop(loop.Silent):
+class Stop(loop.Callback):
     def on_step_begin(self, epoch: int, step: int) -> None:
         if (epoch, step) == (4, 1):
             raise KeyboardInterrupt
@@ -62,7 +62,7 @@ def test_the_learning_rate_is_right_after_a_resume(
     options: dict[str, Any] = {"epochs": 5, "schedule": schedule, "milestones": [0.4, 0.7]}
     osakd.train("digits", out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", out=tmp_path / "parts", callback=Stop(), **options)
+        osakd.train("digits", out=tmp_path / "parts", callbacks=[Stop()], **options)
     osakd.train("digits", out=tmp_path / "parts", resume=True, **options)
     whole, parts = (
         [(row["learning_rate"], row["train"]["total"]) for row in read_metrics(tmp_path / name)]

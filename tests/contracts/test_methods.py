@@ -81,7 +81,7 @@ def without_times(folder: Path) -> list[dict[str, Any]]:
     return [{**row, "seconds": 0, "images_per_second": 0} for row in read_metrics(folder)]
 
 
-class StopIn(loop.Silent):
+class StopIn(loop.Callback):
     """Stops, as Ctrl-C does, in the middle of the second epoch of one stage."""
 
     def __init__(self, stage: int) -> None:
@@ -104,7 +104,7 @@ def test_a_run_resumes_bit_for_bit_in_the_middle_of_any_stage(
     for stage in range(len(expected)):
         out = tmp_path / str(stage)
         with pytest.raises(KeyboardInterrupt):
-            train(method, out, callback=StopIn(stage))
+            train(method, out, callbacks=[StopIn(stage)])
         train(method, out, resume=True)
         for one, other in zip(expected, stages(out), strict=True):
             assert (one / "student.safetensors").read_bytes() == (other / "student.safetensors").read_bytes()

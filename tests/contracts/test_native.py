@@ -234,7 +234,7 @@ def test_a_run_records_its_kernel_and_resumes_with_it(tmp_path: Path) -> None:
     whole = osakd.train("digits", out=tmp_path / "whole", kernels="native", **options)
     assert whole.result.environment["executor"] == ALONE
     with pytest.raises(Stop):
-        osakd.train("digits", out=tmp_path / "stopped", kernels="native", callback=StopAt(), **options)
+        osakd.train("digits", out=tmp_path / "stopped", kernels="native", callbacks=[StopAt()], **options)
     resumed = osakd.train("digits", out=tmp_path / "stopped", resume=True, **options)
     assert resumed.result.environment["executor"] == ALONE
     states = [osakd.load(run.folder).state_dict() for run in (whole, resumed)]

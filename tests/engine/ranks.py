@@ -142,12 +142,12 @@ def runs(folder: Path) -> dict[str, Any]:
     train_here = partial(osakd.train, "digits", **RUN)
     whole = train_here(out=folder / "whole")
     with suppress(KeyboardInterrupt):
-        train_here(out=folder / "stopped", callback=StopAt(3, 2))
+        train_here(out=folder / "stopped", callbacks=[StopAt(3, 2)])
     resumed = train_here(out=folder / "stopped", resume=True)
-    again = train_here(out=folder / "whole", resume=True, callback=StopAt(1, 0))
+    again = train_here(out=folder / "whole", resume=True, callbacks=[StopAt(1, 0)])
     osakd.train("digits", method="born-again", epochs=1, out=folder / "stages")
     with suppress(KeyboardInterrupt):
-        train_here(out=folder / "given", callback=StopAt(3, 2))
+        train_here(out=folder / "given", callbacks=[StopAt(3, 2)])
     return {"same": whole.result == again.result, "executor": resumed.result.environment["executor"]}
 
 

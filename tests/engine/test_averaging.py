@@ -89,13 +89,13 @@ def test_a_run_with_it_resumes_exactly_and_deploys_it(tmp_path: Path) -> None:
     class Stop(Exception):
         pass
 
-    class Stopper(osakd.engine.loop.Silent):
+    class Stopper(osakd.engine.loop.Callback):
         def on_epoch_end(self, row: dict[str, Any]) -> None:
             if row["epoch"] == 2:
                 raise Stop
 
     with pytest.raises(Stop):
-        osakd.train("digits", out=tmp_path / "cut", callback=Stopper(), **options)
+        osakd.train("digits", out=tmp_path / "cut", callbacks=[Stopper()], **options)
     resumed = osakd.train("digits", out=tmp_path / "cut", resume=True, **options)
     assert resumed.result.last["test"] == whole.result.last["test"]
     assert resumed.result.last["others"]["last"] == whole.result.last["others"]["last"]

@@ -30,7 +30,7 @@ class Kill:
             os.kill(os.getpid(), signal.SIGKILL)
     def on_epoch_end(self, row): pass
 
-osakd.train("digits", method=%r, epochs=6, out=sys.argv[1], callback=Kill())
+osakd.train("digits", method=%r, epochs=6, out=sys.argv[1], callbacks=[Kill()])
 """
 
 
@@ -61,7 +61,7 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_bit_for_bit(tmp_path: Path)
 )
 def test_stopped_it_goes_on_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=StopAt(3, 2), **options)
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callbacks=[StopAt(3, 2)], **options)
     assert len(read_metrics(tmp_path / "a")) == 2
     osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True, **options)
     osakd.train("digits", epochs=4, out=tmp_path / "b", **options)
@@ -72,7 +72,7 @@ def test_stopped_it_goes_on_bit_for_bit(tmp_path: Path, options: dict[str, Any])
 def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
     # As if it had been killed before its first checkpoint: it starts again from its first epoch, and so does its curve.
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=StopAt(3, 0))
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callbacks=[StopAt(3, 0)])
     (tmp_path / "a/checkpoint.pt").unlink()
     osakd.train("digits", epochs=4, out=tmp_path / "a", resume=True)
     assert [row["epoch"] for row in read_metrics(tmp_path / "a")] == [1, 2, 3, 4]
@@ -82,7 +82,7 @@ def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
 def test_a_clean_stop_writes_the_last_epoch(tmp_path: Path, method: Any) -> None:
     """However soon after the start: what the curve shows is what the run continues from."""
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", method=method, epochs=4, out=tmp_path / "a", callback=StopAt(4, 3))
+        osakd.train("digits", method=method, epochs=4, out=tmp_path / "a", callbacks=[StopAt(4, 3)])
     assert len(read_metrics(tmp_path / "a")) == 3
     assert torch.load(tmp_path / "a/checkpoint.pt", weights_only=True)["epoch"] == 3
     osakd.train("digits", method=method, epochs=4, out=tmp_path / "a", resume=True)
@@ -97,7 +97,7 @@ def test_a_full_disk_does_not_hide_why_a_run_stopped(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(state, "save_checkpoint", full)
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=StopAt(2, 0))
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callbacks=[StopAt(2, 0)])
 
 
 def test_checkpoints_are_at_most_every_ten_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     first = osakd.train("digits", epochs=1, out=tmp_path)
-    assert osakd.train("digits", epochs=1, out=tmp_path, resume=True, callback=StopAt(1, 0)).result == first.result
+    assert osakd.train("digits", epochs=1, out=tmp_path, resume=True, callbacks=[StopAt(1, 0)]).result == first.result
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_finished_run_that_cannot_be_continued_stays_what_it_is(tmp_path: Path
 def test_a_run_that_is_being_continued_is_not_finished(tmp_path: Path) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=3, out=tmp_path, resume=True, callback=StopAt(2, 0))
+        osakd.train("digits", epochs=3, out=tmp_path, resume=True, callbacks=[StopAt(2, 0)])
     assert read_result(tmp_path) is None
     with pytest.raises(InputError, match="has not finished"):
         osakd.load(tmp_path)
@@ -198,7 +198,7 @@ def test_a_run_that_is_being_continued_is_not_finished(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("checkpoint_every_epoch")
 def test_missing_rows_of_the_curve_are_noticed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", epochs=4, out=tmp_path, callback=StopAt(4, 0))
+        osakd.train("digits", epochs=4, out=tmp_path, callbacks=[StopAt(4, 0)])
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "metrics.jsonl").write_text(lines[0] + lines[2])
     with pytest.raises(RunError, match="3 epochs are done, but its rows are not 1 to 3"):
@@ -221,7 +221,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest
                 with pytest.raises(RunError, match="Another process is training in"):
                     osakd.train("digits", epochs=3, out=tmp_path, resume=True)
 
-    osakd.train("digits", epochs=3, out=tmp_path, callback=Intruder(0, 0))
+    osakd.train("digits", epochs=3, out=tmp_path, callbacks=[Intruder(0, 0)])
     assert [row["epoch"] for row in read_metrics(tmp_path)] == [1, 2, 3]
 
 

@@ -117,7 +117,7 @@ def test_another_number_of_processes_is_told(two: Results, folder: Path) -> None
         def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
             told.extend([f"{done} epochs are done", *notes])
 
-    osakd.train("digits", **RUN, out=folder / "given", resume=True, callback=Told())
+    osakd.train("digits", **RUN, out=folder / "given", resume=True, callbacks=[Told()])
     assert told[0] == "2 epochs are done"
     assert any("trained by 2 processes and goes on with 1: it ends with the same results to round" in it for it in told)
 

@@ -129,7 +129,7 @@ def test_a_copy_that_was_cut_short_is_made_again(tmp_path: Path, teacher: Path) 
 def test_a_teacher_that_is_gone_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", callback=StopLater())
+        kd(tmp_path / "a", callbacks=[StopLater()])
     shutil.rmtree(tmp_path / "a/teacher")
     with pytest.raises(RunError, match=r"The teacher of .* is gone: bring its folder back"):
         kd(tmp_path / "a", resume=True)
@@ -173,13 +173,13 @@ def test_unknown_peers_are_named_before_anything_runs() -> None:
         configure(load_data("digits"), "kd", 0, Options(model="resnet50"))
 
 
-class Stop(loop.Silent):
+class Stop(loop.Callback):
     def on_step_begin(self, epoch: int, step: int) -> None:
         if epoch == 2:
             raise KeyboardInterrupt
 
 
-class StopLater(loop.Silent):
+class StopLater(loop.Callback):
     def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
         self.stage = config.stage
 
@@ -191,7 +191,7 @@ class StopLater(loop.Silent):
 def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", callback=StopLater())
+        kd(tmp_path / "a", callbacks=[StopLater()])
     osakd.train("digits", model="lenet-digits", epochs=2, seed=9, out=tmp_path / "other")
     shutil.copy(tmp_path / "other/student.safetensors", tmp_path / "a/teacher/student.safetensors")
     with pytest.raises(RunError, match="is not the one that this run began with"):
@@ -200,7 +200,7 @@ def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pyte
 
 def test_a_folder_with_a_teacher_belongs_to_its_run(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", callback=Stop())
+        kd(tmp_path / "a", callbacks=[Stop()])
     with pytest.raises(InputError, match="has a run of another configuration"):
         osakd.train("digits", epochs=2, out=tmp_path / "a")
     with pytest.raises(InputError, match="already has this run: continue it with --resume"):

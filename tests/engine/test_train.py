@@ -64,7 +64,7 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, kernels: Any, o
 
     with Spy():
         options = {"epochs": 1, "max_grad_norm": 1.0, "kernels": kernels}
-        osakd.train("digits", method=MEMORY, out=tmp_path, callback=Watch(0, 0), **options)
+        osakd.train("digits", method=MEMORY, out=tmp_path, callbacks=[Watch(0, 0)], **options)
     assert operators <= set(calls)
     assert not {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique"} & set(calls)
 
@@ -89,7 +89,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         with pytest.raises(
             RunError, match=r"at step 7 of epoch 2: take a smaller learning rate .* the last good checkpoint is in"
         ):
-            osakd.train("digits", epochs=3, out=tmp_path, callback=Spoil(0, 0))
+            osakd.train("digits", epochs=3, out=tmp_path, callbacks=[Spoil(0, 0)])
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
     assert len(read_metrics(tmp_path)) == 1
     osakd.train("digits", epochs=3, out=tmp_path, resume=True)  # the cause is gone: it goes on
@@ -172,7 +172,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(code, "no space")
 
     with pytest.raises(RunError, match=r"The disk is full at .*give the same command again"):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", callback=FillDisk(0, 0))
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callbacks=[FillDisk(0, 0)])
     assert torch.load(tmp_path / "a/checkpoint.pt", weights_only=True)["epoch"] == 2
     assert sorted(path.name for path in (tmp_path / "a").glob("[!.]*")) == kept
     assert not list((tmp_path / "a").glob(".*.tmp"))
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, read_only_folder: Path)
     run = osakd.train("digits", epochs=1, out=tmp_path)
     data, cpu = load_data("digits"), torch.device("cpu")
     with as_ordinary_user(), pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
-        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, callback=loop.Silent())
+        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, callback=loop.Callback())
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
@@ -228,11 +228,11 @@ def test_probabilities_instead_of_logits_are_said(tmp_path: Path, monkeypatch: p
     monkeypatch.syspath_prepend(str(tmp_path))
     said: list[str] = []
 
-    class Notes(loop.Silent):
+    class Notes(loop.Callback):
         def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
             said[:] = notes
 
     for function, expected in (("build", 1), ("logits", 0)):
         model = f"with_softmax:{function}"
-        osakd.train("digits", model=model, epochs=1, out=tmp_path / function, callback=Notes())
+        osakd.train("digits", model=model, epochs=1, out=tmp_path / function, callbacks=[Notes()])
         assert sum("returns probabilities" in note for note in said) == expected

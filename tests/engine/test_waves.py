@@ -37,15 +37,15 @@ def test_waves_hold_whole_seeds_while_one_fits(tmp_path: Path, fit: int, expecte
 
 def test_seeds_that_stopped_at_different_epochs_go_on_in_waves_of_their_own(tmp_path: Path) -> None:
     plans = planned(tmp_path, epochs=1)
-    assert train.train_fused(plans[:2], device=CPU, callback=loop.Silent(), sharing=CHANNELS) == {}
+    assert train.train_fused(plans[:2], device=CPU, callback=loop.Callback(), sharing=CHANNELS) == {}
     assert waves([plan.folder for plan in plans], 2, 100, CPU) == [[0, 1], [2, 3]]
 
 
 def test_runs_in_waves_are_the_runs_in_one_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = (planned(tmp_path / name, epochs=2) for name in ("whole", "parts"))
-    train.train_fused(whole, device=CPU, callback=loop.Silent(), sharing=CHANNELS)
+    train.train_fused(whole, device=CPU, callback=loop.Callback(), sharing=CHANNELS)
     monkeypatch.setattr(train, "replicas_that_fit", lambda *_: 1)
-    train.train_fused(parts, device=CPU, callback=loop.Silent(), sharing=CHANNELS)
+    train.train_fused(parts, device=CPU, callback=loop.Callback(), sharing=CHANNELS)
     for one, other in zip(whole, parts, strict=True):
         expected, found = read_result(one.folder), read_result(other.folder)
         assert expected is not None
@@ -81,7 +81,7 @@ def test_as_many_fit_as_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -
 def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path: Path) -> None:
     said: list[str] = []
 
-    class Listen(loop.Silent):
+    class Listen(loop.Callback):
         def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
             said.extend(note for note in notes if not note.startswith("Classes: "))
 

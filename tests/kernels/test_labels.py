@@ -117,7 +117,9 @@ def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() 
     nothing = torch.zeros(())
     with native_labels():
         for samples in (12, 5):
-            terms = method(Batch(torch.randn(samples, 3), torch.arange(samples) % 3, torch.arange(samples), nothing, nothing))
+            terms = method(
+                Batch(torch.randn(samples, 3), torch.arange(samples) % 3, torch.arange(samples), nothing, nothing)
+            )
             assert terms.total.isfinite()
 
 

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 import osakd
+from osakd import Callback
 from osakd.cli.main import main
-from osakd.engine.loop import Silent
 from osakd.methods.registry import METHODS, MethodEntry
 from osakd.records import read_metrics
 from tests.methods.made_up import ConfidencePenaltySettings
@@ -22,7 +22,7 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, NAME, MethodEntry(ConfidencePenaltySettings, "tests.methods.made_up:build"))
 
 
-class StopAfter(Silent):
+class StopAfter(Callback):
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
 
@@ -36,7 +36,7 @@ def test_it_trains_and_resumes_exactly(tmp_path: Path, monkeypatch: pytest.Monke
     method = {"name": NAME, "penalty": 0.2}
     whole = osakd.train("digits", method=method, epochs=4, out=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", method=method, epochs=4, out=tmp_path / "cut", callback=StopAfter(2))
+        osakd.train("digits", method=method, epochs=4, out=tmp_path / "cut", callbacks=[StopAfter(2)])
     cut = osakd.train("digits", method=method, epochs=4, out=tmp_path / "cut", resume=True)
     ours, theirs = (load_file(run.folder / "student.safetensors") for run in (whole, cut))
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)

@@ -3,9 +3,15 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from osakd.errors import InputError
+from osakd.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from osakd.runner.tensorboard import TensorBoard
 
 
 def seed_list(seeds: int | Sequence[int]) -> list[int]:
@@ -28,6 +34,28 @@ def process_count(processes: int | None) -> int:
         InputError: not a whole number, or below 1.
     """
     return _cores() if processes is None else _at_least_one("processes", processes)
+
+
+@contextmanager
+def logged(log: str | None, folder: Path | None = None) -> "Iterator[list[TensorBoard]]":
+    """The logs that are asked for: none, or the one for TensorBoard.
+
+    Args:
+        log: ``tensorboard`` or None.
+        folder: the run's folder, where there is one run.
+
+    Raises:
+        InputError: another log, or its library is not installed.
+    """
+    if log is None:
+        yield []
+        return
+    if log != "tensorboard":
+        raise unknown_name("log", log, ["tensorboard"])
+    from osakd.runner.tensorboard import TensorBoard
+
+    with TensorBoard(folder) as one:
+        yield [one]
 
 
 def exit_unguarded() -> None:

@@ -1,10 +1,11 @@
 """One run: training it, scoring it, its network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from osakd.api.arguments import logged
 from osakd.errors import InputError
 from osakd.paths import given_path
 from osakd.records import Result, RunConfig, default_folder
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from osakd.data.in_memory import Data
-    from osakd.engine.loop import Callback
+    from osakd.engine.callbacks import Callback
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def train(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
-    callback: "Callback | None" = None,
+    callbacks: "Sequence[Callback]" = (),
+    log: str | None = None,
     **options: Any,
 ) -> Run:
     """Trains one network with one method.
@@ -55,7 +57,9 @@ def train(
         seed: seed of all random numbers, at least 0.
         out: folder of the run; by default ``runs/<data>-<model>-<method>-seed<seed>``.
         resume: resume a run that was stopped.
-        callback: called at every step and epoch, in each process that is given one.
+        callbacks: called at every step and epoch, in each process that is given some; see
+            ``osakd.Callback``.
+        log: ``tensorboard`` also writes the learning curve as an event file into the folder; needs that extra.
         **options: training options such as model, epochs, batch_size: see ``osakd.engine.config.Options``.
 
     Returns:
@@ -73,10 +77,10 @@ def train(
     """
     from osakd.data.in_memory import given_data
     from osakd.data.sources import load_data
+    from osakd.engine.callbacks import Callbacks
     from osakd.engine.config import configure, options_of, reading_of, run_view
     from osakd.engine.folders import check_folder
-    from osakd.engine.loop import Silent
-    from osakd.engine.processes import after_first, as_first, joined
+    from osakd.engine.processes import after_first, as_first, is_first, joined
     from osakd.engine.stages import copy_teacher
     from osakd.engine.train import train_run
     from osakd.methods.lookup import method_label
@@ -90,16 +94,17 @@ def train(
         view = run_view(arrays, config)
         as_first(lambda: check_folder(folder, config, resume))
         as_first(lambda: copy_teacher(method, config, folder))
-        result = train_run(
-            config,
-            view,
-            folder,
-            resume=resume,
-            device=device,
-            callback=callback or Silent(),
-            executor=chosen.executor,
-            kernels=chosen.kernels,
-        )
+        with logged(log if is_first() else None, folder) as logs:
+            result = train_run(
+                config,
+                view,
+                folder,
+                resume=resume,
+                device=device,
+                callback=Callbacks([*callbacks, *logs]),
+                executor=chosen.executor,
+                kernels=chosen.kernels,
+            )
     return Run(folder, config, result)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from osakd import api
-from osakd.cli.options import add_scheduler, add_training_options, new_parser, parse, training_options
+from osakd.cli.options import add_cluster_options, add_log, add_training_options, new_parser, parse, training_options
 
 
 def command(argv: Sequence[str]) -> int:
@@ -29,7 +29,8 @@ def command(argv: Sequence[str]) -> int:
         "--out", type=str | None, default=None, help="folder of the comparison; by default runs/DATA-MODEL"
     )
     parser.add_argument("--processes", type=int | None, default=None, help="number of cores to use; by default all")
-    add_scheduler(parser)
+    add_cluster_options(parser)
+    add_log(parser)
     add_training_options(parser)
     found = parse(parser, argv)
     if found is None:
@@ -47,7 +48,9 @@ def command(argv: Sequence[str]) -> int:
                 out=found.out,
                 processes=found.processes,
                 scheduler=found.scheduler,
+                submitit=found.submitit,
                 on_progress=progress.on_progress,
+                log=found.log,
                 **training_options(found),
             )
         except api.IncompleteError as failed:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, Literal, get_origin
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
@@ -17,7 +17,14 @@ from osakd.errors import InputError
 from osakd.methods.lookup import given_method
 from osakd.paths import given_path
 
-_KINDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "list": "a list"}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "a mapping such as {name: value}",
+}
 
 
 def new_parser(command: str, description: str) -> ArgumentParser:
@@ -52,14 +59,33 @@ def add_reading_options(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=kind, default=None, help=f"{text}; by default as the run read them")
 
 
-def add_scheduler(parser: ArgumentParser) -> None:
-    """``--scheduler``, for commands that make many runs."""
+def add_cluster_options(parser: ArgumentParser) -> None:
+    """``--scheduler`` and ``--submitit``, for commands that make many runs."""
     parser.add_argument(
         "--scheduler",
         type=str | None,
         default=None,
         metavar="ADDRESS",
         help="address of a dask.distributed scheduler, host:port, whose workers make the runs in the same folders",
+    )
+    parser.add_argument(
+        "--submitit",
+        type=dict | None,
+        nargs="?",
+        const={},
+        default=None,
+        metavar="PARAMETERS",
+        help="make the runs as a job array of SLURM; options of sbatch may follow, '{partition: cpu, time: 240}'",
+    )
+
+
+def add_log(parser: ArgumentParser) -> None:
+    """``--log``, for commands that train."""
+    parser.add_argument(
+        "--log",
+        type=Literal["tensorboard"] | None,
+        default=None,
+        help="also write learning curves for this program, into the run folders",
     )
 
 

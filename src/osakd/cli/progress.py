@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from osakd.engine.callbacks import Callback
 from osakd.engine.launch import launcher
 from osakd.errors import NotFusedError
 from osakd.records import RunConfig
@@ -71,7 +72,7 @@ class _Display:
             print(text, flush=True)
 
 
-class TrainingProgress(_Display):
+class TrainingProgress(_Display, Callback):
     """The callback that shows one run: its epochs, accuracy and speed."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from osakd import api
-from osakd.cli.options import add_scheduler, new_parser, parse
+from osakd.cli.options import add_cluster_options, new_parser, parse
 from osakd.engine.executors.registry import ExecutorName, KernelsName
 
 
@@ -40,7 +40,7 @@ def command(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=str, default="records", help="folder of the records")
     parser.add_argument("--dry_run", action="store_true", help="only show what is recorded and what is missing")
     parser.add_argument("--processes", type=int | None, default=None, help="number of cores to use; by default all")
-    add_scheduler(parser)
+    add_cluster_options(parser)
     parser.add_argument("--device", type=str | None, default=None, help="device to compute on: cpu, cuda or cuda:N")
     parser.add_argument("--executor", type=ExecutorName, default="auto", help="executor, see osakd compare")
     parser.add_argument("--kernels", type=KernelsName, default="auto", help="what computes small networks on a CPU")
@@ -62,6 +62,7 @@ def command(argv: Sequence[str]) -> int:
             dry_run=found.dry_run,
             processes=found.processes,
             scheduler=found.scheduler,
+            submitit=found.submitit,
             device=found.device,
             executor=found.executor,
             kernels=found.kernels,

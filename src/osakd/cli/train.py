@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from osakd.cli.options import (
+    add_log,
     add_method_options,
     add_training_options,
     chosen_method,
@@ -24,6 +25,7 @@ def command(argv: Sequence[str]) -> int:
         "--out", type=str | None, default=None, help="folder of the run; by default runs/DATA-MODEL-METHOD-seedSEED"
     )
     parser.add_argument("--resume", action="store_true", help="resume a run that was stopped")
+    add_log(parser)
     add_training_options(parser)
     found = parse(parser, argv)
     if found is None:
@@ -46,7 +48,8 @@ def command(argv: Sequence[str]) -> int:
             seed=found.seed,
             out=found.out,
             resume=found.resume,
-            callback=progress if shows else None,
+            callbacks=[progress] if shows else [],
+            log=found.log,
             **training_options(found),
         )
     if not shows:

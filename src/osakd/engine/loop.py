@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -15,6 +15,7 @@ from osakd.data.augment import draw
 from osakd.data.streams import permutation, torch_seed
 from osakd.durable import append
 from osakd.engine import state
+from osakd.engine.callbacks import Callback
 from osakd.engine.environment import environment
 from osakd.engine.executors import choose
 from osakd.engine.folders import clear_left_overs
@@ -35,39 +36,6 @@ class Planned(NamedTuple):
     config: RunConfig
     data: DataArrays
     folder: Path
-
-
-class Callback(Protocol):
-    """Is called while a run is trained; each method may raise to stop the run."""
-
-    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
-        """Called before the first step.
-
-        Args:
-            config: the run's configuration.
-            steps: number of steps in an epoch.
-            done: number of epochs that were trained before; above 0 for a resumed run.
-            notes: sentences for the person who started the run.
-        """
-
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        """Called before each step; epochs count from 1, the steps of an epoch from 0."""
-
-    def on_epoch_end(self, row: dict[str, Any]) -> None:
-        """Called after each epoch with its row of the learning curve."""
-
-
-class Silent:
-    """A callback that does nothing."""
-
-    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
-        """Does nothing."""
-
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        """Does nothing."""
-
-    def on_epoch_end(self, row: dict[str, Any]) -> None:
-        """Does nothing."""
 
 
 class Loop:

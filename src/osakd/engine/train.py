@@ -11,6 +11,7 @@ from osakd import records
 from osakd.data.arrays import DataArrays
 from osakd.engine import state
 from osakd.engine.build import Built, build, on_device
+from osakd.engine.callbacks import Callback
 from osakd.engine.environment import current
 from osakd.engine.evaluate import probability_notes
 from osakd.engine.executors import choose
@@ -18,7 +19,7 @@ from osakd.engine.executors.base import Replicas, TrainingSpec
 from osakd.engine.executors.policy import Sharing
 from osakd.engine.executors.registry import AUTO
 from osakd.engine.folders import check_folder, lock_run
-from osakd.engine.loop import Callback, Loop, Planned, steps_of
+from osakd.engine.loop import Loop, Planned, steps_of
 from osakd.engine.optim import build_optimizer
 from osakd.engine.precision import matmul_precision
 from osakd.engine.processes import as_first, check_same_epoch, check_same_run
