@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train, write_report
+    from osakd.api import Comparison, Run, compare, evaluate, export, load, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
     from osakd.errors import InputError, RunError
     from osakd.labels.average import LabelAverage
@@ -41,6 +41,7 @@ __all__ = [
     "build_model",
     "compare",
     "evaluate",
+    "export",
     "knn_posterior",
     "load",
     "osakd_loss",
@@ -65,6 +66,7 @@ __getattr__, _names = lazy_names(
         "build_model": "models.build",
         "compare": "api",
         "evaluate": "api",
+        "export": "api",
         "knn_posterior": "labels.posterior",
         "load": "api",
         "osakd_loss": "losses.terms",

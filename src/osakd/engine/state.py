@@ -66,7 +66,8 @@ def save_student(folder: Path, network: nn.Module, config: RunConfig, class_name
 def load_student(run: str | Path) -> nn.Module:
     """The deployed network of a finished run, in eval mode on the CPU.
 
-    It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits; ``class_names`` names the classes.
+    It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits; ``class_names`` names the classes, and
+    ``input_shape`` is ``(channels, h, w)``.
 
     Args:
         run: the run's folder.
@@ -95,5 +96,6 @@ def load_student(run: str | Path) -> nn.Module:
             about["model"], num_classes=len(class_names), input_shape=(channels, height, width)
         )
     network.load_state_dict(tensors)
-    network.class_names = class_names  # type: ignore[assignment] - a plain attribute, for the user
+    # Plain attributes, for the user.
+    network.class_names, network.input_shape = class_names, (channels, height, width)  # type: ignore[assignment]
     return network.eval()
