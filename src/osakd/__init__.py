@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, export, load, reproduce, train, write_report
+    from osakd.api import Comparison, Run, compare, evaluate, export, latency, load, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
     from osakd.errors import InputError, RunError
     from osakd.labels.average import LabelAverage
@@ -43,6 +43,7 @@ __all__ = [
     "evaluate",
     "export",
     "knn_posterior",
+    "latency",
     "load",
     "osakd_loss",
     "reproduce",
@@ -68,6 +69,7 @@ __getattr__, _names = lazy_names(
         "evaluate": "api",
         "export": "api",
         "knn_posterior": "labels.posterior",
+        "latency": "api",
         "load": "api",
         "osakd_loss": "losses.terms",
         "reproduce": "api",

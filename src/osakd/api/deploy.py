@@ -1,5 +1,6 @@
 """From a trained network to a device: export and latency."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from osakd.data.in_memory import Data
     from osakd.deploy.export import Export, Input
+    from osakd.deploy.table import Latencies
 
 
 def export(
@@ -76,3 +78,29 @@ def export(
         kind=input,
         license_name=license,
     )
+
+
+def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Path | None = None) -> "Latencies":
+    """Measures trained networks and exported files side by side, with one image at a time on one thread.
+
+    Args:
+        models: run folders and exported files.
+        calls: number of timed calls of each, at least 1.
+        record: JSON file to write the measurements to, which ``osakd latency`` prints again.
+
+    Returns:
+        ``rows``, one for each: accuracy, bytes, parameters, MACs, CPU time, memory; and where they were measured.
+
+    Raises:
+        InputError: one of them is neither a finished run nor an exported file that can be loaded.
+    """
+    from osakd.deploy.latency import machine, measure
+    from osakd.deploy.table import Latencies, write_latencies
+
+    at_least_one("calls", calls)
+    paths = [given_path(model) for model in models]
+    at_least_one("models", len(paths))
+    found = Latencies(measure(paths, calls=calls), calls, machine())
+    if record is not None:
+        write_latencies(given_path(record), found)
+    return found

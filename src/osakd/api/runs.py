@@ -165,17 +165,6 @@ def load(run: str | Path) -> "Predictor":
     Raises:
         InputError: neither, a run that has not finished, or a file that is damaged or whose extra is not installed.
     """
-    from collections import OrderedDict
+    from osakd.deploy.models import load_model
 
-    from osakd.deploy.exported import load_exported
-    from osakd.deploy.formats import is_exported
-    from osakd.deploy.predict import TrainedNetwork
-    from osakd.engine.state import load_student
-
-    path = given_path(run)
-    if is_exported(path):
-        return load_exported(path)
-    student = load_student(path)
-    network = TrainedNetwork(OrderedDict(student.named_children()))
-    network.class_names, network.input_shape = student.class_names, student.input_shape  # type: ignore[assignment]
-    return network.eval()
+    return load_model(given_path(run))

@@ -171,8 +171,9 @@ def _prove(content: bytes, path: Path, images: Tensor, expected: Tensor, target:
             )
     elif found.differ or not found.difference <= LARGEST_DIFFERENCE * max(1.0, expected.abs().max().item()):
         raise RunError(
-            f"The exported network does not compute what PyTorch computes ({found.differ} of {found.images} predictions "
-            f"differ, logits by up to {found.difference:.2g}); {str(path)!r} was not written: take another format."
+            f"The exported network does not compute what PyTorch computes ({found.differ} of {found.images} "
+            f"predictions differ, logits by up to {found.difference:.2g}); {str(path)!r} was not written: take another "
+            "format."
         )
     return found
 

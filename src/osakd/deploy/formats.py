@@ -29,6 +29,15 @@ class FormatModule(Protocol):
         ...
 
     @staticmethod
+    def start() -> None:
+        """Imports the runtime.
+
+        Raises:
+            InputError: its extra is not installed.
+        """
+        ...
+
+    @staticmethod
     def read(content: bytes) -> "tuple[Callable[[Tensor], Tensor], str | None]":
         """Loads a file: the function from images ``[n, channels, h, w]`` to logits, and what it says about itself.
 

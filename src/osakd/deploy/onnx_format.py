@@ -42,10 +42,16 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
     return content
 
 
+def start() -> None:
+    """Imports ONNX Runtime; see ``FormatModule``."""
+    with from_extra(_EXTRA):
+        import onnxruntime  # noqa: F401
+
+
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     """Opens a session of one thread; see ``FormatModule``."""
-    with from_extra(_EXTRA):
-        import onnxruntime
+    start()
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -28,6 +28,10 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
     return content
 
 
+def start() -> None:
+    """The runtime is PyTorch."""
+
+
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     """Loads a program; see ``FormatModule``."""
     entries = {_ENTRY: ""}

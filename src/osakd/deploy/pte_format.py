@@ -1,7 +1,9 @@
 """``.pte``: for ExecuTorch on phones and small boards, through XNNPACK."""
 # pyright: reportMissingImports=false
 
+import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -10,44 +12,55 @@ from torch import Tensor, nn
 from osakd.deploy.about import KEY
 from osakd.deploy.quiet import from_extra, quiet, without_stderr
 
-_EXTRA = "executorch"
+_EXTRA, _METHOD = "executorch", "forward"
 
 
 def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
     """Exports for one image at a time; see ``FormatModule``."""
     with quiet(), from_extra(_EXTRA):
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
+        from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
 
         program = torch.export.export(form, (_first(example),))
         if calibration is not None:
             program = _quantised(program, calibration)
-        entries: dict[str, Any] = {}
-        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=entries)
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 
     def content(about: str) -> bytes:
         # A method of the program that returns these bytes.
-        entries[KEY] = torch.frombuffer(bytearray(about.encode()), dtype=torch.uint8)
+        entry = torch.frombuffer(bytearray(about.encode()), dtype=torch.uint8)
+        edge = copy.deepcopy(lowered.exported_program())  # the last passes change it
         with quiet():
-            return lowered.to_executorch().buffer
+            return EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer
 
     return content
 
 
+@cache
+def start() -> None:
+    """Imports ExecuTorch's runtime, with one thread; see ``FormatModule``."""
+    with quiet(), from_extra(_EXTRA):
+        from executorch.extension.pybindings import portable_lib
+
+        with without_stderr():
+            portable_lib._unsafe_reset_threadpool(1)  # safe before the first program: programs keep the pool
+
+
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     """Loads a program; see ``FormatModule``."""
-    with quiet(), without_stderr(), from_extra(_EXTRA):
-        from executorch.runtime import Runtime
+    start()
+    from executorch.runtime import Runtime
 
+    with without_stderr():
         program = Runtime.get().load_program(content)
-        forward = program.load_method("forward")
+        program.load_method(_METHOD)
         about = None
         if KEY in program.method_names:
             about = bytes(program.load_method(KEY).execute([])[0].tolist()).decode()
 
     def logits(images: Tensor) -> Tensor:
-        # The runtime uses the memory of its output again.
-        return torch.cat([forward.execute((image,))[0].clone() for image in images.split(1)])
+        # By the program each time: it keeps its methods, and they need its memory.
+        return torch.cat([program.load_method(_METHOD).execute((image,))[0] for image in images.split(1)])
 
     return logits, about
 
