@@ -29,8 +29,8 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
     def content(about: str) -> bytes:
         # A method of the program that returns these bytes.
         entry = torch.frombuffer(bytearray(about.encode()), dtype=torch.uint8)
-        edge = copy.deepcopy(lowered.exported_program())  # the last passes change it
         with quiet():
+            edge = copy.deepcopy(lowered.exported_program())  # the last passes change it
             return EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer
 
     return content
