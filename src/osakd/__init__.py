@@ -15,6 +15,7 @@ from osakd.lazy import lazy_names
 if TYPE_CHECKING:
     from osakd.api import Comparison, Run, compare, evaluate, export, latency, load, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
+    from osakd.deploy.hub import OSAKDModel
     from osakd.errors import InputError, RunError
     from osakd.labels.average import LabelAverage
     from osakd.labels.ceiling import soft_label_ceiling
@@ -33,6 +34,7 @@ __all__ = [
     "InputError",
     "LabelAverage",
     "OSAKDLoss",
+    "OSAKDModel",
     "OutputMemory",
     "Reliability",
     "Run",
@@ -59,6 +61,7 @@ __getattr__, _names = lazy_names(
         "InputError": "errors",
         "LabelAverage": "labels.average",
         "OSAKDLoss": "losses.osakd",
+        "OSAKDModel": "deploy.hub",
         "OutputMemory": "labels.memory",
         "Reliability": "labels.reliability",
         "Run": "api",

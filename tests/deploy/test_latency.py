@@ -7,11 +7,17 @@ import pytest
 import torch
 
 import osakd
+import osakd.deploy.latency
 from osakd.cli.main import main
+from osakd.deploy.memory import added_memory
 from tests.deploy.runs import digits_run
 
 
-def test_run_folders_and_files_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_folders_and_files_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    monkeypatch.setattr(osakd.deploy.latency, "added_memory", lambda path: measured.append(path) or 1.5)
     run = digits_run(tmp_path)
     file = osakd.export(run.folder, tmp_path / "model.pt2").path
     threads = torch.get_num_threads()
@@ -29,7 +35,10 @@ def test_run_folders_and_files_side_by_side(tmp_path: Path, capsys: pytest.Captu
         assert (row.data, row.numbers, row.parameters) == ("digits", "float32", 13_706)
         assert row.macs == 8 * 8 * 16 * 9 + 4 * 4 * 32 * 9 * 16 + 128 * 64 + 64 * 10
         assert 1 < row.median_us <= row.p95_us
-        assert row.memory_mib is None or 0 < row.memory_mib < 1000
+        assert row.memory_mib == 1.5
+    assert measured == [run.folder, file]
+    memory = added_memory(file)  # in a process of its own
+    assert memory is None or 0 < memory < 1000
     assert exported.bytes == file.stat().st_size
     assert main(["latency", str(tmp_path / "record.json")]) == 0
     printed = capsys.readouterr().out
