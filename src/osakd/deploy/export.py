@@ -153,7 +153,13 @@ def _prove(content: bytes, path: Path, images: Tensor, expected: Tensor, target:
     Raises:
         RunError: they differ by more than float32 or int8 explains.
     """
-    got = _logits(exported_from(content, path, format_of(path).title), images)
+    try:
+        got = _logits(exported_from(content, path, format_of(path).title), images)
+    except RuntimeError as error:
+        raise RunError(
+            f"The exported network does not run ({str(error).splitlines()[0]}); {str(path)!r} was not written: take "
+            "another format."
+        ) from error
     found = Proof(
         images=len(target),
         accuracy=(got.argmax(1) == target).double().mean().item(),

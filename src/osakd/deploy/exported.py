@@ -36,7 +36,9 @@ class ExportedNetwork(Predictor):
 
 def as_input(images: Tensor, kind: str) -> Tensor:
     """Float images in [0, 1] as a file takes them: ``float``, or ``uint8`` pixels."""
-    return images.contiguous() if kind == "float" else images.mul(255).round().to(torch.uint8).contiguous()
+    given = images if kind == "float" else images.mul(255).round().to(torch.uint8)
+    # Into new memory: with one channel, `contiguous` keeps strides of channels-last images, which ExecuTorch goes by.
+    return torch.empty(given.shape, dtype=given.dtype).copy_(given)
 
 
 def load_exported(path: Path) -> ExportedNetwork:
