@@ -21,7 +21,7 @@ _BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1), (128, 1))
 
 
 def ds_cnn(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Sequential:
-    """The network ``stem, block1 ... block5, avgpool, flatten, fc``.
+    """The network ``stem, stage1 ... stage5, avgpool, flatten, fc``.
 
     Args:
         num_classes: number of classes.
@@ -41,7 +41,7 @@ def ds_cnn(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Sequential
     channels = _STEM
     for number, (filters, stride) in enumerate(_BLOCKS, start=1):
         depthwise = _convolution(channels, channels, 3, stride, groups=channels)
-        layers[f"block{number}"] = nn.Sequential(*depthwise, *_convolution(channels, filters, 1))
+        layers[f"stage{number}"] = nn.Sequential(*depthwise, *_convolution(channels, filters, 1))
         channels = filters
     last = {"avgpool": GlobalAverage(), "flatten": nn.Flatten(), "fc": nn.Linear(channels, num_classes)}
     return nn.Sequential(OrderedDict(layers | last))
