@@ -3,11 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= digits
 
-.PHONY: demo test test-integrations lint docs bench clean
+.PHONY: demo device test test-integrations lint docs bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-train
 	$(BIN)/osakd compare --data $(DATA)
+
+# From data to a file for a device, in under three minutes once .venv is there: train, export, int8, compare.
+device: .venv/ready-device
+	$(BIN)/osakd train --data $(DATA) --method osakd --out runs/device/network --resume
+	$(BIN)/osakd export runs/device/network --data $(DATA) --to runs/device/network.onnx
+	$(BIN)/osakd export runs/device/network --data $(DATA) --to runs/device/network-int8.onnx --int8
+	$(BIN)/osakd latency runs/device/network runs/device/network.onnx runs/device/network-int8.onnx
 
 # One worker per core, one thread each. Tests marked `unchecked` run without run-time shape checks: torch.compile does
 # not mix with them, and deliberately wrong types must reach our own messages.
@@ -50,6 +57,10 @@ clean:
 
 .venv/ready-dev: .venv/ready-train
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,cluster,dev]'
+	touch $@
+
+.venv/ready-device: .venv/ready-train
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,onnx]'
 	touch $@
 
 .venv-integrations/ready: pyproject.toml constraints.txt .venv/ready-train

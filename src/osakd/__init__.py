@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train, write_report
+    from osakd.api import Comparison, Run, compare, evaluate, export, latency, load, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
+    from osakd.deploy.hub import OSAKDModel
     from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
     from osakd.integrations.sklearn import OSAKDClassifier
@@ -37,6 +38,7 @@ __all__ = [
     "LabelAverage",
     "OSAKDClassifier",
     "OSAKDLoss",
+    "OSAKDModel",
     "OutputMemory",
     "Reliability",
     "Run",
@@ -45,7 +47,9 @@ __all__ = [
     "build_model",
     "compare",
     "evaluate",
+    "export",
     "knn_posterior",
+    "latency",
     "load",
     "osakd_loss",
     "reproduce",
@@ -63,6 +67,7 @@ __getattr__, _names = lazy_names(
         "LabelAverage": "labels.average",
         "OSAKDClassifier": "integrations.sklearn",
         "OSAKDLoss": "losses.osakd",
+        "OSAKDModel": "deploy.hub",
         "OutputMemory": "labels.memory",
         "Reliability": "labels.reliability",
         "Run": "api",
@@ -71,7 +76,9 @@ __getattr__, _names = lazy_names(
         "build_model": "models.build",
         "compare": "api",
         "evaluate": "api",
+        "export": "api",
         "knn_posterior": "labels.posterior",
+        "latency": "api",
         "load": "api",
         "osakd_loss": "losses.terms",
         "reproduce": "api",

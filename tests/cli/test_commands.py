@@ -110,8 +110,8 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (
             ["comp"],
-            "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, reproduce, report, "
-            "status, cost, list.",
+            "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, predict, export, "
+            "latency, card, reproduce, report, status, cost, list.",
         ),
         (["train", "--bogus", "3"], "Unrecognized arguments: --bogus 3 (see --help)."),
         (["train", "--epoch", "3"], "Unknown option --epoch; did you mean --epochs (see --help)?"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import osakd
-from osakd.engine.loop import Silent
+from osakd.engine.callbacks import Callback
 from osakd.records import read_metrics, read_result
 from tests.engine import ranks
 from tests.engine.ranks import LONG, RUN, SHORT
@@ -113,7 +113,7 @@ def test_a_run_of_two_stages(two: Results, folder: Path) -> None:
 def test_another_number_of_processes_is_told(two: Results, folder: Path) -> None:
     told: list[str] = []
 
-    class Told(Silent):
+    class Told(Callback):
         def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
             told.extend([f"{done} epochs are done", *notes])
 

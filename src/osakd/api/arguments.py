@@ -1,4 +1,4 @@
-"""What several functions take: seeds, and the cores to use."""
+"""What several functions take: seeds, the cores to use, the data of a run."""
 
 import multiprocessing
 import os
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from osakd.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
+    from osakd.data.in_memory import Data
     from osakd.runner.tensorboard import TensorBoard
 
 
@@ -21,9 +22,9 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
         InputError: none, or not whole numbers.
     """
     if not isinstance(seeds, Iterable):
-        return list(range(_at_least_one("seeds", seeds)))
+        return list(range(at_least_one("seeds", seeds)))
     numbers = list(seeds)
-    _at_least_one("seeds", len(numbers))
+    at_least_one("seeds", len(numbers))
     return numbers
 
 
@@ -33,7 +34,41 @@ def process_count(processes: int | None) -> int:
     Raises:
         InputError: not a whole number, or below 1.
     """
-    return _cores() if processes is None else _at_least_one("processes", processes)
+    return _cores() if processes is None else at_least_one("processes", processes)
+
+
+def data_or_recorded(data: "Data | None", name: str, kind: str, *, split: str) -> str:
+    """What stands for the data that are given, or for those that a run recorded.
+
+    Args:
+        data: data as the user gives them, or None.
+        name: recorded name.
+        kind: recorded kind: ``named``, ``hub`` or ``folder``.
+        split: name of the split that images in memory are.
+
+    Raises:
+        InputError: none are given, and the recorded ones were a local folder.
+    """
+    from osakd.data.in_memory import given_data
+
+    if data is not None:
+        return given_data(data, split=split)
+    if kind == "folder":
+        raise InputError(f"The run was trained on a local folder called {name!r}: name it with --data.")
+    return name
+
+
+def at_least_one(option: str, value: int) -> int:
+    """The value.
+
+    Raises:
+        InputError: not a whole number, or below 1.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"`{option}` must be a whole number, got {value!r}.")
+    if value < 1:
+        raise InputError(f"`{option}` must be at least 1, got {value}.")
+    return value
 
 
 @contextmanager
@@ -62,14 +97,6 @@ def exit_unguarded() -> None:
     """Ends a worker process that is just importing an unguarded script: the parent says what is wrong with it."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(1)
-
-
-def _at_least_one(option: str, value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"`{option}` must be a whole number, got {value!r}.")
-    if value < 1:
-        raise InputError(f"`{option}` must be at least 1, got {value}.")
-    return value
 
 
 def _cores() -> int:

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from osakd.api.arguments import logged
-from osakd.errors import InputError
+from osakd.api.arguments import data_or_recorded, logged
 from osakd.paths import given_path
 from osakd.records import Result, RunConfig, default_folder
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from osakd.data.in_memory import Data
+    from osakd.deploy.predict import Predictor
     from osakd.engine.callbacks import Callback
 
 
@@ -118,10 +116,10 @@ def evaluate(
     image_column: str | None = None,
     on_note: Callable[[str], object] | None = None,
 ) -> dict[str, float]:
-    """Evaluates a finished run's network on a test set. Classes are matched by name.
+    """Evaluates a finished run's network, or an exported file, on a test set. Classes are matched by name.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or an exported file.
         data: see ``train``; a test split is enough, and of class folders without a split all images are taken. By
             default the data that the run was trained on, if they are known by name.
         device: device to compute on: cpu, cuda or cuda:N.
@@ -136,42 +134,45 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
-    from osakd.data.in_memory import given_data
-    from osakd.data.reading import new_reading, recorded_reading
+    from osakd.data.reading import Reading, new_reading, recorded_reading
     from osakd.data.sources import load_test
+    from osakd.deploy.exported import ExportedNetwork
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
-    from osakd.engine.state import load_student
     from osakd.records import read_config
 
-    folder = given_path(run)
-    network = load_student(folder)
-    about = cast(RunConfig, read_config(folder)).data  # a run's folder: its network could be loaded
-    if data is None and about["kind"] == "folder":
-        raise InputError(f"The run was trained on a local folder called {about['name']!r}: name it with --data.")
+    network = load(run)
+    if isinstance(network, ExportedNetwork):
+        about = network.about
+        recorded, trained_on = Reading(), about.data_content
+        name = data_or_recorded(data, about.data, about.data_kind, split="test")
+    else:
+        made_of = cast(RunConfig, read_config(given_path(run))).data  # a run's folder: its network could be loaded
+        recorded, trained_on = recorded_reading(made_of), made_of["content"]
+        name = data_or_recorded(data, made_of["name"], made_of["kind"], split="test")
     given = {"resize": resize, "label_column": label_column, "image_column": image_column}
     chosen = {key: value for key, value in given.items() if value is not None}
-    reading = new_reading(**vars(recorded_reading(about)) | chosen)
-    arrays = load_test(
-        about["name"] if data is None else given_data(data, split="test"), reading, trained_on=about["content"]
-    )
+    reading = new_reading(**vars(recorded) | chosen)
+    arrays = load_test(name, reading, trained_on=trained_on)
     if on_note is not None:
         for note in arrays.notes:
             on_note(note)
     return evaluate_on(network, arrays, pick_device(device))
 
 
-def load(run: str | Path) -> "nn.Module":
-    """The deployed network of a finished run, in eval mode, with its ``class_names``.
+def load(run: str | Path) -> "Predictor":
+    """The deployed network of a finished run, in eval mode, or an exported file.
 
-    It takes float images in [0, 1], ``[n, channels, h, w]``, and returns logits.
+    It takes float images in [0, 1], ``[n, channels, h, w]``, and returns logits. ``predict(images)`` takes images as
+    you have them (paths, PIL images, ``uint8`` or float arrays) and gives classes with probabilities; ``class_names``
+    and ``input_shape`` say what the network knows and takes.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or a file that ``osakd export`` wrote.
 
     Raises:
-        InputError: not a run folder, or a run that has not finished.
+        InputError: neither, a run that has not finished, or a file that is damaged or whose extra is not installed.
     """
-    from osakd.engine.state import load_student
+    from osakd.deploy.models import load_model
 
-    return load_student(given_path(run))
+    return load_model(given_path(run))

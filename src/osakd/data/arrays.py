@@ -157,7 +157,7 @@ class DataArrays:
     def with_channels(self, channels: int) -> "DataArrays":
         """The same images in grey (1) or colour (3)."""
         splits = {
-            key: replace(split, images=_convert(split.images, channels))
+            key: replace(split, images=in_channels(split.images, channels))
             for key in ("train", "test", "validation")
             if (split := getattr(self, key)) is not None
         }
@@ -189,7 +189,8 @@ def content_hash(*splits: tuple[list[bytes], Labels]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _convert(images: Images, channels: int) -> Images:
+def in_channels(images: Images, channels: int) -> Images:
+    """Images ``[m, h, w, channels]`` in grey (1) or colour (3)."""
     if images.shape[-1] == channels:
         return images
     if channels == 3:

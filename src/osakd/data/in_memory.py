@@ -80,7 +80,7 @@ def _table(split: Any, name: str) -> Any:
     images, labels = _columns(split, name)
     if len(images) != len(labels):
         raise InputError(f"The split {name!r} has {len(images)} images, but {len(labels)} labels: make them equal.")
-    encoded = [_png(image, f"{name}, image {number}") for number, image in enumerate(images)]
+    encoded = [encoded_image(image, f"{name}, image {number}") for number, image in enumerate(images)]
     names = getattr(split, "classes", None)
     values = labels
     if isinstance(names, Sequence) and all(isinstance(label, int) and label < len(names) for label in labels):
@@ -127,7 +127,16 @@ def _label(value: Any, name: str) -> int | str:
     raise InputError(f"The labels of {name!r} must be whole numbers or names of classes, got {value!r}.")
 
 
-def _png(image: Any, origin: str) -> bytes:
+def encoded_image(image: Any, origin: str) -> bytes:
+    """An image as PNG: a PIL image, or an array of ``uint8`` or of floats in [0, 1].
+
+    Args:
+        image: ``[h, w]``, ``[h, w, channels]`` or ``[channels, h, w]``, see ``given_data``.
+        origin: what the image is called in messages.
+
+    Raises:
+        InputError: another shape, or values out of range.
+    """
     from PIL import Image
 
     picture = image if isinstance(image, Image.Image) else Image.fromarray(_pixels(image, origin))
@@ -145,8 +154,8 @@ def _pixels(image: Any, origin: str) -> np.ndarray:
         pixels = pixels[..., 0]
     if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[2] not in _GREY_AND_COLOUR):
         raise InputError(
-            f"{origin} has shape {pixels.shape}: images are [h, w], [h, w, channels] or [channels, h, w] with 1, 3 or "
-            "4 channels."
+            f"{origin} has shape {tuple(pixels.shape)}: images are [h, w], [h, w, channels] or [channels, h, w] with "
+            "1, 3 or 4 channels."
         )
     if pixels.dtype == np.uint8:
         return pixels

@@ -77,9 +77,7 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
     Raises:
         InputError: the images' size does not fit the network, or it does not know their classes.
     """
-    channels = next((layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
-    if channels in (1, 3):
-        data = data.with_channels(channels)
+    data = for_network(network, data)
     split = DeviceSplit(torch.from_numpy(data.test.images), torch.from_numpy(data.test.target))
     try:
         outputs = network(to_floats(split.images[:2]))
@@ -93,13 +91,25 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
             f"The network knows {outputs.shape[1]} classes, but {data.name!r} has {data.num_classes}: "
             "take data of the same classes."
         )
-    target = torch.from_numpy(_target_of(getattr(network, "class_names", data.class_names), data))
+    target = torch.from_numpy(target_of(getattr(network, "class_names", data.class_names), data))
     network = network.to(device)
     return evaluate(network, DeviceSplit(split.images.to(device), target.to(device)))
 
 
-def _target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
-    """The class indices of the test images as the network numbers its classes, which are matched by name."""
+def for_network(network: nn.Module, data: DataArrays) -> DataArrays:
+    """The data with the number of channels that a deployed network expects, where that is grey or colour."""
+    shape: tuple[int, ...] | None = getattr(network, "input_shape", None)  # type: ignore[assignment]
+    first = next((layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
+    channels = shape[0] if shape else first
+    return data.with_channels(channels) if channels in (1, 3) else data
+
+
+def target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
+    """The class indices of the test images as a network numbers its classes, which are matched by name.
+
+    Raises:
+        InputError: the network does not know a class of theirs.
+    """
     indices = match_classes(known, data.class_names)
     if any(indices[label] is None for label in np.unique(data.test.target).tolist()):
         raise InputError(

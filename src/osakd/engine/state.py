@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,23 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
 
 def save_student(folder: Path, network: nn.Module, config: RunConfig, class_names: tuple[str, ...]) -> None:
     """Writes the deployed network as safetensors, with what is needed to rebuild it."""
+    shape = config.data["input_shape"]
+    write_atomic(folder / STUDENT, student_bytes(network, config.model, shape, class_names))
+
+
+def student_bytes(network: nn.Module, model: str, input_shape: Sequence[int], class_names: Sequence[str]) -> bytes:
+    """A deployed network as the content of a safetensors file, which ``read_student`` reads."""
     from safetensors.torch import save
 
     # Cloned: tensors that share memory (tied weights) cannot be written.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    about = {"model": config.model, "input_shape": config.data["input_shape"], "class_names": class_names}
+    about = {"model": model, "input_shape": input_shape, "class_names": class_names}
     # One entry only: safetensors writes several in no fixed order, and equal runs shall give equal files.
-    write_atomic(folder / STUDENT, save(tensors, metadata={"osakd": json.dumps(about)}))
+    return save(tensors, metadata={"osakd": json.dumps(about)})
 
 
 def load_student(run: str | Path) -> nn.Module:
-    """The deployed network of a finished run, in eval mode on the CPU.
-
-    It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits; ``class_names`` names the classes.
+    """The deployed network of a finished run, see ``read_student``.
 
     Args:
         run: the run's folder.
@@ -75,13 +80,25 @@ def load_student(run: str | Path) -> nn.Module:
         InputError: not a run folder, or a run that has not finished.
         RunError: the network's file is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(run) / STUDENT
     if read_config(Path(run)) is None:
         raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
     if read_result(Path(run)) is None or not path.exists():
         raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
+    return read_student(path)
+
+
+def read_student(path: Path) -> nn.Module:
+    """The network in a file of ``student_bytes``, in eval mode on the CPU.
+
+    It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits. ``class_names`` names the classes,
+    ``input_shape`` is ``(channels, h, w)``, and ``about`` has both and the name of the model.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as stored:
             about: dict[str, Any] = json.loads(stored.metadata()["osakd"])
@@ -95,5 +112,7 @@ def load_student(run: str | Path) -> nn.Module:
             about["model"], num_classes=len(class_names), input_shape=(channels, height, width)
         )
     network.load_state_dict(tensors)
-    network.class_names = class_names  # type: ignore[assignment] - a plain attribute, for the user
+    # Plain attributes, for the user.
+    network.class_names, network.input_shape = class_names, (channels, height, width)  # type: ignore[assignment]
+    network.about = about  # type: ignore[assignment] - as above
     return network.eval()

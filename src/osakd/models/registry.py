@@ -48,6 +48,11 @@ MODELS = {
             ("-conv", "1x1-conv shortcuts", 2_752, True),
         )
     },
+    "ds-cnn": KnownModel(
+        "osakd.models.depthwise:ds_cnn",
+        "5 depthwise-separable blocks, for small boards; 54,922 parameters on CIFAR-10",
+        "Zhang et al., Hello Edge, 2017",
+    ),
     "resnet50": KnownModel(
         "osakd.models.resnet:resnet50",
         "16 bottleneck blocks, as torchvision's; 25,557,032 parameters on ImageNet",

@@ -1,0 +1,153 @@
+"""The model card of a run, in the Hugging Face hub's layout, from what the run recorded and nothing else."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from osakd.data.recipes import DATA, copy_note
+from osakd.errors import InputError
+from osakd.records import DataRecord, Result, RunConfig, read_config, read_metrics, read_result
+
+_Z = 1.959963984540054
+"""The normal distribution's 97.5 % quantile."""
+
+
+def model_card(run: Path, *, license_name: str | None = None) -> str:
+    """The card as Markdown behind the hub's metadata block.
+
+    Args:
+        run: folder of a finished run.
+        license_name: licence of the network, as the hub names it, such as ``apache-2.0``.
+
+    Raises:
+        InputError: not a run folder, or a run that has not finished.
+    """
+    config, result = read_config(run), read_result(run)
+    if config is None:
+        raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
+    if result is None:
+        raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
+    title = f"{config.model} on {config.data['name']}, trained with {config.method}"
+    metadata = yaml.safe_dump(_metadata(title, config, result, license_name), sort_keys=False, allow_unicode=True)
+    parts = [
+        f"---\n{metadata}---",
+        f"# {title}",
+        _about(config),
+        "## Accuracy",
+        _scores(config, result),
+        "## Training",
+        _training(config, result, sum(row["seconds"] for row in read_metrics(run))),
+        "## Limits",
+        _limits(config, result),
+        "## How to load it",
+        _LOADING,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def interval(accuracy: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of an accuracy on ``n`` images, 0 to 1.
+
+    Example:
+        >>> [round(end, 4) for end in interval(0.5, 100)]
+        [0.4038, 0.5962]
+
+    Reference:
+        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
+    middle = (accuracy + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * math.sqrt(accuracy * (1 - accuracy) / n + _Z**2 / (4 * n**2))
+    return middle - half, middle + half
+
+
+def _hub_id(data: DataRecord) -> str | None:
+    return DATA[data["name"]].hub if data["kind"] == "named" else data["name"] if data["kind"] == "hub" else None
+
+
+def _metadata(title: str, config: RunConfig, result: Result, license_name: str | None) -> dict[str, Any]:
+    """What the hub reads."""
+    test, hub = result.last["test"], _hub_id(config.data)
+    scores = [
+        {"type": "accuracy", "value": round(test["accuracy"], 4)},
+        {"type": "expected_calibration_error", "value": round(test["ece"], 4)},
+    ]
+    measured = {
+        "task": {"type": "image-classification"},
+        "dataset": {"name": config.data["name"], "type": hub or config.data["name"], "split": "test"},
+        "metrics": scores,
+    }
+    return {
+        "library_name": "osakd",
+        **({"license": license_name} if license_name else {}),
+        "pipeline_tag": "image-classification",
+        "tags": ["osakd", "self-distillation", config.method],
+        **({"datasets": [hub]} if hub else {}),
+        "metrics": ["accuracy"],
+        "model-index": [{"name": title, "results": [measured]}],
+    }
+
+
+def _about(config: RunConfig) -> str:
+    channels, height, width = config.data["input_shape"]
+    classes = len(config.data["class_counts"])
+    return (
+        f"The network `{config.model}` tells {classes} classes of images of {height}x{width} pixels with {channels} "
+        f"channel{'s' if channels > 1 else ''}. It was trained with the method `{config.method}` of osakd; what is "
+        "deployed is the plain network, with its input normalisation as its first layer."
+    )
+
+
+def _scores(config: RunConfig, result: Result) -> str:
+    test, n = result.last["test"], config.data["test"]
+    low, high = interval(test["accuracy"], n)
+    rows = [
+        ("accuracy", f"{100 * test['accuracy']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"),
+        ("negative log-likelihood", f"{test['nll']:.4f} nats"),
+        ("expected calibration error", f"{100 * test['ece']:.2f} %, 15 bins"),
+    ]
+    table = "\n".join(["| score | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+    return (
+        f"On the {n:,} test images, after the last epoch; one run, seed {config.seed}. The interval is that of drawing "
+        f"{n:,} test images (Wilson), not that of training again.\n\n{table}"
+    )
+
+
+def _training(config: RunConfig, result: Result, seconds: float) -> str:
+    settings = ", ".join(f"{name} = {value}" for name, value in config.settings.items()) or "none"
+    decay = f", weight decay {config.weight_decay:g}" if config.weight_decay else ""
+    changes = [f"crop {config.crop}"] * (config.crop > 0) + ["horizontal flip"] * config.flip
+    machine = result.environment
+    lines = [
+        f"Data: {config.data['name']}, {config.data['train']:,} training images (content {config.data['content']})",
+        f"Settings of the method: {settings}",
+        f"Recipe: {config.epochs} epochs of batches of {config.batch_size}, {config.optimizer}, learning rate "
+        f"{config.learning_rate:g} ({config.schedule}){decay}, scaling {config.scaling}; augmentation: "
+        f"{', '.join(changes) or 'none'}",
+        f"Cost: {seconds:,.0f} s of training and evaluation on {machine.get('device')} ({machine.get('machine')})",
+        f"Made by osakd {machine.get('osakd')}, commit {machine.get('commit')}, torch {machine.get('torch')}",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _limits(config: RunConfig, result: Result) -> str:
+    lines = [
+        "It gives each image one of its classes, whatever the image shows; its probabilities are as far from "
+        "frequencies as the calibration error says, on images like the test images.",
+        "One seed says nothing on how much the accuracy varies from run to run.",
+        "Images of other sizes are resized to the size above.",
+        *copy_note(config.data["content"]),
+        *result.notes,
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+_LOADING = """With `pip install 'osakd[train,hub]'`:
+
+```python
+import osakd
+
+network = osakd.OSAKDModel.from_pretrained("FOLDER_OR_HUB_ID")
+print(network.predict("image.png"))
+```"""

@@ -1,0 +1,87 @@
+"""A trained network that is saved to and loaded from the Hugging Face hub."""
+# pyright: reportMissingImports=false
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from osakd.deploy.card import model_card
+from osakd.deploy.predict import TrainedNetwork
+from osakd.deploy.quiet import from_extra
+from osakd.durable import write_atomic
+from osakd.engine.state import load_student, read_student, student_bytes
+from osakd.paths import given_path
+
+with from_extra("hub"):
+    from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
+
+_WEIGHTS = "model.safetensors"
+
+
+class OSAKDModel(
+    ModelHubMixin, TrainedNetwork, library_name="osakd", tags=["osakd"], pipeline_tag="image-classification"
+):
+    """The deployed network of a run, with the methods of the hub: ``from_pretrained``, ``save_pretrained``.
+
+    ``OSAKDModel.from_pretrained(place)`` takes a run folder, a folder that ``save_pretrained`` wrote, or a hub id.
+    ``save_pretrained(folder)`` writes weights, configuration and model card; ``push_to_hub`` is huggingface_hub's own.
+    """
+
+    about: dict[str, Any]
+    card: str | None
+
+    def __init__(self, layers: "OrderedDict[str, nn.Module] | None" = None) -> None:
+        super().__init__(layers or OrderedDict())
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> Any:
+        """The run's card; huggingface_hub's own where the network came from elsewhere."""
+        return ModelCard(self.card) if self.card else super().generate_model_card(*args, **kwargs)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        write_atomic(Path(save_directory) / _WEIGHTS, student_bytes(self, **self.about))
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        **_: Any,
+    ) -> "OSAKDModel":
+        folder = given_path(model_id)
+        if (folder / _WEIGHTS).exists():
+            student, card = read_student(folder / _WEIGHTS), _card_in(folder)
+        elif folder.is_dir():
+            student, card = load_student(folder), model_card(folder)
+        else:
+            file = hf_hub_download(
+                model_id,
+                _WEIGHTS,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+            )
+            student, card = read_student(Path(file)), None
+        return cls._of(student, card)
+
+    @classmethod
+    def _of(cls, student: nn.Module, card: str | None) -> "OSAKDModel":
+        """The model with the layers of a network that ``read_student`` gave."""
+        network = cls(OrderedDict(student.named_children()))
+        about: dict[str, Any] = student.about  # type: ignore[assignment] - set by read_student
+        network.about, network.card, network._hub_mixin_config = about, card, about
+        network.class_names, network.input_shape = student.class_names, student.input_shape  # type: ignore[assignment]
+        return network.eval()
+
+
+def _card_in(folder: Path) -> str | None:
+    path = folder / "README.md"
+    return path.read_text(encoding="utf-8") if path.exists() else None

@@ -1,0 +1,93 @@
+"""``.onnx``: for ONNX Runtime, and for the many programs that read ONNX."""
+# pyright: reportMissingImports=false
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from osakd.deploy.about import KEY
+from osakd.deploy.quiet import from_extra, quiet
+
+_EXTRA, _INPUT, _OUTPUT = "onnx", "images", "logits"
+_BATCH = 64
+
+
+def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+    """Exports with a batch of any size; see ``FormatModule``."""
+    with quiet(), from_extra(_EXTRA):
+        import onnxruntime  # noqa: F401 - the proof needs it
+        import onnxscript  # noqa: F401 - torch.onnx needs it
+
+        program = torch.onnx.export(
+            form,
+            (example,),
+            input_names=[_INPUT],
+            output_names=[_OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+        model: Any = program.model_proto  # type: ignore[union-attr] - None only where it is written to a file
+        if calibration is not None:
+            model = _quantised(model, calibration)
+
+    def content(about: str) -> bytes:
+        del model.metadata_props[:]
+        model.metadata_props.add(key=KEY, value=about)
+        return model.SerializeToString()
+
+    return content
+
+
+def start() -> None:
+    """Imports ONNX Runtime; see ``FormatModule``."""
+    with from_extra(_EXTRA):
+        import onnxruntime  # noqa: F401
+
+
+def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
+    """Opens a session of one thread; see ``FormatModule``."""
+    start()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def logits(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {_INPUT: images.numpy()})[0])
+
+    return logits, session.get_modelmeta().custom_metadata_map.get(KEY)
+
+
+def _quantised(model: Any, calibration: Tensor) -> Any:
+    """The model with int8 weights, one scale per channel, and uint8 activations (QDQ), BatchNorm folded before."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches: Iterator[Tensor] = iter(calibration.split(_BATCH))
+
+        def get_next(self) -> Any:
+            batch = next(self.batches, None)
+            return None if batch is None else {_INPUT: batch.numpy()}
+
+    with tempfile.TemporaryDirectory() as name:
+        plain, prepared, quantised = (Path(name) / f"{stage}.onnx" for stage in ("plain", "prepared", "quantised"))
+        onnx.save(model, plain)
+        quant_pre_process(plain, prepared)
+        quantize_static(
+            prepared,
+            quantised,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return onnx.load(quantised)

@@ -1,0 +1,85 @@
+"""``.pte``: for ExecuTorch on phones and small boards, through XNNPACK."""
+# pyright: reportMissingImports=false
+
+import copy
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from osakd.deploy.about import KEY
+from osakd.deploy.quiet import from_extra, quiet, without_stderr
+
+_EXTRA, _METHOD = "executorch", "forward"
+
+
+def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+    """Exports for one image at a time; see ``FormatModule``."""
+    with quiet(), from_extra(_EXTRA):
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
+
+        program = torch.export.export(form, (_first(example),))
+        if calibration is not None:
+            program = _quantised(program, calibration)
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+
+    def content(about: str) -> bytes:
+        # A method of the program that returns these bytes.
+        entry = torch.frombuffer(bytearray(about.encode()), dtype=torch.uint8)
+        with quiet():
+            edge = copy.deepcopy(lowered.exported_program())  # the last passes change it
+            return EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer
+
+    return content
+
+
+@cache
+def start() -> None:
+    """Imports ExecuTorch's runtime, with one thread; see ``FormatModule``."""
+    with quiet(), from_extra(_EXTRA):
+        from executorch.extension.pybindings import portable_lib
+
+        with without_stderr():
+            portable_lib._unsafe_reset_threadpool(1)  # safe before the first program: programs keep the pool
+
+
+def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
+    """Loads a program; see ``FormatModule``."""
+    start()
+    from executorch.runtime import Runtime
+
+    with without_stderr():
+        program = Runtime.get().load_program(content)
+        program.load_method(_METHOD)
+        about = None
+        if KEY in program.method_names:
+            about = bytes(program.load_method(KEY).execute([])[0].tolist()).decode()
+
+    def logits(images: Tensor) -> Tensor:
+        # By the program each time: it keeps its methods, and they need its memory.
+        return torch.cat([program.load_method(_METHOD).execute((image,))[0] for image in images.split(1)])
+
+    return logits, about
+
+
+def _quantised(program: Any, calibration: Tensor) -> Any:
+    """The program with int8 weights, one scale per channel, and int8 activations."""
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    prepared = prepare_pt2e(program.module(), quantizer)
+    for image in calibration.split(1):
+        prepared(image)
+    return torch.export.export(convert_pt2e(prepared), (_first(calibration),))
+
+
+def _first(images: Tensor) -> Tensor:
+    """A copy of the first image: a program would keep all of the memory that a slice is part of."""
+    return images[:1].clone()

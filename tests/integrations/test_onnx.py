@@ -1,0 +1,62 @@
+"""Export to ONNX, in ONNX Runtime."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import osakd
+from osakd.cli.main import main
+from osakd.data.sources import load_data
+from tests.deploy.runs import digits_run
+from tests.integrations.needs import needs
+
+onnxruntime = needs("onnxruntime")
+onnx = needs("onnx")
+needs("onnxscript")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return digits_run(tmp_path_factory.mktemp("digits")).folder
+
+
+@pytest.fixture(scope="module")
+def file(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return osakd.export(run, tmp_path_factory.mktemp("file") / "model.onnx", license="mit").path
+
+
+def test_onnx_runtime_alone_computes_the_network(run: Path, file: Path) -> None:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    test = load_data("digits").test
+    images = test.images.transpose(0, 3, 1, 2).astype(np.float32) / 255
+    logits = session.run(None, {"images": images})[0]  # a batch of any size
+    assert np.mean(logits.argmax(1) == test.target) == osakd.evaluate(run)["accuracy"]
+    about = json.loads(session.get_modelmeta().custom_metadata_map["osakd"])
+    assert (about["class_names"], about["license"], about["mean"]) == (list("0123456789"), "mit", [0.5])
+    onnx.checker.check_model(onnx.load(file))
+
+
+def test_int8_weights_in_a_quarter_of_the_bytes(run: Path, file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "int8.onnx"
+    assert main(["export", str(run), "--to", str(path), "--int8", "--calibrate", "200", "--input", "uint8"]) == 0
+    assert path.stat().st_size < 0.6 * file.stat().st_size  # a network of 13,706 parameters
+    stored = {tensor.data_type for tensor in onnx.load(path).graph.initializer if np.prod(tensor.dims) > 100}
+    assert stored == {onnx.TensorProto.INT8}  # those of weights; scales and biases are smaller
+    assert osakd.evaluate(path)["accuracy"] >= osakd.evaluate(run)["accuracy"] - 0.01
+    images = load_data("digits").test.images[:5]
+    assert [one.class_name for one in osakd.load(path).predict(images)] == [
+        one.class_name for one in osakd.load(run).predict(images)
+    ]
+
+
+def test_damaged_and_foreign_files(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "damaged.onnx").write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(osakd.InputError, match="cannot be loaded as ONNX, it is damaged"):
+        osakd.load(tmp_path / "damaged.onnx")
+    foreign = onnx.load(file)
+    del foreign.metadata_props[:]
+    onnx.save(foreign, tmp_path / "foreign.onnx")
+    with pytest.raises(osakd.InputError, match="was not written by this version of `osakd export`"):
+        osakd.load(tmp_path / "foreign.onnx")
