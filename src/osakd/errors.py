@@ -66,7 +66,9 @@ def as_sentences(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise InputError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
-        raise
+        raise RunError(
+            f"{str(path)!r} cannot be written ({error.strerror}): look at its disk, then give the same command again."
+        ) from error
 
 
 def _plain(name: str) -> str:

@@ -107,7 +107,7 @@ def compare(
     folder, jobs = plan_comparison(given_data(data), named, numbers, chosen, None if out is None else given_path(out))
     jobs = with_absolute_paths(jobs) if scheduler else jobs
     for job in jobs:
-        copy_teacher(job.method, job.config, job.folder)
+        copy_teacher(job.method, job.config, job.folder, trust=chosen.trust)
     with lock_runner(folder, on_progress or (lambda _: None)) as call_and_note:
         errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler)
     if len(errors) == len(jobs):

@@ -85,7 +85,7 @@ def train(
     folder = default if out is None else given_path(out)
     view = run_view(arrays, config)
     check_folder(folder, config, resume)
-    copy_teacher(method, config, folder)
+    copy_teacher(method, config, folder, trust=chosen.trust)
     result = train_run(
         config,
         view,
@@ -107,6 +107,7 @@ def evaluate(
     resize: int | str | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
+    trust: bool = False,
     on_note: Callable[[str], object] | None = None,
 ) -> dict[str, float]:
     """Evaluates a finished run's network on a test set. Classes are matched by name.
@@ -119,6 +120,7 @@ def evaluate(
         resize: size of the images, see ``train``; by default the run's.
         label_column: see ``train``; by default the run's.
         image_column: see ``train``; by default the run's.
+        trust: a function that the run's folder names as its network may be called: its code runs.
         on_note: called with each note on how the data were read.
 
     Returns:
@@ -136,7 +138,7 @@ def evaluate(
     from osakd.records import read_config
 
     folder = given_path(run)
-    network = load_student(folder)
+    network = load_student(folder, trust=trust)
     about = cast(RunConfig, read_config(folder)).data  # a run's folder: its network could be loaded
     if data is None and about["kind"] == "folder":
         raise InputError(f"The run was trained on a local folder called {about['name']!r}: name it with --data.")
@@ -152,17 +154,18 @@ def evaluate(
     return evaluate_on(network, arrays, pick_device(device))
 
 
-def load(run: str | Path) -> "nn.Module":
+def load(run: str | Path, *, trust: bool = False) -> "nn.Module":
     """The deployed network of a finished run, in eval mode, with its ``class_names``.
 
     It takes float images in [0, 1], ``[n, channels, h, w]``, and returns logits.
 
     Args:
         run: the run's folder.
+        trust: a function that the folder names as its network may be called: its code runs.
 
     Raises:
-        InputError: not a run folder, or a run that has not finished.
+        InputError: not a run folder, a run that has not finished, or one that names a function, without ``trust``.
     """
     from osakd.engine.state import load_student
 
-    return load_student(given_path(run))
+    return load_student(given_path(run), trust=trust)

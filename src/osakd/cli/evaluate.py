@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from osakd.cli.options import add_reading_options, new_parser, parse
+from osakd.cli.options import add_reading_options, add_trust, new_parser, parse
 
 
 def command(argv: Sequence[str]) -> int:
@@ -14,6 +14,7 @@ def command(argv: Sequence[str]) -> int:
     )
     add_reading_options(parser)
     parser.add_argument("--device", type=str | None, default=None, help="device: cpu, cuda or cuda:N")
+    add_trust(parser)
     found = parse(parser, argv)
     if found is None:
         return 0
@@ -27,6 +28,7 @@ def command(argv: Sequence[str]) -> int:
         resize=found.resize,
         label_column=found.label_column,
         image_column=found.image_column,
+        trust=found.trust,
         on_note=print,
     )
     top5 = f"top-5 {100 * scores['top5']:.2f} %, " if "top5" in scores else ""

@@ -35,7 +35,7 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     if not resume:
         raise InputError(f"{str(folder)!r} already has this run: continue it with --resume, or choose another --out.")
     result = records.read_result(folder)
-    if result is not None and recorded != config and not (folder / records.CHECKPOINT).exists():
+    if result is not None and recorded != config and not records.has_checkpoint(folder):
         raise InputError(f"{str(folder)!r} has no checkpoint to continue from: choose another folder with --out.")
     return result if recorded == config else None
 
