@@ -89,6 +89,15 @@ def write_atomic(path: Path, content: bytes, *, previous: Path | None = None) ->
         sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it, where they are missing; their entries have reached the disk on return."""
+    with as_sentences(folder):
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            sync_folder(one.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Brings the entries of a folder to the disk: without that a power failure may undo a rename."""
     if os.name != "posix":  # elsewhere a folder cannot be opened

@@ -20,18 +20,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from osakd.durable import LEFT_OVER, line, write_atomic, write_record
-from osakd.errors import InputError, RunError, as_sentences
+from osakd.durable import LEFT_OVER, line, make_folder, write_atomic, write_record
+from osakd.errors import InputError, RunError
 from osakd.read_json import build, damaged, read_json, read_rows
 
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
 LOCK, TEACHER = ".lock", "teacher"
 _OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
-_OF_RESULT = [f"last.test.{key}" for key in ("accuracy", "nll", "ece")] + [
-    "best_on_test.accuracy",
-    "best_on_test.epoch",
-]
+_OF_RESULT = [*(f"last.test.{key}" for key in ("accuracy", "nll", "ece")), "best_on_test.accuracy"]
+_OF_RESULT += ["best_on_test.epoch"]
 
 
 class DataRecord(TypedDict):
@@ -222,8 +220,7 @@ def read_config(folder: Path) -> RunConfig | None:
 
 def write_config(folder: Path, config: RunConfig) -> None:
     """Makes a run folder and writes its configuration."""
-    with as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_record(folder / CONFIG, asdict(config))
 
 
@@ -245,8 +242,7 @@ def read_error(folder: Path) -> str | None:
 
 def write_error(folder: Path, sentence: str) -> None:
     """Records why a run failed; makes the folder if it is missing."""
-    with as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_record(folder / ERROR, {"error": sentence})
 
 
@@ -298,7 +294,7 @@ def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """Nested values by dotted name."""
-    inner = (
-        {f"{k}.{name}": one for name, one in v.items()} if isinstance(v, dict) else {k: v} for k, v in values.items()
-    )
-    return {key: value for one in inner for key, value in one.items()}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+    return flat

@@ -7,9 +7,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from osakd import records
-from osakd.durable import LEFT_OVER
+from osakd.durable import LEFT_OVER, make_folder
 from osakd.engine.config import can_continue
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError, RunError, as_sentences
 from osakd.records import Result, RunConfig
 
 SECONDS_TO_WAIT_FOR_A_LOCK = 5.0  # a worker whose parent was killed needs a moment to notice it
@@ -67,8 +67,8 @@ def lock_folder(folder: Path, seconds: float, refusal: Callable[[], str]) -> Ite
     Raises:
         RunError: another process has the lock, or the folder cannot be made.
     """
-    with records.as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    with as_sentences(folder):
         lock = FileLock(folder / records.LOCK)
         try:
             lock.acquire(timeout=seconds)

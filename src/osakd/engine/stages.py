@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd import records
-from osakd.durable import write_atomic
+from osakd.durable import make_folder, write_atomic
 from osakd.errors import InputError, RunError
 from osakd.methods.lookup import given_method
 from osakd.methods.registry import settings_of
@@ -47,7 +47,7 @@ def stages(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]]:
     return [*(stages(earlier, folder / TEACHER) if earlier else []), (config, folder)]
 
 
-def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Path, *, trust: bool) -> None:
+def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Path, *, trust: bool = False) -> None:
     """Copies the run that teaches, where the user names one, into the run's folder, which then needs no other folder.
 
     Args:
@@ -68,8 +68,7 @@ def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Pat
         check_trusted([found.model], source, trust=trust or found.model == config.model)
     if wanted == network_digest(copy):
         return
-    with records.as_sentences(copy):
-        copy.mkdir(parents=True, exist_ok=True)
+    make_folder(copy)
     for file in _COPIED:
         if (source / file).exists():
             write_atomic(copy / file, (source / file).read_bytes())
