@@ -6,9 +6,13 @@ The command line prints that sentence alone, without a traceback.
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
+"""Characters that steer a terminal, or turn the direction of a text around."""
 
 
 class InputError(ValueError):
@@ -43,6 +47,16 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
     near = difflib.get_close_matches(_plain(got), by_spelling, n=1)
     guess = f"; did you mean {by_spelling[near[0]]!r}?" if near else "."
     return InputError(f"Unknown {kind} {got!r}{guess} Known: {', '.join(names)}{remedy}.")
+
+
+def printable(text: str) -> str:
+    r"""Text in which names from files and folders cannot steer a terminal or a page: such characters are written out.
+
+    Example:
+        >>> printable("cat\x1b[2J"), printable("\u202egnp.exe")
+        ('cat\\x1b[2J', '\\u202egnp.exe')
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from osakd.cli.options import add_reading_options, add_trust, new_parser, parse
+from osakd.errors import printable
 
 
 def command(argv: Sequence[str]) -> int:
@@ -29,7 +30,7 @@ def command(argv: Sequence[str]) -> int:
         label_column=found.label_column,
         image_column=found.image_column,
         trust=found.trust,
-        on_note=print,
+        on_note=lambda note: print(printable(note)),
     )
     top5 = f"top-5 {100 * scores['top5']:.2f} %, " if "top5" in scores else ""
     print(f"accuracy {100 * scores['accuracy']:.2f} %, {top5}NLL {scores['nll']:.4f}, ECE {100 * scores['ece']:.2f} %")

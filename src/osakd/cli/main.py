@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.errors import InputError, RunError, unknown_name
+from osakd.errors import InputError, RunError, printable, unknown_name
 
 COMMANDS = {
     "compare": "train several methods over several seeds and show who wins",
@@ -60,10 +60,12 @@ def main(argv: Sequence[str]) -> int:
         if "--traceback" in argv:
             raise
         if isinstance(error, InputError | RunError):
-            print(f"osakd: {error}", file=sys.stderr)
+            print(printable(f"osakd: {error}"), file=sys.stderr)
             return 2 if isinstance(error, InputError) else 1
         words = " ".join(str(error).split()) or "no message"
-        print(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)", file=sys.stderr)
+        print(
+            printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"), file=sys.stderr
+        )
         return 1
 
 

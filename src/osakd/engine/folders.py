@@ -21,6 +21,8 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     Raises:
         InputError: the folder has other content or another configuration, or has this run and ``resume`` is False.
     """
+    if folder.name == records.TEACHER and folder.is_symlink():
+        raise InputError(f"{str(folder)!r} is a link to another folder: put the teacher's own folder there.")
     recorded = records.read_config(folder)
     if recorded is None:
         if not records.is_free(folder):
