@@ -52,13 +52,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=300, help="time for the faults that come at random")
     parser.add_argument("--faults", nargs="+", choices=list(FAULTS), default=list(FAULTS), help="which faults")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments and of the bits")
+    parser.add_argument("--cases", type=int, default=20_000, help="cases of bad input")
     found = parser.parse_args(argv)
     prepare()
     outcomes: list[Outcome] = []
     for name in found.faults:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-            outcomes += injected(name, Path(place), FAULTS[name] * found.seconds, random.Random(f"{name} {found.seed}"))  # noqa: S311
+            rng = random.Random(f"{name} {found.seed}")  # noqa: S311 - faults, no secrets
+            outcomes += injected(name, Path(place), FAULTS[name] * found.seconds, rng, found.cases)
         say(f"{name}: {time.monotonic() - begun:.0f} s")
     print(table(outcomes))
     details = [detail for one in outcomes for detail in one.details]
