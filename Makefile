@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= digits
 
-.PHONY: demo device test test-integrations lint docs bench clean
+.PHONY: demo device test test-integrations lint docs bench chaos audit clean
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-train
@@ -45,8 +45,18 @@ docs: .venv/ready-dev .venv-integrations/ready
 bench: .venv/ready-train
 	$(BIN)/python -m benchmarks.run --out benchmarks/records
 
+# Injects faults for real and prints what became of them; less than ten minutes.
+chaos: .venv/ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m chaos.run
+
+# Known vulnerabilities of the pinned versions. Where no advisory service answers nothing is known, which is a failure.
+audit: .venv-audit/ready
+	@.venv-audit/bin/python -c 'import socket; socket.create_connection(("api.osv.dev", 443), 10)' 2>/dev/null || \
+	  { echo "No advisory service answers here: nothing was audited."; exit 1; }
+	.venv-audit/bin/pip-audit --strict --vulnerability-service osv --no-deps --disable-pip --requirement constraints.txt
+
 clean:
-	rm -rf .venv .venv-integrations .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-integrations .venv-audit .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/ready-train: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("osakd needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": name another one with make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
@@ -67,4 +77,9 @@ clean:
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[train,cluster,dev,integrations]'
+	touch $@
+
+.venv-audit/ready:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	touch $@

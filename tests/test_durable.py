@@ -40,4 +40,7 @@ def test_a_new_file_reaches_the_folder(tmp_path: Path, calls: list[str]) -> None
     append(tmp_path / "rows.jsonl", {"epoch": 1})
     append(tmp_path / "rows.jsonl", {"epoch": 2})
     assert calls == ["sync file", "sync folder", "sync file"]
-    assert (tmp_path / "rows.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
+    assert (tmp_path / "rows.jsonl").read_text().splitlines() == [
+        '{"epoch": 1, "crc32": "fac9bcd2"}',
+        '{"epoch": 2, "crc32": "63c0ed68"}',
+    ]

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from osakd.errors import as_sentences
 
 LEFT_OVER = ".tmp"
 """Ending of the temporary files that a killed process may leave."""
+_CHECK = "crc32"
 
 
 def append(path: Path, row: dict[str, Any]) -> None:
@@ -17,11 +19,40 @@ def append(path: Path, row: dict[str, Any]) -> None:
     with as_sentences(path):
         is_new = not path.exists()
         with path.open("ab") as stream:
-            stream.write(json.dumps(row).encode() + b"\n")
+            stream.write(line(row))
             stream.flush()
             os.fsync(stream.fileno())
         if is_new:
             sync_folder(path.parent)
+
+
+def line(row: dict[str, Any]) -> bytes:
+    """A row as a line of a JSON lines file, with a checksum as its last value."""
+    return _with_check(json.dumps(row)[:-1], ", ", "}\n")
+
+
+def write_record(path: Path, value: dict[str, Any]) -> None:
+    """Writes a JSON file as ``write_json``, with a checksum as its last value."""
+    write_atomic(path, _with_check(json.dumps(value, indent=2)[:-2], ",\n  ", "\n}\n"))
+
+
+def check(content: bytes, value: dict[str, Any]) -> bool:
+    """Takes the checksum out of a value that was read; whether there was one (older files have none).
+
+    Args:
+        content: text of a JSON object, as ``line`` or ``write_record`` wrote it.
+        value: the object.
+
+    Raises:
+        ValueError: the text is not what was written.
+    """
+    found = value.pop(_CHECK, None)
+    if found is None:
+        return False
+    before = content[: content.rfind(b",", 0, content.rfind(f'"{_CHECK}"'.encode()))]
+    if found != f"{zlib.crc32(before):08x}":
+        raise ValueError("its checksum does not fit: it was changed after it was written")
+    return True
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -29,8 +60,13 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, *, previous: Path | None = None) -> None:
     """Writes a file whole or not at all: a temporary file beside it, fsync, rename, fsync of the folder.
+
+    Args:
+        path: the file.
+        content: its content.
+        previous: where the file that was there before is kept, in the same folder; by default it is not.
 
     Raises:
         RunError: the disk is full or the folder cannot be written; what was there before is untouched.
@@ -44,11 +80,22 @@ def write_atomic(path: Path, content: bytes) -> None:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.chmod(beside, 0o644)  # noqa: PTH101 - a plain string; mkstemp makes it private
+            if previous is not None and path.exists():
+                path.replace(previous)
             os.replace(beside, path)  # noqa: PTH105 - as above
         except BaseException:
             Path(beside).unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it, where they are missing; their entries have reached the disk on return."""
+    with as_sentences(folder):
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            sync_folder(one.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,3 +107,8 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _with_check(text: str, separator: str, end: str) -> bytes:
+    content = text.encode()
+    return content + f'{separator}"{_CHECK}": "{zlib.crc32(content):08x}"{end}'.encode()

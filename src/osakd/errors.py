@@ -6,9 +6,13 @@ The command line prints that sentence alone, without a traceback.
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
+"""Characters that steer a terminal, or turn the direction of a text around."""
 
 
 class InputError(ValueError):
@@ -45,6 +49,16 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
     return InputError(f"Unknown {kind} {got!r}{guess} Known: {', '.join(names)}{remedy}.")
 
 
+def printable(text: str) -> str:
+    r"""Text in which names from files and folders cannot steer a terminal or a page: such characters are written out.
+
+    Example:
+        >>> printable("cat\x1b[2J"), printable("\u202egnp.exe")
+        ('cat\\x1b[2J', '\\u202egnp.exe')
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 @contextmanager
 def as_sentences(path: Path) -> Iterator[None]:
     """Turns what the file system refuses into one sentence that says what to do."""
@@ -66,7 +80,9 @@ def as_sentences(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise InputError(f"{str(path)!r} cannot be made, a file is in the way: choose another folder.") from error
-        raise
+        raise RunError(
+            f"{str(path)!r} cannot be written ({error.strerror}): look at its disk, then give the same command again."
+        ) from error
 
 
 def _plain(name: str) -> str:

@@ -12,12 +12,14 @@ def given_path(path: str | Path) -> Path:
     Every function and command passes the paths it is given through here, once.
 
     Raises:
-        InputError: there is no such user.
+        InputError: there is no such user, or the path holds a null character.
 
     Example:
         >>> given_path("runs/first").as_posix()
         'runs/first'
     """
+    if "\0" in str(path):
+        raise InputError(f"The path {str(path)!r} holds a null character, which no path may: write it again.")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from osakd.durable import check
 from osakd.errors import InputError, RunError
 
 Kind = TypeVar("Kind")
@@ -39,10 +40,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(content)
-    except ValueError as error:
+        if not isinstance(value, dict):
+            raise ValueError(f"it holds {type(value).__name__}")
+        check(content, value)
+    except (ValueError, RecursionError) as error:
         raise damaged(path, error) from error
-    if not isinstance(value, dict):
-        raise damaged(path, f"it holds {type(value).__name__}")
     return value
 
 
@@ -57,13 +59,16 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     lines = content[: content.rfind(b"\n") + 1].rstrip(b"\n")
     try:
         rows = json.loads(b"[" + lines.replace(b"\n", b",") + b"]")
-        if not all(row["epoch"] and row["train"] for row in rows):
+        texts = lines.split(b"\n") if rows else []
+        if len({check(text, row) for text, row in zip(texts, rows, strict=True)}) > 1:
+            raise ValueError("a row without its checksum")
+        if not all(type(row["epoch"]) is int and row["epoch"] > 0 and row["train"] for row in rows):
             raise ValueError("a row without values")
         for part in ("test", "validation"):
             scored = [row[part] for row in rows if part in row]
             if not all(isinstance(scores[key], float | int) for scores in scored for key in _SCORES):
                 raise ValueError("a score that is no number")
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise damaged(path, error) from error
     return rows
 

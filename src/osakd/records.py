@@ -5,33 +5,31 @@ A run is a folder:
 ==================== ================================================================================
 ``config.json``      the whole configuration, written before the first step
 ``metrics.jsonl``    one line per epoch: losses, accuracies, diagnostics of the soft labels
-``checkpoint.pt``    what an exact resume needs; ``checkpoint.previous.pt`` while several runs go on together
+``checkpoint.pt``    what an exact resume needs; ``checkpoint.previous.pt`` is the one before, while the run goes on
 ``student.safetensors``  the deployed network, written at the end
 ``result.json``      the last epoch, the best on the test set, environment; its presence means "finished"
 ``error.json``       why it failed, where the runner of many runs gave up; gone when it is run again
 ``teacher/``         the run of the stage before, for a method that has one; a run folder itself
 ==================== ================================================================================
 
-Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line of that one is dropped by the reader.
+Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line of that one is dropped by the reader. All
+have checksums.
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from osakd.durable import LEFT_OVER, write_atomic, write_json
-from osakd.errors import InputError, RunError, as_sentences
+from osakd.durable import LEFT_OVER, line, make_folder, write_atomic, write_record
+from osakd.errors import InputError, RunError
 from osakd.read_json import build, damaged, read_json, read_rows
 
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
 LOCK, TEACHER = ".lock", "teacher"
 _OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
-_OF_RESULT = [f"last.test.{key}" for key in ("accuracy", "nll", "ece")] + [
-    "best_on_test.accuracy",
-    "best_on_test.epoch",
-]
+_OF_RESULT = [*(f"last.test.{key}" for key in ("accuracy", "nll", "ece")), "best_on_test.accuracy"]
+_OF_RESULT += ["best_on_test.epoch"]
 
 
 class DataRecord(TypedDict):
@@ -195,6 +193,11 @@ def is_free(folder: Path) -> bool:
         return True
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run can be resumed: it has a checkpoint, if only the one before the last."""
+    return any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
+
+
 def read_run(folder: Path) -> RunFiles:
     """Reads a run folder, each file once; damage is reported, not raised."""
     config = None
@@ -217,9 +220,8 @@ def read_config(folder: Path) -> RunConfig | None:
 
 def write_config(folder: Path, config: RunConfig) -> None:
     """Makes a run folder and writes its configuration."""
-    with as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / CONFIG, asdict(config))
+    make_folder(folder)
+    write_record(folder / CONFIG, asdict(config))
 
 
 def read_result(folder: Path) -> Result | None:
@@ -230,7 +232,7 @@ def read_result(folder: Path) -> Result | None:
 
 def write_result(folder: Path, result: Result) -> None:
     """Marks a run as finished."""
-    write_json(folder / RESULT, asdict(result))
+    write_record(folder / RESULT, asdict(result))
 
 
 def read_error(folder: Path) -> str | None:
@@ -240,9 +242,8 @@ def read_error(folder: Path) -> str | None:
 
 def write_error(folder: Path, sentence: str) -> None:
     """Records why a run failed; makes the folder if it is missing."""
-    with as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / ERROR, {"error": sentence})
+    make_folder(folder)
+    write_record(folder / ERROR, {"error": sentence})
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -263,7 +264,7 @@ def cut_metrics(folder: Path, epochs: int) -> None:
     rows = [row for row in read_metrics(folder) if row["epoch"] <= epochs]
     if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
         raise damaged(folder / METRICS, f"{epochs} epochs are done, but its rows are not 1 to {epochs}")
-    write_atomic(folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write_atomic(folder / METRICS, b"".join(map(line, rows)))
 
 
 def _any_result(folder: Path) -> Result | None:
@@ -295,6 +296,5 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     """Nested values by dotted name."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        inner = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
-        flat |= inner
+        flat |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
     return flat

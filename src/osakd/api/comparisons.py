@@ -114,7 +114,7 @@ def compare(
     folder, jobs = plan_comparison(given_data(data), named, numbers, chosen, None if out is None else given_path(out))
     jobs = with_absolute_paths(jobs) if scheduler or submitit is not None else jobs
     for job in jobs:
-        copy_teacher(job.method, job.config, job.folder)
+        copy_teacher(job.method, job.config, job.folder, trust=chosen.trust)
     with logged(log) as logs:
         listeners = [*([on_progress] if on_progress else []), *(one.on_progress for one in logs)]
 

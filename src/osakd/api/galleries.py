@@ -3,10 +3,12 @@
 import base64
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError
 from osakd.methods.registry import settings_of
+from osakd.methods.teacher_runs import is_recorded
+from osakd.models.registry import check_trusted
 from osakd.records import STUDENT, RunConfig
 
 if TYPE_CHECKING:
@@ -19,12 +21,13 @@ COUNT, SHOWN = 24, 4
 """Images of a run, and the most classes of a soft label, beside the image's own."""
 
 
-def galleries_of(columns: "Sequence[RecordedColumn]", data: str | None) -> "list[Gallery]":
+def galleries_of(columns: "Sequence[RecordedColumn]", data: str | None, *, trust: bool) -> "list[Gallery]":
     """A gallery of the first run of each column that has soft labels and its network.
 
     Args:
         columns: what is recorded.
         data: where the images are; by default what the runs were trained on, if known by name.
+        trust: functions that the runs name as their networks may be called.
 
     Raises:
         InputError: no such run, or the images are not those that it was trained on.
@@ -49,7 +52,7 @@ def galleries_of(columns: "Sequence[RecordedColumn]", data: str | None) -> "list
             f"{runs[0][1].folder.name!r} was trained on (content {wanted.data['content'][:8] if wanted else ''}): "
             "name those with --data."
         )
-    return [_gallery(column.name, entry, images) for column, entry, images in fitting]
+    return [_gallery(column.name, entry, images, trust=trust) for column, entry, images in fitting]
 
 
 def _first(entries: "Sequence[RunRecord]") -> "RunRecord | None":
@@ -75,7 +78,7 @@ def _images(config: RunConfig, data: str | None) -> "DataArrays":
     return load_data(data or config.data["name"], recorded_reading(config.data))
 
 
-def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays") -> "Gallery":
+def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bool) -> "Gallery":
     from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
@@ -84,9 +87,12 @@ def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays") -> "Gallery"
     config = entry.config
     if config is None:
         raise InputError(f"{entry.folder.name!r} has no configuration.")
+    check_trusted([config.model, *_functions(config.settings)], entry.folder, trust=trust)
     view = run_view(arrays, config)
     pictures = []
-    for row, soft_label, entropy in most_ambiguous(config, view, entry.folder, pick_device(None), count=COUNT):
+    for row, soft_label, entropy in most_ambiguous(
+        config, view, entry.folder, pick_device(None), count=COUNT, trust=trust
+    ):
         order = sorted(range(len(soft_label)), key=lambda label: (-soft_label[label], label))
         own = int(view.train.target[row])
         shown = [label for label in order if soft_label[label] > 0][:SHOWN]
@@ -94,6 +100,12 @@ def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays") -> "Gallery"
         shares = [(view.class_names[label], soft_label[label]) for label in shown]
         pictures.append(Picture(_png(view.train.images[row]), view.class_names[own], entropy, shares))
     return Gallery(f"{column}: {entry.label}, seed {config.seed}", _caption(config, len(view.train)), pictures)
+
+
+def _functions(settings: dict[str, Any]) -> list[str]:
+    """The functions that settings may name: texts with a colon, and no digest of a teacher."""
+    texts = [text for value in settings.values() for text in (value if isinstance(value, list) else [value])]
+    return [text for text in texts if isinstance(text, str) and ":" in text and not is_recorded(text)]
 
 
 def _caption(config: RunConfig, images: int) -> str:

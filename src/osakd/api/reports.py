@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def write_report(
-    folder: str | Path, *, out: str | Path | None = None, gallery: bool = False, data: str | None = None
+    folder: str | Path,
+    *,
+    out: str | Path | None = None,
+    gallery: bool = False,
+    data: str | None = None,
+    trust: bool = False,
 ) -> Path:
     """Writes a report of the runs in a folder: one page, tables, figures. Nothing is trained.
 
@@ -23,6 +28,7 @@ def write_report(
             the networks of finished runs.
         data: where the images are, see ``train``; by default the data that the runs were trained on, if they are known
             by name.
+        trust: functions that the runs name as their networks may be called for a gallery: their code runs.
 
     Returns:
         The path of ``report.html``; ``tables.md``, ``tables.tex``, ``tables.csv`` and ``figures/`` lie beside it.
@@ -40,7 +46,7 @@ def write_report(
         raise InputError("`data` says where a gallery's images are: give `gallery` too, or leave it out.")
     place = given_path(folder)
     columns = recorded_columns(place)
-    galleries = galleries_of(columns, data) if gallery else []
+    galleries = galleries_of(columns, data, trust=trust) if gallery else []
     where = place if out is None else given_path(out)
     complexity = read_complexity(place)
     return write(

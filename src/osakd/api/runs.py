@@ -91,7 +91,7 @@ def train(
         folder = default if out is None else given_path(out)
         view = run_view(arrays, config)
         as_first(lambda: check_folder(folder, config, resume))
-        as_first(lambda: copy_teacher(method, config, folder))
+        as_first(lambda: copy_teacher(method, config, folder, trust=chosen.trust))
         with logged(log if is_first() else None, folder) as logs:
             result = train_run(
                 config,
@@ -114,6 +114,7 @@ def evaluate(
     resize: int | str | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
+    trust: bool = False,
     on_note: Callable[[str], object] | None = None,
 ) -> dict[str, float]:
     """Evaluates a finished run's network, or an exported file, on a test set. Classes are matched by name.
@@ -126,6 +127,7 @@ def evaluate(
         resize: size of the images, see ``train``; by default the run's.
         label_column: see ``train``; by default the run's.
         image_column: see ``train``; by default the run's.
+        trust: a function that the run's folder names as its network may be called: its code runs.
         on_note: called with each note on how the data were read.
 
     Returns:
@@ -141,7 +143,7 @@ def evaluate(
     from osakd.engine.evaluate import evaluate_on
     from osakd.records import read_config
 
-    network = load(run)
+    network = load(run, trust=trust)
     if isinstance(network, ExportedNetwork):
         about = network.about
         recorded, trained_on = Reading(), about.data_content
@@ -160,7 +162,7 @@ def evaluate(
     return evaluate_on(network, arrays, pick_device(device))
 
 
-def load(run: str | Path) -> "Predictor":
+def load(run: str | Path, *, trust: bool = False) -> "Predictor":
     """The deployed network of a finished run, in eval mode, or an exported file.
 
     It takes float images in [0, 1], ``[n, channels, h, w]``, and returns logits. ``predict(images)`` takes images as
@@ -169,10 +171,12 @@ def load(run: str | Path) -> "Predictor":
 
     Args:
         run: the run's folder, or a file that ``osakd export`` wrote.
+        trust: a function that the folder names as its network may be called: its code runs.
 
     Raises:
-        InputError: neither, a run that has not finished, or a file that is damaged or whose extra is not installed.
+        InputError: neither, a run that has not finished, one that names a function, without ``trust``, or a file that
+            is damaged or whose extra is not installed.
     """
     from osakd.deploy.models import load_model
 
-    return load_model(given_path(run))
+    return load_model(given_path(run), trust=trust)

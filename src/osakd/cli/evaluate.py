@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from osakd.cli.options import add_reading_options, new_parser, parse
+from osakd.cli.options import add_reading_options, add_trust, new_parser, parse
+from osakd.errors import printable
 
 
 def command(argv: Sequence[str]) -> int:
@@ -14,6 +15,7 @@ def command(argv: Sequence[str]) -> int:
     )
     add_reading_options(parser)
     parser.add_argument("--device", type=str | None, default=None, help="device: cpu, cuda or cuda:N")
+    add_trust(parser)
     found = parse(parser, argv)
     if found is None:
         return 0
@@ -27,7 +29,8 @@ def command(argv: Sequence[str]) -> int:
         resize=found.resize,
         label_column=found.label_column,
         image_column=found.image_column,
-        on_note=print,
+        trust=found.trust,
+        on_note=lambda note: print(printable(note)),
     )
     top5 = f"top-5 {100 * scores['top5']:.2f} %, " if "top5" in scores else ""
     print(f"accuracy {100 * scores['accuracy']:.2f} %, {top5}NLL {scores['nll']:.4f}, ECE {100 * scores['ece']:.2f} %")

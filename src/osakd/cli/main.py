@@ -8,7 +8,7 @@ from importlib import import_module
 from osakd import __version__
 from osakd.cli.several import speaks
 from osakd.engine.launch import process_count
-from osakd.errors import InputError, RunError, unknown_name
+from osakd.errors import InputError, RunError, printable, unknown_name
 
 COMMANDS = {
     "compare": "train several methods over several seeds and show who wins",
@@ -75,10 +75,10 @@ def main(argv: Sequence[str]) -> int:
         if "--traceback" in argv:
             raise
         if isinstance(error, InputError | RunError):
-            _say(f"osakd: {error}")
+            _say(printable(f"osakd: {error}"))
             return 2 if isinstance(error, InputError) else 1
         words = " ".join(str(error).split()) or "no message"
-        _say(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)")
+        _say(printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"))
         return 1
 
 

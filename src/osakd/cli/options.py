@@ -59,6 +59,13 @@ def add_reading_options(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=kind, default=None, help=f"{text}; by default as the run read them")
 
 
+def add_trust(parser: ArgumentParser) -> None:
+    """``--trust``, for commands that build what a run folder names."""
+    parser.add_argument(
+        "--trust", action="store_true", help="call a function that the run's folder names as its network: its code runs"
+    )
+
+
 def add_cluster_options(parser: ArgumentParser) -> None:
     """``--scheduler`` and ``--submitit``, for commands that make many runs."""
     parser.add_argument(

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from osakd.engine.callbacks import Callback
 from osakd.engine.launch import launcher
-from osakd.errors import NotFusedError
+from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
 from osakd.report.statistics.aggregate import Summary
 from osakd.report.statistics.format import title
@@ -88,14 +88,14 @@ class TrainingProgress(_Display, Callback):
         from_epoch = f", from epoch {done + 1}" if done else ""
         stage = f", teacher ({config.stage} before the last stage)" if config.stage else ""
         self.console.print(
-            f"{config.data['name']} ({config.data['train']:,} images), {config.model}, {config.method}, "
+            printable(config.data["name"]) + f" ({config.data['train']:,} images), {config.model}, {config.method}, "
             f"seed {config.seed}, {config.epochs} epochs{stage}{from_epoch}",
             highlight=False,
         )
         for note in notes:
             if note not in self.notes:  # an earlier stage has the same data
                 self.notes.add(note)
-                self.console.print(note, highlight=False)
+                self.console.print(printable(note), highlight=False)
         self._epochs, self._steps = config.epochs, steps
         if self.bars is not None:
             if self._task is not None:  # of an earlier stage
@@ -137,7 +137,7 @@ class ComparisonProgress(_Display):
             kind = note.partition(":")[0] if note.startswith("Executor") else note.partition(" is predicted")[0]
             if kind not in self._shown:
                 self._shown.add(kind)
-                self.console.print(note, highlight=False)
+                self.console.print(printable(note), highlight=False)
         for reason in {str(state.error) for state in states if isinstance(state.error, NotFusedError)} - self._shown:
             self._shown.add(reason)
             self.console.print(f"The runs do not share a program: {reason}", highlight=False)
@@ -212,7 +212,7 @@ def print_summary(summary: Summary) -> None:
         console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
     comparison = comparison_table(summary)
     rows = comparison.cells
-    console.print(title(summary), style="bold", highlight=False)
+    console.print(printable(title(summary)), style="bold", highlight=False)
     for group in _columns_that_fit([comparison.head, *rows], console.width):
         table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
         for number in group:
@@ -225,7 +225,7 @@ def print_summary(summary: Summary) -> None:
     for executor in dict.fromkeys(environment["executor"] for environment in summary.environments):
         console.print(f"Executor: {executor}.", highlight=False)
     for note in summary.notes:
-        console.print(note, style="yellow" if note.startswith("Warning") else None, highlight=False)
+        console.print(printable(note), style="yellow" if note.startswith("Warning") else None, highlight=False)
 
 
 def _columns_that_fit(lines: list[list[str]], width: int) -> list[list[int]]:

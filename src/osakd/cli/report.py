@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from osakd.cli.options import new_parser, parse
+from osakd.cli.options import add_trust, new_parser, parse
 
 
 def command(argv: Sequence[str]) -> int:
@@ -21,12 +21,13 @@ def command(argv: Sequence[str]) -> int:
         default=None,
         help="where the gallery's images are; by default the data that the runs were trained on",
     )
+    add_trust(parser)
     found = parse(parser, argv)
     if found is None:
         return 0
 
     from osakd import api
 
-    path = api.write_report(found.folder, out=found.out, gallery=found.gallery, data=found.data)
+    path = api.write_report(found.folder, out=found.out, gallery=found.gallery, data=found.data, trust=found.trust)
     print(f"Open {path} in a browser; tables.md, tables.tex, tables.csv and figures/ lie beside it.")
     return 0

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from osakd.cli.options import new_parser, parse
 from osakd.cli.progress import duration
+from osakd.errors import printable
 
 
 def command(argv: Sequence[str]) -> int:
@@ -35,12 +36,13 @@ def command(argv: Sequence[str]) -> int:
 
     for one in status_of(given_path(found.folder)):
         counts = Counter(run.state for run in one.runs)
-        console.print(f"{one.folder}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), style="bold")
+        counted = ", ".join(f"{n} {state}" for state, n in counts.items())
+        console.print(printable(f"{one.folder}: {counted}"), style="bold")
         if one.runner:
             doubt = "" if one.runner.certain else " (or it was killed: its lock belongs to another user)"
             who = f"process {one.runner.process} on {one.runner.host}, since {one.runner.since}"
-            console.print(f"  run by {who}{doubt}", highlight=False)
+            console.print(printable(f"  run by {who}{doubt}"), highlight=False)
         for run in one.runs:
             if found.all or run.state != "finished":
-                console.print(line(run), highlight=False)
+                console.print(printable(line(run)), highlight=False)
     return 0

@@ -6,6 +6,7 @@ The cache is ``paths.cache_folder``; it may be deleted at any time.
 import json
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from osakd.data.encoded import EncodedSplit
 from osakd.errors import RunError
 from osakd.paths import cache_folder
 
-_LAYOUT = "2"  # raise it when the files of the cache change
+_LAYOUT = "3"  # raise it when the files of the cache change
 _IMAGES, _ABOUT = "images.npy", "about.json"
 _NO_CLASSES = np.zeros(0, dtype=np.int64)
 
@@ -46,10 +47,11 @@ def _read(folder: Path, count: int) -> Decoded | None:
     try:
         images = np.load(folder / _IMAGES, mmap_mode="c")
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        decoded = Decoded(images, int(about["rotated"]), int(about["composited"]))
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        decoded = Decoded(images, about["rotated"], about["composited"])
+        sound = len(images) == count and about["crc32"] == _checksum(decoded)
+    except Exception:  # damaged files raise many kinds
         return None
-    return decoded if len(images) == count else None
+    return decoded if sound else None
 
 
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
@@ -83,5 +85,11 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
 
 def _write(folder: Path, decoded: Decoded) -> None:
     np.save(folder / _IMAGES, decoded.images)
-    about = {"rotated": decoded.rotated, "composited": decoded.composited}
+    about = {"rotated": decoded.rotated, "composited": decoded.composited, "crc32": _checksum(decoded)}
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def _checksum(decoded: Decoded) -> int:
+    """CRC-32 of the images, their shape and what is said of them."""
+    said = f"{decoded.images.shape} {decoded.images.dtype} {decoded.rotated} {decoded.composited}"
+    return zlib.crc32(np.ascontiguousarray(decoded.images).data, zlib.crc32(said.encode()))

@@ -70,11 +70,14 @@ def split_from_table(table: Table, origin: str, reading: Reading) -> EncodedSpli
 
 def _read(path: Path) -> Table:
     try:
-        return pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(path)
+        table.validate(full=True)  # its texts are UTF-8
+        str(table.schema)  # and so are the names of its columns
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"The Parquet file {str(path)!r} cannot be read ({str(error).splitlines()[0]}): fetch it again."
         ) from error
+    return table
 
 
 def _described(table: Table, reading: Reading, path: Path) -> str:

@@ -9,7 +9,7 @@ from osakd.deploy.predict import Predictor, TrainedNetwork
 from osakd.engine.state import load_student
 
 
-def load_model(path: Path) -> Predictor:
+def load_model(path: Path, *, trust: bool = False) -> Predictor:
     """The network of a finished run, in eval mode, or an exported file.
 
     Raises:
@@ -17,7 +17,7 @@ def load_model(path: Path) -> Predictor:
     """
     if is_exported(path):
         return load_exported(path)
-    student = load_student(path)
+    student = load_student(path, trust=trust)
     network = TrainedNetwork(OrderedDict(student.named_children()))
     network.class_names, network.input_shape = student.class_names, student.input_shape  # type: ignore[assignment]
     return network.eval()

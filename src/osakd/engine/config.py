@@ -27,7 +27,7 @@ CropPadding = Literal["zero", "reflect"]
 
 
 _NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
-NOT_RECORDED = ("device", "executor", "kernels")
+NOT_RECORDED = ("device", "executor", "kernels", "trust")
 """Options that decide where and how fast a run computes, not what it computes."""
 _OF_READING = tuple(field.name for field in fields(Reading))
 """Options that are recorded with the data."""
@@ -71,6 +71,7 @@ class Options:
             is fastest for the device and the network.
         kernels: how small convolutional networks are computed on a CPU: native, by osakd's own kernel, or torch, by
             PyTorch's operators; by default natively where that works.
+        trust: call the function that a given teacher's folder names as its network, whose code then runs.
     """
 
     model: str | None = None
@@ -102,6 +103,7 @@ class Options:
     device: str | None = None
     executor: ExecutorName = AUTO
     kernels: KernelsName = AUTO
+    trust: bool = False
 
 
 def options_of(given: Mapping[str, Any]) -> Options:

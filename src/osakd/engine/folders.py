@@ -7,9 +7,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from osakd import records
-from osakd.durable import LEFT_OVER
+from osakd.durable import LEFT_OVER, make_folder
 from osakd.engine.config import can_continue
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError, RunError, as_sentences
 from osakd.records import Result, RunConfig
 
 SECONDS_TO_WAIT_FOR_A_LOCK = 5.0  # a worker whose parent was killed needs a moment to notice it
@@ -21,6 +21,8 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     Raises:
         InputError: the folder has other content or another configuration, or has this run and ``resume`` is False.
     """
+    if folder.name == records.TEACHER and folder.is_symlink():
+        raise InputError(f"{str(folder)!r} is a link to another folder: put the teacher's own folder there.")
     recorded = records.read_config(folder)
     if recorded is None:
         if not records.is_free(folder):
@@ -35,7 +37,7 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     if not resume:
         raise InputError(f"{str(folder)!r} already has this run: continue it with --resume, or choose another --out.")
     result = records.read_result(folder)
-    if result is not None and recorded != config and not (folder / records.CHECKPOINT).exists():
+    if result is not None and recorded != config and not records.has_checkpoint(folder):
         raise InputError(f"{str(folder)!r} has no checkpoint to continue from: choose another folder with --out.")
     return result if recorded == config else None
 
@@ -67,8 +69,8 @@ def lock_folder(folder: Path, seconds: float, refusal: Callable[[], str]) -> Ite
     Raises:
         RunError: another process has the lock, or the folder cannot be made.
     """
-    with records.as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    with as_sentences(folder):
         lock = FileLock(folder / records.LOCK)
         try:
             lock.acquire(timeout=seconds)

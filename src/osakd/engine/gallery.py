@@ -31,7 +31,7 @@ class Ambiguous(NamedTuple):
 
 
 def most_ambiguous(
-    config: RunConfig, data: DataArrays, folder: Path, device: torch.device, *, count: int
+    config: RunConfig, data: DataArrays, folder: Path, device: torch.device, *, count: int, trust: bool = False
 ) -> list[Ambiguous]:
     """The training images whose soft labels have the highest entropy, those first.
 
@@ -43,6 +43,7 @@ def most_ambiguous(
         folder: the run's folder.
         device: device to compute on.
         count: number of images.
+        trust: a function that the folder names as its network may be called.
 
     Raises:
         InputError: the run's method has no soft labels of neighbours.
@@ -51,7 +52,7 @@ def most_ambiguous(
         raise InputError(f"A run of {config.method!r} has no soft labels of neighbours to show.")
     method, splits = build(config, data, device, folder)
     criterion = next(module for module in method.modules() if isinstance(module, OSAKDLoss))
-    method.network.load_state_dict(load_student(folder).state_dict())
+    method.network.load_state_dict(load_student(folder, trust=trust).state_dict())
     method.eval()
     labels = final_soft_labels(method.network, criterion, splits["train"], config).double().cpu()
     # Rounded: what is equal but for the order of a sum shall count as equal.

@@ -116,6 +116,7 @@ class Loop:
         checkpoints = [next(one for one in of_run if one["epoch"] == done) for of_run in of_runs]
         self.seconds = checkpoints[0]["seconds"]
         for run, checkpoint in zip(self.runs, checkpoints, strict=True):
+            self.notes.extend(checkpoint.get("notes", ()))
             if checkpoint.get("teacher", "") != (teacher_digest(run.folder) if done else ""):
                 raise RunError(
                     f"The teacher in {str(run.folder)!r} is not the one that this run began with: choose another "
@@ -178,7 +179,7 @@ class Loop:
         for run, of_run in zip(self.runs, states, strict=True):
             if self.writes and run.folder not in self.errors:
                 checkpoint = of_run | {"teacher": teacher_digest(run.folder)}
-                state.save_checkpoint(run.folder, checkpoint, keep_previous=len(self.runs) > 1)
+                state.save_checkpoint(run.folder, checkpoint)
 
 
 def steps_of(config: RunConfig) -> int:

@@ -14,7 +14,7 @@ from osakd.records import Result, RunConfig
 def not_finite(outcome: EpochOutcome, epoch: int, folder: Path) -> RunError:
     """The error of a run whose loss or weights are not finite."""
     step = (outcome.first_bad_step or 0) + 1
-    kept = f"; the last good checkpoint is in {str(folder)!r}" if (folder / records.CHECKPOINT).exists() else ""
+    kept = f"; the last good checkpoint is in {str(folder)!r}" if records.has_checkpoint(folder) else ""
     return RunError(
         f"The loss is not finite at step {step} of epoch {epoch}: take a smaller learning rate or --max-grad-norm, "
         f"with another --out{kept}."

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd import records
-from osakd.durable import write_atomic
+from osakd.durable import make_folder, write_atomic
 from osakd.errors import InputError, RunError
 from osakd.methods.lookup import given_method
 from osakd.methods.registry import settings_of
 from osakd.methods.teacher_runs import network_digest
+from osakd.models.registry import check_trusted
 from osakd.paths import given_path
 from osakd.records import TEACHER, RunConfig
 
@@ -46,20 +47,28 @@ def stages(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]]:
     return [*(stages(earlier, folder / TEACHER) if earlier else []), (config, folder)]
 
 
-def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Path) -> None:
+def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Path, *, trust: bool = False) -> None:
     """Copies the run that teaches, where the user names one, into the run's folder, which then needs no other folder.
 
     Args:
         method: the method as the user gave it.
         config: the complete configuration.
         folder: the run's folder.
+        trust: the teacher's network may be a function that its folder names, whose code runs.
+
+    Raises:
+        InputError: it is one, without ``trust``, and is not the network that the user names too.
     """
     wanted, copy = settings_of(config).given_teacher(), folder / TEACHER
-    if wanted is None or wanted == network_digest(copy):
+    if wanted is None:
         return
     source = given_path(given_method(method)[1].teacher)
-    with records.as_sentences(copy):
-        copy.mkdir(parents=True, exist_ok=True)
+    found = records.read_config(source)
+    if found is not None:
+        check_trusted([found.model], source, trust=trust or found.model == config.model)
+    if wanted == network_digest(copy):
+        return
+    make_folder(copy)
     for file in _COPIED:
         if (source / file).exists():
             write_atomic(copy / file, (source / file).read_bytes())
@@ -90,7 +99,7 @@ def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "
     if wanted is not None and wanted != network_digest(place):
         raise RunError(f"The teacher in {str(place)!r} is not the one that this run began with: choose another folder.")
     _check_data(found, config)
-    network = load_student(place)
+    network = load_student(place, trust=True)  # the user names it, or `copy_teacher` has asked
     known: tuple[str, ...] = network.class_names  # type: ignore[assignment] - set by load_student
     if match_classes(known, class_names) != list(range(len(known))):
         raise InputError(

@@ -2,7 +2,8 @@
 
 import io
 import json
-import pickle
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,40 +14,55 @@ from torch import nn
 from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
 from osakd.models.build import build_model
+from osakd.models.registry import check_trusted
 from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any], *, keep_previous: bool) -> None:
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Writes the state after an epoch: its number, weights, buffers (a memory among them), optimizer.
 
-    It names the teacher with its digest but does not hold its weights. Fused runs keep the previous checkpoint too, so
-    that all of them can return to the same epoch if they are killed between two writes.
+    It names the teacher with its digest but does not hold its weights. The checkpoint before it is kept too: for the
+    case that this one is damaged, and so that runs that are trained together can return to the same epoch if they are
+    killed between two writes.
     """
     stream = io.BytesIO()
     torch.save(state, stream)
-    if keep_previous and (folder / CHECKPOINT).exists():
-        (folder / CHECKPOINT).replace(folder / PREVIOUS)
-    write_atomic(folder / CHECKPOINT, stream.getvalue())
+    write_atomic(folder / CHECKPOINT, stream.getvalue(), previous=folder / PREVIOUS)
 
 
 def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]:
     """The checkpoints of a run, latest first; each has ``epoch``, ``seconds``, ``executor``, ``method``, ``optimizer``.
 
-    Without a checkpoint, a single one of epoch 0 without state.
+    Without a checkpoint, a single one of epoch 0 without state. A damaged one is left out if the other is sound, which
+    then says so in its ``notes``.
 
     Raises:
-        RunError: one is damaged.
+        RunError: none is sound.
     """
     paths = [path for path in (folder / CHECKPOINT, folder / PREVIOUS) if path.exists()]
-    return [_read(path, device) for path in paths] or [{"epoch": 0, "seconds": 0.0, "executor": ""}]
+    sound, damage = [], []
+    for path in paths:
+        try:
+            sound.append(_read(path, device))
+        except RunError as error:
+            damage.append(error)
+    if damage and not sound:
+        raise damage[0]
+    for state in sound if damage else []:
+        state["notes"] = [f"A checkpoint in {str(folder)!r} is damaged: the run continues from epoch {state['epoch']}."]
+    return sound or [{"epoch": 0, "seconds": 0.0, "executor": ""}]
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        content = io.BytesIO(path.read_bytes())
+        if zipfile.ZipFile(content).testzip() is not None:  # PyTorch itself does not look at the checksums
+            raise ValueError("a checksum does not fit")
+        content.seek(0)
+        state = torch.load(content, map_location=device, weights_only=True)
         if not {"epoch", "seconds", "executor", "method", "optimizer"} <= set(state):
             raise KeyError("a part is missing")
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged files raise many kinds
         raise RunError(
             f"The checkpoint {str(path)!r} is damaged: delete it to start this run again from its first epoch."
         ) from error
@@ -66,53 +82,81 @@ def student_bytes(network: nn.Module, model: str, input_shape: Sequence[int], cl
     # Cloned: tensors that share memory (tied weights) cannot be written.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     about = {"model": model, "input_shape": input_shape, "class_names": class_names}
+    about["crc32"] = _checksum(about, tensors)
     # One entry only: safetensors writes several in no fixed order, and equal runs shall give equal files.
     return save(tensors, metadata={"osakd": json.dumps(about)})
 
 
-def load_student(run: str | Path) -> nn.Module:
+def load_student(run: str | Path, *, trust: bool = False) -> nn.Module:
     """The deployed network of a finished run, see ``read_student``.
 
     Args:
         run: the run's folder.
+        trust: a function that the run names as its network may be called.
 
     Raises:
-        InputError: not a run folder, or a run that has not finished.
+        InputError: not a run folder, a run that has not finished, or one that names a function, without ``trust``.
         RunError: the network's file is damaged.
     """
     path = Path(run) / STUDENT
-    if read_config(Path(run)) is None:
+    config = read_config(Path(run))
+    if config is None:
         raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
     if read_result(Path(run)) is None or not path.exists():
         raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
-    return read_student(path)
+    return read_student(path, model=config.model, trust=trust)
 
 
-def read_student(path: Path) -> nn.Module:
+def read_student(path: Path, *, model: str | None = None, trust: bool = False) -> nn.Module:
     """The network in a file of ``student_bytes``, in eval mode on the CPU.
 
     It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits. ``class_names`` names the classes,
     ``input_shape`` is ``(channels, h, w)``, and ``about`` has both and the name of the model.
 
+    Args:
+        path: the file.
+        model: name of the model that it must hold; None for any.
+        trust: a function that it names as its model may be called.
+
     Raises:
+        InputError: it names a function, without ``trust``.
         RunError: the file is damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as stored:
             about: dict[str, Any] = json.loads(stored.metadata()["osakd"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise RunError(f"{str(path)!r} is damaged ({error}): move the run folder away and run again.") from error
-    class_names = tuple(about["class_names"])
-    channels, height, width = about["input_shape"]
+        if about.pop("crc32", None) not in (None, _checksum(about, tensors)):  # older files have none
+            raise ValueError("its checksum does not fit")
+        found, class_names, (channels, height, width) = about["model"], about["class_names"], about["input_shape"]
+        if model not in (None, found):
+            raise ValueError(f"it holds a network {found!r}, its run has {model!r}")
+    except Exception as error:  # damaged files raise many kinds
+        raise _damaged(path, error) from error
+    check_trusted([found], path.parent, trust=trust)
     with torch.random.fork_rng(devices=[]):
-        network: nn.Module = build_model(
-            about["model"], num_classes=len(class_names), input_shape=(channels, height, width)
-        )
-    network.load_state_dict(tensors)
+        network: nn.Module = build_model(found, num_classes=len(class_names), input_shape=(channels, height, width))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise _damaged(path, error) from error
     # Plain attributes, for the user.
-    network.class_names, network.input_shape = class_names, (channels, height, width)  # type: ignore[assignment]
+    network.class_names, network.input_shape = tuple(class_names), (channels, height, width)  # type: ignore[assignment]
     network.about = about  # type: ignore[assignment] - as above
     return network.eval()
+
+
+def _checksum(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> int:
+    """CRC-32 of what the file of a network says: safetensors has no checksum of its own."""
+    check = zlib.crc32(json.dumps(about).encode())
+    for name in sorted(tensors):
+        check = zlib.crc32(f"{name} {list(tensors[name].shape)} {tensors[name].dtype}".encode(), check)
+        check = zlib.crc32(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data, check)
+    return check
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    words = " ".join(str(error).split())
+    return RunError(f"{str(path)!r} is damaged ({words}): move the run folder away and run again.")

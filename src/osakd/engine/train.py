@@ -71,7 +71,7 @@ def train_run(
     earlier = previous_stage(config)
     if earlier is not None:
         teacher = folder / records.TEACHER
-        if (folder / records.CHECKPOINT).exists() and records.read_result(teacher) is None:
+        if records.has_checkpoint(folder) and records.read_result(teacher) is None:
             raise RunError(f"The teacher of {str(folder)!r} is gone: bring its folder back, or choose another --out.")
         with torch.random.fork_rng(devices=[]):
             first, place = stages(config, folder)[0]

@@ -1,10 +1,11 @@
 """The networks by name: where each is built and what it is. Nothing here imports torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from osakd.errors import unknown_name
+from osakd.errors import InputError, unknown_name
 
 
 class KnownModel(NamedTuple):
@@ -75,3 +76,22 @@ def check_name(name: str) -> None:
     """
     if name not in MODELS and ":" not in name:
         raise unknown_name("model", name, MODELS)
+
+
+def check_trusted(names: Iterable[str], folder: Path, *, trust: bool) -> None:
+    """Checks that no network that a folder names is a function, whose code would run.
+
+    Args:
+        names: names of networks, read from files in the folder.
+        folder: the folder of a run.
+        trust: functions are allowed.
+
+    Raises:
+        InputError: one is a function, and ``trust`` is False.
+    """
+    for name in names:
+        if name not in MODELS and not name.startswith("timm:") and not trust:
+            raise InputError(
+                f"The run in {str(folder)!r} names a function as its network, {name!r}, whose code would run: give "
+                "--trust (`trust=True`) if you know who made that folder."
+            )

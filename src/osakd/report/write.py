@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from osakd.durable import write_atomic
-from osakd.errors import as_sentences
+from osakd.errors import as_sentences, printable
 from osakd.report.charts.curves import write_curves
 from osakd.report.page.gallery import Gallery
 from osakd.report.page.page import page
@@ -60,16 +60,16 @@ def write_report(
     if complexity:
         as_markdown += _paragraphs(complexity)
         as_latex.append(latex(complexity, f"{complexity.title}. {complexity.note}"))
-    write_atomic(out / "tables.md", ("\n\n".join(as_markdown) + "\n").encode())
-    write_atomic(out / "tables.tex", "\n".join(as_latex).encode())
-    write_atomic(out / "tables.csv", values_csv(columns).encode())
+    write_atomic(out / "tables.md", printable("\n\n".join(as_markdown) + "\n").encode())
+    write_atomic(out / "tables.tex", printable("\n".join(as_latex)).encode())
+    write_atomic(out / "tables.csv", printable(values_csv(columns).replace("\r\n", "\n")).encode())
     return path
 
 
 def _put(text: str, out: Path) -> Path:
     with as_sentences(out):
         out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / PAGE, text.encode())
+    write_atomic(out / PAGE, printable(text).encode())
     return out / PAGE
 
 

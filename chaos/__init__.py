@@ -1,0 +1,1 @@
+"""Faults, injected for real: ``make chaos`` prints what became of them."""
