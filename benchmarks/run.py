@@ -17,12 +17,12 @@ from benchmarks import contenders as c
 from benchmarks.curves import write_curves
 from benchmarks.floors import Rates, best_of, measure_rates, search_step, training_step
 from benchmarks.goals import EPOCHS, FASHION_SCRIPT, SCRIPT, STEPS_PER_EPOCH, extrapolations, lines, table
-from osakd.durable import as_sentences, write_atomic, write_json
+from osakd.durable import write_atomic, write_json
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.environment import current, environment, pick_device
 from osakd.engine.precision import matmul_precision
 from osakd.engine.timing import IMAGES, Contender, Timed, interleaved, synthetic_images
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError, RunError, as_sentences
 
 WARM_UP = 20
 ROUNDS = {"cpu": 10, "cuda": 5}
