@@ -41,6 +41,19 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A reading of the paper's method, about which the paper's claims are asked.
+
+    Attributes:
+        ours: label of the cell that stands for the method.
+        name: the reading in words; empty where the column has one only.
+    """
+
+    ours: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Preference:
     """A claim of the paper that one cell is better than another.
 
@@ -71,7 +84,10 @@ class Column:
         chose: seeds that were used to choose the cells.
         rivals: labels of the cells that all others are compared with, where validation decides.
         ours: label of the cell that stands for the paper's method in the findings.
-        preference: claim of the paper about two other cells; None where its claims are not about this column.
+        readings: readings of the method that the paper's claims are asked about; none where they are not about this
+            column.
+        preferences: claims of the paper that one of two cells is better.
+        note: what every reader should know of the column; empty for nothing.
     """
 
     name: str
@@ -84,7 +100,9 @@ class Column:
     chose: tuple[int, ...] = ()
     rivals: tuple[str, ...] = (SMOOTHING,)
     ours: str | None = None
-    preference: Preference | None = None
+    readings: tuple[Reading, ...] = ()
+    preferences: tuple[Preference, ...] = ()
+    note: str = ""
 
     @property
     def fraction(self) -> float:

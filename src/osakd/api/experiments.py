@@ -32,8 +32,8 @@ def reproduce(
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
 
     Args:
-        name: ``table1``, ``table2``, ``figure1``, ``cost``, ``claims``, ``readings``, ``beyond``, ``variants-search``
-            or ``variants``.
+        name: ``table1``, ``table2``, ``table2-small``, ``figure1``, ``neighbours``, ``readings``, ``beyond``,
+            ``variants-search``, ``variants``, ``cost`` or ``claims``.
         data: only these columns: names of data sets, or local folders called like them.
         columns: only these columns: their names, which are those of their folders.
         cells: only these cells: their labels.

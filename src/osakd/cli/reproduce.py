@@ -5,16 +5,13 @@ from collections.abc import Sequence
 from osakd import api
 from osakd.cli.options import add_cluster_options, new_parser, parse
 from osakd.engine.executors.registry import ExecutorName, KernelsName
+from osakd.experiments.catalogue import NAMES
 
 
 def command(argv: Sequence[str]) -> int:
     """Runs what is missing of an experiment, and prints its tables."""
     parser = new_parser("reproduce", "Run what is missing of a table of the paper, and show ours beside theirs.")
-    parser.add_argument(
-        "name",
-        type=str,
-        help="experiment: table1, table2, figure1, cost, claims, readings, beyond, variants-search or variants",
-    )
+    parser.add_argument("name", type=str, help=f"experiment: {', '.join(NAMES)}")
     parser.add_argument(
         "--data",
         type=str,

@@ -142,9 +142,9 @@ class Trained:
 
 @dataclass(frozen=True)
 class Claims:
-    """The paper's claims beyond its tables, decided by the runs of another experiment and by counting."""
+    """The paper's claims beyond its tables, decided by the runs of other experiments and by counting."""
 
-    experiment: Experiment
+    experiments: tuple[Experiment, ...]
     trains: bool = False
 
     def run(self, asked: Asked) -> dict[str, str]:  # noqa: ARG002 - of the protocol
@@ -160,12 +160,16 @@ class Claims:
         from osakd.report.tables.study import all_claims_table
         from osakd.report.tables.table import markdown
 
-        folder, judged, said = asked.out / self.experiment.folder, [], []
-        for column in self.experiment.columns:
-            recorded = planned_column(self.experiment, column, folder / column.name)
+        judged, said = [], []
+        notes: dict[str, list[str]] = {}
+        for experiment, column in [(one, column) for one in self.experiments for column in one.columns]:
+            recorded = planned_column(experiment, column, asked.out / experiment.folder / column.name)
             judged += claims(recorded)
+            if column.note:
+                notes.setdefault(column.note, []).append(column.name)
             said += [f"{column.name}: {sentence}." for sentence in left_out(recorded.runs)]
             said += [f"Failed: {name}: {why}" for name, why in failed_runs(recorded).items()]
+        said += [f"{', '.join(names)}: {note}." for note, names in notes.items()]
         decided = [one for one in counted() if one.verdict in (HOLDS, FAILS)]
         judged += [Claim(one.what, "counted", one.ours, one.verdict) for one in decided]
         return Reproduction("\n\n".join(["# Claims", markdown(all_claims_table(judged)), *said, *no_folder(asked.out)]))

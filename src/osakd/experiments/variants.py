@@ -13,6 +13,7 @@ without averaging.
 from collections.abc import Mapping
 from typing import Any
 
+from osakd.experiments.table1 import SVHN_SUBSET
 from osakd.plan import Cell, Column, Experiment
 
 _SEARCH_SEEDS, _SEEDS = 3, 10
@@ -82,7 +83,14 @@ _SEARCH: dict[str, str | Mapping[str, Any]] = {
 
 
 def _column(
-    name: str, data: str, epochs: int, methods: Mapping[str, str | Mapping[str, Any]], *, seeds: int, **options: Any
+    name: str,
+    data: str,
+    epochs: int,
+    methods: Mapping[str, str | Mapping[str, Any]],
+    *,
+    seeds: int,
+    note: str = "",
+    **options: Any,
 ) -> Column:
     return Column(
         name,
@@ -94,6 +102,7 @@ def _column(
         chose=tuple(range(_SEARCH_SEEDS)) if seeds > _SEARCH_SEEDS else (),
         rivals=tuple(_SMOOTHINGS),
         ours="osakd-bayes",
+        note=note,
     )
 
 
@@ -128,7 +137,16 @@ VARIANTS = Experiment(
             fraction=0.2,
             learning_rate=0.01,
         ),
-        _column("lenet-svhn-subset", "svhn-subset", 30, _STUDY, seeds=_SEEDS, evaluate_every=5, learning_rate=0.01),
+        _column(
+            "lenet-svhn-subset",
+            "svhn-subset",
+            30,
+            _STUDY,
+            seeds=_SEEDS,
+            note=SVHN_SUBSET,
+            evaluate_every=5,
+            learning_rate=0.01,
+        ),
     ),
     "settings",
 )

@@ -25,12 +25,19 @@ def column_text(column: RecordedColumn, view: View, drawn: Path | None = None) -
         view: how it is shown.
         drawn: folder that its curves are drawn into, where they are shown; None draws nothing.
     """
-    return _paragraphs([*_VIEWS[view](column, drawn), *(f"{sentence}." for sentence in left_out(column.runs))])
+    title, *shown = _VIEWS[view](column, drawn)
+    return _paragraphs([title, column.note, *shown, *(f"{sentence}." for sentence in left_out(column.runs))])
 
 
 def _beside_the_paper(column: RecordedColumn, _: Path | None) -> list[str]:
-    about = title(column.summary) if column.summary else column.name
-    return [f"**{about}**", markdown(paper_table(column)), other_baselines(column), missing(column)]
+    about = title(column.summary) if column.summary else ""
+    other = column.name if column.summary is None or column.name != column.summary.data["name"] else ""
+    return [
+        f"**{': '.join(filter(None, [other, about]))}**",
+        markdown(paper_table(column)),
+        other_baselines(column),
+        missing(column),
+    ]
 
 
 def _curves(column: RecordedColumn, drawn: Path | None) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from osakd.plan import Cell, Preference, Published
+from osakd.plan import Cell, Preference, Published, Reading
 from osakd.records import Result
 from osakd.report.statistics.claims import claims
 from osakd.report.statistics.column import RecordedColumn
@@ -40,7 +40,15 @@ def record(label: str, seed: int, accuracies: Any, mass: Any, fraction: float) -
 
 def column(runs: dict[str, dict[int, Any]], gain: float, seeds: int = 3, epochs: int = 3) -> RecordedColumn:
     cells = [Cell("plain", "plain", Published(60.0, 0.1)), Cell("osakd-8nn", "osakd", Published(60.0 + gain, 0.1))]
-    experiment = planned("cifar10", cells, seeds=seeds, epochs=epochs, ours="osakd-8nn", preference=FEW)
+    experiment = planned(
+        "cifar10",
+        cells,
+        seeds=seeds,
+        epochs=epochs,
+        ours="osakd-8nn",
+        preferences=(FEW,),
+        readings=(Reading("osakd-8nn"),),
+    )
     records = tuple(record(label, seed, **one) for label, ones in runs.items() for seed, one in ones.items())
     return RecordedColumn("table1", "cifar10", records, experiment, experiment.columns[0])
 
@@ -83,7 +91,7 @@ def test_the_number_of_neighbours_is_the_plan_s_claim() -> None:
 def test_a_column_that_the_paper_claims_nothing_of() -> None:
     whole = column({"plain": noisy(0.5, 0.6, 0.55)}, 1.0)
     assert whole.plan is not None
-    assert claims(replace(whole, plan=replace(whole.plan, preference=None))) == []
+    assert claims(replace(whole, plan=replace(whole.plan, preferences=(), readings=()))) == []
     assert claims(RecordedColumn("comparison", "mine", whole.runs)) == []
 
 

@@ -95,7 +95,7 @@ def result_tables(column: RecordedColumn) -> list[Table[Any]]:
 
 def warnings(column: RecordedColumn) -> list[str]:
     """What is not as it was planned: failed, unfinished, missing, smaller."""
-    said = []
+    said = [column.note.removesuffix(".")] if column.note else []
     for run in column.runs:
         if run.result is None:
             seed = "" if run.seed is None else f", seed {run.seed}"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from osakd.plan import BASELINE, SMOOTHING, Column, Preference
+from osakd.plan import BASELINE, SMOOTHING, Column, Reading
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE, points, with_less
 from osakd.report.statistics.pooled import smaller_runs
@@ -58,36 +58,63 @@ class _Question(NamedTuple):
 def claims(column: RecordedColumn) -> list[Claim]:
     """The claims that the runs of a column decide; none where the paper's claims are not about it."""
     plan = column.plan
-    if plan is None or plan.preference is None or plan.ours is None:
+    if plan is None or not (plan.readings or plan.preferences):
         return []
-    runs, ours = column.planned, plan.ours
-    if not runs.get(ours, {}).keys() & runs.get(BASELINE, {}).keys():
+    if not any(_compared(column, one.ours, BASELINE) for one in plan.readings) and not any(
+        _compared(column, one.better, one.worse) for one in plan.preferences
+    ):
         return [Claim("every claim on its runs", column.name, "-", UNTESTED)]
-    return [_judged(column, question) for question in _questions(plan, plan.preference, ours, _shortest(column, ours))]
+    judged = []
+    for reading in plan.readings:
+        if _compared(column, reading.ours, BASELINE):
+            asked = _questions(plan, reading, _shortest(column, reading.ours))
+            asked += _own_questions(reading) if reading is plan.readings[0] else []
+            judged += [_judged(column, question) for question in asked]
+        else:
+            judged.append(Claim(_of("every claim on its runs", reading), column.name, "-", UNTESTED))
+    asked = [_Question(f"{one.claim}, best epoch", one.better, one.worse, _best) for one in plan.preferences]
+    return judged + [_judged(column, question) for question in asked]
 
 
-def _questions(plan: Column, preference: Preference, ours: str, epochs: int) -> list[_Question]:
-    """The paper's claims about a column, and our own questions."""
-    name, gain = ours.upper(), _claimed_gain(plan, ours)
+def _compared(column: RecordedColumn, ours: str, theirs: str) -> bool:
+    """Whether two cells have a seed in common."""
+    return bool(column.planned.get(ours, {}).keys() & column.planned.get(theirs, {}).keys())
+
+
+def _questions(plan: Column, reading: Reading, epochs: int) -> list[_Question]:
+    """The paper's claims about a reading of its method."""
+    ours, gain = reading.ours, _claimed_gain(plan, reading.ours)
+    gains = f"{ours.upper()} gains" + (f" {gain:+.2f}" if gain else "")
+    stable = f"more stable: std of the last {epochs} epochs, plain - OSAKD"
+    reliable = "labels grow reliable: true-class mass, last - first epoch"
     return [
-        _Question(f"{name} gains {gain:+.2f} at the best epoch", ours, BASELINE, _best, gain / 100),
-        _Question(f"{_OWN}{name} gains at the last epoch", ours, BASELINE, _last),
-        _Question(f"more stable: std of the last {epochs} epochs, plain - OSAKD", BASELINE, ours, _std),
-        _Question("more stable: best minus last epoch, plain - OSAKD", BASELINE, ours, _drop),
-        _Question(f"{_OWN}more stable with label smoothing: best minus last epoch", BASELINE, SMOOTHING, _drop),
-        _Question(
-            "labels grow reliable: true-class mass, last - first epoch", ours, ours, _last_mass, 0.0, _first_mass
-        ),
-        _Question(f"{preference.claim}, best epoch", preference.better, preference.worse, _best),
-        _Question(f"{_OWN}more than label smoothing, best epoch", ours, SMOOTHING, _best),
-        _Question(f"{_OWN}more than label smoothing, last epoch", ours, SMOOTHING, _last),
+        _Question(_of(f"{gains} at the best epoch", reading), ours, BASELINE, _best, gain / 100),
+        _Question(_of(stable, reading), BASELINE, ours, _std),
+        _Question(_of("more stable: best minus last epoch, plain - OSAKD", reading), BASELINE, ours, _drop),
+        _Question(_of(reliable, reading), ours, ours, _last_mass, 0.0, _first_mass),
     ]
 
 
+def _own_questions(reading: Reading) -> list[_Question]:
+    """Our own questions about a reading, and about label smoothing."""
+    ours = reading.ours
+    return [
+        _Question(_of(f"{_OWN}{ours.upper()} gains at the last epoch", reading), ours, BASELINE, _last),
+        _Question(f"{_OWN}more stable with label smoothing: best minus last epoch", BASELINE, SMOOTHING, _drop),
+        _Question(_of(f"{_OWN}more than label smoothing, best epoch", reading), ours, SMOOTHING, _best),
+        _Question(_of(f"{_OWN}more than label smoothing, last epoch", reading), ours, SMOOTHING, _last),
+    ]
+
+
+def _of(claim: str, reading: Reading) -> str:
+    """A claim with the reading that it is about, where the column has several."""
+    return f"{claim} ({reading.name})" if reading.name else claim
+
+
 def _claimed_gain(plan: Column, ours: str) -> float:
-    """The paper's gain over plain training, in points."""
+    """The paper's gain over plain training, in points; 0 where it has no numbers."""
     published = {cell.label: cell.published.mean for cell in plan.cells if cell.published}
-    return published[ours] - published[BASELINE]
+    return published[ours] - published[BASELINE] if published else 0.0
 
 
 def _shortest(column: RecordedColumn, ours: str) -> int:

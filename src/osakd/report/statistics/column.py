@@ -65,6 +65,11 @@ class RecordedColumn:
         return self.plan.cells if self.plan else ()
 
     @property
+    def note(self) -> str:
+        """What every reader should know of it, as a sentence; empty for nothing."""
+        return f"{self.plan.note}." if self.plan and self.plan.note else ""
+
+    @property
     def fraction(self) -> float:
         """The share of the training images that was used."""
         return self.summary.configuration["fraction"] if self.summary else 1.0

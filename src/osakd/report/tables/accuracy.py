@@ -1,9 +1,11 @@
 """The tables of accuracies: ours beside the paper's, and those of a comparison."""
 
+from collections.abc import Sequence
+
 from osakd.plan import BASELINE
 from osakd.report.statistics.aggregate import MethodSummary, Summary
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.format import nats, percent, points
+from osakd.report.statistics.format import nats, percent, points, with_less
 from osakd.report.statistics.verdicts import PaperRow, other_baselines, other_rows, paper_rows
 from osakd.report.tables.table import Column, Table
 
@@ -29,6 +31,7 @@ def _best_or_not_run(row: PaperRow) -> str:
 
 _METHOD = Column[PaperRow]("method", lambda row: row.name, is_text=True)
 _N = Column[PaperRow]("n", lambda row: str(len(row.method.seeds)) if row.method else "0")
+_N_LESS = Column[PaperRow]("n", lambda row: with_less(_N.cell(row), row.smaller))
 _EPOCHS = Column[PaperRow]("epochs", lambda row: str(row.method.trained) if row.method else "-")
 _BEST = Column[PaperRow]("best on test %", lambda row: _percent(row.method, "best_on_test"))
 _LAST = Column[PaperRow]("last epoch %", lambda row: _percent(row.method, "last"))
@@ -41,15 +44,15 @@ _LAST_GAIN = Column[PaperRow](f"last vs {BASELINE} {_INTERVAL}", lambda row: _di
 
 def paper_table(column: RecordedColumn) -> Table[PaperRow]:
     """A column of a table of the paper: its cells beside the paper's numbers."""
-    columns = (_METHOD, _N, _EPOCHS, _BEST, _PAPER, _VERDICT, _BEST_GAIN, _LAST)
+    best = _best(column)
+    columns = (_METHOD, _N if _VERDICT in best else _N_LESS, _EPOCHS, *best, _BEST_GAIN, _LAST)
     return Table("Ours and the paper's", columns, paper_rows(column))
 
 
 def accuracy_table(column: RecordedColumn) -> Table[PaperRow]:
     """Everything that is recorded of a column, beside the paper's numbers where it has some."""
-    published = any(cell.published for cell in column.cells)
-    best = (_BEST, _PAPER, _VERDICT) if published else (Column("best on test %", _best_or_not_run),)
-    note = "Best on test is chosen on the test set" + (", the paper's protocol" if published else "")
+    best = _best(column)
+    note = "Best on test is chosen on the test set" + (", the paper's protocol" if _PAPER in best else "")
     note += "; the last epoch and what validation chose are not."
     if any("first_epochs" in method.settings for method in column.methods):
         note += " Epochs: of the last stage."
@@ -60,6 +63,12 @@ def accuracy_table(column: RecordedColumn) -> Table[PaperRow]:
         f"{note} {other_baselines(column)}".rstrip(),
         lambda row: row.cell.label,
     )
+
+
+def _best(column: RecordedColumn) -> Sequence[Column[PaperRow]]:
+    """The best accuracies, beside the paper's where it has some."""
+    published = any(cell.published for cell in column.cells)
+    return (_BEST, _PAPER, _VERDICT) if published else (Column("best on test %", _best_or_not_run),)
 
 
 def comparison_table(summary: Summary) -> Table[MethodSummary]:
