@@ -17,7 +17,7 @@ from osakd.experiments import catalogue, cost
 from osakd.experiments.table1 import TABLE1
 from osakd.experiments.table2 import TABLE2
 from osakd.plan import Cell, Column, Experiment, Published
-from osakd.records import read_config
+from osakd.records import read_config, write_config
 from osakd.runner.planning import check_images
 
 RECORDS = Path(__file__).parents[2] / "records"
@@ -113,8 +113,9 @@ def test_values_out_of_their_range(given: dict[str, Any], message: str, tmp_path
 @pytest.mark.usefixtures("small")
 def test_runs_of_other_images_are_not_taken_together(tmp_path: Path) -> None:
     run = osakd.train("digits", epochs=1, fraction=0.5, batch_size=32, out=tmp_path / "small/digits/plain-seed7")
-    config = json.loads((run.folder / "config.json").read_text())
-    (run.folder / "config.json").write_text(json.dumps(config | {"data": config["data"] | {"content": "0" * 16}}))
+    config = read_config(run.folder)
+    assert config is not None
+    write_config(run.folder, replace(config, data=config.data | {"content": "0" * 16}))
     with pytest.raises(InputError, match=r"plain-seed7' is of other images \(content 00000000, not "):
         osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1)
     check_images([], tmp_path / "small/digits")  # as where no cell of a study earns another seed

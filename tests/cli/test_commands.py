@@ -89,9 +89,11 @@ def test_a_network_of_one_s_own_on_images_of_one_s_own(
     # The images are colour, the network takes grey ones.
     options = ["--model", "mine:net", "--epochs", "2", "--batch-size", "5", "--learning-rate", "0.01"]
     assert main(["train", "--data", "pets", *options, "--method", "osakd", "--method.k", "2", "--out", "run"]) == 0
-    assert main(["evaluate", "run", "--data", "pets"]) == 0
+    assert main(["evaluate", "run", "--data", "pets", "--trust"]) == 0
     capsys.readouterr()
-    assert main(["evaluate", "run"]) == 2
+    assert main(["evaluate", "run", "--data", "pets"]) == 2
+    assert "names a function as its network, 'mine:net'" in capsys.readouterr().err
+    assert main(["evaluate", "run", "--trust"]) == 2
     assert "trained on a local folder called 'pets': name it with --data" in capsys.readouterr().err
 
 

@@ -38,5 +38,5 @@ def find_experiment(name: str) -> Kind:
     if name in EXPERIMENTS:
         return Trained(EXPERIMENTS[name])
     if name not in _OTHERS:
-        raise unknown_name("experiment", name, NAMES)
+        raise unknown_name("experiment", name, [*EXPERIMENTS, *_OTHERS])
     return _OTHERS[name]

@@ -95,4 +95,4 @@ def test_seeds_to_spare_do_not_hide_what_is_missing() -> None:
 
 def test_pairs_are_counted_where_there_are_fewer_than_runs() -> None:
     (row,) = paper_table(column([Cell("ours", "osakd")], [summary("ours", [0.7, 0.7, 0.7])], epochs=60)).cells
-    assert row[:2] + row[4:5] == ["ours", "3 (3 of 5 seeds, 60 of 100 epochs)", "+1.00 (2 pairs)"]
+    assert row[:2] + row[4:5] == ["ours", "3 (3 of 5 seeds)", "+1.00 (2 pairs)"]
