@@ -64,7 +64,7 @@ def at_random(place: Path, seconds: float, rng: random.Random, number: int, name
 
 
 @contextmanager
-def _before_write(act: Callable[[int], None]) -> Iterator[None]:
+def _before_write(act: Callable[[int], object]) -> Iterator[None]:
     """Calls ``act`` with the count of every fsync and rename, before it is done."""
     count, calls = 0, {"fsync": os.fsync, "replace": os.replace, "rename": os.rename}
 
@@ -201,7 +201,7 @@ def _writes(place: Path, lowering: str) -> int:
     counted = place / "writes.json"
 
     def count() -> None:
-        with _before_write(lambda number: counted.write_text(json.dumps(number)) and None):
+        with _before_write(lambda number: counted.write_text(json.dumps(number))):
             train(place / "counted", lowering)
 
     run(count, place / "log")

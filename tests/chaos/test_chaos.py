@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def chaos(*given: str, before: str = "") -> subprocess.CompletedProcess[str]:
+def chaos(*given: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
     script = f"import sys; {before}; from chaos.run import main; sys.exit(main({list(given)!r}))"
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     return subprocess.run(
