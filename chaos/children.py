@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def start(work: Callable[[], object], log: Path) -> int:
     number = os.fork()
     if number:
         return number
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
     status, text = 1, ""
     try:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

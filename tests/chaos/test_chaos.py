@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def chaos(*given: str, before: str = "") -> subprocess.CompletedProcess[str]:
+def chaos(*given: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
     script = f"import sys; {before}; from chaos.run import main; sys.exit(main({list(given)!r}))"
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     return subprocess.run(
@@ -25,7 +25,7 @@ def chaos(*given: str, before: str = "") -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="the faults are made for Linux")
 @pytest.mark.parametrize("fault", ["writes", "power", "resume", "damage", "fuzz"])
 def test_nothing_is_lost_and_nothing_wrong(fault: str) -> None:
-    done = chaos("--faults", fault, "--seconds", "8", "--cases", "1500")
+    done = chaos("--faults", fault, "--seconds", "4", "--cases", "1000")
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[-1].endswith("| 0 | 0 | |")
 
@@ -34,7 +34,13 @@ def test_nothing_is_lost_and_nothing_wrong(fault: str) -> None:
 def test_what_is_not_synced_is_lost() -> None:
     """The power failure is one: without the sync of folders something is gone."""
     done = chaos(
-        "--faults", "power", "--seconds", "40", before="import osakd.durable; osakd.durable.sync_folder = print"
+        "--faults",
+        "power",
+        "--seconds",
+        "5",
+        "--seed",
+        "3",
+        before="import osakd.durable; osakd.durable.sync_folder = print",
     )
     assert done.returncode == 1
     assert "then the power failed before write" in done.stderr

@@ -1,6 +1,7 @@
 """The kernel under AddressSanitizer and UndefinedBehaviorSanitizer, on random shapes, in a process of its own."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "CC": SANITIZED,
         "LD_PRELOAD": str(Path(library.strip()).resolve()),
         "ASAN_OPTIONS": "detect_leaks=0",
+        "OSAKD_KERNEL_MARCH": "x86-64-v3" if platform.machine() == "x86_64" else "native",  # half the time to build
         "OSAKD_CACHE": str(tmp_path_factory.mktemp("sanitized")),
         "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)]),
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from osakd.durable import write_atomic
-from osakd.errors import as_sentences
+from osakd.errors import as_sentences, printable
 from osakd.report.statistics.aggregate import MethodSummary, Summary
 from osakd.report.statistics.curves import mean_and_std
 from osakd.report.statistics.format import title
@@ -54,7 +54,7 @@ def write_curves(
             linestyle=style,
             marker=marker,
             linewidth=1.6,
-            label=f"{method.label} (n = {len(method.seeds)})",
+            label=f"{printable(method.label)} (n = {len(method.seeds)})",
         )
         if banded:
             axes.fill_between(epochs, mean - std, mean + std, color=colour, alpha=0.14, linewidth=0)
@@ -62,7 +62,7 @@ def write_curves(
     axes.set_ylabel("test accuracy (%)")
     bands = ", band: ± one standard deviation" if banded else ""
     # Names are shown as they are: between two dollar signs matplotlib would take them for mathematics.
-    axes.set_title(f"{title(summary)}\nmean over seeds{bands}", fontsize=9, parse_math=False)
+    axes.set_title(f"{printable(title(summary))}\nmean over seeds{bands}", fontsize=9, parse_math=False)
     axes.set_ylim(*_limits(deployed))
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
