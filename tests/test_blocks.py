@@ -22,6 +22,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 RUN_ELSEWHERE = {
     "README.md": "tests/test_readme.py",
     "docs/data.md": "tests/test_blocks.py",
+    "docs/devices.md": "tests/deploy/test_page.py",
     "docs/from-laptop-to-cluster.md": "tests/test_blocks.py",
     "docs/hugging-face.md": "tests/integrations/test_transformers.py",
     "docs/methods": "tests/test_docs.py",
@@ -32,6 +33,7 @@ RUN_ELSEWHERE = {
 """The test that runs the Python of a page."""
 NOT_RUN = {
     "pets/train/cat/1.jpg": "a folder",
+    "python -m venv litert && litert/bin/pip install litert-torch 'osakd[train]'": "an environment with older packages",
     "dask scheduler --port 8786": "a cluster, started by tests/runner/test_cluster.py with other words",
 }
 """How blocks of no language begin that no program reads, and why."""
@@ -90,9 +92,10 @@ def accept(
     def stop(*_: Any, **__: Any) -> None:
         raise ReachedError
 
-    for name in ("train", "compare", "reproduce", "evaluate", "write_report", "export", "predict"):
+    for name in ("train", "compare", "reproduce", "evaluate", "write_report", "export", "latency", "load"):
         monkeypatch.setattr(osakd.api, name, stop, raising=False)
     monkeypatch.setattr("osakd.engine.cost.costs", stop)
+    monkeypatch.setattr("osakd.deploy.card.model_card", stop)
     monkeypatch.setattr("osakd.runner.status.status_of", stop)
     monkeypatch.setattr("osakd.engine.allocator.keep_freed_memory", lambda: False)
     monkeypatch.chdir(tmp_path)

@@ -145,7 +145,7 @@ def test_tied_weights_are_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.chdir(tmp_path)
     run = osakd.train("digits", model="tied_model:net", epochs=1, out=tmp_path / "run")
-    assert osakd.evaluate(run.folder) == pytest.approx(run.result.last["test"])
+    assert osakd.evaluate(run.folder, trust=True) == pytest.approx(run.result.last["test"])
 
 
 def test_the_caller_s_random_numbers_stay_as_they_are(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_the_caller_s_random_numbers_stay_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("what", "code"), [("fsync", errno.ENOSPC), ("replace", errno.EDQUOT)])
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, code: int) -> None:
     """At the curve's next row (fsync), or at the next checkpoint (replace)."""
-    kept = ["checkpoint.pt", "config.json", "metrics.jsonl"]
+    kept = ["checkpoint.previous.pt", "checkpoint.pt", "config.json", "metrics.jsonl"]
 
     class FillDisk(StopAt):
         def on_step_begin(self, epoch: int, step: int) -> None:
