@@ -26,7 +26,7 @@ test: .venv/ready-dev
 # With the real Lightning, Transformers, submitit and so on, in an environment of their own: made once, in minutes.
 test-integrations: .venv-integrations/ready
 	OMP_NUM_THREADS=1 OSAKD_INTEGRATIONS=all .venv-integrations/bin/python -m pytest -q -n 2 --dist loadgroup \
-	  --durations=10 tests/integrations
+	  -W ignore::DeprecationWarning --durations=10 tests/integrations
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .
