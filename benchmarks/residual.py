@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.engine.allocator import keep_freed_memory
-from osakd.models.build import build_model
+from osakd.models.resnet import cifar_resnet
 
 BATCH, SHAPE, ROUNDS = 64, (3, 32, 32), 15
 
@@ -41,7 +41,7 @@ def main() -> None:
 def forms() -> dict[str, Callable[[], object]]:
     """Forward and backward of the network in each form, and of its first layer alone."""
     images = torch.rand(BATCH, *SHAPE).contiguous(memory_format=torch.channels_last)
-    stem = build_model("resnet8", 10, SHAPE).get_submodule("stem")
+    stem = cifar_resnet(10, SHAPE, blocks=1).get_submodule("stem")
     return {
         "as it is: images channels-last": _step(_network(), images),
         "weights channels-last too": _step(_network().to(memory_format=torch.channels_last), images),
@@ -52,7 +52,7 @@ def forms() -> dict[str, Callable[[], object]]:
 
 
 def _network() -> nn.Module:
-    return build_model("resnet8", 10, SHAPE)
+    return cifar_resnet(10, SHAPE, blocks=1)
 
 
 def _without(network: nn.Module, kind: type[nn.Module]) -> nn.Module:

@@ -4,7 +4,7 @@ Commands: ``osakd reproduce table2 --data cifar10``; ``osakd reproduce table2-sm
 ResNet-8, a fifth of the epochs, three seeds, with label smoothing and ``osakd-bayes``.
 
 Cost: 20 runs of 300 epochs, 412 MFLOP per image forward and backward (550 for the methods with branches): for a GPU.
-The small version is 18 runs of about an hour of a core.
+The small version is 18 runs of 70 minutes of a CPU core each.
 
 Expected: the paper's numbers below. ONE and FFL-S with two branches are the average of the two. The batch size, weight
 decay and augmentation are those of ONE's and FFL's code, which the paper says it follows; it does not give k and the
