@@ -28,8 +28,7 @@ CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "resul
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
 LOCK, TEACHER = ".lock", "teacher"
 _OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
-_OF_RESULT = [*(f"last.test.{key}" for key in ("accuracy", "nll", "ece")), "best_on_test.accuracy"]
-_OF_RESULT += ["best_on_test.epoch"]
+_OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_test.accuracy", "best_on_test.epoch"]
 
 
 class DataRecord(TypedDict):

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from osakd.records import read_metrics, read_result
+from tests.cli.started import started
 
 
 def osakd(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -42,32 +41,13 @@ def test_module_and_exit_code() -> None:
     assert done.stderr == "osakd: The data folder './none' does not exist: check the path.\n"
 
 
-@contextmanager
-def started(argv: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """The command in a session of its own, where Ctrl-C works even if it is ignored here; nothing of it is left."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "osakd", *argv],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
 def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     """As the terminal does: to every process of the command."""
     os.killpg(process.pid, signal.SIGINT)
 
 
 def interrupt_once_it_works(argv: list[str], curve: Path) -> tuple[int, str]:
-    with started(argv) as process:
+    with started("osakd", *argv) as process:
         for _ in range(600):
             if len(read_metrics(curve)) >= 2:
                 break
@@ -88,7 +68,7 @@ def test_ctrl_c_stops_training_and_says_how_to_go_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", [0.5, 2.0, 3.5])
 def test_ctrl_c_twice_while_a_comparison_starts(tmp_path: Path, after: float) -> None:
     argv = ["compare", "--methods", "plain", "osakd", "--seeds", "2", "--epochs", "3000", "--out", str(tmp_path)]
-    with started(argv) as process:
+    with started("osakd", *argv) as process:
         time.sleep(after)
         for _ in range(2):
             press_ctrl_c(process)

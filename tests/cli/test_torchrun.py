@@ -3,10 +3,8 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,28 +13,16 @@ from osakd.cli import several
 from osakd.cli.main import main
 from osakd.engine import launch
 from osakd.records import read_metrics
+from tests.cli.started import started
 
 SECONDS = 120
 
 
-@contextmanager
-def started(out: Path, *argv: str) -> Iterator[subprocess.Popen[str]]:
-    """Two processes that train; nothing of them is left."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "osakd"]
-    process = subprocess.Popen(
-        [*command, "train", "--epochs", "3000", "--out", str(out), *argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+def trained(out: Path, *argv: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Two processes that train."""
+    two = ("--standalone", "--nproc-per-node", "2", "-m", "osakd")
+    command = (*two, "train", "--epochs", "3000", "--out", str(out), *argv)
+    return started("torch.distributed.run", *command, stdout=subprocess.PIPE)
 
 
 def wait_for_epoch(out: Path, epoch: int) -> None:
@@ -64,7 +50,7 @@ def sentences(text: str) -> list[str]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_ctrl_c_and_a_process_that_dies(tmp_path: Path) -> None:
     """Each is one sentence and loses no epoch; one process shows what it does."""
-    with started(tmp_path / "run") as process:
+    with trained(tmp_path / "run") as process:
         wait_for_epoch(tmp_path / "run", 3)
         process.send_signal(signal.SIGINT)
         shown, errors = process.communicate(timeout=SECONDS)
@@ -72,7 +58,7 @@ def test_ctrl_c_and_a_process_that_dies(tmp_path: Path) -> None:
     assert sentences(errors) == [f"osakd: stopped. Continue with: {again}"]
     assert shown.count("digits (600 images)") == shown.count("serial/ranks-native (2 processes)") == 1
     done = len(read_metrics(tmp_path / "run"))
-    with started(tmp_path / "run", "--resume") as process:
+    with trained(tmp_path / "run", "--resume") as process:
         wait_for_epoch(tmp_path / "run", done + 1)
         os.kill(workers(process)[1], signal.SIGKILL)
         shown, errors = process.communicate(timeout=SECONDS)

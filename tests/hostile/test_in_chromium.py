@@ -7,19 +7,15 @@ import pytest
 
 from osakd.cli.main import main
 from tests.report.made import DATA, make_run
-from tests.report.page.chromium import Chromium, find_chromium
+from tests.report.page.chromium import Chromium, started
 
 NAMES = ("<img src=x onerror=document.title=1>", "<svg onload=document.title=1>", "\u202elmth.exe", "\x1b[31mred")
 
 
 @pytest.fixture
 def browser() -> Iterator[Chromium]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed: no look at the page here")
-    found = Chromium(program)
-    yield found
-    found.close()
+    with started() as found:
+        yield found
 
 
 def test_names_are_text(browser: Chromium, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -20,11 +24,6 @@ FLAGS = (
 _START = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execvp(sys.argv[3], sys.argv[3:])"
 )
-
-
-def find_chromium() -> str | None:
-    """The browser's program, or None where it is not installed."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Chromium:
@@ -134,3 +133,16 @@ def _pipe() -> tuple[int, int]:
     for end in ends:
         os.close(end)
     return high[0], high[1]
+
+
+@contextmanager
+def started() -> Iterator[Chromium]:
+    """The browser; a test is skipped where it is not installed."""
+    program = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("Chromium is not installed: no look at the page here")
+    found = Chromium(program)
+    try:
+        yield found
+    finally:
+        found.close()

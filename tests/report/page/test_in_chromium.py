@@ -9,7 +9,7 @@ from osakd.api.reports import recorded_columns
 from osakd.report.page.gallery import Gallery, Picture
 from osakd.report.page.page import page
 from tests.report.made import make_comparison
-from tests.report.page.chromium import Chromium, find_chromium
+from tests.report.page.chromium import Chromium, started
 
 RECORDS = Path(__file__).parents[3] / "records"
 DOT = (
@@ -20,12 +20,8 @@ METHODS = {"plain": 0.0, "osakd-8nn": 0.02, "label-smoothing": 0.01}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chromium]:
-    program = find_chromium()
-    if program is None:
-        pytest.skip("Chromium is not installed: no look at the page here")
-    found = Chromium(program)
-    yield found
-    found.close()
+    with started() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
