@@ -15,19 +15,24 @@ from tests.references.posterior import posterior, sorted_neighbours
 M, N, C, K = 20, 12, 3, 4
 
 
-def test_it_gathers_votes_and_forgets() -> None:
+@pytest.mark.parametrize("keep_prior", [False, True])
+def test_it_gathers_votes_and_forgets(keep_prior: bool) -> None:
     generator = np.random.default_rng(0)
-    evidence = DirichletEvidence(5, C, prior=3.0, forgetting=0.8)
+    evidence = DirichletEvidence(5, C, prior=3.0, forgetting=0.8, keep_prior=keep_prior)
     target = generator.integers(0, C, 5)
-    kept = {sample: [3.0 * (label == own) for label in range(C)] for sample, own in enumerate(target)}
+    start = {sample: [3.0 * (label == own) for label in range(C)] for sample, own in enumerate(target)}
+    kept, again = dict(start), 0.2 if keep_prior else 0.0
     for _ in range(30):
         index = generator.choice(5, size=3, replace=False)
         votes = generator.dirichlet(np.ones(C), size=3).astype(np.float32)
         found = evidence(*(torch.from_numpy(one) for one in (index, votes, target[index])))
         for row, sample in enumerate(index.tolist()):
-            kept[sample] = [0.8 * a + v for a, v in zip(kept[sample], votes[row].tolist(), strict=True)]
+            each = zip(kept[sample], start[sample], votes[row].tolist(), strict=True)
+            kept[sample] = [0.8 * a + again * own + v for a, own, v in each]
             np.testing.assert_allclose(found[row].numpy(), np.array(kept[sample]) / sum(kept[sample]), rtol=1e-5)
     np.testing.assert_allclose(evidence.counts.numpy(), np.array(list(kept.values())), rtol=1e-5)
+    own_class = [kept[sample][own] for sample, own in enumerate(target)]
+    assert (min(own_class) > 3.0) == keep_prior
 
 
 def loss_of(reliability: Reliability | None = None) -> OSAKDLoss:

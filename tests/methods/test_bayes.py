@@ -38,9 +38,10 @@ def batch_of(index: torch.Tensor) -> Batch:
     return Batch(IMAGES[index], CLASSES[index], index, torch.tensor(0), torch.tensor(0.0))
 
 
+@pytest.mark.parametrize("keep_prior", [False, True])
 @pytest.mark.parametrize("votes", ["neighbours", "mixed", "gap", "shuffled", "uniform", "prediction"])
-def test_it_is_its_equation(votes: str) -> None:
-    method = method_of(votes, prior=2.0, forgetting=0.9, smoothing=0.3)
+def test_it_is_its_equation(votes: str, keep_prior: bool) -> None:
+    method = method_of(votes, prior=2.0, forgetting=0.9, smoothing=0.3, keep_prior=keep_prior)
     start = 0.7 * np.eye(C) + 0.3 / C
     evidence = {sample: list(2.0 * start[int(own)]) for sample, own in enumerate(CLASSES)}
     now, ahead, reliability, generator = 0.0, 0.0, 0.0, torch.Generator().manual_seed(1)
@@ -63,7 +64,9 @@ def test_it_is_its_equation(votes: str) -> None:
                 "uniform": np.full(C, 1 / C),
                 "prediction": points[row],
             }[votes]
-            evidence[sample] = [0.9 * a + reliability * q for a, q in zip(evidence[sample], gathered, strict=True)]
+            again = 0.1 * 2.0 * start[int(CLASSES[sample])] if keep_prior else np.zeros(C)
+            each = zip(evidence[sample], gathered, again, strict=True)
+            evidence[sample] = [0.9 * a + reliability * q + own for a, q, own in each]
             shares = np.array(evidence[sample]) / sum(evidence[sample])
             expected += sum(q * log(q / p) for q, p in zip(shares, points[row], strict=True) if q) / N
         terms = method(batch_of(index))

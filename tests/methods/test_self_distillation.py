@@ -50,6 +50,21 @@ def test_osakd_logs_every_term_by_name_unweighted_and_weighted() -> None:
     assert {"soft_label_mass", "soft_label_entropy", "soft_label_agreement"} <= set(terms.parts)
 
 
+def test_osakd_weighted_by_reliability() -> None:
+    """The weight follows the running share of the classes' entropy that the neighbours explain."""
+    context = BuildContext(
+        network=network(), num_classes=3, num_samples=10, input_shape=(1, 2, 2), build_network=lambda _: network()
+    )
+    options = {"name": "osakd", "k": 2, "reliability": True, "soft_weight": 0.5, "include_self": False}
+    method, running = build_method(*resolve_method(options), context), 0.0
+    images = IMAGES + 9 * F.one_hot(CLASSES, 4).view(10, 1, 2, 2)  # as well apart as their classes
+    for _ in range(3):
+        parts = method(batch_of(images, CLASSES)).parts
+        running = 0.9 * running + 0.1 * parts["soft_label_reliability"].item()
+        assert parts["weighted_soft"].item() == pytest.approx(0.5 * running * parts["soft"].item(), rel=1e-5)
+    assert 0.05 < running < 0.3
+
+
 @pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.settings.has_soft_labels])
 def test_a_run_is_of_one_process(name: str) -> None:
     """Beside others that are joined too it would wait for their batches, or mix with them."""

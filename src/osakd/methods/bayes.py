@@ -81,6 +81,7 @@ def build(settings: BayesSettings, context: BuildContext) -> SelfDistillation:
         prior=settings.prior,
         forgetting=settings.forgetting,
         smoothing=settings.smoothing,
+        keep_prior=settings.keep_prior,
     )
     criterion = OSAKDLoss(
         context.num_classes,

@@ -89,6 +89,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "balance": "additive",
         "include_self": False,
         "pool": "batch",
+        "reliability": False,
     },
 }
 """Choices that were made in docs/reproduction.md, by name. ``osakd-paper`` is the reading of what the paper leaves open

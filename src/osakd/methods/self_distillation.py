@@ -16,12 +16,14 @@ from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import Posterior, Weights
+from osakd.labels.reliability import Reliability
 from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.neighbours import (
     AveragedSettings,
     NeighbourSettings,
+    OSAKDSettings,
     PoolSettings,
     ShuffledSettings,
     WeightedSettings,
@@ -126,9 +128,11 @@ def build_label_smoothing(settings: LabelSmoothingSettings, context: BuildContex
     return SelfDistillation(context.network, smoothing=settings.smoothing)
 
 
-def build_osakd(settings: PoolSettings, context: BuildContext) -> SelfDistillation:
+def build_osakd(settings: OSAKDSettings, context: BuildContext) -> SelfDistillation:
     """Builds ``osakd``."""
-    return SelfDistillation(context.network, _criterion(settings, context, memory=_memory(settings, context)))
+    reliability = Reliability() if settings.reliability else None
+    criterion = _criterion(settings, context, memory=_memory(settings, context), reliability=reliability)
+    return SelfDistillation(context.network, criterion)
 
 
 def build_uniform(settings: PoolSettings, context: BuildContext) -> SelfDistillation:

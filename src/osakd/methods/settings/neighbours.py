@@ -103,6 +103,7 @@ class OSAKDSettings(PoolSettings):
     """Online self-acquired distillation from the k nearest neighbours. Source: Tzelepi and Tefas, ICME 2021."""
 
     has_soft_labels: ClassVar[bool] = True
+    reliability: bool = setting(False, "weight the distillation term by how much the neighbours know by now, 0 to 1")
 
     def label(self, name: str) -> str:
         """The number of neighbours is always part of the label, but for a preset's."""
@@ -155,6 +156,7 @@ class BayesSettings(CountSettings):
     prior: float = setting(10.0, "evidence that a sample starts with for its own class", above=0)
     forgetting: float = setting(0.95, "weight of the earlier evidence at each visit of the sample", above=0, most=1)
     smoothing: float = setting(0.0, "share of that evidence that is spread over all classes", least=0, below=1)
+    keep_prior: bool = setting(False, "forget votes only, not the evidence for the own class")
     votes: Literal["neighbours", "mixed", "gap", "shuffled", "uniform", "prediction"] = setting(
         "neighbours",
         "what is gathered: the neighbours' classes, also averaged with the network's own prediction (mixed) or "
