@@ -17,7 +17,7 @@ from typing import Any
 from osakd.methods.registry import PRESETS
 from osakd.plan import Cell, Column, Experiment
 
-CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key != "name"}
+CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key not in ("name", "reliability")}
 """Settings that are varied, one at a time. Every cell has all of them: it stays as it is when defaults change."""
 
 AVERAGED: dict[str, dict[str, Any]] = {

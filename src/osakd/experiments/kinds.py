@@ -104,7 +104,7 @@ class Trained:
     def show(self, asked: Asked, failed: Mapping[str, str]) -> Reproduction:
         """Shows every column, and what failed."""
         from osakd.report.layout import planned_column
-        from osakd.report.text import column_text, study_text
+        from osakd.report.text import column_text, study_texts
 
         texts, why, shown = [], dict(failed), []
         for column, _ in self.columns(asked):
@@ -114,7 +114,8 @@ class Trained:
             why |= failed_runs(recorded)
             shown.append(recorded)
         if self.experiment.view == "settings":
-            texts += filter(None, [study_text(shown)])
+            before, after = study_texts(shown)
+            texts = [one for one in (before, *texts, after) if one]
         said = [f"Failed: {name}: {error}" for name, error in why.items()]
         return Reproduction("\n\n".join([f"# {self.experiment.title}", *texts, *said, *no_folder(asked.out)]), why)
 

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from osakd.plan import View
 from osakd.report.charts.curves import write_curves
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import title
 from osakd.report.statistics.pooled import left_out
+from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.study import Study
 from osakd.report.statistics.verdicts import missing, other_baselines
 from osakd.report.tables.accuracy import paper_table
 from osakd.report.tables.epochs import epochs_table
 from osakd.report.tables.study import readings_table, rival_tables
-from osakd.report.tables.table import markdown
+from osakd.report.tables.table import Table, markdown
 from osakd.report.tables.weights import comparisons_table, overall_table, weights_table
 
 
@@ -65,13 +67,15 @@ def _settings(column: RecordedColumn, _: Path | None) -> list[str]:
     return [f"**{column.name}: {title(column.summary)}**", markdown(table), table.note, missing(column)]
 
 
-def study_text(columns: Sequence[RecordedColumn]) -> str:
-    """What the columns of a study say together; nothing where none has finished runs."""
+def study_texts(columns: Sequence[RecordedColumn]) -> tuple[str, str]:
+    """What the columns of a study say together, before and after them; nothing where none has finished runs."""
     study = Study(columns)
-    tables = [overall_table(study), comparisons_table(study)]
-    return _paragraphs(
-        [part for table in tables if table.rows for part in (f"**{table.title}**", markdown(table), table.note)]
-    )
+    advice = "\n".join(f"- {one}" for one in recommendations([one for one in columns if one.summary is not None]))
+    return _paragraphs([advice, *_titled(overall_table(study))]), _paragraphs(_titled(comparisons_table(study)))
+
+
+def _titled(table: Table[Any]) -> list[str]:
+    return [f"**{table.title}**", markdown(table), table.note] if table.rows else []
 
 
 def _nothing(column: RecordedColumn) -> list[str]:

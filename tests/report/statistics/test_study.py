@@ -15,7 +15,7 @@ from osakd.report.statistics.runs import run_record
 from osakd.report.statistics.spread import Difference, holm, paired_difference
 from osakd.report.statistics.study import Study, setting_of
 from osakd.report.tables.weights import comparisons_table, overall_table, weights_table
-from osakd.report.text import column_text, study_text
+from osakd.report.text import column_text, study_texts
 from tests.report.made import CONFIG, ENVIRONMENT
 
 LABELS = ("plain", "label-smoothing", "label-smoothing=0.3", "osakd-bayes")
@@ -100,8 +100,9 @@ def test_the_tables(columns: list[RecordedColumn]) -> None:
     assert table.cells[0][:4] == ["plain", "3", "50.20 ± 0.20", "-"]
     assert table.cells[3][7].startswith("+3.01 [") or table.cells[3][7].startswith("+3.00 [")
     assert "Tuned label smoothing, the best by validation: label-smoothing (last weights)" in table.note
-    text = study_text(columns)
-    assert overall_table(Study(columns)).title in text
-    assert comparisons_table(Study(columns)).title in text
-    assert study_text([]) == ""
+    before, after = study_texts(columns)
+    assert before.startswith("- On one, take ")
+    assert overall_table(Study(columns)).title in before
+    assert comparisons_table(Study(columns)).title in after
+    assert study_texts([]) == ("", "")
     assert "| osakd-bayes | 3 |" in column_text(columns[0], "settings")

@@ -16,6 +16,7 @@ from osakd.report.page.sections import Section, section_of
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.findings import findings
 from osakd.report.statistics.format import MINUS
+from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.runs import State
 from osakd.report.tables.complexity import Figure
 from osakd.report.tables.table import Table
@@ -62,7 +63,7 @@ def page(
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         behaviour=Markup((TEMPLATES / "behaviour.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         counted=_counted(columns),
-        findings=findings(leading) if leading else ["No run has finished yet."],
+        findings=[*_recommended(columns, leading), *findings(leading)] if leading else ["No run has finished yet."],
         parts=_parts(columns, leading),
         galleries=galleries,
         complexity=complexity,
@@ -110,6 +111,12 @@ def _leading(columns: Sequence[RecordedColumn]) -> list[RecordedColumn]:
     done = [column for column in columns if column.summary is not None]
     paper = [column for column in done if column.experiment and column.experiment.view == "paper"]
     return [column for column in paper if column.place == paper[0].place] or done[:1]
+
+
+def _recommended(columns: Sequence[RecordedColumn], leading: Sequence[RecordedColumn]) -> list[str]:
+    """What to take: by the study in several settings where there is one, else by what the findings are about."""
+    study = [one for one in columns if one.summary and one.experiment and one.experiment.view == "settings"]
+    return recommendations(study or leading)
 
 
 def _parts(columns: Sequence[RecordedColumn], leading: Sequence[RecordedColumn]) -> list[Part]:

@@ -1,7 +1,7 @@
 """Against label smoothing, and other cells that all are compared with: what each gains, by validation scores alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE
@@ -24,6 +24,7 @@ class RivalRow:
         nll: difference of the validation NLL, in nats.
         ece: difference of the validation ECE.
         smaller: what is smaller than planned, as a list.
+        rest: the same without the seeds that chose the cells; None where fewer than three are left.
     """
 
     label: str
@@ -32,6 +33,7 @@ class RivalRow:
     nll: Difference
     ece: Difference
     smaller: str
+    rest: "RivalRow | None" = None
 
     @property
     def verdict(self) -> str:
@@ -45,41 +47,23 @@ class Rivalry:
 
     Attributes:
         rival: label of that one.
-        left_out: seeds that are left out, for they chose the cells.
+        chose: seeds that chose the cells.
         rows: the other cells with at least three common seeds.
     """
 
     rival: str
-    left_out: tuple[int, ...]
+    chose: tuple[int, ...]
     rows: list[RivalRow]
-
-    @property
-    def against(self) -> str:
-        """The rival, and which seeds are left out, in words.
-
-        Example:
-            >>> Rivalry("label-smoothing", (0, 1), []).against
-            'label-smoothing, without the seeds that chose the cells (0, 1)'
-        """
-        seeds = ", ".join(map(str, self.left_out))
-        return self.rival + (f", without the seeds that chose the cells ({seeds})" if seeds else "")
 
 
 def rivalries(column: RecordedColumn) -> list[Rivalry]:
-    """A column against each of its rivals, with all seeds and without those that chose the cells.
-
-    Where no cell has enough common seeds there is none.
-    """
+    """A column against each of its rivals; where no cell has enough common seeds there is none."""
     if column.plan is None:
         return []
     cells = {cell.label: cell for cell in cell_readings(column)}
     cells = {label: cells[label] for label in column.planned}
-    pairs = [
-        Rivalry(rival, left_out, _rows(column, cells, rival, left_out))
-        for rival in column.plan.rivals
-        for left_out in dict.fromkeys(((), column.plan.chose))
-        if rival in cells
-    ]
+    chose = column.plan.chose
+    pairs = [Rivalry(rival, chose, list(_rows(column, cells, rival))) for rival in column.plan.rivals if rival in cells]
     return [one for one in pairs if one.rows]
 
 
@@ -101,19 +85,24 @@ def verdict(gains: Sequence[Difference]) -> str:
     return "; ".join(said) or NO_DIFFERENCE
 
 
-def _rows(
-    column: RecordedColumn, cells: dict[str, CellReadings], rival: str, left_out: tuple[int, ...]
-) -> list[RivalRow]:
-    theirs, rows = cells[rival], []
+def _rows(column: RecordedColumn, cells: dict[str, CellReadings], rival: str) -> Iterator[RivalRow]:
+    chose = column.plan.chose if column.plan else ()
     for label, ours in cells.items():
-        seeds = [seed for seed in ours.runs if seed in theirs.runs and seed not in left_out]
-        if label == rival or len(seeds) < FEWEST_SEEDS:
-            continue
-        accuracy, nll, ece = (_gain(ours, theirs, key, seeds) for key in _SCORES)
-        both = [*ours.runs.values(), *theirs.runs.values()]
-        less = smaller_runs(column.plan, both, len(seeds), left_out=len(left_out))
-        rows.append(RivalRow(label, len(seeds), accuracy, nll, ece, less))
-    return rows
+        row = _row(column, ours, cells[rival], ()) if label != rival else None
+        if row is not None:
+            yield replace(row, rest=_row(column, ours, cells[rival], chose) if chose else None)
+
+
+def _row(
+    column: RecordedColumn, ours: CellReadings, theirs: CellReadings, left_out: tuple[int, ...]
+) -> RivalRow | None:
+    seeds = [seed for seed in ours.runs if seed in theirs.runs and seed not in left_out]
+    if len(seeds) < FEWEST_SEEDS:
+        return None
+    accuracy, nll, ece = (_gain(ours, theirs, key, seeds) for key in _SCORES)
+    both = [*ours.runs.values(), *theirs.runs.values()]
+    less = smaller_runs(column.plan, both, len(seeds), left_out=len(left_out))
+    return RivalRow(ours.label, len(seeds), accuracy, nll, ece, less)
 
 
 def _gain(ours: CellReadings, theirs: CellReadings, key: str, seeds: Sequence[int]) -> Difference:

@@ -8,7 +8,7 @@ from osakd.report.statistics.claims import Claim, claims
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import in_nats, nats, percent, points, with_less
 from osakd.report.statistics.readings import LAST_EPOCHS, CellReadings, cell_readings
-from osakd.report.statistics.rivals import RivalRow, rivalries
+from osakd.report.statistics.rivals import RivalRow, Rivalry, rivalries
 from osakd.report.statistics.verdicts import other_baselines
 from osakd.report.tables.table import Column, Table
 
@@ -55,9 +55,23 @@ def rival_tables(column: RecordedColumn) -> list[Table[RivalRow]]:
     """What every cell with three common seeds gains on each rival, paired by seed: points, and NLL in nats."""
     note = "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."
     return [
-        Table(f"Validation scores against {one.against}", _RIVALS, one.rows, note, lambda row: row.label)
+        Table(f"Validation scores against {one.rival}", _columns(one), one.rows, note, lambda row: row.label)
         for one in rivalries(column)
     ]
+
+
+def _columns(one: Rivalry) -> Sequence[Column[RivalRow]]:
+    """Where some seeds chose the cells, the others have a verdict of their own."""
+    if not one.chose:
+        return _RIVALS
+    seeds = ", ".join(map(str, one.chose))
+    return (*_RIVALS, Column(f"without seeds {seeds}, which chose the cells", _rest, is_text=True))
+
+
+def _rest(row: RivalRow) -> str:
+    if row.rest is None:
+        return "-"
+    return f"{with_less(f'n = {row.rest.n}', row.rest.smaller)}: {points(row.rest.accuracy)}; {row.rest.verdict}"
 
 
 def claims_table(column: RecordedColumn) -> Table[Claim] | None:
