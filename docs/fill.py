@@ -1,8 +1,9 @@
 """Fills the pages with what the commands print, and writes the report: ``python docs/fill.py``, or ``make docs``.
 
 A block begins with its command in a comment, ``<!-- $ osakd reproduce table1 --dry-run -->``, and ends with
-``<!-- end -->``. The report goes to site/report, which is not committed; two of its figures are copied to docs/images.
-Tests compare every block and both figures with what the commands make of the committed records.
+``<!-- end -->``. The report goes to site/report, which is not committed; one of its figures is copied to docs/images,
+where the panels of Figure 1 are drawn too. Tests compare every block and both pictures with what the commands make of
+the committed records.
 """
 
 import contextlib
@@ -14,11 +15,14 @@ from pathlib import Path
 
 from osakd import write_report
 from osakd.cli.main import main
+from osakd.experiments.table1 import FIGURE1
+from osakd.report.charts.curves import write_panels
+from osakd.report.layout import planned_column
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 REPORT, IMAGES = ROOT / "site/report", ROOT / "docs/images"
-FIGURES = ("table1-cifar10.svg", "readings-confirmation.svg")
+FIGURES = ("readings-confirmation.svg",)
 BLOCK = re.compile(r"(<!-- \$ osakd (?P<words>.*?) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -37,6 +41,13 @@ def filled(page: str) -> str:
     return BLOCK.sub(lambda block: block[1] + printed(block["words"]) + block[4], page)
 
 
+def draw_figure1(folder: Path) -> Path:
+    """Draws the panels of Figure 1 that have runs, and returns the picture."""
+    columns = [planned_column(FIGURE1, one, ROOT / "records" / FIGURE1.folder_of(one)) for one in FIGURE1.columns]
+    summaries = {one.name: one.summary for one in columns if one.summary}
+    return write_panels(summaries, folder, name="figure1", kinds=("svg",))[0]
+
+
 def write(path: Path, content: str) -> None:
     """Writes a file where its content changes, and says so."""
     if not path.exists() or path.read_text(encoding="utf-8") != content:
@@ -51,4 +62,5 @@ if __name__ == "__main__":
     page = write_report(ROOT / "records", out=REPORT)
     for name in FIGURES:
         write(IMAGES / name, (REPORT / "figures" / name).read_text(encoding="utf-8"))
+    write(IMAGES / "figure1.svg", draw_figure1(REPORT / "figures").read_text(encoding="utf-8"))
     print(f"Open {page} in a browser.")

@@ -42,6 +42,13 @@ def test_a_figure_in_the_docs_is_the_report_s(name: str, written: Path) -> None:
     assert f"docs/images/{name}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_figure_1_in_the_docs_is_that_of_the_records(tmp_path: Path) -> None:
+    committed = FILL["IMAGES"] / "figure1.svg"
+    assert committed.read_bytes() == FILL["draw_figure1"](tmp_path).read_bytes()
+    assert committed.stat().st_size < 200_000
+    assert "docs/images/figure1.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.xdist_group("report of the records")
 def test_the_page_takes_few_bytes_for_each_run(written: Path) -> None:
     """With the first 159 runs a megabyte was allowed, 6,300 bytes for each."""

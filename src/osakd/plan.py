@@ -88,6 +88,7 @@ class Column:
             column.
         preferences: claims of the paper that one of two cells is better.
         note: what every reader should know of the column; empty for nothing.
+        folder: folder of the experiment whose runs it shows; empty for that of its own.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Column:
     readings: tuple[Reading, ...] = ()
     preferences: tuple[Preference, ...] = ()
     note: str = ""
+    folder: str = ""
 
     @property
     def fraction(self) -> float:
@@ -135,6 +137,10 @@ class Experiment:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder or self.name)
+
+    def folder_of(self, column: Column) -> str:
+        """The folder of a column's records within that of all records."""
+        return f"{column.folder or self.folder}/{column.name}"
 
     def chosen(self, columns: Sequence[str] | None, cells: Sequence[str] | None) -> tuple[Column, ...]:
         """The columns of these names with the cells of these labels; None stands for all.

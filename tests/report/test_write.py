@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from osakd.plan import Cell
 from osakd.records import RESULT
 from osakd.report.tables.latex import escaped, latex
 from osakd.report.tables.table import Column, Table
-from osakd.report.text import column_text
+from osakd.report.text import column_text, panels_text
 from osakd.report.write import write_report
 from tests.report.made import DATA, column_of, make_comparison, make_run, planned, read
 
@@ -42,6 +43,20 @@ def test_the_files_and_that_they_are_equal_for_equal_records(runs: Path, out: Pa
     assert list(files(out)) == [*figures, "report.html", "tables.csv", "tables.md", "tables.tex"]
     assert (out / figures[0]).read_bytes().startswith(b"%PDF")
     assert (out / figures[1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_columns_are_panels_of_one_picture(runs: Path, tmp_path: Path) -> None:
+    (column,) = recorded_columns(runs)
+    columns = [replace(column, name=name) for name in ("first", "second", "third")]
+    said = panels_text("figure", columns, tmp_path, draw=True)
+    assert said == f"All of them: {tmp_path / 'figure.svg'}, {tmp_path / 'figure.png'}."
+    picture = (tmp_path / "figure.svg").read_text(encoding="utf-8")
+    assert [picture.count(f"{name}, lenet, 3 epochs") for name in ("first", "second", "third")] == [1, 1, 1]
+    assert picture.count("osakd-8nn (n = 3)") == 3
+    assert (
+        panels_text("figure", columns, tmp_path, draw=False) == panels_text("one", [column], tmp_path, draw=True) == ""
+    )
+    assert not (tmp_path / "one.svg").exists()
 
 
 def test_every_value_is_in_the_csv_exactly(runs: Path, out: Path) -> None:

@@ -94,7 +94,7 @@ class Trained:
         columns, errors = self.columns(asked), {}
         for column, data in columns:
             try:
-                run_column(column, data, asked.out / self.experiment.folder / column.name, asked)
+                run_column(column, data, asked.out / self.experiment.folder_of(column), asked)
             except (InputError, RunError) as error:
                 errors[column.name] = error
         if len(errors) == len(columns):
@@ -104,20 +104,23 @@ class Trained:
     def show(self, asked: Asked, failed: Mapping[str, str]) -> Reproduction:
         """Shows every column, and what failed."""
         from osakd.report.layout import planned_column
-        from osakd.report.text import column_text, study_texts
+        from osakd.report.text import column_text, panels_text, study_texts
 
         texts, why, shown = [], dict(failed), []
         for column, _ in self.columns(asked):
-            recorded = planned_column(self.experiment, column, asked.out / self.experiment.folder / column.name)
+            recorded = planned_column(self.experiment, column, asked.out / self.experiment.folder_of(column))
             drawn = asked.out / self.experiment.name / column.name if asked.draw else None
             texts.append(column_text(recorded, self.experiment.view, drawn))
             why |= failed_runs(recorded)
             shown.append(recorded)
+        if self.experiment.view == "curves":
+            texts.append(panels_text(self.experiment.name, shown, asked.out / self.experiment.name, draw=asked.draw))
         if self.experiment.view == "settings":
             before, after = study_texts(shown)
-            texts = [one for one in (before, *texts, after) if one]
+            texts = [before, *texts, after]
         said = [f"Failed: {name}: {error}" for name, error in why.items()]
-        return Reproduction("\n\n".join([f"# {self.experiment.title}", *texts, *said, *no_folder(asked.out)]), why)
+        parts = [f"# {self.experiment.title}", *filter(None, texts), *said, *no_folder(asked.out)]
+        return Reproduction("\n\n".join(parts), why)
 
     def columns(self, asked: Asked) -> list[tuple[Column, str]]:
         """The columns to run or show, with the cells that are asked for, each with where its images come from.
@@ -164,7 +167,7 @@ class Claims:
         judged, said = [], []
         notes: dict[str, list[str]] = {}
         for experiment, column in [(one, column) for one in self.experiments for column in one.columns]:
-            recorded = planned_column(experiment, column, asked.out / experiment.folder / column.name)
+            recorded = planned_column(experiment, column, asked.out / experiment.folder_of(column))
             judged += claims(recorded)
             if column.note:
                 notes.setdefault(column.note, []).append(column.name)

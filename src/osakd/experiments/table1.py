@@ -16,7 +16,10 @@ whether the squared errors of the classes are averaged or summed: CIFAR-10 has b
 ``svhn-subset`` is a column of ours: real digits, but too few for the paper's column, see its note.
 """
 
+from dataclasses import replace
+
 from osakd.data.recipes import recipe_for
+from osakd.experiments.neighbours import NEIGHBOURS
 from osakd.plan import Cell, Column, Experiment, Preference, Published, Reading
 
 SVHN_SUBSET = (
@@ -71,4 +74,12 @@ TABLE1 = Experiment(
         _column("tiny_imagenet", (31.050, 1.550), (31.282, 0.506), (31.916, 0.982), many=True),
     ),
 )
-FIGURE1 = Experiment("figure1", "Figure 1: test accuracy over the epochs", TABLE1.columns, "curves", TABLE1.name)
+_PANELS = (
+    *(
+        replace(one, cells=tuple(cell for cell in one.cells if "-mse" not in cell.label), readings=(), preferences=())
+        for one in TABLE1.columns
+    ),
+    replace(NEIGHBOURS.columns[0], folder=NEIGHBOURS.folder),
+)
+FIGURE1 = Experiment("figure1", "Figure 1: test accuracy over the epochs", _PANELS, "curves", TABLE1.name)
+"""Table I's runs of one divergence, and those runs of ``neighbours`` that ask Tiny ImageNet's question in small."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from osakd.plan import View
-from osakd.report.charts.curves import write_curves
+from osakd.report.charts.curves import write_curves, write_panels
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import title
 from osakd.report.statistics.pooled import left_out
@@ -48,6 +48,14 @@ def _curves(column: RecordedColumn, drawn: Path | None) -> list[str]:
     paths = write_curves(column.summary, drawn) if drawn else []
     where = f"Drawn in {', '.join(str(path) for path in paths)}." if paths else ""
     return [f"**{title(column.summary)}**", markdown(epochs_table(column)), missing(column), where]
+
+
+def panels_text(name: str, columns: Sequence[RecordedColumn], folder: Path, *, draw: bool) -> str:
+    """Draws the curves of all columns as panels of one picture, and says where it is; nothing for fewer than two."""
+    summaries = {column.name: column.summary for column in columns if column.summary is not None}
+    if not draw or len(summaries) < 2:
+        return ""
+    return f"All of them: {', '.join(map(str, write_panels(summaries, folder, name=name)))}."
 
 
 def _readings(column: RecordedColumn, _: Path | None) -> list[str]:

@@ -1,14 +1,18 @@
 """The learning curves of a comparison: mean test accuracy over seeds, with a band of one standard deviation."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osakd.durable import write_atomic
 from osakd.errors import as_sentences, printable
 from osakd.report.statistics.aggregate import MethodSummary, Summary
 from osakd.report.statistics.curves import mean_and_std
 from osakd.report.statistics.format import title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish too.
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
@@ -32,14 +36,58 @@ def write_curves(
     Returns:
         The paths of the files.
     """
+    return _write({"": summary}, folder, name, kinds)
+
+
+def write_panels(
+    summaries: Mapping[str, Summary], folder: Path, *, name: str, kinds: Sequence[str] = ("svg", "png")
+) -> list[Path]:
+    """Draws the learning curves of several comparisons as panels of one picture, two in a row.
+
+    Args:
+        summaries: summaries of the comparisons by the name that stands above their panel, at least one.
+        folder: folder to write into, which is made.
+        name: name of the files, without their endings.
+        kinds: formats: ``svg``, ``png`` or ``pdf``.
+
+    Returns:
+        The paths of the files.
+    """
+    return _write(summaries, folder, name, kinds)
+
+
+def _write(summaries: Mapping[str, Summary], folder: Path, name: str, kinds: Sequence[str]) -> list[Path]:
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    columns = min(2, len(summaries))
+    rows = -(-len(summaries) // columns)
+    size = (7.5, 4.6) if columns == 1 else (11.0, 4.2 * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, (above, summary) in enumerate(summaries.items(), start=1):
+        _panel(figure.add_subplot(rows, columns, number), summary, above)
+    # The layout is found once for all kinds, so that each of them is drawn once.
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
+    paths = []
+    with as_sentences(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for kind in kinds:
+        stream = io.BytesIO()
+        # No date and fixed ids, so that the same values give the same file.
+        with mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
+            figure.savefig(stream, format=kind, dpi=160, metadata=_UNDATED[kind])
+        paths.append(folder / f"{name}.{kind}")
+        write_atomic(paths[-1], stream.getvalue())
+    return paths
+
+
+def _panel(axes: "Axes", summary: Summary, above: str) -> None:
+    """The curves of a comparison; the name ``above`` stands in place of the whole title, for which a panel is small."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
     deployed = [method for method in summary.methods if method.predictor is None]
     banded = len(deployed) <= _MOST_BANDS
     for number, method in enumerate(deployed):
@@ -62,7 +110,8 @@ def write_curves(
     axes.set_ylabel("test accuracy (%)")
     bands = ", band: ± one standard deviation" if banded else ""
     # Names are shown as they are: between two dollar signs matplotlib would take them for mathematics.
-    axes.set_title(f"{printable(title(summary))}\nmean over seeds{bands}", fontsize=9, parse_math=False)
+    words = f"{above}, {summary.model}, {summary.epochs} epochs" if above else title(summary)
+    axes.set_title(f"{printable(words)}\nmean over seeds{bands}", fontsize=9, parse_math=False)
     axes.set_ylim(*_limits(deployed))
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -74,20 +123,6 @@ def write_curves(
     for text in legend.get_texts():
         text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
-    # The layout is found once for all kinds, so that each of them is drawn once.
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
-    paths = []
-    with as_sentences(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    for kind in kinds:
-        stream = io.BytesIO()
-        # No date and fixed ids, so that the same values give the same file.
-        with mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
-            figure.savefig(stream, format=kind, dpi=160, metadata=_UNDATED[kind])
-        paths.append(folder / f"{name}.{kind}")
-        write_atomic(paths[-1], stream.getvalue())
-    return paths
 
 
 def _limits(methods: list[MethodSummary]) -> tuple[float, float]:
