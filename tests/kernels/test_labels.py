@@ -14,6 +14,7 @@ from osakd.engine.executors.native import labels as checked
 from osakd.kernels import labels as kernel
 from osakd.kernels.labels import native_labels
 from osakd.labels.posterior import neighbour_votes
+from osakd.labels.reliability import Reliability
 from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch
@@ -62,16 +63,27 @@ SETTINGS: list[dict[str, Any]] = [
     {"space": "logits", "divergence": "mse"},
     {"divergence": "mse_sum", "balance": "convex", "pseudo_count": 0.5},
     {"balance": "convex_reversed", "soft_weight": 0.3, "include_self": False, "pseudo_count": 1.0},
+    {"reliability": 0.9},
+    {"reliability": 0.0, "balance": "convex", "divergence": "mse", "include_self": False},
+    {"reliability": 0.5, "balance": "convex_reversed", "soft_weight": 0.3, "divergence": "mse_sum"},
 ]
+"""A number is the momentum of the reliability that weights the divergence."""
+
+
+def loss_of(classes: int, **options: Any) -> OSAKDLoss:
+    momentum = options.pop("reliability", None)
+    reliability = None if momentum is None else Reliability(momentum=momentum)
+    return OSAKDLoss(classes, ignore_index=None, reliability=reliability, **options)
 
 
 def both(logits: Tensor, target: Tensor, **options: Any) -> list[tuple[dict[str, Tensor], Tensor]]:
-    """The parts and the gradient, the kernel's and PyTorch's in float64."""
+    """The parts and the gradient of the second batch, the kernel's and PyTorch's in float64."""
     found = []
     for own in (logits.clone(), logits.double()):
-        method = SelfDistillation(nn.Identity(), OSAKDLoss(logits.shape[1], ignore_index=None, **options))
+        method = SelfDistillation(nn.Identity(), loss_of(logits.shape[1], **options))
         nothing = torch.zeros(())
         with native_labels():
+            method(Batch(own.flip(0), target.flip(0), torch.arange(len(own)), nothing, nothing))
             terms = method(Batch(own.requires_grad_(), target, torch.arange(len(own)), nothing, nothing))
         terms.total.backward()
         assert own.grad is not None
@@ -86,6 +98,7 @@ def test_the_loss_and_its_gradient_are_pytorchs(options: dict[str, Any], n: int,
     logits = 3 * torch.randn(n, classes, generator=generator)
     target = torch.randint(classes, (n,), generator=generator)
     assert native_loss(OSAKDLoss(classes, k, ignore_index=None), logits, target) is None  # not asked for
+    logits += 3 * nn.functional.one_hot(target, classes)  # the neighbours know something of the classes
     (parts, gradient), (expected, true_gradient) = both(logits, target, k=k, **options)
     assert list(parts) == list(expected)
     for name, value in parts.items():
@@ -125,11 +138,13 @@ def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() 
 
 def test_replicas_are_mapped() -> None:
     logits, target = torch.randn(5, 12, 3), torch.randint(3, (5, 12))
-    given = kernel.LossSettings(3, True, True, False, 1.0, 0.9, 0.0)
-    mapped = vmap(lambda z, y: kernel.distillation(z, y, given)[:3])(logits, target)
+    given = kernel.LossSettings(3, True, True, False, 1.0, 0.9, 0.0, 0.0, 0.5)
+    running = torch.linspace(0, 1, 5)
+    mapped = vmap(lambda z, y, r: kernel.distillation(z, y, r, given)[:3])(logits, target, running)
+    assert mapped[1][:, -1].unique().numel() == 5
     searched = vmap(lambda z, y: kernel.neighbours(z, logits[0], y, num_classes=3, k=4, count_all=True))(logits, target)
     for number in range(5):
-        alone = kernel.distillation(logits[number], target[number], given)
+        alone = kernel.distillation(logits[number], target[number], running[number], given)
         for one, other in zip(mapped, alone, strict=True):
             assert torch.equal(one[number], other)
         expected = kernel.neighbours(logits[number], logits[0], target[number], num_classes=3, k=4, count_all=True)
@@ -138,7 +153,9 @@ def test_replicas_are_mapped() -> None:
 
 def test_the_operators_are_well_registered() -> None:
     logits, target = torch.randn(2, 12, 3, requires_grad=True), torch.randint(3, (2, 12))
-    torch.library.opcheck(kernel._DISTILLATION, (logits, target, [3, 1, 1, 0], [1.0, 0.9, 0.0]))
+    for running in (None, torch.rand(2)):
+        given = (logits, target, running, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9])
+        torch.library.opcheck(kernel._DISTILLATION, given)
     points = logits.detach()
     torch.library.opcheck(kernel._NEIGHBOURS, (points, points, target, None, None, 4, 3, True))
 

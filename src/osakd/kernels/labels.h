@@ -111,13 +111,15 @@ struct Search {
 bool is_class(int64_t target, int64_t classes) { return target >= 0 && target < classes; }
 
 // The OSAKD loss of the mini-batch of one replica: how soft labels are found in it, and what is learnt from them.
-enum { TOTAL, HARD, SOFT, MASS, ENTROPY, AGREEMENT, RELIABILITY, FIGURES };
+enum { TOTAL, HARD, SOFT, MASS, ENTROPY, AGREEMENT, RELIABILITY, RUNNING, FIGURES };
 struct Loss {
   int64_t n, classes, k;
   bool include_self, softmax, squared;
-  float hard_weight, soft_weight, pseudo_count;
+  float hard_weight, soft_weight, given_up, pseudo_count, momentum;
 
-  void run(const float* logits, const int64_t* target, double* figures, float* labels, float* gradient) const {
+  // running: the mean reliability so far, which weights the divergence; null for a constant weight.
+  void run(const float* logits, const int64_t* target, const float* running, double* figures, float* labels,
+           float* gradient) const {
     std::vector<float> log_p(n * classes), points(n * classes), distances(n * k);
     std::vector<int64_t> rows(n * k), itself(n);
     for (int64_t i = 0; i < n; i++) {
@@ -143,11 +145,16 @@ struct Loss {
       for (int64_t j = 0; j < classes; j++) q[j] = (q[j] + pseudo_count) / (k + pseudo_count * classes);
       add_figures(q, own, figures);
       figures[HARD] -= is_class(own, classes) ? log_p[at + own] : NAN;
-      learn(&log_p[at], q, own, figures, gradient + at);
     }
-    for (int i = 0; i < FIGURES; i++) figures[i] /= n;
-    figures[TOTAL] = hard_weight * figures[HARD] + soft_weight * figures[SOFT];
-    figures[RELIABILITY] = std::min(1.0, std::max(0.0, figures[RELIABILITY]));
+    figures[RELIABILITY] = std::min(1.0, std::max(0.0, figures[RELIABILITY] / n));
+    figures[RUNNING] = running ? momentum * *running + (1 - momentum) * figures[RELIABILITY] : 1.0;
+    const float factor = figures[RUNNING], soft = soft_weight * factor, hard = hard_weight - given_up * factor;
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t at = i * classes;
+      learn(&log_p[at], labels + at, target[i], hard, soft, figures, gradient + at);
+    }
+    for (int i : {HARD, SOFT, MASS, ENTROPY, AGREEMENT}) figures[i] /= n;
+    figures[TOTAL] = hard * figures[HARD] + soft * figures[SOFT];
   }
 
   void softmax_of(const float* logits, float* p, float* log_p) const {
@@ -170,7 +177,8 @@ struct Loss {
 
   // The divergence of one sample, and its gradient in place of the probabilities. A class whose logit is minus infinity
   // adds nothing to a KL divergence.
-  void learn(const float* log_p, const float* q, int64_t own, double* figures, float* p) const {
+  void learn(const float* log_p, const float* q, int64_t own, float hard_weight, float weight, double* figures,
+             float* p) const {
     float sum = 0.f;
     for (int64_t j = 0; j < classes; j++)
       if (squared) {
@@ -184,7 +192,7 @@ struct Loss {
     for (int64_t j = 0; j < classes; j++) {
       const float used = log_p[j] != -INFINITY ? q[j] : 0.f;
       const float soft = squared ? p[j] * (2 * (p[j] - q[j]) - sum) : p[j] * sum - used;
-      p[j] = (hard_weight * (p[j] - (j == own)) + soft_weight * soft) / n;
+      p[j] = (hard_weight * (p[j] - (j == own)) + weight * soft) / n;
     }
   }
 };
@@ -214,18 +222,23 @@ void osakd_neighbours(const int64_t* sizes, const float* queries, const float* r
   });
 }
 
-// The loss of each replica's mini-batch, and figures [replica][figure]: the loss again, cross-entropy and divergence, means
-// over the samples, and what is logged about the soft labels. gradient: that of the weighted sum. sizes: replicas, samples, classes, k; then
-// whether samples are their own neighbours, whether neighbours are searched among probabilities, whether the divergence
-// is the squared error. weights: of the cross-entropy, of the divergence; pseudo-count of every class.
+// The loss of each replica's mini-batch, and figures [replica][figure]: the loss again, cross-entropy and divergence,
+// means over the samples, what is logged about the soft labels, and the running reliability. gradient: that of the
+// weighted sum. sizes: replicas, samples, classes, k; then whether samples are their own neighbours, whether neighbours
+// are searched among probabilities, whether the divergence is the squared error. weights: of the cross-entropy, of the
+// divergence, and what the first gives up for it where the neighbours are reliable; pseudo-count of every class;
+// momentum of the reliability. running: each replica's reliability so far; null for 1.
 void osakd_distillation(const int64_t* sizes, const float* weights, const float* logits, const int64_t* target,
-                        float* totals, float* figures, float* labels, float* gradient, int threads) {
+                        const float* running, float* totals, float* figures, float* labels, float* gradient,
+                        int threads) {
   const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2];
-  const Loss loss{n, classes, sizes[3], sizes[4] != 0, sizes[5] != 0, sizes[6] != 0, weights[0], weights[1], weights[2]};
+  const Loss loss{n,          classes,    sizes[3],   sizes[4] != 0, sizes[5] != 0, sizes[6] != 0,
+                  weights[0], weights[1], weights[2], weights[3],    weights[4]};
   Threads::run(threads, int(replicas), [&](int replica, int) {
     double found[FIGURES] = {};
     const int64_t at = replica * n * classes;
-    loss.run(logits + at, target + replica * n, found, labels + at, gradient + at);
+    loss.run(logits + at, target + replica * n, running ? running + replica : nullptr, found, labels + at,
+             gradient + at);
     for (int i = 0; i < FIGURES; i++) figures[replica * FIGURES + i] = float(found[i]);
     totals[replica] = figures[replica * FIGURES + TOTAL];
   });

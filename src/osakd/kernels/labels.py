@@ -16,7 +16,7 @@ from osakd.kernels.library import load
 
 _Pointer = ctypes.c_void_p
 _active = False
-FIGURES = 7
+FIGURES = 8
 
 
 @contextmanager
@@ -79,7 +79,9 @@ class LossSettings(NamedTuple):
         squared: whether the divergence is the squared error, summed over the classes; else KL.
         hard_weight: weight of the cross-entropy.
         soft_weight: weight of the divergence.
+        given_up: what the first gives up for the second where the neighbours are reliable.
         pseudo_count: of every class.
+        momentum: of the running reliability.
     """
 
     k: int
@@ -88,7 +90,9 @@ class LossSettings(NamedTuple):
     squared: bool
     hard_weight: float
     soft_weight: float
+    given_up: float
     pseudo_count: float
+    momentum: float
 
 
 class Distilled(NamedTuple):
@@ -97,7 +101,7 @@ class Distilled(NamedTuple):
     Attributes:
         total: the loss, a scalar with a gradient.
         figures: the loss, cross-entropy, divergence, and of the soft labels the mass of the true class, the entropy,
-            the agreement with the class and the reliability, ``[7]``.
+            the agreement with the class and the reliability, and its running mean, ``[8]``.
         soft_labels: ``[n, c]``.
     """
 
@@ -106,11 +110,15 @@ class Distilled(NamedTuple):
     soft_labels: Tensor
 
 
-def distillation(logits: Tensor, target: Tensor, settings: LossSettings) -> Distilled:
-    """The OSAKD loss of a mini-batch of logits ``[n, c]`` and classes ``[n]``."""
+def distillation(logits: Tensor, target: Tensor, running: Tensor | None, settings: LossSettings) -> Distilled:
+    """The OSAKD loss of a mini-batch of logits ``[n, c]`` and classes ``[n]``.
+
+    With the reliability so far, ``running``, a scalar, its new value is a factor of the divergence's weight.
+    """
     k, include_self, softmax, squared, *weights = settings
     flags = [k, int(include_self), int(softmax), int(squared)]
-    total, figures, soft_labels, _ = _DISTILLATION(logits[None], target[None], flags, weights)
+    before = None if running is None else running[None]
+    total, figures, soft_labels, _ = _DISTILLATION(logits[None], target[None], before, flags, weights)
     return Distilled(total.squeeze(0), figures.squeeze(0), soft_labels.squeeze(0))
 
 
@@ -120,7 +128,8 @@ _LIBRARY.define(
     "int num_classes, bool count_all) -> (Tensor, Tensor, Tensor)"
 )
 _LIBRARY.define(
-    "distillation(Tensor logits, Tensor target, int[] flags, float[] weights) -> (Tensor, Tensor, Tensor, Tensor)"
+    "distillation(Tensor logits, Tensor target, Tensor? running, int[] flags, float[] weights) "
+    "-> (Tensor, Tensor, Tensor, Tensor)"
 )
 _NEIGHBOURS: Any = torch.ops.osakd.neighbours.default
 _DISTILLATION: Any = torch.ops.osakd.distillation.default
@@ -146,14 +155,15 @@ def _neighbours(
 
 
 def _distillation(
-    logits: Tensor, target: Tensor, flags: Sequence[int], weights: Sequence[float]
+    logits: Tensor, target: Tensor, running: Tensor | None, flags: Sequence[int], weights: Sequence[float]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The total of each replica, its figures, its soft labels and the gradient of its logits."""
     replicas, n, classes = logits.shape
     logits, target = logits.contiguous(), target.contiguous()
+    running = None if running is None else running.contiguous()
     total, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
     soft_labels, gradient = torch.empty_like(logits), torch.empty_like(logits)
-    addresses = _addresses([logits, target, total, figures, soft_labels, gradient])
+    addresses = _addresses([logits, target, running, total, figures, soft_labels, gradient])
     own = (ctypes.c_float * len(weights))(*weights)
     load().osakd_distillation(_numbers([replicas, n, classes, *flags]), own, *addresses, torch.get_num_threads())
     return total, figures, soft_labels, gradient
@@ -175,7 +185,13 @@ def _(
 
 
 @torch.library.register_fake("osakd::distillation", lib=_LIBRARY)
-def _(logits: Tensor, target: Tensor, flags: Sequence[int], weights: Sequence[float]) -> tuple[Tensor, ...]:  # noqa: ARG001
+def _(
+    logits: Tensor,
+    target: Tensor,  # noqa: ARG001
+    running: Tensor | None,  # noqa: ARG001
+    flags: Sequence[int],  # noqa: ARG001
+    weights: Sequence[float],  # noqa: ARG001
+) -> tuple[Tensor, ...]:
     replicas = len(logits)
     totals, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
     return totals, figures, torch.empty_like(logits), torch.empty_like(logits)
@@ -195,7 +211,7 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return gradients[0][:, None, None] * ctx.saved_tensors[0], None, None, None
+        return gradients[0][:, None, None] * ctx.saved_tensors[0], None, None, None, None
 
 
 def _mapped(operator: Callable[..., Any]) -> Callable[..., Any]:

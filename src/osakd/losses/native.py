@@ -24,16 +24,18 @@ class NativeLoss(NamedTuple):
 def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> NativeLoss | None:
     """The loss of logits ``[n, c]`` and classes ``[n]``; None where the kernel does not compute it.
 
-    It knows neighbours in the mini-batch that count once each, without anything that is kept over the batches.
+    It knows neighbours in the mini-batch that count once each, without anything that is kept of the samples.
     """
-    kept = (criterion.memory, criterion.average, criterion.reliability, criterion.evidence, criterion.weight)
+    kept = (criterion.memory, criterion.average, criterion.evidence, criterion.weight)
     plain = all(one is None for one in kept) and criterion.weights == "uniform" and criterion.ignore_index is None
     plain = plain and criterion.reduction == "mean" and not criterion.label_smoothing
     neighbours = len(logits) - (not criterion.include_self)
     if not plain or criterion.k > neighbours or target.ndim != 1 or not kernel.takes(logits, target):
         return None
     criterion._started |= criterion.training  # a shorter batch at the end of an epoch is no first one
+    reliability = criterion.reliability
     hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, 1.0)
+    given_up = 0.0 if reliability is None else 1.0 - float(hard_weight)
     # The kernel sums the squared error over the classes.
     share = 1 / criterion.num_classes if criterion.divergence == "mse" else 1.0
     settings = kernel.LossSettings(
@@ -41,24 +43,31 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> NativeL
         criterion.include_self,
         softmax=criterion.space == "softmax",
         squared=criterion.divergence != "kl",
-        hard_weight=float(hard_weight),
+        hard_weight=float(hard_weight) + given_up,
         soft_weight=float(soft_weight) * share,
+        given_up=given_up,
         pseudo_count=criterion.pseudo_count,
+        momentum=reliability.momentum if reliability is not None and reliability.training else 1.0,
     )
-    total, figures, _ = kernel.distillation(logits, target, settings)
-    value, hard, soft, mass, entropy, agreement, reliability = figures.unbind()
+    before = None if reliability is None else reliability.value
+    total, figures, _ = kernel.distillation(logits, target, before, settings)
+    value, hard, soft, mass, entropy, agreement, now, running = figures.unbind()
     soft = soft if share == 1 else share * soft
+    if reliability is not None:
+        hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, running)
+        if reliability.training:
+            reliability.value.copy_(running.detach())
     return NativeLoss(
         total,
         {
             "total": value,
             "hard": hard,
             "soft": soft,
-            "weighted_hard": hard if hard_weight == 1 else hard_weight * hard,
+            "weighted_hard": hard_weight * hard,
             "weighted_soft": soft_weight * soft,
             "soft_label_mass": mass,
             "soft_label_entropy": entropy,
             "soft_label_agreement": agreement,
-            "soft_label_reliability": reliability,
+            "soft_label_reliability": now,
         },
     )

@@ -10,6 +10,7 @@ from osakd.kernels.build import NoKernelError
 from osakd.kernels.labels import native_labels
 from osakd.kernels.library import load
 from osakd.labels.posterior import neighbour_votes
+from osakd.labels.reliability import Reliability
 from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 
@@ -36,15 +37,16 @@ def check_labels() -> None:
 def _difference() -> float:
     """The largest difference of a value."""
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(33, 5, generator=generator)
     target, valid = torch.arange(33) % 5, torch.arange(33) % 7 > 0
+    logits = torch.randn(33, 5, generator=generator) + 2 * torch.eye(5)[target]
     pairs = zip(_values(logits, target, valid, native=True), _values(logits, target, valid, native=False), strict=True)
     return max(float((one - other).abs().max()) for one, other in pairs)
 
 
 def _values(logits: Tensor, target: Tensor, valid: Tensor, *, native: bool) -> list[Tensor]:
     """The loss, its gradient, and the neighbours among some of the samples."""
-    criterion = OSAKDLoss(5, 4, include_self=False, ignore_index=None, gather=False)
+    reliability = Reliability(momentum=0.0)
+    criterion = OSAKDLoss(5, 4, include_self=False, reliability=reliability, ignore_index=None, gather=False)
     own = logits.clone().requires_grad_()
     given = {"num_classes": 5, "k": 4, "exclude": torch.arange(33), "valid": valid}
     if not native:
