@@ -50,7 +50,7 @@ def test_a_method_with_its_settings_in_a_file(tmp_path: Path) -> None:
         "divergence": "kl",
         "balance": "additive",
         "include_self": True,
-        "reliability": False,
+        "reliability": True,
     }
 
 

@@ -23,8 +23,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "knn_posterior": posterior,
     "osakd_loss": lambda logits: osakd_loss(logits, CLASSES, posterior(logits)),
     "mse": lambda logits: osakd_loss(logits, CLASSES, posterior(logits), divergence="mse_sum", balance="convex"),
-    "OSAKDLoss": partial(OSAKDLoss(C, K), target=CLASSES),
-    "OSAKDLoss, logits": partial(OSAKDLoss(C, K, space="logits", include_self=True), target=CLASSES),
+    "OSAKDLoss": partial(OSAKDLoss(C, K, reliability=False), target=CLASSES),
+    "OSAKDLoss, logits": partial(OSAKDLoss(C, K, reliability=False, space="logits"), target=CLASSES),
 }
 
 
@@ -43,12 +43,12 @@ def test_memory_mapped_over_replicas() -> None:
         loss = torch.func.functional_call(module, state, (logits, CLASSES, torch.arange(N)))
         return loss, state["memory.outputs"]
 
-    module = OSAKDLoss(C, K, memory=OutputMemory(2 * N, C))
+    module = OSAKDLoss(C, K, memory=OutputMemory(2 * N, C), reliability=False)
     logits = torch.randn(REPLICAS, N, C)
     buffers = [buffer.expand(REPLICAS, *buffer.shape).clone() for buffer in module.buffers()]
     losses, outputs = vmap(step)(*buffers, logits)
     for number, replica in enumerate(logits):
-        alone = OSAKDLoss(C, K, memory=OutputMemory(2 * N, C))
+        alone = OSAKDLoss(C, K, memory=OutputMemory(2 * N, C), reliability=False)
         torch.testing.assert_close(alone(replica, CLASSES, torch.arange(N)), losses[number])
         assert alone.memory is not None
         torch.testing.assert_close(alone.memory.outputs, outputs[number])

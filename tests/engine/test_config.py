@@ -1,6 +1,7 @@
 import json
 from dataclasses import asdict, replace
 from math import cos, pi
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 from torch import nn
 
 from osakd.data.sources import load_data
-from osakd.engine.config import Options, can_continue, configure
+from osakd.engine.config import Options, can_continue, configure, recorded_config
 from osakd.engine.environment import pick_device
 from osakd.engine.optim import build_optimizer, learning_rate
 from osakd.errors import InputError
-from osakd.records import RunConfig
+from osakd.methods.registry import settings_of
+from osakd.records import RunConfig, write_config
 
 
 def config(method: str | dict = "plain", seed: int = 0, **options: object) -> RunConfig:
@@ -145,3 +147,17 @@ def test_optimizers() -> None:
 def test_a_device_that_is_not_there(name: str) -> None:
     with pytest.raises(InputError, match=f"The device '{name}' cannot be used here .*take cpu"):
         pick_device(name)
+
+
+def test_settings_that_came_later_are_as_they_were_before(tmp_path: Path) -> None:
+    """A run that was recorded without a setting goes on, with the value that it had without a word."""
+    now = config(method={"name": "osakd", "reliability": False})
+    older = {key: value for key, value in now.settings.items() if key != "reliability"}
+    write_config(tmp_path, replace(now, settings=older))
+    assert settings_of(replace(now, settings=older)).reliability is False  # type: ignore[attr-defined]
+    assert recorded_config(tmp_path) == now
+    assert config(method="osakd").settings["reliability"] is True
+    gone = replace(now, settings=older | {"removed": 1})
+    write_config(tmp_path / "gone", gone)
+    assert recorded_config(tmp_path / "gone") == gone
+    assert recorded_config(tmp_path / "nothing") is None

@@ -26,7 +26,7 @@ SIZES = {1: [48], 2: [31, 17], 4: [20, 0, 5, 23]}
 """Samples of each rank in every second step; in the others all have equally many."""
 KINDS: dict[str, Callable[[], OSAKDLoss]] = {
     "batch": lambda: OSAKDLoss(C, k=5),
-    "others": lambda: OSAKDLoss(C, k=4, include_self=False, weights="distance", divergence="mse"),
+    "others": lambda: OSAKDLoss(C, k=4, include_self=False, weights="distance", divergence="mse", reliability=False),
     "memory": lambda: OSAKDLoss(
         C,
         k=4,
@@ -37,7 +37,7 @@ KINDS: dict[str, Callable[[], OSAKDLoss]] = {
         balance="convex",
     ),
     "evidence": lambda: OSAKDLoss(C, k=5, evidence=DirichletEvidence(N, C), reliability=Reliability()),
-    "ignored": lambda: OSAKDLoss(C, k=5, weight=torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1),
+    "ignored": lambda: OSAKDLoss(C, k=5, reliability=False, weight=torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1),
     "probabilities": lambda: OSAKDLoss(C, k=5, weight=torch.tensor([1.0, 2.0, 0.5])),
 }
 

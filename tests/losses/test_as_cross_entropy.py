@@ -17,6 +17,11 @@ from osakd.errors import InputError
 C, N = 4, 12
 
 
+def with_constant_weight(**options: Any) -> OSAKDLoss:
+    """Neighbours of random logits know nothing of the classes: weighted by that, the soft term would not be seen."""
+    return OSAKDLoss(C, reliability=False, **options)
+
+
 def batch(seed: int = 0, *shape: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(N, C, *shape, generator=generator, dtype=dtype)
@@ -46,7 +51,7 @@ def test_without_the_soft_term_it_is_cross_entropy(options: dict[str, Any], kind
         target[::3] = -100
     given = mixed(target) if kind == "probabilities" else target
     ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
-    found = OSAKDLoss(C, k=3, soft_weight=0.0, **options)(ours, given)
+    found = with_constant_weight(k=3, soft_weight=0.0, **options)(ours, given)
     expected = nn.CrossEntropyLoss(**options)(theirs, given)
     torch.testing.assert_close(found, expected)
     found.sum().backward()
@@ -60,7 +65,7 @@ def test_the_soft_term_is_weighted_and_reduced_as_the_hard_one(divergence: Any) 
     logits, target = batch()
     target[[1, 5]] = -100
     weight = torch.tensor([1.0, 2.0, 0.5, 3.0], dtype=torch.float64)
-    loss = OSAKDLoss(C, k=3, soft_weight=0.9, divergence=divergence, weight=weight)
+    loss = with_constant_weight(k=3, soft_weight=0.9, divergence=divergence, weight=weight)
     soft_labels = loss.soft_labels(logits, target)
     expected = total = 0.0
     for row, label in enumerate(target.tolist()):
@@ -74,7 +79,9 @@ def test_the_soft_term_is_weighted_and_reduced_as_the_hard_one(divergence: Any) 
         expected += weight[label].item() * (0.9 * soft - math.log(p[label]))
         total += weight[label].item()
     assert loss(logits, target).item() == pytest.approx(expected / total)
-    none = OSAKDLoss(C, k=3, soft_weight=0.9, divergence=divergence, weight=weight, reduction="none")(logits, target)
+    none = with_constant_weight(k=3, soft_weight=0.9, divergence=divergence, weight=weight, reduction="none")(
+        logits, target
+    )
     assert none.shape == (N,)
     assert none[[1, 5]].tolist() == [0, 0]
     assert none.sum().item() == pytest.approx(expected)
@@ -89,7 +96,10 @@ def test_an_ignored_sample_has_no_gradient_and_no_vote(dtype: torch.dtype) -> No
     kept = [row for row in range(N) if row != 4]
     whole = logits.clone().requires_grad_()
     without = logits[kept].clone().requires_grad_()
-    loss, same = OSAKDLoss(C, k=3)(whole, ignored), OSAKDLoss(C, k=3)(without, target[kept])
+    loss, same = (
+        with_constant_weight(k=3)(whole, ignored),
+        with_constant_weight(k=3)(without, target[kept]),
+    )
     torch.testing.assert_close(loss, same)
     loss.backward()
     same.backward()
@@ -101,7 +111,7 @@ def test_an_ignored_sample_has_no_gradient_and_no_vote(dtype: torch.dtype) -> No
 def test_an_ignored_sample_is_not_remembered() -> None:
     logits, target = batch(dtype=torch.float32)
     target[2] = -100
-    loss = OSAKDLoss(C, k=3, memory=OutputMemory(N, C))
+    loss = with_constant_weight(k=3, memory=OutputMemory(N, C))
     loss(logits, target, torch.arange(N))
     assert loss.memory is not None
     assert loss.memory.valid.tolist() == [row != 2 for row in range(N)]
@@ -110,22 +120,22 @@ def test_an_ignored_sample_is_not_remembered() -> None:
 def test_soft_labels_of_probabilities_are_fractional_votes() -> None:
     logits, target = batch()
     given = mixed(target)
-    found = OSAKDLoss(C, k=3).soft_labels(logits, given)
+    found = with_constant_weight(k=3).soft_labels(logits, given)
     points = logits.softmax(1)
     for row in range(N):
         nearest = sorted(range(N), key=lambda other: (((points[row] - points[other]) ** 2).sum().item(), other))[:3]
         torch.testing.assert_close(found[row], sum(given[other] for other in nearest) / 3)
     one_hot = nn.functional.one_hot(target, C).double()
-    torch.testing.assert_close(OSAKDLoss(C, k=3)(logits, one_hot), OSAKDLoss(C, k=3)(logits, target))
+    torch.testing.assert_close(with_constant_weight(k=3)(logits, one_hot), with_constant_weight(k=3)(logits, target))
 
 
 def test_every_position_of_an_image_is_a_sample() -> None:
     logits, target = batch(0, 2, 3)
     flat, labels = logits.movedim(1, -1).reshape(-1, C), target.reshape(-1)
-    torch.testing.assert_close(OSAKDLoss(C, k=5)(logits, target), OSAKDLoss(C, k=5)(flat, labels))
-    none = OSAKDLoss(C, k=5, reduction="none")(logits, target)
+    torch.testing.assert_close(with_constant_weight(k=5)(logits, target), with_constant_weight(k=5)(flat, labels))
+    none = with_constant_weight(k=5, reduction="none")(logits, target)
     assert none.shape == target.shape
-    torch.testing.assert_close(none.mean(), OSAKDLoss(C, k=5)(flat, labels))
+    torch.testing.assert_close(none.mean(), with_constant_weight(k=5)(flat, labels))
 
 
 SPECIAL = [0.0, -math.inf, math.inf, math.nan, 1e30, -1e30]
@@ -139,7 +149,7 @@ def test_it_is_finite_where_cross_entropy_is(value: float, divergence: Any, spac
     target = torch.where(target == 1, 0, target)
     logits[::2, 1] = value  # a class that no sample has
     ours, theirs = (logits.clone().requires_grad_() for _ in range(2))
-    found = OSAKDLoss(C, k=3, divergence=divergence, space=space)(ours, target)
+    found = with_constant_weight(k=3, divergence=divergence, space=space)(ours, target)
     expected = nn.CrossEntropyLoss()(theirs, target)
     assert found.isfinite() == expected.isfinite()
     if expected.isfinite():
@@ -152,7 +162,7 @@ def test_a_class_that_one_sample_masks_may_be_its_neighbours_class() -> None:
     logits = torch.zeros(4, 3, dtype=torch.float64)
     logits[0, 2] = -math.inf
     logits.requires_grad_()
-    loss = OSAKDLoss(3, k=4)(logits, torch.tensor([0, 2, 2, 2]))
+    loss = OSAKDLoss(3, k=4, reliability=False)(logits, torch.tensor([0, 2, 2, 2]))
     loss.backward()
     assert loss.isfinite()
     assert logits.grad is not None
@@ -164,7 +174,7 @@ def test_classes_out_of_range_are_refused(label: int) -> None:
     logits, target = batch()
     target[3] = label
     with pytest.raises(InputError, match=rf"`target` must hold class indices from 0 to 3, or -100 .*got {label}:"):
-        OSAKDLoss(C, k=3)(logits, target)
+        with_constant_weight(k=3)(logits, target)
     with pytest.raises(InputError, match=rf"`target` must hold class indices from 0 to 3, got {label}:"):
         knn_posterior(logits, logits, target, num_classes=C, k=3)
     valid = torch.arange(N) != 3
@@ -211,7 +221,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 @pytest.mark.unchecked
 def test_an_index_belongs_to_each_sample() -> None:
     logits, target = batch(dtype=torch.float32)
-    loss = OSAKDLoss(C, k=3, memory=OutputMemory(N, C))
+    loss = with_constant_weight(k=3, memory=OutputMemory(N, C))
     with pytest.raises(InputError, match=r"`index` must hold one index per sample \(12\), got 3"):
         loss(logits, target, torch.arange(3))
     with pytest.raises(InputError, match="A memory holds class indices, but `target` has class probabilities"):
@@ -222,7 +232,7 @@ def test_an_index_belongs_to_each_sample() -> None:
 def test_other_data_cannot_overwrite_the_training_set(kept: str) -> None:
     logits, target = batch(dtype=torch.float32)
     state: Any = OutputMemory(N, C) if kept == "memory" else LabelAverage(N, C)
-    loss = OSAKDLoss(C, k=3, **{kept: state})
+    loss = with_constant_weight(k=3, **{kept: state})
     loss(logits, target, torch.arange(N))
     before = copy.deepcopy(loss.state_dict())
     with pytest.raises(InputError, match=r"for other data call loss.eval\(\) first"):

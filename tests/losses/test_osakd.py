@@ -94,7 +94,7 @@ def test_without_weight_it_is_cross_entropy(seed: int, c: int, n: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(n, c, generator=generator, requires_grad=True)
     target = torch.randint(c, (n,), generator=generator)
-    loss = OSAKDLoss(c, k=2, soft_weight=0.0)(logits, target)
+    loss = OSAKDLoss(c, k=2, reliability=False, soft_weight=0.0)(logits, target)
     torch.testing.assert_close(loss, F.cross_entropy(logits, target))
 
 
@@ -102,7 +102,7 @@ def test_module_is_labels_then_loss() -> None:
     rng = np.random.default_rng(0)
     logits = torch.from_numpy(rng.normal(size=(30, 4)))
     target = torch.from_numpy(rng.integers(4, size=30))
-    loss = OSAKDLoss(4, k=5, soft_weight=0.4, divergence="mse_sum", include_self=False)
+    loss = OSAKDLoss(4, k=5, reliability=False, soft_weight=0.4, divergence="mse_sum", include_self=False)
     terms = loss.terms(logits, target)
     points = logits.softmax(1)
     expected = []
@@ -131,31 +131,31 @@ def test_spaces_differ_where_confidence_saturates() -> None:
 def test_half_types_give_a_float32_loss(dtype: torch.dtype) -> None:
     logits = torch.randn(12, 3).to(dtype).requires_grad_()
     target = torch.arange(12) % 3
-    loss = OSAKDLoss(3, k=4)(logits, target)
+    loss = OSAKDLoss(3, k=4, reliability=False)(logits, target)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, OSAKDLoss(3, k=4)(logits.float(), target))
+    torch.testing.assert_close(loss, OSAKDLoss(3, k=4, reliability=False)(logits.float(), target))
     loss.backward()
     assert logits.grad is not None
     assert logits.grad.dtype == dtype
 
 
 def test_a_sample_without_neighbours_keeps_its_hard_label() -> None:
-    loss = OSAKDLoss(3, k=1)
+    loss = OSAKDLoss(3, k=1, reliability=False)
     loss.soft_labels(torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
     assert loss.soft_labels(torch.randn(1, 3), torch.tensor([2])).tolist() == [[0.0, 0.0, 1.0]]
 
 
 def test_a_short_last_batch_uses_what_neighbours_it_has() -> None:
-    loss = OSAKDLoss(2, k=4, include_self=False)
+    loss = OSAKDLoss(2, k=4, reliability=False, include_self=False)
     loss(torch.randn(5, 2), torch.tensor([0, 1, 0, 1, 0]))
     assert loss.soft_labels(torch.randn(3, 2), torch.tensor([0, 1, 1]))[0].tolist() == [0.0, 1.0]
 
 
 def test_the_first_batch_must_hold_more_than_k() -> None:
     with pytest.raises(InputError, match=r"`k` must be between 1 and 3 \(3 other samples in the batch\), got 4"):
-        OSAKDLoss(2, k=4, include_self=False)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
+        OSAKDLoss(2, k=4, reliability=False, include_self=False)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
     with pytest.raises(InputError, match=r"between 1 and 4 \(4 samples in the batch\), got 5"):
-        OSAKDLoss(2, k=5)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
+        OSAKDLoss(2, k=5, reliability=False)(torch.randn(4, 2), torch.tensor([0, 1, 0, 1]))
 
 
 @pytest.mark.parametrize(
@@ -188,19 +188,33 @@ def test_unknown_options(arguments: dict, message: str) -> None:
 
 def test_outputs_of_another_width_are_named() -> None:
     with pytest.raises(InputError, match="gives 4 outputs, but `num_classes` is 3"):
-        OSAKDLoss(3, k=1)(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64))
+        OSAKDLoss(3, k=1, reliability=False)(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64))
 
 
 def test_can_be_pickled() -> None:
-    loss = pickle.loads(pickle.dumps(OSAKDLoss(3, k=2)))
+    loss = pickle.loads(pickle.dumps(OSAKDLoss(3, k=2, reliability=False)))
     assert loss.k == 2
 
 
 @pytest.mark.unchecked
 def test_logits_of_another_rank_are_named() -> None:
     with pytest.raises(InputError, match=r"`logits` must be of shape \[n, 3\], got \[3\]"):
-        OSAKDLoss(3, k=1)(torch.zeros(3), torch.zeros(3, dtype=torch.int64))
+        OSAKDLoss(3, k=1, reliability=False)(torch.zeros(3), torch.zeros(3, dtype=torch.int64))
 
 
 def test_prints_its_settings() -> None:
     assert "k=8, soft_weight=0.9, space='softmax'" in str(OSAKDLoss(10))
+
+
+def test_by_default_the_soft_term_waits_for_neighbours_that_know_the_classes() -> None:
+    """Neighbours that know nothing have no weight; those that know everything get the whole weight in some steps."""
+    target = torch.arange(64) % 4
+    known, unknown = 9 * F.one_hot(target, 4).float(), torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    loss = OSAKDLoss(4, k=5, include_self=False)
+    parts = [loss.terms(unknown, target) for _ in range(60)][-1]
+    assert parts.weighted_soft.item() < 0.02 * parts.soft.item()
+    parts = [loss.terms(known, target) for _ in range(60)][-1]
+    assert parts.weighted_soft.item() == pytest.approx(0.9 * parts.soft.item(), rel=0.05)
+    constant = OSAKDLoss(4, k=5, include_self=False, reliability=False).terms(unknown, target)
+    assert constant.weighted_soft.item() == pytest.approx(0.9 * constant.soft.item())
+    assert not dict(OSAKDLoss(4, reliability=False).named_buffers())

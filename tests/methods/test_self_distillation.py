@@ -41,7 +41,7 @@ def test_plain_and_label_smoothing_are_cross_entropy(smoothing: float) -> None:
 
 def test_osakd_logs_every_term_by_name_unweighted_and_weighted() -> None:
     net = network()
-    criterion = OSAKDLoss(3, k=2, soft_weight=0.5)
+    criterion = OSAKDLoss(3, k=2, soft_weight=0.5, reliability=False)
     terms = SelfDistillation(net, criterion)(batch_of(IMAGES, CLASSES))
     torch.testing.assert_close(terms.total, criterion(net(IMAGES), CLASSES))
     torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), CLASSES).detach())

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from numbers import Integral, Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.data.reading import Reading, new_reading
@@ -11,10 +12,10 @@ from osakd.data.recipes import recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
-from osakd.methods.registry import settings_of
+from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.settings.base import RunDefaults
 from osakd.models.build import expected_channels
-from osakd.records import RunConfig
+from osakd.records import RunConfig, read_config
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
@@ -202,6 +203,15 @@ def _plain(option: str, value: Any) -> Any:
     if isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     raise InputError(f"`{option}` must be a number, got {value!r}.")
+
+
+def recorded_config(folder: Path) -> RunConfig | None:
+    """The configuration of a run folder, with settings that were added later as they were before; None without one."""
+    config = read_config(folder)
+    if config is None or config.method not in METHODS:
+        return config
+    known = {field.name for field in fields(METHODS[config.method].settings)}
+    return replace(config, settings=asdict(settings_of(config))) if config.settings.keys() <= known else config
 
 
 def can_continue(old: RunConfig, new: RunConfig) -> bool:

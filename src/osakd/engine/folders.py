@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from osakd import records
 from osakd.durable import LEFT_OVER, make_folder
-from osakd.engine.config import can_continue
+from osakd.engine.config import can_continue, recorded_config
 from osakd.errors import InputError, RunError, as_sentences
 from osakd.records import Result, RunConfig
 
@@ -23,7 +23,7 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     """
     if folder.name == records.TEACHER and folder.is_symlink():
         raise InputError(f"{str(folder)!r} is a link to another folder: put the teacher's own folder there.")
-    recorded = records.read_config(folder)
+    recorded = recorded_config(folder)
     if recorded is None:
         if not records.is_free(folder):
             raise InputError(f"{str(folder)!r} is not empty and is not a run folder: choose another folder.")

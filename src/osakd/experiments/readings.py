@@ -47,7 +47,7 @@ STUDY = Column(
     cells=(
         *(Cell(name, name) for name in ("plain", "label-smoothing")),
         Cell("uniform-smoothing", {"name": "uniform-smoothing", **CENTRE}),
-        *(Cell(label, {"name": "osakd", **CENTRE, **settings}) for label, settings in _CHOICES.items()),
+        *(Cell(label, {"name": "osakd-paper", **CENTRE, **settings}) for label, settings in _CHOICES.items()),
         *(cell for size in _BATCHES for cell in _with_batch(size)),
     ),
     seeds=1,
@@ -69,7 +69,7 @@ CONFIRMATION = Column(
         Cell("label-smoothing", "label-smoothing"),
         Cell("uniform-self-counted", {"name": "uniform-smoothing", **CENTRE, "include_self": True}),
         *(
-            Cell(label, {"name": "osakd", **CENTRE, **_CHOICES[label]})
+            Cell(label, {"name": "osakd-paper", **CENTRE, **_CHOICES[label]})
             for label in ("self-counted", "k=4", "weight=0.3")
         ),
         Cell("averaged", {"name": "averaged-neighbours", **CENTRE, **AVERAGED["averaged"]}),

@@ -36,7 +36,8 @@ _CONTROL_CELLS = {f"osakd-bayes-{votes}": {"name": "osakd-bayes", "votes": votes
 _STUDY: dict[str, str | Mapping[str, Any]] = {
     "plain": "plain",
     **{label: {"name": "label-smoothing", "smoothing": smoothing} for label, smoothing in _SMOOTHINGS.items()},
-    "osakd": "osakd",
+    "osakd": {"name": "osakd", "reliability": False},
+    "osakd-reliable": "osakd",
     "osakd-paper": "osakd-paper",
     "osakd-bayes": "osakd-bayes",
     **_CONTROL_CELLS,
@@ -71,7 +72,6 @@ own prediction has the better accuracy and the neighbours the better NLL; their 
 is gathered while the network underfits, so resnet8-tenth should equal plain training, and lenet-tenth keep its gain.
 """
 _LATER: dict[str, str | Mapping[str, Any]] = {
-    "osakd-reliable": {"name": "osakd", "reliability": True},
     "osakd-reliable-convex": {"name": "osakd", "reliability": True, "balance": "convex", "include_self": False},
     "osakd-reliable-convex=0.5": {
         "name": "osakd",

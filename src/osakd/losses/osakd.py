@@ -53,16 +53,16 @@ class OSAKDLoss(nn.Module):
         space: outputs among which neighbours are searched: ``"softmax"`` or ``"logits"``.
         divergence: see ``osakd_loss``.
         balance: see ``osakd_loss``.
-        include_self: count the sample itself among its k neighbours. The default was best by validation
-            (docs/reproduction.md).
-        memory: search neighbours among the latest outputs of the whole training set instead of the mini-batch. Every
-            call in training mode then needs the samples' ``index``.
+        include_self: count the sample itself among its k neighbours.
+        memory: search neighbours among the latest outputs of the whole training set, not in the mini-batch. Every call
+            in training mode then needs the samples' ``index``.
         pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0.
         weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` weights them by
             ``nearness``.
         average: average each sample's soft labels over the epochs; needs the ``index`` as a memory does.
-        reliability: weight the distillation term by how much the neighbours know of the classes by now. With a convex
-            balance the cross-entropy gets the rest.
+        reliability: weight the distillation term by how much the neighbours know of the classes by now, 0 to 1: True,
+            or a ``Reliability`` with another momentum. With a convex balance the cross-entropy gets the rest. False:
+            the paper's constant weight.
         evidence: gather each sample's soft labels as evidence, from its own class on, and learn from its expectation
             alone, without ``soft_weight`` and ``balance``; ``reliability`` weights the votes. Needs the ``index`` too.
         weight: weight of each class, as in ``nn.CrossEntropyLoss``, see ``osakd_loss``.
@@ -109,7 +109,7 @@ class OSAKDLoss(nn.Module):
         pseudo_count: float = 0.0,
         weights: Weights = "uniform",
         average: LabelAverage | None = None,
-        reliability: Reliability | None = None,
+        reliability: Reliability | bool = True,
         evidence: DirichletEvidence | None = None,
         weight: Float[Tensor, " c"] | None = None,
         ignore_index: int | None = -100,
@@ -133,7 +133,7 @@ class OSAKDLoss(nn.Module):
         self.balance: Balance = balance
         self.include_self, self.memory = include_self, memory
         self.pseudo_count, self.average = pseudo_count, average
-        self.reliability, self.evidence = reliability, evidence
+        self.reliability, self.evidence = Reliability() if reliability is True else reliability or None, evidence
         self.weights: Weights = weights
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing

@@ -97,8 +97,9 @@ that comes nearest to its numbers; it stays as it is when the defaults of ``osak
 
 
 def settings_of(config: RunConfig) -> Settings:
-    """The settings of a run's method; settings that were added since it was recorded have their defaults."""
-    return METHODS[config.method].settings(**config.settings)
+    """The settings of a run's method; those that were added since it was recorded have the values of before."""
+    kind = METHODS[config.method].settings
+    return kind(**dict(kind.in_older_runs) | config.settings)
 
 
 def build_method(name: str, settings: Settings, context: "BuildContext") -> "Method":

@@ -16,7 +16,6 @@ from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import Posterior, Weights
-from osakd.labels.reliability import Reliability
 from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
@@ -130,8 +129,8 @@ def build_label_smoothing(settings: LabelSmoothingSettings, context: BuildContex
 
 def build_osakd(settings: OSAKDSettings, context: BuildContext) -> SelfDistillation:
     """Builds ``osakd``."""
-    reliability = Reliability() if settings.reliability else None
-    criterion = _criterion(settings, context, memory=_memory(settings, context), reliability=reliability)
+    memory = _memory(settings, context)
+    criterion = _criterion(settings, context, memory=memory, reliability=settings.reliability)
     return SelfDistillation(context.network, criterion)
 
 
@@ -163,7 +162,9 @@ def _averaged_criterion(settings: AveragedSettings, context: BuildContext, *, we
     return _criterion(settings, context, weights=weights, pseudo_count=settings.pseudo_count, **own)
 
 
-def _criterion(settings: NeighbourSettings, context: BuildContext, **own: Any) -> OSAKDLoss:
+def _criterion(
+    settings: NeighbourSettings, context: BuildContext, *, reliability: bool = False, **own: Any
+) -> OSAKDLoss:
     """The loss with what all methods with neighbours set, and with what one of them sets alone."""
     if settings.soft_weight is None:
         raise InputError("`soft_weight` is open: give it, or resolve the settings first.")
@@ -175,6 +176,7 @@ def _criterion(settings: NeighbourSettings, context: BuildContext, **own: Any) -
         divergence=settings.divergence,
         balance=settings.balance,
         include_self=settings.include_self,
+        reliability=reliability,
         ignore_index=None,  # every label of a data set is a class
         gather=False,  # a method sees the whole batch, also where several processes train it
         **own,

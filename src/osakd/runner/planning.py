@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.data.sources import load_data
-from osakd.engine.config import Options, can_continue, configure, reading_of
+from osakd.engine.config import Options, can_continue, configure, reading_of, recorded_config
 from osakd.errors import InputError
 from osakd.methods.lookup import method_label
 from osakd.records import default_folder, read_config, read_metrics
@@ -81,7 +81,7 @@ def plan_run(
     """
     config = configure(arrays, method, seed, options)
     folder = out / f"{label}-seed{seed}"
-    recorded = read_config(folder)
+    recorded = recorded_config(folder)
     if recorded is not None and not can_continue(recorded, config):
         raise InputError(
             f"{str(folder)!r} has a run of another configuration ({'; '.join(recorded.differences(config))}): "

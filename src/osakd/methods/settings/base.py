@@ -4,7 +4,7 @@ The rest of osakd knows no method by name. What it must know of one before it is
 each question is a hook below, with the answer of a method that trains one network in one stage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -114,12 +114,14 @@ class Settings:
         follows_schedule: the loss depends on the share of the schedule that is done, so a run keeps its epochs.
         has_soft_labels: each sample has a soft label from its neighbours, which a report can show.
         in_label: settings that ``label`` says already.
+        in_older_runs: values in runs that were recorded before a setting was there, where they are not the defaults.
     """
 
     single_network: ClassVar[bool] = False
     follows_schedule: ClassVar[bool] = False
     has_soft_labels: ClassVar[bool] = False
     in_label: ClassVar[tuple[str, ...]] = ()
+    in_older_runs: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -1,8 +1,8 @@
 """Settings of OSAKD, of its controls, and of our own candidates: soft labels from the k nearest neighbours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from osakd.errors import InputError
 from osakd.labels.ceiling import ceiling_note
@@ -103,7 +103,8 @@ class OSAKDSettings(PoolSettings):
     """Online self-acquired distillation from the k nearest neighbours. Source: Tzelepi and Tefas, ICME 2021."""
 
     has_soft_labels: ClassVar[bool] = True
-    reliability: bool = setting(False, "weight the distillation term by how much the neighbours know by now, 0 to 1")
+    in_older_runs: ClassVar[Mapping[str, Any]] = {"reliability": False}
+    reliability: bool = setting(True, "weight the distillation term by how much the neighbours know by now, 0 to 1")
 
     def label(self, name: str) -> str:
         """The number of neighbours is always part of the label, but for a preset's."""
