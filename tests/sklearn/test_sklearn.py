@@ -73,10 +73,10 @@ def test_its_loss_is_the_loss_of_the_network_s_outputs() -> None:
         "batch_size": 1000,
         "n_neighbors": 6,
         "soft_weight": 0.7,
-        "method": {"name": "osakd", "divergence": "mse"},
+        "method": {"name": "osakd", "divergence": "mse", "reliability": False},
     }
     one, two = (classifier(max_iter=epochs, **options).fit(features, classes) for epochs in (1, 2))
-    loss = OSAKDLoss(3, k=6, soft_weight=0.7, divergence="mse")
+    loss = OSAKDLoss(3, k=6, soft_weight=0.7, divergence="mse", reliability=False)
     expected = loss(one.network_(torch.from_numpy(features)), torch.from_numpy(classes))
     assert two.loss_curve_ == [one.loss_, pytest.approx(expected.item(), rel=1e-9)]
 
