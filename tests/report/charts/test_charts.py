@@ -88,6 +88,9 @@ def test_bands_only_of_few_methods_and_a_dot_for_a_single_epoch() -> None:
     assert "band" not in line_chart(many, ENTROPY, {one.label: 0 for one in many})
     assert line_chart(many[:6], ENTROPY, {one.label: 0 for one in many}).count('class="band') == 6
     assert "<circle" in line_chart([Trend("m", 1, [1], [1.0], None)], ENTROPY, {"m": 0})
+    whole = [Trend("m", 1, [1, 2], [100.0, 100.00000000000006], None)]  # a mean of ones, rounded
+    assert limits(whole, ACCURACY) == pytest.approx((99.0, 100.0))
+    assert "<path" in line_chart(whole, ACCURACY, {"m": 0})
 
 
 def test_the_steep_start_is_cut_off_and_an_outlier_has_no_say() -> None:

@@ -67,7 +67,8 @@ def limits(shown: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
         lows += [mean - half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
         highs += [mean + half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
     low, high = min(lows), max(highs)
-    room = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
+    differ = high - low > 1e-9 * abs(high)  # a constant may differ from itself by rounding
+    room = 0.06 * (high - low) if differ else 0.01 * abs(high) or 1.0
     return max(0.0, low - room), min(high + room, quantity.most or high + room)
 
 
