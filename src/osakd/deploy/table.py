@@ -30,9 +30,9 @@ def latency_text(found: Latencies) -> str:
     machine = found.machine.items()
     where = ", ".join(value if key in ("processor", "system") else f"{key} {value}" for key, value in machine)
     note = (
-        f"us: median and 95th percentile of {found.calls:,} calls with one image, in microseconds of CPU time on one "
-        "thread, the models in turns. kB: 1,000 bytes of the file. MiB: memory that the model adds to a process that has "
-        f"imported the runtime. Accuracy: on all test images, as recorded. Machine: {where}."
+        f"us: median and 95th percentile of {found.calls:,} calls with one image, in microseconds of CPU time, one "
+        "thread, models in turns. kB: 1,000 bytes of the file. MiB: memory that the model adds to a process with the "
+        f"runtime imported. Accuracy: on all test images, as recorded. Machine: {where}."
     )
     costs = _aligned(["model", "accuracy", "kB", "median us", "p95 us", "MiB"], [_cost(one) for one in found.rows], 1)
     return "\n\n".join(
