@@ -118,11 +118,12 @@ def _training(config: RunConfig, result: Result, seconds: float) -> str:
     settings = ", ".join(f"{name} = {value}" for name, value in config.settings.items()) or "none"
     decay = f", weight decay {config.weight_decay:g}" if config.weight_decay else ""
     changes = [f"crop {config.crop}"] * (config.crop > 0) + ["horizontal flip"] * config.flip
+    epochs = f"{config.epochs} epoch{'s' * (config.epochs > 1)}"
     machine = result.environment
     lines = [
         f"Data: {config.data['name']}, {config.data['train']:,} training images (content {config.data['content']})",
         f"Settings of the method: {settings}",
-        f"Recipe: {config.epochs} epoch{'s' * (config.epochs > 1)} of batches of {config.batch_size}, {config.optimizer}, learning rate "
+        f"Recipe: {epochs} of batches of {config.batch_size}, {config.optimizer}, learning rate "
         f"{config.learning_rate:g} ({config.schedule}){decay}, scaling {config.scaling}; augmentation: "
         f"{', '.join(changes) or 'none'}",
         f"Cost: {seconds:,.0f} s of training and evaluation on {machine.get('device')} ({machine.get('machine')})",
