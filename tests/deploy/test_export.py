@@ -136,6 +136,14 @@ def test_wrong_targets_are_one_sentence_each(run: Path, file: Path, tmp_path: Pa
             call()
 
 
+def test_a_folder_without_permission_is_one_sentence(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(osakd.RunError, match=r"No permission to write to .*: choose another folder"):
+        osakd.export(run, tmp_path / "model.pt2")
+
+
 @pytest.mark.parametrize(
     ("ending", "extra", "package"), [("onnx", "onnx", "onnxruntime"), ("pte", "executorch", "executorch")]
 )
