@@ -1,12 +1,11 @@
 """The exporters of other packages, without their warnings, and a sentence where a package is missing."""
 
-import io
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 
 from osakd.errors import InputError
 
@@ -26,16 +25,12 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def without_stderr() -> Iterator[None]:
-    """Keeps what native code writes to the error stream from terminals and notebooks; exceptions say what is wrong.
-
-    Extensions write to the process' own stream, or to Python's, which in a notebook is another.
-    """
+    """Keeps what native code writes to the error stream from the terminal; exceptions still say what went wrong."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        with redirect_stderr(io.StringIO()):
-            yield
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
