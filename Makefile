@@ -77,6 +77,8 @@ clean:
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[train,cluster,dev,integrations]'
+	.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --no-deps tosa-tools
 	touch $@
 
 .venv-audit/ready:

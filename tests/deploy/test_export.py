@@ -105,12 +105,17 @@ def test_int8_may_lose_a_point_and_no_more(run: Path, tmp_path: Path, monkeypatc
 def test_wrong_targets_are_one_sentence_each(run: Path, file: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "damaged.pt2").write_bytes(file.read_bytes()[:2000])
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "flipped.pt2").write_bytes(content)
     torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.ones(1, 2),)), tmp_path / "other.pt2")
     write_table(tmp_path / "letters/test.parquet", {"label": list("abcdefghijkl")})
     wrong: list[tuple[Any, str]] = [
         (lambda: osakd.export(run, tmp_path / "model.tflite"), "none of the known endings"),
         (lambda: osakd.export(run, tmp_path / "model.pt2", int8=True), "float32 only"),
         (lambda: osakd.export(run, tmp_path / "no/model.pt2"), "The folder .*no' does not exist"),
+        (lambda: osakd.latency([run], record=tmp_path / "no/record.json"), "The folder .*no' does not exist"),
+        (lambda: osakd.latency([run], record=tmp_path / "empty"), "empty' is a folder: name the file to write"),
         (lambda: osakd.export(run, tmp_path / "x.pt2", calibrate=0), "`calibrate` must be at least 1"),
         (lambda: osakd.export(run, tmp_path / "x.pt2", input="bytes"), "Unknown input 'bytes'"),  # type: ignore[arg-type]
         (lambda: osakd.export(tmp_path / "empty", tmp_path / "x.pt2"), "is not a run folder"),
@@ -119,12 +124,24 @@ def test_wrong_targets_are_one_sentence_each(run: Path, file: Path, tmp_path: Pa
         (lambda: osakd.load(tmp_path / "empty"), "is not a run folder"),
         (lambda: osakd.load(tmp_path / "missing.onnx"), "does not exist"),
         (lambda: osakd.load(tmp_path / "damaged.pt2"), "cannot be loaded as torch.export, it is damaged"),
+        (
+            lambda: osakd.load(tmp_path / "flipped.pt2"),
+            "it is damaged or of another kind .*the checksum of .* is another",
+        ),
         (lambda: osakd.load(tmp_path / "other.pt2"), "was not written by this version of `osakd export`"),
         (lambda: osakd.evaluate(file, data=str(tmp_path / "letters"), resize=8), "knows the classes 0, 1, 2"),
     ]
     for call, says in wrong:
         with pytest.raises(osakd.InputError, match=says):
             call()
+
+
+def test_a_folder_without_permission_is_one_sentence(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(osakd.RunError, match=r"No permission to write to .*: choose another folder"):
+        osakd.export(run, tmp_path / "model.pt2")
 
 
 @pytest.mark.parametrize(

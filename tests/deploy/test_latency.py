@@ -1,6 +1,7 @@
 """The table of latencies: what is measured, what is recorded, what is shown."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import torch
 import osakd
 import osakd.deploy.latency
 from osakd.cli.main import main
+from osakd.data.sources import load_data
+from osakd.deploy.latency import Latency
 from osakd.deploy.memory import added_memory
+from osakd.deploy.table import Latencies, latency_text
 from tests.deploy.runs import digits_run
 
 
@@ -32,7 +36,9 @@ def test_run_folders_and_files_side_by_side(
     )
     for row in found.rows:
         assert row.accuracy == run.result.last["test"]["accuracy"]
-        assert (row.data, row.numbers, row.parameters) == ("digits", "float32", 13_706)
+        assert (row.network, row.data, row.numbers, row.parameters) == ("lenet-digits", "digits", "float32", 13_706)
+        assert row.data_content == load_data("digits").content
+        assert row.commit == run.result.environment["commit"]
         assert row.macs == 8 * 8 * 16 * 9 + 4 * 4 * 32 * 9 * 16 + 128 * 64 + 64 * 10
         assert 1 < row.median_us <= row.p95_us
         assert row.memory_mib == 1.5
@@ -42,8 +48,24 @@ def test_run_folders_and_files_side_by_side(
     assert exported.bytes == file.stat().st_size
     assert main(["latency", str(tmp_path / "record.json")]) == 0
     printed = capsys.readouterr().out
-    assert f"| model.pt2 | digits | torch.export | float32 | {100 * exported.accuracy:.2f} % |" in printed
+    assert "| lenet-digits | digits |     13,706 | 0.09 M |" in printed
+    assert f"\n| model.pt2 |  {100 * exported.accuracy:.2f} % | " in printed
+    assert max(map(len, printed.splitlines())) <= 80
     assert "of 21 calls" in printed
+
+
+def test_the_table_fits_a_terminal() -> None:
+    """The longest name of the record, the largest numbers; int8 is said where the name does not say it."""
+    row = Latency(
+        "lenet-fashion-int8.onnx", "lenet-fashion", "fashion_mnist", "0" * 16, None, "ONNX", "int8", 1.0, 1_744_562,
+        431_080, 2_290_000, 1294.0, 2141.0, 109.3,
+    )  # fmt: skip
+    other = replace(row, name="a|b.pte", memory_mib=None)
+    lines = latency_text(Latencies([row, other], 1000, {"system": "Linux"})).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[2] == "| lenet-fashion | fashion_mnist |    431,080 | 2.29 M |"
+    assert lines[6] == "| lenet-fashion-int8.onnx | 100.00 % | 1,744.6 |     1,294 |  2,141 | 109.3 |"
+    assert lines[7] == r"| a\|b.pte (int8)         | 100.00 % | 1,744.6 |     1,294 |  2,141 |     - |"
 
 
 def test_what_cannot_be_measured(tmp_path: Path) -> None:

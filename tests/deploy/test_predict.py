@@ -60,12 +60,26 @@ def test_images_are_resized_as_in_training() -> None:
     np.testing.assert_array_equal(pixels_of(large, SHAPE)[0, ..., 0], expected)
 
 
+def test_other_modes_and_numbers_are_converted() -> None:
+    picture = Image.new("RGB", (8, 8), (255, 0, 0))
+    for mode in ("CMYK", "HSV", "YCbCr"):
+        red = pixels_of(picture.convert(mode), (3, 8, 8))[0, 0, 0]
+        np.testing.assert_allclose(red, [255, 0, 0], atol=1)
+    half = torch.full((8, 8), 0.5)
+    np.testing.assert_array_equal(pixels_of(half.bfloat16(), SHAPE), pixels_of(half, SHAPE))
+
+
 @pytest.mark.parametrize(
     ("images", "says"),
     [
         (np.full((8, 8), 200.0), r"image 0 has values from 200 to 200: give uint8 images or floats in \[0, 1\]"),
         (np.full((8, 8), -1.0), "has values from -1 to -1"),
         (np.full((8, 8), np.nan), "has values from nan"),
+        (np.zeros((0, 8), np.uint8), r"image 0 has shape \(0, 8\): it has no pixels"),
+        (np.full((8, 8), "a"), "image 0 is an array of <U1: give PIL images"),
+        ({}, "image 0 is of type dict: give PIL images"),
+        (Image.new("F", (8, 8)), "image 0 has more than 8 bits per channel"),
+        (Path(), r"'\.' is a folder: give image files"),
         (np.zeros((2, 8, 8, 8), np.uint8), r"image 0 has shape \(8, 8, 8\): images are"),
         ([], "There is no image"),
         ("missing.png", "The image 'missing.png' does not exist"),

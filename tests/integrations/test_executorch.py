@@ -52,3 +52,8 @@ def test_a_damaged_file(file: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged.pte").write_bytes(file.read_bytes()[:200])
     with pytest.raises(osakd.InputError, match="cannot be loaded as ExecuTorch, it is damaged"):
         osakd.load(tmp_path / "damaged.pte")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1  # in a weight: ExecuTorch would load it
+    (tmp_path / "flipped.pte").write_bytes(content)
+    with pytest.raises(osakd.InputError, match=r"it is damaged or of another kind \(its checksum is another\)"):
+        osakd.load(tmp_path / "flipped.pte")

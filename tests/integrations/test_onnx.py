@@ -55,6 +55,11 @@ def test_damaged_and_foreign_files(file: Path, tmp_path: Path) -> None:
     (tmp_path / "damaged.onnx").write_bytes(file.read_bytes()[:-500])
     with pytest.raises(osakd.InputError, match="cannot be loaded as ONNX, it is damaged"):
         osakd.load(tmp_path / "damaged.onnx")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1  # in a weight: ONNX Runtime would load it
+    (tmp_path / "flipped.onnx").write_bytes(content)
+    with pytest.raises(osakd.InputError, match=r"it is damaged or of another kind \(its checksum is another\)"):
+        osakd.load(tmp_path / "flipped.onnx")
     foreign = onnx.load(file)
     del foreign.metadata_props[:]
     onnx.save(foreign, tmp_path / "foreign.onnx")

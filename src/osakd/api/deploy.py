@@ -92,15 +92,20 @@ def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Pa
         ``rows``, one for each: accuracy, bytes, parameters, MACs, CPU time, memory; and where they were measured.
 
     Raises:
-        InputError: one of them is neither a finished run nor an exported file that can be loaded.
+        InputError: one of them is neither a finished run nor an exported file that can be loaded, or the record cannot
+            be written.
     """
     from osakd.deploy.latency import machine, measure
     from osakd.deploy.table import Latencies, write_latencies
+    from osakd.deploy.target import check_file
 
     at_least_one("calls", calls)
     paths = [given_path(model) for model in models]
     at_least_one("models", len(paths))
+    target = given_path(record) if record is not None else None
+    if target is not None:
+        check_file(target)
     found = Latencies(measure(paths, calls=calls), calls, machine())
-    if record is not None:
-        write_latencies(given_path(record), found)
+    if target is not None:
+        write_latencies(target, found)
     return found

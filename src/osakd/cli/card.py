@@ -18,6 +18,7 @@ def command(argv: Sequence[str]) -> int:
         return 0
 
     from osakd.deploy.card import model_card
+    from osakd.deploy.target import check_file
     from osakd.durable import write_atomic
     from osakd.paths import given_path
 
@@ -25,6 +26,7 @@ def command(argv: Sequence[str]) -> int:
     if found.to is None:
         print(card, end="")
     else:
+        check_file(given_path(found.to))
         write_atomic(given_path(found.to), card.encode())
         print(f"{found.to}: written")
     return 0

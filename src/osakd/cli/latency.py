@@ -18,14 +18,12 @@ def command(argv: Sequence[str]) -> int:
         return 0
 
     from osakd import api
-    from osakd.deploy.table import latency_table, read_latencies
+    from osakd.deploy.table import latency_text, read_latencies
     from osakd.paths import given_path
-    from osakd.report.tables.table import markdown
 
     if len(found.models) == 1 and found.models[0].endswith(".json"):
         latencies = read_latencies(given_path(found.models[0]))
     else:
         latencies = api.latency(found.models, calls=found.calls, record=found.record)
-    table = latency_table(latencies)
-    print(f"{table.title}\n\n{markdown(table)}\n\n{table.note}")
+    print(f"Latency of one image\n\n{latency_text(latencies)}")
     return 0

@@ -27,6 +27,8 @@ _EXPECTED = (
 )
 _GREY_AND_COLOUR = (1, 3, 4)
 _STEP = 1 / 255
+_OF_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+"""Modes of PIL images that PNG has; others, such as CMYK, become RGB."""
 
 
 Data = Any
@@ -109,7 +111,9 @@ def _columns(split: Any, name: str) -> tuple[Sequence[Any], list[int | str]]:
 def _as_array(column: Any) -> Any:
     """A column as an array; a list of images of several sizes stays a list of them."""
     if hasattr(column, "detach"):
-        return column.detach().cpu().numpy()
+        column = column.detach().cpu()
+        is_half = column.is_floating_point() and column.itemsize == 2
+        return (column.float() if is_half else column).numpy()  # NumPy has no bfloat16
     try:
         return np.asarray(column)
     except ValueError:
@@ -140,6 +144,10 @@ def encoded_image(image: Any, origin: str) -> bytes:
     from PIL import Image
 
     picture = image if isinstance(image, Image.Image) else Image.fromarray(_pixels(image, origin))
+    if picture.mode in ("I", "F"):
+        raise InputError(f"{origin} has more than 8 bits per channel: save it with 8 bits.")
+    if picture.mode not in _OF_PNG:
+        picture = picture.convert("RGB")
     stream = io.BytesIO()
     picture.save(stream, format="PNG", compress_level=1)
     return stream.getvalue()
@@ -148,6 +156,11 @@ def encoded_image(image: Any, origin: str) -> bytes:
 def _pixels(image: Any, origin: str) -> np.ndarray:
     """``uint8`` pixels, ``[h, w]`` or ``[h, w, channels]``."""
     pixels = _as_array(image)
+    if pixels.dtype.kind not in "biuf":
+        what = f"an array of {pixels.dtype}" if hasattr(image, "dtype") else f"of type {type(image).__name__}"
+        raise InputError(f"{origin} is {what}: give PIL images, or arrays of pixels.")
+    if 0 in pixels.shape:
+        raise InputError(f"{origin} has shape {tuple(pixels.shape)}: it has no pixels.")
     if pixels.ndim == 3 and pixels.shape[2] not in _GREY_AND_COLOUR and pixels.shape[0] in _GREY_AND_COLOUR:
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 3 and pixels.shape[2] == 1:

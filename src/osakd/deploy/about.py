@@ -1,6 +1,8 @@
-"""What an exported file says about itself, as JSON inside the file."""
+"""What an exported file says about itself, as JSON inside the file, and the checksum of the whole file in it."""
 
 import json
+import re
+import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +10,9 @@ from osakd.errors import InputError
 
 KEY = "osakd"
 """Name of the entry that holds it in the file."""
+_CHECK = "crc32"
+_PLACE = re.compile(rb'"%s": "([0-9a-f]{8})"' % _CHECK.encode())
+"""Where the checksum of a file stands in it; it is that of the file with eight zeros there."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class About:
 
     def to_json(self) -> str:
         """The text inside the file."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self) | {_CHECK: 8 * "0"})
 
     @classmethod
     def from_json(cls, text: str | None, path: str) -> "About":
@@ -72,6 +77,7 @@ class About:
         """
         try:
             values: dict[str, Any] = json.loads(text or "")
+            del values[_CHECK]
             channels, height, width = values.pop("input_shape")
             names = tuple(values.pop("class_names"))
             return cls(class_names=names, input_shape=(channels, height, width), **values)
@@ -80,3 +86,23 @@ class About:
                 f"{path!r} was not written by this version of `osakd export`, it does not name its classes and input: "
                 "export it again from its run folder."
             ) from error
+
+
+def sealed(content: bytes) -> bytes:
+    """The content of a file with its checksum in what it says about itself."""
+    return _with_checksum(content, zlib.crc32(content))
+
+
+def check_seal(content: bytes) -> None:
+    """Checks a file that ``sealed`` made; one that holds no checksum was written by somebody else and is let pass.
+
+    Raises:
+        ValueError: a byte of it has changed.
+    """
+    place = _PLACE.search(content)
+    if place and zlib.crc32(_with_checksum(content, 0)) != int(place[1], 16):
+        raise ValueError("its checksum is another")
+
+
+def _with_checksum(content: bytes, value: int) -> bytes:
+    return _PLACE.sub(b'"%s": "%08x"' % (_CHECK.encode(), value), content, count=1)

@@ -82,7 +82,7 @@ def _metadata(title: str, config: RunConfig, result: Result, license_name: str |
         "library_name": "osakd",
         **({"license": license_name} if license_name else {}),
         "pipeline_tag": "image-classification",
-        "tags": ["osakd", "self-distillation", config.method],
+        "tags": list(dict.fromkeys(["osakd", "self-distillation", config.method])),
         **({"datasets": [hub]} if hub else {}),
         "metrics": ["accuracy"],
         "model-index": [{"name": title, "results": [measured]}],
@@ -93,9 +93,9 @@ def _about(config: RunConfig) -> str:
     channels, height, width = config.data["input_shape"]
     classes = len(config.data["class_counts"])
     return (
-        f"The network `{config.model}` tells {classes} classes of images of {height}x{width} pixels with {channels} "
-        f"channel{'s' if channels > 1 else ''}. It was trained with the method `{config.method}` of osakd; what is "
-        "deployed is the plain network, with its input normalisation as its first layer."
+        f"The network `{config.model}` sorts images of {height}x{width} pixels with {channels} "
+        f"channel{'s' * (channels > 1)} into {classes} classes. It was trained by osakd with the method "
+        f"`{config.method}`; it is the plain network, with its input normalisation as its first layer."
     )
 
 
@@ -118,11 +118,12 @@ def _training(config: RunConfig, result: Result, seconds: float) -> str:
     settings = ", ".join(f"{name} = {value}" for name, value in config.settings.items()) or "none"
     decay = f", weight decay {config.weight_decay:g}" if config.weight_decay else ""
     changes = [f"crop {config.crop}"] * (config.crop > 0) + ["horizontal flip"] * config.flip
+    epochs = f"{config.epochs} epoch{'s' * (config.epochs > 1)}"
     machine = result.environment
     lines = [
         f"Data: {config.data['name']}, {config.data['train']:,} training images (content {config.data['content']})",
         f"Settings of the method: {settings}",
-        f"Recipe: {config.epochs} epochs of batches of {config.batch_size}, {config.optimizer}, learning rate "
+        f"Recipe: {epochs} of batches of {config.batch_size}, {config.optimizer}, learning rate "
         f"{config.learning_rate:g} ({config.schedule}){decay}, scaling {config.scaling}; augmentation: "
         f"{', '.join(changes) or 'none'}",
         f"Cost: {seconds:,.0f} s of training and evaluation on {machine.get('device')} ({machine.get('machine')})",

@@ -15,6 +15,7 @@ from osakd.deploy.exported import as_input, exported_from
 from osakd.deploy.form import DeployedForm
 from osakd.deploy.formats import format_of, module_of
 from osakd.deploy.predict import black_images
+from osakd.deploy.target import check_file
 from osakd.durable import write_atomic
 from osakd.engine.evaluate import for_network, target_of, to_floats
 from osakd.errors import InputError, RunError
@@ -62,16 +63,14 @@ def check_target(path: Path, *, int8: bool) -> None:
 
     Raises:
         InputError: an unknown ending, no folder to write to, or int8 in a format that has none.
+        RunError: no permission to write there.
     """
     known = format_of(path)
     if int8 and not known.int8:
         raise InputError(
             f"{known.title} ({path.suffix}) is written in float32 only: leave --int8 out, or take .onnx or .pte."
         )
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder: name the file to write.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {str(path.parent)!r} does not exist: create it or choose another.")
+    check_file(path)
 
 
 def export_network(

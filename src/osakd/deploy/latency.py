@@ -31,7 +31,10 @@ class Latency:
 
     Attributes:
         name: name of the file or of the run folder.
+        network: name of the network.
         data: data set of its accuracy.
+        data_content: hash of that data's images and classes.
+        commit: commit of osakd that trained the network, if known.
         runtime: what computes it.
         numbers: ``float32`` or ``int8``.
         accuracy: recorded accuracy on the test images, 0 to 1.
@@ -44,7 +47,10 @@ class Latency:
     """
 
     name: str
+    network: str
     data: str
+    data_content: str
+    commit: str | None
     runtime: str
     numbers: str
     accuracy: float
@@ -113,19 +119,24 @@ def _take_turns(calls: Sequence[Callable[[], Tensor]], count: int) -> list[list[
 def _row(path: Path, model: Predictor, times: Sequence[float]) -> Latency:
     if isinstance(model, ExportedNetwork):
         about, file = model.about, path
-        runtime, numbers, data, accuracy = format_of(path).title, about.number_format, about.data, about.accuracy
+        runtime, numbers, accuracy = format_of(path).title, about.number_format, about.accuracy
+        network, data, content, commit = about.model, about.data, about.data_content, about.commit
         parameters, macs = about.parameters, about.macs
     else:
         # Both are there: the network could be loaded.
         config, result = cast(RunConfig, read_config(path)), cast(Result, read_result(path))
         file, runtime, numbers = path / STUDENT, "PyTorch", "float32"
-        data, accuracy = config.data["name"], result.last["test"]["accuracy"]
+        network, data, content = config.model, config.data["name"], config.data["content"]
+        accuracy, commit = result.last["test"]["accuracy"], result.environment.get("commit")
         parameters, macs = count_parameters(model), count_macs(model, black_images(1, model.input_shape))
     median, p95 = np.percentile(times, [50, 95]).tolist()
     memory = added_memory(path)
     return Latency(
         name=path.resolve().name,
+        network=network,
         data=data,
+        data_content=content,
+        commit=commit,
         runtime=runtime,
         numbers=numbers,
         accuracy=accuracy,

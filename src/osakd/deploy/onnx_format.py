@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.deploy.about import KEY
+from osakd.deploy.about import KEY, check_seal, sealed
 from osakd.deploy.quiet import from_extra, quiet
 
 _EXTRA, _INPUT, _OUTPUT = "onnx", "images", "logits"
@@ -37,7 +37,7 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
     def content(about: str) -> bytes:
         del model.metadata_props[:]
         model.metadata_props.add(key=KEY, value=about)
-        return model.SerializeToString()
+        return sealed(model.SerializeToString())
 
     return content
 
@@ -53,6 +53,7 @@ def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     start()
     import onnxruntime
 
+    check_seal(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -105,7 +105,9 @@ def _several(images: Any) -> list[Any]:
 
 def _encoded(image: Any, origin: str) -> bytes:
     if isinstance(image, str | Path):
-        content = None if given_path(image).is_dir() else read_bytes(given_path(image))
+        if given_path(image).is_dir():
+            raise InputError(f"{origin!r} is a folder: give image files.")
+        content = read_bytes(given_path(image))
         if content is None:
             raise InputError(f"The image {origin!r} does not exist: check the path.")
         return content

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.deploy.about import KEY
+from osakd.deploy.about import KEY, check_seal, sealed
 from osakd.deploy.quiet import from_extra, quiet, without_stderr
 
 _EXTRA, _METHOD = "executorch", "forward"
@@ -31,7 +31,7 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
         entry = torch.frombuffer(bytearray(about.encode()), dtype=torch.uint8)
         with quiet():
             edge = copy.deepcopy(lowered.exported_program())  # the last passes change it
-            return EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer
+            return sealed(EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer)
 
     return content
 
@@ -51,6 +51,7 @@ def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     start()
     from executorch.runtime import Runtime
 
+    check_seal(content)
     with without_stderr():
         program = Runtime.get().load_program(content)
         program.load_method(_METHOD)
