@@ -33,6 +33,8 @@ RUN_ELSEWHERE = {
 """The test that runs the Python of a page."""
 NOT_RUN = {
     "pets/train/cat/1.jpg": "a folder",
+    "python -m benchmarks.devices DATASETS OUT": "a quarter of an hour of training",
+    "pip install 'osakd[train,microcontroller]'": "run by tests/integrations/test_microcontroller.py with other words",
     "python -m venv litert && litert/bin/pip install litert-torch 'osakd[train]'": "an environment with older packages",
     "dask scheduler --port 8786": "a cluster, started by tests/runner/test_cluster.py with other words",
 }
