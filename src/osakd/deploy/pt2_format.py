@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from osakd.deploy.about import KEY
+from osakd.deploy.pt2_archive import checked
 from osakd.deploy.quiet import quiet
 
 _ENTRY = f"{KEY}.json"
@@ -36,7 +37,7 @@ def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     """Loads a program; see ``FormatModule``."""
     entries = {_ENTRY: ""}
     with quiet():
-        module = torch.export.load(io.BytesIO(content), extra_files=entries).module()
+        module = torch.export.load(io.BytesIO(checked(content)), extra_files=entries).module()
 
     def logits(images: Tensor) -> Tensor:
         with torch.no_grad():
