@@ -62,6 +62,19 @@ def at_random(place: Path, seconds: float, rng: random.Random, number: int, name
     return outcome
 
 
+def again(place: Path) -> Outcome:
+    """Trains twice with the same seed, on every lowering."""
+    outcome = Outcome("nothing: the same training again")
+    for lowering in LOWERINGS:
+        reference, _ = undisturbed(place, lowering)
+        found = _continued(place / "again", reference, lowering, place / "log")
+        outcome.add(
+            "not equal" if found else f"equal bit for bit: {lowering}", wrong=f"{lowering}: {found}" * bool(found)
+        )
+        shutil.rmtree(place / "again", ignore_errors=True)
+    return outcome
+
+
 @contextmanager
 def _before_write(act: Callable[[int], object]) -> Iterator[None]:
     """Calls ``act`` with the count of every fsync and rename, before it is done."""

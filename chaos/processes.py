@@ -17,7 +17,7 @@ from chaos.outcome import Outcome
 from osakd.errors import RunError
 from osakd.records import LOCK, read_config, read_metrics, read_result
 
-EPOCHS, SEEDS, PATIENCE = 40, 2, 240
+EPOCHS, SEEDS, PATIENCE = 16, 2, 240
 SMALL = ["--epochs", str(EPOCHS), "--fraction", "0.4", "--batch-size", "32", "--ema", "0.9", "--device", "cpu"]
 SERIAL = ["--executor", "serial", "--kernels", "torch"]
 EVERY_EPOCH = "import osakd.engine.loop\nosakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
@@ -34,7 +34,7 @@ def compare(out: Path, *more: str) -> list[str]:
 def train_on_two_ranks(out: Path) -> list[str]:
     """A training by two processes, or its continuation."""
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "osakd"]
-    method = ["--method", json.dumps(METHODS[0])]
+    method = ["--method", "osakd", "--method.k", "5", "--method.pool", "memory"]
     return [sys.executable, "-m", *launcher, "train", *method, *SMALL, "--out", str(out / "osakd-seed0"), "--resume"]
 
 
@@ -64,7 +64,8 @@ def finished(command: Sequence[str], place: Path) -> str:
     """What a command said that failed, after it has been given once more; empty where it ended well."""
     with started(command, place) as process:
         code = process.wait(PATIENCE)
-    return f"exit {code}: {(place / 'errors').read_text()[-600:]}" if code else ""
+    said = [line for line in (place / "errors").read_text().splitlines() if "osakd:" in line]
+    return f"exit {code}: {' '.join(said)}" if code else ""
 
 
 def trained_by(run: Path) -> int | None:
@@ -108,6 +109,7 @@ def orphans(folder: Path) -> str:
     return ""
 
 
+Command = Callable[[Path], list[str]]
 Pick = Callable[[subprocess.Popen[str], list[int]], int]
 
 
@@ -129,21 +131,22 @@ def _other_rank(process: subprocess.Popen[str], trainers: list[int]) -> int:
 
 
 def killed(
-    place: Path, rng: random.Random, name: str, command: Callable[[Path], list[str]], picks: Sequence[Pick], *, ends: bool
+    place: Path, reference: Path, rng: random.Random, name: str, command: Command, picks: Sequence[Pick], *, ends: bool
 ) -> Outcome:
     """Kills one process of a command after another, at random moments; the same command then ends as if undisturbed.
 
     Args:
         place: folder to work in.
+        reference: the runs that nothing disturbed; made if missing.
         rng: where the moments come from.
         name: what the table calls it.
         command: the command that trains in a folder, or goes on there.
         picks: which process is killed, for each kill.
         ends: the command ends with each kill and is given again; else it goes on by itself.
     """
-    outcome, folder, reference = Outcome(name), place / "there", place / "here"
-    whole = EPOCHS * len(METHODS) * SEEDS if "compare" in command(folder) else EPOCHS
-    wrong = finished(command(reference), place)
+    outcome, folder = Outcome(name), place / "runs"
+    wrong = "" if reference.exists() else finished(command(reference), place)
+    whole = EPOCHS * len(list(reference.glob("*-seed*")))
     kills, commands = 0, 0
     while kills < len(picks) and not wrong and commands <= len(picks):
         commands += 1
@@ -171,22 +174,22 @@ def killed(
 
 def all_kinds(place: Path, rng: random.Random) -> list[Outcome]:
     """Kills of every kind of process that a command may have."""
-    kinds = [
-        ("a worker of `compare --processes 2` killed", _processes, [_trainer] * 4, False),
-        ("the runner of `compare --processes 2` killed", _processes, [_runner] * 3, True),
-        ("a rank of torchrun killed", train_on_two_ranks, [_trainer, _other_rank], True),
+    kinds: list[tuple[str, str, Command, list[Pick], bool]] = [
+        ("a worker of `compare --processes 2` killed", "compared", _processes, [_trainer] * 3, False),
+        ("the runner of `compare --processes 2` killed", "compared", _processes, [_runner] * 2, True),
+        ("a rank of torchrun killed", "ranks", train_on_two_ranks, [_trainer, _other_rank], True),
     ]
     if importlib.util.find_spec("submitit"):
-        kinds.append(("a job of submitit killed", _jobs, [_trainer] * 2, False))
-        kinds.append(("the runner of jobs of submitit killed", _jobs, [_runner], True))
+        kinds.append(("a job of submitit killed", "compared", _jobs, [_trainer] * 2, False))
+        kinds.append(("the runner of jobs of submitit killed", "compared", _jobs, [_runner], True))
     else:
         say("submitit is not installed: no job of it is killed")
     outcomes = []
-    for number, (name, command, picks, ends) in enumerate(kinds):
+    for number, (name, reference, command, picks, ends) in enumerate(kinds):
         own = place / str(number)
         own.mkdir()
         begun = time.monotonic()
-        outcomes.append(killed(own, rng, name, command, picks, ends=ends))
+        outcomes.append(killed(own, place / reference, rng, name, command, picks, ends=ends))
         say(f"  {name}: {time.monotonic() - begun:.0f} s")
     return outcomes
 

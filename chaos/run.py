@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos import damage, disk, fuzz, kills, processes
+from chaos import commands, damage, disk, fuzz, kills, memory, processes
 from chaos.children import prepare, say
 from chaos.outcome import Outcome, table
 
@@ -43,8 +43,11 @@ FAULTS: dict[str, tuple[float, Callable[[Given], list[Outcome]]]] = {
     "writes": (0.25, lambda it: [kills.at_every_write(it.place, it.seconds, it.rng)]),
     "power": (0.2, lambda it: [kills.power(it.place, it.seconds, it.rng)]),
     "interrupt": (0.2, lambda it: it.at_random(signal.SIGINT, "Ctrl-C at a random moment", it.least // 3)),
+    "commands": (0, lambda it: [commands.all_commands(it.place, it.rng, 5)]),
     "disk": (0, lambda it: [one(it.place) for one in (disk.full, disk.read_only, disk.deleted, disk.clock, disk.two)]),
     "processes": (0, lambda it: processes.all_kinds(it.place, it.rng)),
+    "memory": (0, lambda it: [memory.missing(it.place), memory.not_shared(it.place)]),
+    "same": (0, lambda it: [kills.again(it.place)]),
     "resume": (0, lambda it: [damage.resumed(it.place, it.rng)]),
     "damage": (0, lambda it: damage.files(it.place, it.rng)),
     "fuzz": (0, lambda it: fuzz.all_kinds(it.place, it.rng, it.cases)),
