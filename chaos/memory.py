@@ -53,22 +53,30 @@ def missing(place: Path) -> Outcome:
     return outcome
 
 
-def not_shared(place: Path) -> Outcome:
-    """The folder of shared memory has room for no lock, or for a few: what needs it says so, and what does not need it goes on."""
+def not_shared(place: Path, reference: Path) -> Outcome:
+    """The folder of shared memory has room for no lock, or for a few; one process needs none.
+
+    Args:
+        place: folder to work in.
+        reference: what ``processes.compare`` gives undisturbed.
+    """
     outcome = Outcome(f"{_SHARED} too small")
     if not shutil.which("unshare") or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:  # noqa: S607
         say(f"{_SHARED} cannot be made small here: that takes unshare, and root")
         return outcome
-    wrong = finished(compare(place / "compared", "--processes", "1"), place)
+    folder = place / "not-shared"
     for pages in (1, 3):
-        mount = f"mount -t tmpfs -o size={4 * pages}k tmpfs /dev/shm"
-        small = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
-        folder = place / str(pages)
-        said = finished([*small, *compare(folder, "--processes", "2")], place)
-        if _SHARED not in said:
-            wrong = wrong or f"{pages} pages: {said or 'ended'}"
-        wrong = wrong or finished([*small, *compare(folder, "--processes", "1")], place)
-        wrong = wrong or difference(folder, place / "compared")
-        answer = "refused in a sentence; then equal bit for bit with one process"
-        outcome.add("wrong" if wrong else answer, wrong=wrong)
+        said = finished([*_small(pages), *compare(folder, "--processes", "2")], place)
+        right = _SHARED in said
+        outcome.add(
+            "refused in a sentence" if right else "not refused", wrong="" if right else f"{pages} pages: {said}"
+        )
+    wrong = finished([*_small(1), *compare(folder, "--processes", "1")], place) or difference(folder, reference)
+    outcome.add("wrong" if wrong else "one process ended, equal bit for bit", wrong=wrong)
     return outcome
+
+
+def _small(pages: int) -> list[str]:
+    """What starts a command that has so many pages of shared memory."""
+    mount = f"mount -t tmpfs -o size={4 * pages}k tmpfs {_SHARED}"
+    return ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]

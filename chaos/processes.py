@@ -20,6 +20,7 @@ from osakd.records import LOCK, read_config, read_metrics, read_result
 EPOCHS, SEEDS, PATIENCE = 16, 2, 240
 SMALL = ["--epochs", str(EPOCHS), "--fraction", "0.4", "--batch-size", "32", "--ema", "0.9", "--device", "cpu"]
 SERIAL = ["--executor", "serial", "--kernels", "torch"]
+COMPARED = "compared"
 EVERY_EPOCH = "import osakd.engine.loop\nosakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
 """What Python does first in every process of a command: it saves every epoch."""
 
@@ -175,13 +176,13 @@ def killed(
 def all_kinds(place: Path, rng: random.Random) -> list[Outcome]:
     """Kills of every kind of process that a command may have."""
     kinds: list[tuple[str, str, Command, list[Pick], bool]] = [
-        ("a worker of `compare --processes 2` killed", "compared", _processes, [_trainer] * 3, False),
-        ("the runner of `compare --processes 2` killed", "compared", _processes, [_runner] * 2, True),
+        ("a worker of `compare --processes 2` killed", COMPARED, _processes, [_trainer] * 3, False),
+        ("the runner of `compare --processes 2` killed", COMPARED, _processes, [_runner] * 2, True),
         ("a rank of torchrun killed", "ranks", train_on_two_ranks, [_trainer, _other_rank], True),
     ]
     if importlib.util.find_spec("submitit"):
-        kinds.append(("a job of submitit killed", "compared", _jobs, [_trainer] * 2, False))
-        kinds.append(("the runner of jobs of submitit killed", "compared", _jobs, [_runner], True))
+        kinds.append(("a job of submitit killed", COMPARED, _jobs, [_trainer] * 2, False))
+        kinds.append(("the runner of jobs of submitit killed", COMPARED, _jobs, [_runner], True))
     else:
         say("submitit is not installed: no job of it is killed")
     outcomes = []

@@ -33,6 +33,11 @@ class Given:
     cases: int
     least: int
 
+    @property
+    def compared(self) -> Path:
+        """What the commands of ``processes`` gave undisturbed."""
+        return self.place / processes.COMPARED
+
     def at_random(self, number: int, name: str, least: int) -> list[Outcome]:
         """Stops training with a signal."""
         return [kills.at_random(self.place, self.seconds, self.rng, number, name, least)]
@@ -45,8 +50,8 @@ FAULTS: dict[str, tuple[float, Callable[[Given], list[Outcome]]]] = {
     "interrupt": (0.2, lambda it: it.at_random(signal.SIGINT, "Ctrl-C at a random moment", it.least // 3)),
     "commands": (0, lambda it: [commands.all_commands(it.place, it.rng, 5)]),
     "disk": (0, lambda it: [one(it.place) for one in (disk.full, disk.read_only, disk.deleted, disk.clock, disk.two)]),
-    "processes": (0, lambda it: processes.all_kinds(it.place, it.rng)),
-    "memory": (0, lambda it: [memory.missing(it.place), memory.not_shared(it.place)]),
+    "processes": (0, lambda it: [*processes.all_kinds(it.place, it.rng), memory.not_shared(it.place, it.compared)]),
+    "memory": (0, lambda it: [memory.missing(it.place)]),
     "same": (0, lambda it: [kills.again(it.place)]),
     "resume": (0, lambda it: [damage.resumed(it.place, it.rng)]),
     "damage": (0, lambda it: damage.files(it.place, it.rng)),
