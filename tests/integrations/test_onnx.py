@@ -60,3 +60,14 @@ def test_damaged_and_foreign_files(file: Path, tmp_path: Path) -> None:
     onnx.save(foreign, tmp_path / "foreign.onnx")
     with pytest.raises(osakd.InputError, match="was not written by this version of `osakd export`"):
         osakd.load(tmp_path / "foreign.onnx")
+
+
+def test_another_bit_is_noticed(file: Path, tmp_path: Path) -> None:
+    """A weight would be another one, without a word of the runtime."""
+    content = bytearray(file.read_bytes())
+    for place in range(100, len(content), len(content) // 7):
+        content[place] ^= 1
+        (tmp_path / "flipped.onnx").write_bytes(content)
+        with pytest.raises(osakd.InputError, match=r"cannot be loaded as ONNX, .*checksum does not fit"):
+            osakd.load(tmp_path / "flipped.onnx")
+        content[place] ^= 1

@@ -1,6 +1,8 @@
 """What an exported file says about itself, as JSON inside the file."""
 
 import json
+import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,6 +10,8 @@ from osakd.errors import InputError
 
 KEY = "osakd"
 """Name of the entry that holds it in the file."""
+_CHECK, _DIGITS = "crc32", 8
+_MARK = f'"{_CHECK}": "'.encode()
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class About:
         """
         try:
             values: dict[str, Any] = json.loads(text or "")
+            values.pop(_CHECK, None)
             channels, height, width = values.pop("input_shape")
             names = tuple(values.pop("class_names"))
             return cls(class_names=names, input_shape=(channels, height, width), **values)
@@ -80,3 +85,35 @@ class About:
                 f"{path!r} was not written by this version of `osakd export`, it does not name its classes and input: "
                 "export it again from its run folder."
             ) from error
+
+
+def with_checksum(make: Callable[[str], bytes], about: str) -> bytes:
+    """A file whose text about itself ends with the checksum of the whole file, for formats that have none.
+
+    Args:
+        make: the content of the file with a text, which it holds as it is.
+        about: the text, a JSON object.
+    """
+    content = make(f'{about[:-1]}, "{_CHECK}": "{"0" * _DIGITS}"}}')
+    start = content.index(_MARK) + len(_MARK)
+    return content[:start] + b"%08x" % zlib.crc32(content) + content[start + _DIGITS :]
+
+
+def check(content: bytes, *, needed: bool = False) -> None:
+    """Checks the checksum of a file, where it has one: older files and those of others have none.
+
+    Args:
+        content: the file.
+        needed: it must have one.
+
+    Raises:
+        ValueError: the file is not what was written.
+    """
+    start = content.find(_MARK) + len(_MARK)
+    if start < len(_MARK):
+        if needed:
+            raise ValueError("it has no checksum of `osakd export`")
+        return
+    found, blank = content[start : start + _DIGITS], content[:start] + b"0" * _DIGITS + content[start + _DIGITS :]
+    if found != b"%08x" % zlib.crc32(blank):
+        raise ValueError("its checksum does not fit: it was changed after it was written")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.deploy.about import KEY
+from osakd.deploy.about import KEY, check, with_checksum
 from osakd.deploy.quiet import from_extra, quiet
 
 _EXTRA, _INPUT, _OUTPUT = "onnx", "images", "logits"
@@ -39,7 +39,7 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
         model.metadata_props.add(key=KEY, value=about)
         return model.SerializeToString()
 
-    return content
+    return lambda about: with_checksum(content, about)
 
 
 def start() -> None:
@@ -51,6 +51,7 @@ def start() -> None:
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     """Opens a session of one thread; see ``FormatModule``."""
     start()
+    check(content)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

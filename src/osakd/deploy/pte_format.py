@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.deploy.about import KEY
+from osakd.deploy.about import KEY, check, with_checksum
 from osakd.deploy.quiet import from_extra, quiet, without_stderr
 
 _EXTRA, _METHOD = "executorch", "forward"
@@ -33,7 +33,7 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
             edge = copy.deepcopy(lowered.exported_program())  # the last passes change it
             return EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer
 
-    return content
+    return lambda about: with_checksum(content, about)
 
 
 @cache
@@ -49,6 +49,7 @@ def start() -> None:
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     """Loads a program; see ``FormatModule``."""
     start()
+    check(content, needed=True)  # the runtime ends the process where a file is damaged
     from executorch.runtime import Runtime
 
     with without_stderr():

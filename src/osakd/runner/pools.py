@@ -263,7 +263,7 @@ def _shared_memory() -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise RunError(
-            "/dev/shm, in which worker processes share memory, is full: free some of it, or give the same command with "
+            "The shared memory of worker processes, /dev/shm, is full: free some of it, or give the same command with "
             "--processes 1, which needs none."
         ) from error
 
