@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos import commands, damage, disk, exported, fuzz, kills, memory, processes
+from chaos import commands, damage, disk, exported, fuzz, kills, memory, pictures, processes
 from chaos.children import prepare, say
 from chaos.outcome import Outcome, table
 
@@ -56,6 +56,7 @@ FAULTS: dict[str, tuple[float, Callable[[Given], list[Outcome]]]] = {
     "resume": (0, lambda it: [damage.resumed(it.place, it.rng)]),
     "damage": (0, lambda it: damage.files(it.place, it.rng)),
     "fuzz": (0, lambda it: fuzz.all_kinds(it.place, it.rng, it.cases)),
+    "pictures": (0, lambda it: [pictures.folders(it.place)]),
     "exported": (0, lambda it: exported.files(it.place, it.rng, it.cases // 10)),
 }
 """The faults by name: the share of the time, 0 for those that are done once, and what injects them."""
