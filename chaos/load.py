@@ -1,6 +1,6 @@
-"""``python -m chaos.load``: 1,000 runs through the runner, 10,000 records in a report, a run of thousands of epochs.
+"""``python -m chaos.load``: 1,000 runs through the runner, and a run of thousands of epochs.
 
-It takes some minutes. Each part prints a table; the exit status is 1 where something was lost, done twice or grew.
+It takes some minutes; ``python benchmarks/report.py`` reports 10,000 records. Each part prints a table; the exit status is 1 where something was lost, done twice or grew.
 """
 
 import argparse
@@ -11,14 +11,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import osakd
 from chaos.children import METHODS, options_of, prepare
 from osakd import records
-from osakd.durable import append
 from osakd.engine import loop
 from osakd.engine.callbacks import Callback
 from osakd.runner import pools
@@ -26,9 +24,8 @@ from osakd.runner.planning import plan_comparison
 from osakd.runner.progress import Progress
 from osakd.runner.run import run_jobs
 
-RUNS, RECORDS, EPOCHS, PROCESSES = 1_000, 10_000, 5_000, 2
-METHODS_OF_RECORDS, SEEDS_OF_RECORDS = 10, 50
-SECONDS_FOR_RECORDS, MIB_OF_GROWTH = 10.0, 20.0
+RUNS, EPOCHS, PROCESSES = 1_000, 5_000, 2
+MIB_OF_GROWTH = 20.0
 
 
 class Use(NamedTuple):
@@ -84,32 +81,6 @@ def runs(place: Path, count: int) -> list[str]:
     return wrong + [f"failed: {next(iter(errors.values()))}" for _ in [0] if errors] + _grown(grown)
 
 
-def reported(place: Path, count: int) -> list[str]:
-    """A report of copies of one record under other names and seeds; what was too slow."""
-    source = Path(__file__).parents[1] / "records/comparison/cifar10-resnet8/osakd-paper-seed0"
-    config, result, rows = records.read_config(source), records.read_result(source), records.read_metrics(source)
-    if config is None or result is None:
-        raise RuntimeError(f"no record in {source}")
-    fsync, os.fsync = os.fsync, lambda _: None  # not what is measured
-    for number in range(count):
-        column, rest = divmod(number, METHODS_OF_RECORDS * SEEDS_OF_RECORDS)
-        method, seed = divmod(rest, SEEDS_OF_RECORDS)
-        folder = place / f"copies/column{column}/osakd-{method + 2}nn-seed{seed}"
-        shifted = 0.001 * ((7 * number) % 10)  # no two runs are alike
-        last = result.last | {"test": result.last["test"] | {"accuracy": result.last["test"]["accuracy"] + shifted}}
-        records.write_config(folder, replace(config, seed=seed, settings=config.settings | {"k": method + 2}))
-        for row in [*rows[:-1], last]:
-            append(folder / records.METRICS, row)
-        records.write_result(folder, replace(result, last=last))
-    os.fsync = fsync
-    begun = time.monotonic()
-    page = osakd.write_report(place / "copies", out=place / "report")
-    seconds = time.monotonic() - begun
-    size = page.stat().st_size / 2**20
-    print(f"{count:,} records ({len(rows)} epochs each) reported in {seconds:.1f} s; the page has {size:.1f} MiB.\n")
-    return [f"{count} records took {seconds:.1f} s"] * (seconds > SECONDS_FOR_RECORDS)
-
-
 class _Watch(Callback):
     """Notes what the process uses, ten times in a run."""
 
@@ -147,14 +118,14 @@ def _grown(mib: float) -> list[str]:
     return [f"the memory grew by {mib:.0f} MiB"] * (mib > MIB_OF_GROWTH)
 
 
-PARTS = {"runs": (runs, RUNS), "records": (reported, RECORDS), "long": (long, EPOCHS)}
+PARTS = {"runs": (runs, RUNS), "long": (long, EPOCHS)}
 
 
 def main(argv: Sequence[str]) -> int:
-    """Loads osakd; 1 where something was lost, done twice, slow or grew."""
+    """Loads osakd; 1 where something was lost, done twice or grew."""
     parser = argparse.ArgumentParser(prog="chaos.load", description="Load the runner, the report and a long run.")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="which parts")
-    parser.add_argument("--share", type=float, default=1.0, help="share of the numbers of runs, records and epochs")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the numbers of runs and epochs")
     found = parser.parse_args(argv)
     prepare()
     wrong = []
