@@ -26,13 +26,12 @@ SEEDS = 3
 SETTING: dict[str, Any] = {"model": "lenet", "epochs": 10, "fraction": 0.1, "device": "cpu"}
 ALONE, METHOD = "serial", "osakd-8nn"
 OTHERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "the same again": (ALONE, 1, (METHOD,)),
-    "two threads": (ALONE, 2, (METHOD,)),
     "serial/native": ("serial/native", 1, (METHOD,)),
+    "two threads": (ALONE, 2, (METHOD,)),
     "fused/channels, 3 replicas": ("fused/channels", 1, (METHOD,)),
+    "fused/native, 3 replicas": ("fused/native", 1, (METHOD,)),
     "fused/channels, 6 replicas": ("fused/channels", 1, (METHOD, "plain")),
     "fused/vmap, 3 replicas": ("fused/vmap", 1, (METHOD,)),
-    "fused/native, 3 replicas": ("fused/native", 1, (METHOD,)),
 }
 """What is done otherwise: the executor, the number of threads, and the methods that share a program."""
 

@@ -1,6 +1,7 @@
 """``python -m chaos.load``: 1,000 runs through the runner, and a run of thousands of epochs.
 
-It takes some minutes; ``python benchmarks/report.py`` reports 10,000 records. Each part prints a table; the exit status is 1 where something was lost, done twice or grew.
+It takes some minutes (``python benchmarks/report.py`` reports 10,000 records). Each part prints a table; the exit
+status is 1 where something was lost, done twice or grew.
 """
 
 import argparse
