@@ -3,7 +3,7 @@
 atheris is no dependency: install it beside this package, in an environment of its own. What follows the name of the
 reader is for libFuzzer. A crash ends the process and leaves the bytes in a file; only our own errors may come out.
 """
-# pyright: reportMissingImports=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false, reportMissingModuleSource=false
 
 import shutil
 import sys
