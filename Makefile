@@ -45,7 +45,7 @@ docs: .venv/ready-dev .venv-integrations/ready
 bench: .venv/ready-train
 	$(BIN)/python -m benchmarks.run --out benchmarks/records
 
-# Injects faults for real and prints what became of them; less than ten minutes of an otherwise idle machine.
+# Injects faults for real and prints what became of them; for an otherwise idle machine.
 chaos: .venv-integrations/ready
 	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m chaos.run
 
