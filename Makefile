@@ -45,9 +45,9 @@ docs: .venv/ready-dev .venv-integrations/ready
 bench: .venv/ready-train
 	$(BIN)/python -m benchmarks.run --out benchmarks/records
 
-# Injects faults for real and prints what became of them; less than ten minutes.
-chaos: .venv/ready-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m chaos.run
+# Injects faults for real and prints what became of them; for an otherwise idle machine.
+chaos: .venv-integrations/ready
+	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m chaos.run
 
 # Known vulnerabilities of the pinned versions. Where no advisory service answers nothing is known, which is a failure.
 audit: .venv-audit/ready

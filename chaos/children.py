@@ -16,21 +16,28 @@ from osakd import records
 from osakd.data.sources import load_data
 from osakd.engine import loop
 from osakd.engine.config import Options
+from osakd.engine.executors.policy import Sharing
+from osakd.engine.executors.registry import EXECUTORS
 from osakd.engine.state import read_checkpoints
 from osakd.errors import InputError, RunError
+from osakd.runner import run as runner
 from osakd.runner.planning import plan_comparison
-from osakd.runner.run import run_jobs
 
 EPOCHS = 4
 METHODS: tuple[dict[str, Any], ...] = (
     {"name": "osakd", "k": 5, "pool": "memory"},
     {"name": "osakd-bayes", "k": 5},
 )
-LOWERINGS = {
-    "serial": {"executor": "serial", "kernels": "torch"},
-    "serial/native": {"executor": "serial", "kernels": "native"},
-    "fused": {"executor": "fused", "kernels": "torch"},
-}
+LOWERINGS = (
+    "serial",
+    "serial/native",
+    "serial bf16",
+    "fused/channels",
+    "fused/native",
+    "fused/vmap",
+    "fused/channels bf16",
+)
+"""Every executor of a single process on a CPU by its own name, and two of them in another precision."""
 REFUSED = 3
 """Exit status of a child that ended with an error of ours."""
 
@@ -38,11 +45,25 @@ REFUSED = 3
 def train(folder: Path, lowering: str = "serial") -> None:
     """Trains a memory and a record of evidence, each with an average of the weights, or continues; they are small."""
     loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-    options = Options(epochs=EPOCHS, fraction=0.4, batch_size=32, ema=0.9, device="cpu", **LOWERINGS[lowering])  # type: ignore[arg-type]
+    options, name = options_of(lowering), lowering.partition(" ")[0]
     _, jobs = plan_comparison("digits", METHODS, [0], options, folder)
-    errors = run_jobs(jobs, processes=1, on_progress=lambda _: None)
+    if EXECUTORS[name].shares_program:  # not the fastest of them, which may be another one next time
+        runner.sharing = lambda *_, **__: Sharing((name,), optional=False)
+    errors = runner.run_jobs(jobs, processes=1, on_progress=lambda _: None)
     if errors:
         raise next(iter(errors.values()))
+
+
+def options_of(lowering: str, **more: Any) -> Options:
+    """The options of a small training with an executor and, after a space, a precision."""
+    name, _, precision = lowering.partition(" ")
+    given = {"epochs": EPOCHS, "fraction": 0.4, "batch_size": 32, "ema": 0.9, "device": "cpu"} | more
+    return Options(
+        executor=name.partition("/")[0],
+        kernels="native" if EXECUTORS[name].native else "torch",
+        precision="bf16" if precision else "float32",
+        **given,
+    )
 
 
 def start(work: Callable[[], object], log: Path) -> int:
@@ -50,9 +71,9 @@ def start(work: Callable[[], object], log: Path) -> int:
     number = os.fork()
     if number:
         return number
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
     status, text = 1, ""
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             found = work()
         status = found if isinstance(found, int) else 0
@@ -107,6 +128,8 @@ def epoch_of(folder: Path) -> int:
 
 def prepare() -> None:
     """Loads what the children need, once for all of them."""
+    import torch._dynamo  # PyTorch itself imports it with the first optimizer, for seconds
+
     import osakd.engine.executors.fused.executor
     import osakd.engine.executors.native.serial
     import osakd.engine.executors.serial

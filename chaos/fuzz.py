@@ -59,10 +59,11 @@ def all_kinds(place: Path, rng: random.Random, count: int) -> list[Outcome]:
         "command lines and YAML": (0.05, _command_case(place)),
         "tensors into the loss": (0.1, _loss_case),
     }
-    return [_outcome(f"bad {name}", case, rng, max(1, round(share * count))) for name, (share, case) in kinds.items()]
+    return [outcome_of(f"bad {name}", case, rng, max(1, round(share * count))) for name, (share, case) in kinds.items()]
 
 
-def _outcome(name: str, case: Case, rng: random.Random, count: int) -> Outcome:
+def outcome_of(name: str, case: Case, rng: random.Random, count: int) -> Outcome:
+    """What became of so many cases of a kind."""
     outcome = Outcome(name)
     warnings.simplefilter("ignore")  # Pillow's, about damaged tags
     for _ in range(count):
@@ -77,7 +78,8 @@ def _outcome(name: str, case: Case, rng: random.Random, count: int) -> Outcome:
     return outcome
 
 
-def _changed(content: bytes, rng: random.Random) -> bytes:
+def changed(content: bytes, rng: random.Random) -> bytes:
+    """The content of a file cut short, with other bytes, with more, or something else."""
     kind = rng.randrange(5)
     if kind == 0:
         return content[: rng.randrange(len(content) + 1)]
@@ -106,7 +108,7 @@ def _image_case() -> Case:
 
     def case(rng: random.Random) -> None:
         content = rng.choice(samples)
-        content = _changed(content, rng) if rng.random() < 0.9 else content
+        content = changed(content, rng) if rng.random() < 0.9 else content
         decode(EncodedSplit([content], [0], ["x"]), (4, 4) if rng.random() < 0.5 else None)
 
     return case
@@ -118,7 +120,7 @@ def _parquet_case(place: Path) -> Case:
     content = path.read_bytes()
 
     def case(rng: random.Random) -> None:
-        path.write_bytes(_changed(content, rng))
+        path.write_bytes(changed(content, rng))
         read_parquet([path], Reading())
 
     return case
@@ -144,7 +146,7 @@ def _record_case(place: Path) -> Case:
         elif kind == 1:
             content = _other_values(texts[name], rng)
         else:
-            content = _changed(texts[name], rng)
+            content = changed(texts[name], rng)
         (folder / name).write_bytes(content)
         records.read_config(folder)
         _sound(folder)
@@ -170,7 +172,7 @@ def _command_case(place: Path) -> Case:
     config = place / "options.yaml"
 
     def case(rng: random.Random) -> None:
-        config.write_bytes(_changed(b"epochs: 2\nmethod: {name: osakd, k: 4}\nmodel: lenet\n", rng))
+        config.write_bytes(changed(b"epochs: 2\nmethod: {name: osakd, k: 4}\nmodel: lenet\n", rng))
         words = rng.choices(_WORDS, k=rng.randrange(6)) + ["--config", str(config)] * (rng.random() < 0.5)
         words = [*words, "--no-such-option"]  # nothing shall be trained
         said = io.StringIO()

@@ -16,7 +16,7 @@ from chaos.outcome import Outcome
 
 def undisturbed(place: Path, lowering: str) -> tuple[Path, float]:
     """A run that nothing disturbs, made once, and its seconds."""
-    folder = place / f"undisturbed-{lowering.replace('/', '-')}"
+    folder = place / f"undisturbed-{lowering.replace('/', '-').replace(' ', '-')}"
     begun = time.monotonic()
     if not folder.exists():
         status, text = run(lambda: train(folder, lowering), place / "log")
@@ -25,8 +25,8 @@ def undisturbed(place: Path, lowering: str) -> tuple[Path, float]:
     return folder, time.monotonic() - begun
 
 
-def at_random(place: Path, seconds: float, rng: random.Random, number: int, name: str) -> Outcome:
-    """Kills training at random moments with a signal, each time resumed, on every lowering.
+def at_random(place: Path, seconds: float, rng: random.Random, number: int, name: str, least: int) -> Outcome:
+    """Stops training at random moments with a signal, each time resumed, on every lowering.
 
     Args:
         place: folder to work in.
@@ -34,13 +34,13 @@ def at_random(place: Path, seconds: float, rng: random.Random, number: int, name
         rng: where the moments come from.
         number: the signal: SIGKILL or SIGINT.
         name: what the table calls it.
+        least: how often at least, in all.
     """
     outcome, log = Outcome(name), place / "log"
     for lowering in LOWERINGS:
         reference, takes = undisturbed(place, lowering)
-        takes = max(takes, 0.5)
-        until, tried = time.monotonic() + seconds / len(LOWERINGS), 0
-        while not tried or time.monotonic() < until:
+        until, tried, stopped = time.monotonic() + seconds / len(LOWERINGS), 0, 0
+        while stopped < least / len(LOWERINGS) or time.monotonic() < until:
             tried += 1
             folder, kills = place / f"{number}-{tried}", 0
             while True:
@@ -49,17 +49,29 @@ def at_random(place: Path, seconds: float, rng: random.Random, number: int, name
                 with suppress(ProcessLookupError):
                     os.kill(work, number if kills < 4 else 0)
                 status = ended(work)
-                if status == 0:
+                if status in (0, REFUSED) or kills > 40:
                     break
                 kills += 1
-                if status == REFUSED or kills > 40:
-                    break
+            stopped += kills
             found = difference(folder, reference) if status == 0 else f"exit {status}: {log.read_text()}"
             for _ in range(kills):
-                outcome.add(f"resumed, equal bit for bit: {lowering}" if not found else "not equal")
+                outcome.add("not equal" if found else f"resumed, equal bit for bit: {lowering}")
             if found:
-                outcome.add("not equal", wrong=found)
+                outcome.add("not equal", wrong=f"{lowering}: {found}")
             shutil.rmtree(folder, ignore_errors=True)
+    return outcome
+
+
+def again(place: Path) -> Outcome:
+    """Trains twice with the same seed, on every lowering."""
+    outcome = Outcome("nothing: the same training again")
+    for lowering in LOWERINGS:
+        reference, _ = undisturbed(place, lowering)
+        found = _continued(place / "again", reference, lowering, place / "log")
+        outcome.add(
+            "not equal" if found else f"equal bit for bit: {lowering}", wrong=f"{lowering}: {found}" * bool(found)
+        )
+        shutil.rmtree(place / "again", ignore_errors=True)
     return outcome
 
 
@@ -89,7 +101,7 @@ def _before_write(act: Callable[[int], object]) -> Iterator[None]:
 def at_every_write(place: Path, seconds: float, rng: random.Random) -> Outcome:
     """Kills a run before each fsync and each rename that it makes, in turn or at random where time is short."""
     outcome = Outcome("SIGKILL before a file is synced or renamed")
-    lowerings = ("serial", "fused")
+    lowerings = ("serial", "fused/channels")
     for lowering in lowerings:
         reference, _ = undisturbed(place, lowering)
         last = _writes(place, lowering)

@@ -23,8 +23,21 @@ class RunError(RuntimeError):
     """A run failed for a reason other than the caller's input. The command line exits with code 1."""
 
 
+NO_MEMORY = (
+    "There is not enough memory: take a smaller --batch-size or network, or fewer runs at a time (--executor serial, "
+    "fewer --processes)."
+)
+
+
 class NotFusedError(InputError):
     """These runs cannot be fused into one program; they can run one at a time."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left: Python's own, or PyTorch's for a CPU or a GPU."""
+    words = str(error)
+    named = "DefaultCPUAllocator" in words or "out of memory" in words
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and named)
 
 
 def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") -> InputError:

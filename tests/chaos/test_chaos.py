@@ -23,7 +23,7 @@ def chaos(*given: str, before: str = "pass") -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the faults are made for Linux")
-@pytest.mark.parametrize("fault", ["writes", "power", "resume", "damage", "fuzz"])
+@pytest.mark.parametrize("fault", ["writes", "power", "memory", "resume", "damage", "fuzz", "pictures"])
 def test_nothing_is_lost_and_nothing_wrong(fault: str) -> None:
     done = chaos("--faults", fault, "--seconds", "4", "--cases", "1000")
     assert done.returncode == 0, done.stderr[-3000:]

@@ -8,7 +8,7 @@ from importlib import import_module
 from osakd import __version__
 from osakd.cli.several import speaks
 from osakd.engine.launch import process_count
-from osakd.errors import InputError, RunError, printable, unknown_name
+from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, printable, unknown_name
 
 COMMANDS = {
     "compare": "train several methods over several seeds and show who wins",
@@ -77,6 +77,9 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(error, InputError | RunError):
             _say(printable(f"osakd: {error}"))
             return 2 if isinstance(error, InputError) else 1
+        if is_out_of_memory(error):
+            _say(f"osakd: {NO_MEMORY}")
+            return 1
         words = " ".join(str(error).split()) or "no message"
         _say(printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"))
         return 1

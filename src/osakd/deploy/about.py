@@ -93,13 +93,19 @@ def sealed(content: bytes) -> bytes:
     return _with_checksum(content, zlib.crc32(content))
 
 
-def check_seal(content: bytes) -> None:
+def check_seal(content: bytes, *, needed: bool = False) -> None:
     """Checks a file that ``sealed`` made; one that holds no checksum was written by somebody else and is let pass.
 
+    Args:
+        content: the file.
+        needed: do not let it pass: a runtime would end the process where it is damaged.
+
     Raises:
-        ValueError: a byte of it has changed.
+        ValueError: a byte of it has changed, or it has no checksum and needs one.
     """
     place = _PLACE.search(content)
+    if needed and not place:
+        raise ValueError("it has no checksum of `osakd export`")
     if place and zlib.crc32(_with_checksum(content, 0)) != int(place[1], 16):
         raise ValueError("its checksum is another")
 

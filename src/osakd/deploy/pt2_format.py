@@ -1,7 +1,6 @@
 """``.pt2``: a program of ``torch.export``, for PyTorch without this package."""
 
 import io
-import zipfile
 from collections.abc import Callable
 from typing import cast
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from osakd.deploy.about import KEY
+from osakd.deploy.pt2_archive import checked
 from osakd.deploy.quiet import quiet
 
 _ENTRY = f"{KEY}.json"
@@ -35,12 +35,9 @@ def start() -> None:
 
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     """Loads a program; see ``FormatModule``."""
-    damaged = zipfile.ZipFile(io.BytesIO(content)).testzip()  # PyTorch does not look at the checksums
-    if damaged:
-        raise ValueError(f"the checksum of {damaged} is another")
     entries = {_ENTRY: ""}
     with quiet():
-        module = torch.export.load(io.BytesIO(content), extra_files=entries).module()
+        module = torch.export.load(io.BytesIO(checked(content)), extra_files=entries).module()
 
     def logits(images: Tensor) -> Tensor:
         with torch.no_grad():

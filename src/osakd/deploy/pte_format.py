@@ -51,7 +51,7 @@ def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     start()
     from executorch.runtime import Runtime
 
-    check_seal(content)
+    check_seal(content, needed=True)
     with without_stderr():
         program = Runtime.get().load_program(content)
         program.load_method(_METHOD)

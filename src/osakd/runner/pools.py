@@ -4,6 +4,7 @@ Both use ``concurrent.futures`` executors. A worker that dies loses what its pro
 the runner submits the program again, on a cluster the scheduler does.
 """
 
+import errno
 import logging
 import multiprocessing
 import os
@@ -68,7 +69,8 @@ class LocalPool:
         self._context = multiprocessing.get_context("spawn")
         # Without a lock, which a process that is killed while it reads would keep.
         self._stop = self._context.RawValue("b", 0)
-        self._queue: Notes = self._context.SimpleQueue()
+        with _shared_memory():
+            self._queue: Notes = self._context.SimpleQueue()
         self._start = (self._stop, self._queue, os.getpid(), threads)
         self._free: list[ProcessPoolExecutor | None] = [None] * workers
         self._busy: dict[Future[Errors], ProcessPoolExecutor] = {}
@@ -81,7 +83,7 @@ class LocalPool:
 
     def submit(self, run: Run, program: Program) -> "Future[Errors]":
         """Starts a program in a process."""
-        with _ctrl_c_ignored():  # the process inherits this: only the parent handles Ctrl-C
+        with _ctrl_c_ignored(), _shared_memory():  # the process inherits this: only the parent handles Ctrl-C
             process = self._free.pop() or ProcessPoolExecutor(
                 1, self._context, initializer=initialise_process, initargs=self._start
             )
@@ -250,6 +252,20 @@ def _start_quiet_tracker() -> None:
     os.environ.pop("PYTHONWARNINGS")
     if before is not None:
         os.environ["PYTHONWARNINGS"] = before
+
+
+@contextmanager
+def _shared_memory() -> Iterator[None]:
+    """Says in one sentence that the locks of worker processes find no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise RunError(
+            "The shared memory of worker processes, /dev/shm, is full: free some of it, or give the same command with "
+            "--processes 1, which needs none."
+        ) from error
 
 
 @contextmanager

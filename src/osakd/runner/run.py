@@ -12,7 +12,7 @@ from typing import Any
 from osakd.engine.executors.policy import sharing
 from osakd.engine.executors.registry import AUTO
 from osakd.engine.folders import check_folder
-from osakd.errors import InputError, NotFusedError, RunError
+from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory
 from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_config, read_metrics, read_result, write_error
 from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
@@ -238,6 +238,8 @@ def _errors(future: "Future[Errors]", program: Program) -> Errors:
         return future.result()
     if type(error).__name__ == "KilledWorker":
         error = _worker_died(program)
+    if is_out_of_memory(error):
+        error = RunError(NO_MEMORY)
     if not isinstance(error, InputError | RunError):
         error = RunError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}.")
     return dict.fromkeys((job.folder for job in program), error)
