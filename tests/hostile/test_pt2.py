@@ -140,7 +140,12 @@ class Parts(nn.Module):
 def test_sound_programs_pass(network: str | None) -> None:
     net = build_model(network, num_classes=10, input_shape=(3, 32, 32)).eval() if network else Parts()
     images = torch.rand(5, 3, 32, 32)
-    runtime, about = pt2_format.read(pt2_format.write(net, images[:2], None)("sound"))
+    content = pt2_format.write(net, images[:2], None)("sound")
+    runtime, about = pt2_format.read(content)
     assert about == "sound"
+    alone = torch.export.load(io.BytesIO(content)).module()  # without this package
     with torch.no_grad():
         torch.testing.assert_close(runtime(images), net(images))
+        torch.testing.assert_close(alone(images), net(images))
+    assert b"site-packages" not in content  # what PyTorch writes for readers: the paths of the machine
+    assert b"test_pt2.py" not in content

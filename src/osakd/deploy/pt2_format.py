@@ -24,7 +24,7 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
         stream = io.BytesIO()
         with quiet():
             torch.export.save(program, stream, extra_files={_ENTRY: about})
-        return stream.getvalue()
+        return checked(stream.getvalue())  # without the paths of this machine, which PyTorch writes for readers
 
     return content
 
