@@ -2,8 +2,8 @@
 
 python -m benchmarks.accuracy path/to/cifar10 > benchmarks/records/accuracy.md
 
-Both round differently, so their runs differ as those of two seeds may: the spread over seeds is what to compare with. It
-takes four minutes of one core.
+Both round differently, so their runs differ as those of two seeds may: the spread over seeds is what to compare with.
+It takes four minutes of one core.
 """
 
 import sys
