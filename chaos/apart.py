@@ -23,7 +23,7 @@ from osakd.runner.planning import plan_comparison
 from osakd.runner.worker import run_single
 
 SEEDS = 3
-SETTING: dict[str, Any] = {"model": "lenet", "epochs": 10, "fraction": 0.1, "device": "cpu"}
+SETTING: dict[str, Any] = {"model": "lenet", "epochs": 10, "learning_rate": 0.01, "fraction": 0.1, "device": "cpu"}
 ALONE, METHOD = "serial", "osakd-8nn"
 OTHERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "serial/native": ("serial/native", 1, (METHOD,)),
