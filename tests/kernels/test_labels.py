@@ -72,7 +72,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 def loss_of(classes: int, **options: Any) -> OSAKDLoss:
     momentum = options.pop("reliability", None)
-    reliability = None if momentum is None else Reliability(momentum=momentum)
+    reliability = momentum is not None and Reliability(momentum=momentum)
     return OSAKDLoss(classes, ignore_index=None, reliability=reliability, **options)
 
 
