@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from osakd.kernels.build import compilers
+
 torch.set_num_threads(1)
 settings.register_profile("osakd", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("osakd")
@@ -31,11 +33,11 @@ def real_images() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``gpu`` are skipped, with the reason, where there is none."""
-    if not torch.cuda.is_available():
-        for item in items:
-            if item.get_closest_marker("gpu"):
-                item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
+    """Tests marked ``gpu`` or ``compiler`` are skipped, with the reason, where there is none."""
+    here = {"gpu": torch.cuda.is_available(), "compiler": any(compilers())}
+    for item in items:
+        for what in (name for name, found in here.items() if not found and item.get_closest_marker(name)):
+            item.add_marker(pytest.mark.skip(reason=f"no {what} here"))
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def sentences(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("osakd: ")]
 
 
+@pytest.mark.compiler
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_ctrl_c_and_a_process_that_dies(tmp_path: Path) -> None:
     """Each is one sentence and loses no epoch; one process shows what it does."""

@@ -41,6 +41,7 @@ OWN_KIND = [variant for variant in VARIANTS if "resnet8" not in str(variant)]
 
 
 @pytest.mark.parametrize("variant", OWN_KIND, ids=str)
+@pytest.mark.compiler
 def test_the_losses_stay_within_a_thousandth(variant: Any) -> None:
     """Every method, after 50 steps, with weight decay and clipping; the scores too."""
     single, reference = alone(ALONE, variant, 1, "lenet-digits"), serial(variant, 1, "lenet-digits")
@@ -52,6 +53,7 @@ def test_the_losses_stay_within_a_thousandth(variant: Any) -> None:
         assert single.scores("test")[0][name] == pytest.approx(scores, abs=0.01)
 
 
+@pytest.mark.compiler
 def test_replicas_together_stay_within_a_thousandth() -> None:
     shared = together(TOGETHER, "lenet-digits", FOLDING)
     order = [(seed, variant) for seed in SEEDS for variant in FOLDING]
@@ -66,6 +68,7 @@ def test_replicas_together_stay_within_a_thousandth() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", [ALONE, TOGETHER])
+@pytest.mark.compiler
 def test_a_resumed_run_is_the_whole_one_bit_for_bit(name: str, threads: int) -> None:
     """With one number of threads before the stop and another after it."""
     variants: list[Any] = ["plain", {"name": "osakd", "k": 5, "pool": "memory"}]
@@ -92,6 +95,7 @@ def test_a_resumed_run_is_the_whole_one_bit_for_bit(name: str, threads: int) -> 
     assert whole.scores("test") == second.scores("test")
 
 
+@pytest.mark.compiler
 def test_what_is_frozen_stays_frozen_and_networks_may_have_no_bias() -> None:
     """A state goes from the kernel to the serial executor and back."""
     body = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(27, 10))
@@ -178,6 +182,7 @@ def test_a_network_written_with_functions_is_a_chain() -> None:
         ("native", "serial", ALONE),
     ],
 )
+@pytest.mark.compiler
 def test_the_kernel_is_chosen_where_it_can_run(kernels: str, recorded: str, expected: str) -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
     found = choose.alone(given, spec(), AUTO, kernels=kernels, recorded=recorded)
@@ -204,6 +209,7 @@ def test_another_precision_is_left_to_pytorch() -> None:
         native.build(given, spec(precision="bf16"))
 
 
+@pytest.mark.compiler
 def test_the_fastest_lowering_of_many_runs_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
     monkeypatch.setattr(choose, "_seconds_in_processes", lambda *_: 1e9)
@@ -213,6 +219,7 @@ def test_the_fastest_lowering_of_many_runs_is_taken(monkeypatch: pytest.MonkeyPa
     assert EXECUTORS[TOGETHER].native
 
 
+@pytest.mark.compiler
 def test_a_run_records_its_kernel_and_resumes_with_it(tmp_path: Path) -> None:
     class Stop(Exception):
         pass

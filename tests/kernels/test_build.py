@@ -75,6 +75,7 @@ def test_what_belongs_to_another_user_is_not_loaded(cache: Path, what: str) -> N
             build.built_library()
 
 
+@pytest.mark.compiler
 def test_a_folder_that_others_may_write_is_not_used(cache: Path) -> None:
     cache.mkdir(parents=True)
     cache.chmod(0o777)
@@ -93,12 +94,14 @@ def test_without_a_compiler_the_reason_says_so(cache: Path, monkeypatch: pytest.
         checks.check(net.stages, net.widths)
 
 
+@pytest.mark.compiler
 def test_a_compiler_that_fails_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSAKD_KERNEL_MARCH", "no-such-processor")
     with pytest.raises(NoKernelError, match=r"cannot build the kernel \(.*no-such-processor"):
         library.load()
 
 
+@pytest.mark.compiler
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="another processor")
 def test_a_processor_without_wide_vectors_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSAKD_KERNEL_MARCH", "x86-64")
@@ -111,6 +114,7 @@ def test_the_compiler_of_the_environment_comes_first(monkeypatch: pytest.MonkeyP
     assert next(build.compilers()) == ["ccache", "gcc"]
 
 
+@pytest.mark.compiler
 def test_a_kernel_that_computes_something_else_is_switched_off(monkeypatch: pytest.MonkeyPatch, anew: None) -> None:
     def wrong(
         images: list[torch.Tensor], parameters: list[torch.Tensor], *rest: object, **more: object

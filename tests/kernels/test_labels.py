@@ -20,7 +20,7 @@ from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch
 from osakd.methods.self_distillation import SelfDistillation
 
-pytestmark = pytest.mark.usefixtures("instructions")
+pytestmark = [pytest.mark.usefixtures("instructions"), pytest.mark.compiler]
 
 
 @settings(max_examples=40)

@@ -15,7 +15,7 @@ from osakd.kernels.operators import _BACKWARD, _FORWARD, Plan, network
 from tests.kernels.networks import Made, gradients, made, relative
 
 OPERATIONS = 3e7
-pytestmark = pytest.mark.usefixtures("instructions")
+pytestmark = [pytest.mark.usefixtures("instructions"), pytest.mark.compiler]
 SPECIAL = [float("nan"), float("inf"), -float("inf"), -0.0, 1e-45, 3e38, -3e38]
 
 

@@ -31,6 +31,7 @@ def test_pytorch_s_threads_are_found() -> None:
     assert library._openmp() is not None
 
 
+@pytest.mark.compiler
 def test_both_kinds_of_threads_compute_the_same() -> None:
     outputs = [
         subprocess.run([sys.executable, "-c", SCRIPT, kind], capture_output=True, text=True, check=True).stdout
