@@ -176,6 +176,7 @@ def test_values_out_of_range(arguments: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"reliability": "yes"}, "`reliability` must be True, False or a Reliability, got 'yes'"),
         ({"space": "sofmax"}, "Unknown space 'sofmax'; did you mean 'softmax'"),
         ({"divergence": "l1"}, "Unknown divergence 'l1'"),
         ({"balance": "sum"}, "Unknown balance 'sum'"),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from osakd.errors import InputError
+from osakd.labels.reliability import Reliability
 from osakd.labels.targets import any_ignored, check_index, check_tensor
 
 
@@ -82,6 +83,17 @@ def used_samples(target: Tensor, num_classes: int, ignore_index: int | None) -> 
         return target, None
     used = target != ignore_index
     return torch.where(used, target, 0), used
+
+
+def as_reliability(value: Reliability | bool) -> Reliability | None:
+    """The reliability that weights the soft term; None for a constant weight.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if not isinstance(value, Reliability | bool):
+        raise InputError(f"`reliability` must be True, False or a Reliability, got {value!r}.")
+    return Reliability() if value is True else value or None
 
 
 def check_k(k: int, batch: int, memory: int | None, *, include_self: bool) -> None:

@@ -26,7 +26,7 @@ from osakd.labels.posterior import WEIGHTS, Posterior, Weights, neighbour_votes
 from osakd.labels.ranks import are_several, join
 from osakd.labels.reliability import Reliability
 from osakd.labels.targets import as_probabilities
-from osakd.losses.inputs import as_samples, check_k, check_kept, check_numbers
+from osakd.losses.inputs import as_reliability, as_samples, check_k, check_kept, check_numbers
 from osakd.losses.pool import SPACES, Space, mean_total, pool_of
 from osakd.losses.terms import (
     DIVERGENCES,
@@ -133,7 +133,7 @@ class OSAKDLoss(nn.Module):
         self.balance: Balance = balance
         self.include_self, self.memory = include_self, memory
         self.pseudo_count, self.average = pseudo_count, average
-        self.reliability, self.evidence = Reliability() if reliability is True else reliability or None, evidence
+        self.reliability, self.evidence = as_reliability(reliability), evidence
         self.weights: Weights = weights
         self.register_buffer("weight", weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
