@@ -9,6 +9,7 @@ import torch
 import osakd
 from osakd.data.sources import load_data
 from osakd.deploy.exported import ExportedNetwork
+from tests.deploy.damaged import refuses_other_bits
 from tests.deploy.runs import digits_run
 from tests.integrations.needs import needs
 
@@ -55,11 +56,4 @@ def test_a_damaged_file(file: Path, tmp_path: Path) -> None:
 
 
 def test_another_bit_is_noticed(file: Path, tmp_path: Path) -> None:
-    """A weight would be another one, without a word of the runtime."""
-    content = bytearray(file.read_bytes())
-    for place in range(100, len(content), len(content) // 7):
-        content[place] ^= 1
-        (tmp_path / "flipped.pte").write_bytes(content)
-        with pytest.raises(osakd.InputError, match=r"cannot be loaded as ExecuTorch, .*its checksum is another"):
-            osakd.load(tmp_path / "flipped.pte")
-        content[place] ^= 1
+    refuses_other_bits(file, tmp_path, "ExecuTorch")

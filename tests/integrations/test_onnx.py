@@ -9,6 +9,7 @@ import pytest
 import osakd
 from osakd.cli.main import main
 from osakd.data.sources import load_data
+from tests.deploy.damaged import refuses_other_bits
 from tests.deploy.runs import digits_run
 from tests.integrations.needs import needs
 
@@ -63,11 +64,4 @@ def test_damaged_and_foreign_files(file: Path, tmp_path: Path) -> None:
 
 
 def test_another_bit_is_noticed(file: Path, tmp_path: Path) -> None:
-    """A weight would be another one, without a word of the runtime."""
-    content = bytearray(file.read_bytes())
-    for place in range(100, len(content), len(content) // 7):
-        content[place] ^= 1
-        (tmp_path / "flipped.onnx").write_bytes(content)
-        with pytest.raises(osakd.InputError, match=r"cannot be loaded as ONNX, .*its checksum is another"):
-            osakd.load(tmp_path / "flipped.onnx")
-        content[place] ^= 1
+    refuses_other_bits(file, tmp_path, "ONNX")
