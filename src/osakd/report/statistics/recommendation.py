@@ -1,6 +1,6 @@
 """Which method to take, computed from the records: chosen by validation, and only where the test images agree."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from osakd.methods.registry import METHODS
@@ -27,7 +27,7 @@ def recommendations(columns: Sequence[RecordedColumn]) -> list[str]:
         columns: columns with finished runs; columns of one method are left out.
     """
     settings = [one for one in map(setting_of, columns) if len(one.contenders) > 1 and one.seeds]
-    known = [setting for setting in settings if _by_validation(setting, setting.contenders.values())]
+    known = [setting for setting in settings if _by_validation(setting)]
     if not known:
         return [_NOT_CHOSEN] if settings and not any(map(_validated, settings)) else []
     return [_advice(setting, name=len(columns) > 1) for setting in known]
@@ -37,11 +37,11 @@ def _validated(setting: Setting) -> bool:
     return any(one.by_seed("accuracy", "validation") for one in setting.contenders.values())
 
 
-def _by_validation(setting: Setting, among: Iterable[Contender]) -> list[Contender]:
+def _by_validation(setting: Setting) -> list[Contender]:
     """Contenders with enough seeds, the best first: by their mean gain on plain training, paired by seed."""
     plain = setting.contenders[BASELINE].by_seed("accuracy", "validation")
     gains = {}
-    for one in among:
+    for one in setting.contenders.values():
         own = one.by_seed("accuracy", "validation")
         common = plain.keys() & own.keys()
         if len(common) >= FEWEST_SEEDS:
@@ -50,7 +50,7 @@ def _by_validation(setting: Setting, among: Iterable[Contender]) -> list[Contend
 
 
 def _advice(setting: Setting, *, name: bool) -> str:
-    ranked = _by_validation(setting, setting.contenders.values())
+    ranked = _by_validation(setting)
     simple = next(one for one in ranked if one.label == BASELINE or one.label.startswith(SMOOTHING))
     plain, best, said = setting.contenders[BASELINE], ranked[0], ""
     taken = best
