@@ -200,10 +200,10 @@ def test_columns_of_other_lengths_leave_no_run_out_of_the_claims() -> None:
 
 
 def test_the_recorded_counts_are_today_s() -> None:
-    recorded = json.loads((RECORDS / "cost.json").read_text())["figures"]
-    counted = [asdict(one) for one in cost.counted()]
-    assert recorded[: len(counted)] == counted
-    assert len(recorded) == len(counted) + sum(len(one.methods) for one in cost.TIMINGS)
+    recorded = json.loads((RECORDS / "cost.json").read_text())
+    assert recorded["figures"] == [asdict(one) for one in cost.counted()]
+    steps = [(one["network"], list(one["seconds_per_step"])) for one in recorded["steps"]]
+    assert steps == [(one.network, list(one.methods)) for one in cost.TIMINGS]
 
 
 def test_the_steps_of_the_cost_are_timed_recorded_and_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -212,18 +212,27 @@ def test_the_steps_of_the_cost_are_timed_recorded_and_reported(monkeypatch: pyte
     monkeypatch.setattr(cost, "MODEL", "resnet8")
     monkeypatch.setattr(cost, "TIMINGS", small)
     text = osakd.reproduce("cost", out=tmp_path).text
-    steps = re.findall(r"\| (\S+), batch 32: a step, (\S+) \| - \| \d+\.\d ms(, \d+\.\d\d times plain)? \|", text)
-    assert [step[:2] for step in steps] == [(one.network, label) for one in small for label in one.methods]
-    assert [bool(times) for *_, times in steps] == [label != "plain" for _, label, _ in steps]
+    heads = [f"{one.network}, batch 32: step ms" for one in small]
+    head, _, *rows = text[text.index("| method |") :].partition("\n\n")[0].splitlines()
+    assert head == f"| method | {' | '.join(heads)} |"
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    for number, one in enumerate(small, 1):
+        times = {label: own[number - 1] for label, *own in cells}
+        assert {label for label, cell in times.items() if cell != "-"} == set(one.methods)
+        assert re.fullmatch(r"\d+\.\d", times.pop("plain"))
+        assert all(re.fullmatch(r"\d+\.\d \(\d+\.\d\d times\)|-", cell) for cell in times.values())
     assert osakd.reproduce("cost", out=tmp_path, dry_run=True).text == text
     osakd.train("digits", epochs=1, out=tmp_path / "mine/plain-seed0")
     page = osakd.write_report(tmp_path).read_text(encoding="utf-8")
-    assert "LeNet, batch 32: a step, averaged" in page
-    assert "a step, averaged" in (tmp_path / "tables.md").read_text(encoding="utf-8")
-    assert "a step, averaged" in (tmp_path / "tables.tex").read_text(encoding="utf-8")
-    (tmp_path / "cost.json").write_text('{"figures": 3}')
-    with pytest.raises(RunError, match=r"cost\.json"):
-        osakd.write_report(tmp_path)
+    for written in (page, *((tmp_path / f"tables.{kind}").read_text(encoding="utf-8") for kind in ("md", "tex"))):
+        assert heads[-1] in written
+        assert "osakd-bayes" in written
+    recorded = json.loads((tmp_path / "cost.json").read_text())
+    recorded["steps"][0]["seconds_per_step"]["plain"] = []
+    for damaged in ({"figures": 3}, recorded):
+        (tmp_path / "cost.json").write_text(json.dumps(damaged))
+        with pytest.raises(RunError, match=r"cost\.json"):
+            osakd.write_report(tmp_path)
 
 
 def test_the_paper_s_table_one() -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from osakd.engine import timing
+from osakd.engine.averaging import WeightAverage
 from osakd.engine.timing import Contender, Timed, interleaved, step_times, synthetic_images
 
 CPU = torch.device("cpu")
@@ -37,6 +38,14 @@ def test_synthetic_images_are_images(few_images: None) -> None:
     assert split.images.shape == (2_000, 32, 32, 3)
     assert split.images.dtype == torch.uint8
     assert len(np.unique(split.target)) == 10
+
+
+def test_averaged_weights_are_a_part_of_the_step(few_images: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    updated = []
+    monkeypatch.setattr(WeightAverage, "update", lambda average: updated.append(average.rest))
+    methods = {"plain": "plain", "averaged": "plain"}
+    step_times(methods, "lenet", 16, rounds=2, steps=3, device=CPU, ema={"averaged": 0.75})
+    assert updated == [0.25] * 9
 
 
 def test_each_method_has_a_time_for_each_round(few_images: None) -> None:

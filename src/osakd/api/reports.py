@@ -39,7 +39,7 @@ def write_report(
             shown as one, beside the others.
     """
     from osakd.report.layout import read_complexity
-    from osakd.report.tables.complexity import complexity_table
+    from osakd.report.tables.complexity import complexity_tables
     from osakd.report.write import write_report as write
 
     if data is not None and not gallery:
@@ -54,7 +54,7 @@ def write_report(
         columns,
         where,
         galleries=galleries,
-        complexity=complexity_table(complexity) if complexity else None,
+        complexity=complexity_tables(complexity) if complexity else [],
     )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,7 +40,14 @@ class Timed(NamedTuple):
 
 
 def step_times(
-    methods: Mapping[str, Any], model: str, batch_size: int, *, rounds: int, steps: int, device: torch.device
+    methods: Mapping[str, Any],
+    model: str,
+    batch_size: int,
+    *,
+    rounds: int,
+    steps: int,
+    device: torch.device,
+    ema: Mapping[str, float] | None = None,
 ) -> dict[str, list[float]]:
     """The seconds of a training step of each method in each round, in which the methods take turns.
 
@@ -50,13 +58,15 @@ def step_times(
         rounds: number of rounds.
         steps: number of steps of each method in a round; as many warm up before the first round.
         device: device to train on.
+        ema: by label, the decay of methods whose weights are averaged along training.
     """
-    split = synthetic_images(device)
+    split, decays = synthetic_images(device), ema or {}
 
-    def contender(method: Any) -> Contender:
-        return training_steps(REFERENCE, [method], split, training_spec(batch_size), model=model)
+    def contender(method: Any, decay: float | None) -> Contender:
+        spec = replace(training_spec(batch_size), ema=decay)
+        return training_steps(REFERENCE, [method], split, spec, model=model)
 
-    group = {label: Timed(partial(contender, method), steps) for label, method in methods.items()}
+    group = {label: Timed(partial(contender, method, decays.get(label)), steps) for label, method in methods.items()}
     return interleaved(group, rounds, warm_up=steps)
 
 

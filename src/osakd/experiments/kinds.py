@@ -196,12 +196,14 @@ class Cost:
         """Shows the recorded figures, or those that are counted where no step is timed yet."""
         from osakd.experiments.cost import counted
         from osakd.report.layout import read_complexity
-        from osakd.report.tables.complexity import complexity_table, figures_table
+        from osakd.report.tables.complexity import complexity_tables, figures_table
         from osakd.report.tables.table import markdown
 
         recorded = read_complexity(asked.out)
-        table = complexity_table(recorded) if recorded else figures_table(counted(), "No step is timed yet.")
-        return Reproduction(f"# Complexity\n\n{markdown(table)}\n\n{table.note}")
+        tables = complexity_tables(recorded) if recorded else [figures_table(counted())]
+        said = [text for table in tables for text in (f"**{table.title}**", markdown(table), table.note)]
+        untimed = [] if recorded else ["No step is timed yet."]
+        return Reproduction("\n\n".join(["# Complexity", *said, *untimed]))
 
 
 def failed_runs(column: "RecordedColumn") -> dict[str, str]:

@@ -18,7 +18,7 @@ from osakd.read_json import read_bytes
 from osakd.records import CONFIG, ERROR, RESULT, SUMMARY, read_run
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import RunRecord, run_record
-from osakd.report.tables.complexity import Complexity, Figure
+from osakd.report.tables.complexity import Complexity, Figure, Steps
 
 DEPTH = 3
 """Folders from the records to a run: experiment, column, run."""
@@ -142,6 +142,10 @@ def read_complexity(folder: Path) -> Complexity | None:
         figures = [
             Figure(*(str(one[key]) for key in ("what", "paper", "ours", "verdict"))) for one in values["figures"]
         ]
+        steps = [
+            Steps(str(one["network"]), int(one["batch_size"]), _seconds(one["seconds_per_step"]))
+            for one in values["steps"]
+        ]
         device, machine, threads, torch = (values["made_by"][key] for key in ("device", "machine", "threads", "torch"))
         if not figures:
             raise ValueError("no figures")
@@ -149,7 +153,19 @@ def read_complexity(folder: Path) -> Complexity | None:
         raise RunError(
             f"{str(folder / COST)!r} is damaged ({error}): delete it, and run osakd reproduce cost again."
         ) from error
-    return Complexity(figures, f"{device}, {machine}, {threads} threads, torch {torch}")
+    return Complexity(figures, steps, f"{device}, {machine}, {threads} threads, torch {torch}")
+
+
+def _seconds(values: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Seconds of a step by label and round.
+
+    Raises:
+        ValueError: a method has no rounds, others than the rest, or a time that is none.
+    """
+    rounds = {len(own) for own in values.values()}
+    if len(rounds) != 1 or rounds == {0} or any(not second > 0 for own in values.values() for second in own):
+        raise ValueError("times of steps")
+    return values
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from osakd.report.page.page import page
 from osakd.report.page.sections import result_tables, warnings
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import title
-from osakd.report.tables.complexity import Figure
 from osakd.report.tables.latex import latex
 from osakd.report.tables.table import Table, markdown
 from osakd.report.tables.values import values_csv
@@ -31,7 +30,7 @@ def write_report(
     out: Path,
     *,
     galleries: Sequence[Gallery] = (),
-    complexity: Table[Figure] | None = None,
+    complexity: Sequence[Table[Any]] = (),
 ) -> Path:
     """Writes the page, ``tables.md``, ``tables.tex``, ``tables.csv``, and the curves into ``figures/``.
 
@@ -40,7 +39,7 @@ def write_report(
         columns: its columns, in order.
         out: folder to write into, which is made.
         galleries: training images with their soft labels, for the page.
-        complexity: what the methods cost, where that is recorded.
+        complexity: tables of what the methods cost, where that is recorded.
 
     Returns:
         The path of the page.
@@ -57,9 +56,9 @@ def write_report(
             as_latex.append(latex(table, f"{where}: {table.title}. {about}. {table.note}".rstrip()))
         if column.summary:
             write_curves(column.summary, out / FIGURES, name=_file_name(where), kinds=("pdf", "svg", "png"))
-    if complexity:
-        as_markdown += _paragraphs(complexity)
-        as_latex.append(latex(complexity, f"{complexity.title}. {complexity.note}"))
+    for table in complexity:
+        as_markdown += _paragraphs(table)
+        as_latex.append(latex(table, f"{table.title}. {table.note}"))
     write_atomic(out / "tables.md", printable("\n\n".join(as_markdown) + "\n").encode())
     write_atomic(out / "tables.tex", printable("\n".join(as_latex)).encode())
     write_atomic(out / "tables.csv", printable(values_csv(columns).replace("\r\n", "\n")).encode())

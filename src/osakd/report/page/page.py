@@ -18,7 +18,6 @@ from osakd.report.statistics.findings import findings
 from osakd.report.statistics.format import MINUS
 from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.runs import State
-from osakd.report.tables.complexity import Figure
 from osakd.report.tables.table import Table
 
 _TOGETHER = re.compile(r" (?=[%±=])|(?<=[±=]) ")
@@ -39,7 +38,7 @@ def page(
     name: str,
     columns: Sequence[RecordedColumn],
     galleries: Sequence[Gallery] = (),
-    complexity: Table[Figure] | None = None,
+    complexity: Sequence[Table[Any]] = (),
 ) -> str:
     """The report as HTML.
 
@@ -47,7 +46,7 @@ def page(
         name: name of its folder.
         columns: what it shows, in order.
         galleries: training images with their soft labels.
-        complexity: what the methods cost, where that is recorded.
+        complexity: tables of what the methods cost, where that is recorded.
     """
     leading = _leading(columns)
     environment = Environment(

@@ -1,7 +1,10 @@
-"""What the methods cost, beside the paper's numbers."""
+"""What the methods cost: what is counted, beside the paper's numbers, and the steps that were timed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
 
 from osakd.report.tables.table import Column, Table
 
@@ -11,9 +14,9 @@ class Figure:
     """A number of the paper beside ours.
 
     Attributes:
-        what: what is counted or measured.
+        what: what is counted.
         paper: number as the paper has it, ``-`` where it says nothing.
-        ours: number as counted or measured here.
+        ours: number as counted here.
         verdict: how they compare.
     """
 
@@ -24,15 +27,47 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Training steps of methods that took turns on one network.
+
+    Attributes:
+        network: name of the network.
+        batch_size: images per step.
+        seconds: seconds of a step in each round, by the method's label; plain training first.
+    """
+
+    network: str
+    batch_size: int
+    seconds: Mapping[str, Sequence[float]]
+
+    def cell(self, label: str) -> str:
+        """A method's step; the ratio to plain training is the median of the ratios within a round.
+
+        Example:
+            >>> steps = Steps("LeNet", 64, {"plain": [0.002, 0.004, 0.003], "osakd": [0.003, 0.004, 0.003]})
+            >>> steps.cell("plain"), steps.cell("osakd"), steps.cell("kd")
+            ('3.0', '3.0 (1.00 times)', '-')
+        """
+        plain, *_ = self.seconds.values()
+        own = self.seconds.get(label)
+        if own is None:
+            return "-"
+        ratio = median(one / other for one, other in zip(own, plain, strict=True))
+        return f"{1000 * median(own):.1f}" + (f" ({ratio:.2f} times)" if own is not plain else "")
+
+
+@dataclass(frozen=True)
 class Complexity:
     """The complexity figures of a folder of records.
 
     Attributes:
-        figures: the figures.
+        figures: what was counted.
+        steps: what was timed, by network.
         machine: where the steps were timed.
     """
 
     figures: Sequence[Figure]
+    steps: Sequence[Steps]
     machine: str
 
 
@@ -44,13 +79,25 @@ _COLUMNS = (
 )
 
 
-def figures_table(figures: Sequence[Figure], note: str) -> Table[Figure]:
-    """Figures as a table."""
+def figures_table(figures: Sequence[Figure]) -> Table[Figure]:
+    """What was counted."""
+    note = "The paper's FLOPs of a forward pass are multiply-accumulates (MACs)."
     return Table("What the methods cost", _COLUMNS, figures, note)
 
 
-def complexity_table(complexity: Complexity) -> Table[Figure]:
-    """Recorded figures as a table."""
-    note = "The paper's FLOPs of a forward pass are multiply-accumulates (MACs). All is counted but the steps: medians "
-    note += f"over rounds in which the methods take turns, on made images ({complexity.machine})."
-    return figures_table(complexity.figures, note)
+def complexity_tables(complexity: Complexity) -> list[Table[Any]]:
+    """Recorded figures, and the steps: a row for each method, a column for each network."""
+    note = (
+        "Median over rounds in which the methods take turns, one training run at a time with PyTorch's operators, on "
+        f"made images; in brackets the ratio to plain training ({complexity.machine})."
+    )
+    columns = [
+        Column[str](f"{one.network}, batch {one.batch_size}: step ms", partial(Steps.cell, one))
+        for one in complexity.steps
+    ]
+    labels = list(dict.fromkeys(label for one in complexity.steps for label in one.seconds))
+    method = Column[str]("method", str, is_text=True)
+    return [
+        figures_table(complexity.figures),
+        Table("What a training step takes", (method, *columns), labels, note, str),
+    ]
