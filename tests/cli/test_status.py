@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,22 @@ def test_the_time_left_is_estimated_from_this_start(runs: Path, monkeypatch: pyt
     config = read_config(runs / "plain-seed2")
     assert config is not None
     job = Job("plain", "digits", "plain", config, runs / "plain-seed2", None)
-    time_left, clock = TimeLeft(), iter([0.0, 1.0, 2.5, 3.0])
+    clock = iter([0.0, 1.0, 2.5, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    time_left = TimeLeft()
     assert [time_left.estimate(job, epochs) for epochs in (1, 1, 2, 3)] == [None, None, None, pytest.approx(0.5)]
+
+
+def test_the_time_left_shrinks_within_an_epoch(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of a minute, of ten; the one after the third takes longer, and says nothing until it ends."""
+    config = read_config(runs / "plain-seed2")
+    assert config is not None
+    job = Job("plain", "digits", "plain", replace(config, epochs=10), runs / "plain-seed2", None)
+    seen = [(0, 0), (60, 1), (100, 1), (120, 2), (150, 2), (180, 3), (220, 3), (240, 3), (300, 3), (310, 4)]
+    monkeypatch.setattr(time, "monotonic", iter([second for second, _ in seen]).__next__)
+    time_left = TimeLeft()
+    left = [time_left.estimate(job, epochs) for _, epochs in seen]
+    assert left == [None, None, None, 480, 450, 420, 380, 360, 360, pytest.approx(500)]
 
 
 def test_a_damaged_run_hides_no_other(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,25 +39,39 @@ OnProgress = Callable[[list[Progress]], None]
 """Is called with the progress of every job and stage four times a second."""
 
 
+@dataclass
+class _Seen:
+    """The first and the latest number of epochs seen of a job, and when each was seen first."""
+
+    first: int
+    since: float | None
+    latest: int
+    at: float
+
+
 class TimeLeft:
     """Estimates the time left of running jobs from the epochs seen since their start."""
 
     def __init__(self) -> None:
-        self._first: dict[Path, tuple[int, float | None]] = {}
+        self._seen: dict[Path, _Seen] = {}
 
     def estimate(self, job: Job, epochs: int) -> float | None:
         """Seconds left of a job with this number of epochs now; None before two epochs of this start were seen."""
         now = time.monotonic()
-        first, since = self._first.setdefault(job.folder, (epochs, None))
-        if since is None:
-            if epochs > first:  # the first epoch seen is not whole, or includes the start-up
-                self._first[job.folder] = (epochs, now)
+        seen = self._seen.setdefault(job.folder, _Seen(epochs, None, epochs, now))
+        if epochs > seen.latest:
+            seen.latest, seen.at = epochs, now
+            if seen.since is None:  # the first epoch seen is not whole, or includes the start-up
+                seen.first, seen.since = epochs, now
+        if seen.since is None or epochs == seen.first:
             return None
-        return (job.config.epochs - epochs) * (now - since) / (epochs - first) if epochs > first else None
+        epoch = (seen.at - seen.since) / (epochs - seen.first)
+        # However long the running epoch takes, no more than the time of one epoch is taken off for it.
+        return (job.config.epochs - epochs) * epoch - min(now - seen.at, epoch)
 
     def forget(self, job: Job) -> None:
         """Forgets a job that has stopped; its next start is estimated anew."""
-        self._first.pop(job.folder, None)
+        self._seen.pop(job.folder, None)
 
 
 def not_started(job: Job) -> Progress:
