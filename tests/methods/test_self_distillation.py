@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from math import log
 
 import numpy as np
@@ -8,10 +9,18 @@ from torch.nn import functional as F
 
 from osakd import OSAKDLoss
 from osakd.errors import InputError
+from osakd.labels.posterior import Posterior
+from osakd.labels.reliability import Reliability
 from osakd.methods.base import Batch, BuildContext
 from osakd.methods.lookup import method_label, resolve_method
 from osakd.methods.registry import METHODS, build_method
-from osakd.methods.self_distillation import SelfDistillation, diagnostics, shuffled_labels, uniform_labels
+from osakd.methods.self_distillation import (
+    SelfDistillation,
+    diagnostics,
+    neighbours_of,
+    shuffled_labels,
+    uniform_labels,
+)
 from osakd.methods.settings.base import RunDefaults
 
 
@@ -159,3 +168,21 @@ def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
         assert labels[row].tolist() == pytest.approx(counts)
     terms = SelfDistillation(net, criterion, find=shuffled_labels)(given)
     torch.testing.assert_close(terms.parts["hard"], F.cross_entropy(net(IMAGES), target).detach())
+
+
+@pytest.mark.parametrize("find", [uniform_labels, shuffled_labels])
+def test_controls_weigh_as_much_as_osakd_s_labels(find: Callable[..., Posterior]) -> None:
+    """The reliability is that of the neighbours' own classes; the labels are others."""
+    images, target = torch.eye(4).repeat(3, 1)[:, None], torch.arange(12) % 4
+    given, parts = batch_of(images, target), []
+    for own in (neighbours_of, find):
+        criterion = OSAKDLoss(4, k=2, reliability=Reliability(momentum=0.5))
+        net = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
+        nn.init.eye_(net[1].weight)
+        terms = SelfDistillation(net, criterion, find=own)(given)
+        assert criterion.reliability is not None
+        parts.append((terms.parts["soft_label_reliability"], criterion.reliability.value, terms.parts["soft"]))
+    (now, running, soft), (control_now, control_running, control_soft) = parts
+    assert now == control_now > 0.5
+    assert running == control_running > 0.25
+    assert soft != control_soft

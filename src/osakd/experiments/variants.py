@@ -32,15 +32,21 @@ _RESNET: dict[str, Any] = {
 }
 _SMOOTHINGS = {"label-smoothing": 0.1, "label-smoothing=0.2": 0.2, "label-smoothing=0.3": 0.3}
 _CONTROLS = ("shuffled", "uniform", "prediction")
-_CONTROL_CELLS = {f"osakd-bayes-{votes}": {"name": "osakd-bayes", "votes": votes} for votes in _CONTROLS}
+_DEFAULT_CONTROLS = {
+    "osakd-reliable-shuffled": "shuffled-neighbours",
+    "osakd-reliable-uniform": "uniform-smoothing",
+}
+_BAYES_CONTROLS = {f"osakd-bayes-{votes}": {"name": "osakd-bayes", "votes": votes} for votes in _CONTROLS}
+_CONTROL_CELLS = _DEFAULT_CONTROLS | _BAYES_CONTROLS
 _STUDY: dict[str, str | Mapping[str, Any]] = {
     "plain": "plain",
     **{label: {"name": "label-smoothing", "smoothing": smoothing} for label, smoothing in _SMOOTHINGS.items()},
     "osakd": {"name": "osakd", "reliability": False},
     "osakd-reliable": "osakd",
+    **_DEFAULT_CONTROLS,
     "osakd-paper": "osakd-paper",
     "osakd-bayes": "osakd-bayes",
-    **_CONTROL_CELLS,
+    **_BAYES_CONTROLS,
     "ps-kd": "ps-kd",
     "bake": "bake",
 }

@@ -25,6 +25,7 @@ from osakd.methods.settings.neighbours import (
     OSAKDSettings,
     PoolSettings,
     ShuffledSettings,
+    UniformSettings,
     WeightedSettings,
 )
 from osakd.methods.settings.plain import LabelSmoothingSettings, PlainSettings
@@ -97,9 +98,11 @@ def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Poster
 def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
     """OSAKD's labels ``[n, c]`` with the classes of the batch permuted: each sample votes with its successor's class.
 
-    A batch is in random order, so this is a random permutation.
+    A batch is in random order, so this is a random permutation. The reliability is that of OSAKD's labels, so that both
+    have the same weight.
     """
-    return criterion.posterior(logits, batch.target.roll(1), batch.index)
+    others = criterion.posterior(logits, batch.target.roll(1), batch.index)
+    return neighbours_of(criterion, logits, batch)._replace(soft_labels=others.soft_labels)
 
 
 @torch.no_grad()
@@ -134,15 +137,17 @@ def build_osakd(settings: OSAKDSettings, context: BuildContext) -> SelfDistillat
     return SelfDistillation(context.network, criterion)
 
 
-def build_uniform(settings: PoolSettings, context: BuildContext) -> SelfDistillation:
+def build_uniform(settings: UniformSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``uniform-smoothing``."""
-    criterion = _criterion(settings, context, memory=_memory(settings, context))
+    memory = _memory(settings, context)
+    criterion = _criterion(settings, context, memory=memory, reliability=settings.reliability)
     return SelfDistillation(context.network, criterion, find=uniform_labels)
 
 
 def build_shuffled(settings: ShuffledSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``shuffled-neighbours``."""
-    return SelfDistillation(context.network, _criterion(settings, context), find=shuffled_labels)
+    criterion = _criterion(settings, context, reliability=settings.reliability)
+    return SelfDistillation(context.network, criterion, find=shuffled_labels)
 
 
 def build_averaged(settings: AveragedSettings, context: BuildContext) -> SelfDistillation:

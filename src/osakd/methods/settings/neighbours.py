@@ -99,12 +99,18 @@ class PoolSettings(NeighbourSettings):
 
 
 @dataclass(frozen=True)
-class OSAKDSettings(PoolSettings):
+class _Weighted(NeighbourSettings):
+    """A distillation term that waits for the neighbours."""
+
+    in_older_runs: ClassVar[Mapping[str, Any]] = {"reliability": False}
+    reliability: bool = setting(True, "weight the distillation term by how much the neighbours know by now, 0 to 1")
+
+
+@dataclass(frozen=True)
+class OSAKDSettings(_Weighted, PoolSettings):
     """Online self-acquired distillation from the k nearest neighbours. Source: Tzelepi and Tefas, ICME 2021."""
 
     has_soft_labels: ClassVar[bool] = True
-    in_older_runs: ClassVar[Mapping[str, Any]] = {"reliability": False}
-    reliability: bool = setting(True, "weight the distillation term by how much the neighbours know by now, 0 to 1")
 
     def label(self, name: str) -> str:
         """The number of neighbours is always part of the label, but for a preset's."""
@@ -112,12 +118,12 @@ class OSAKDSettings(PoolSettings):
 
 
 @dataclass(frozen=True)
-class UniformSettings(PoolSettings):
+class UniformSettings(_Weighted, PoolSettings):
     """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd."""
 
 
 @dataclass(frozen=True)
-class ShuffledSettings(NeighbourSettings):
+class ShuffledSettings(_Weighted):
     """Control: OSAKD with the neighbours' classes permuted. Source: osakd."""
 
 
