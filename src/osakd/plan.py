@@ -87,6 +87,8 @@ class Column:
         readings: readings of the method that the paper's claims are asked about; none where they are not about this
             column.
         preferences: claims of the paper that one of two cells is better.
+        contrasts: by label of a cell, those that it is tested against in all columns of a study together, with one
+            correction for all tests; label smoothing stands for the best tuned one.
         note: what every reader should know of the column; empty for nothing.
         folder: folder of the experiment whose runs it shows; empty for that of its own.
     """
@@ -103,6 +105,7 @@ class Column:
     ours: str | None = None
     readings: tuple[Reading, ...] = ()
     preferences: tuple[Preference, ...] = ()
+    contrasts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: str = ""
     folder: str = ""
 

@@ -50,6 +50,11 @@ _STUDY: dict[str, str | Mapping[str, Any]] = {
     "ps-kd": "ps-kd",
     "bake": "bake",
 }
+_CONTRASTS = {
+    "osakd-reliable": ("plain", "label-smoothing", *_DEFAULT_CONTROLS, "osakd"),
+    "osakd-bayes": ("plain", "label-smoothing", *_BAYES_CONTROLS, "osakd-reliable", "ps-kd", "bake"),
+}
+"""The questions: worse than plain training? ahead of tuned smoothing? is it the neighbours? and the rivals."""
 _PILOT = {"prior": 20.0}
 """The pilot's value, around which the search varies one setting at a time; it chose 10, the default since."""
 _PRIORS: dict[str, dict[str, Any]] = {
@@ -137,7 +142,8 @@ def _column(
         options=_BOTH | options,
         chose=tuple(range(_SEARCH_SEEDS)) if seeds > _SEARCH_SEEDS else (),
         rivals=tuple(_SMOOTHINGS),
-        ours="osakd-bayes",
+        ours="osakd-reliable",
+        contrasts=_CONTRASTS,
         note=note,
     )
 

@@ -16,7 +16,7 @@ from osakd.report.tables.accuracy import paper_table
 from osakd.report.tables.epochs import epochs_table
 from osakd.report.tables.study import readings_table, rival_tables
 from osakd.report.tables.table import Table, markdown
-from osakd.report.tables.weights import comparisons_table, overall_table, weights_table
+from osakd.report.tables.weights import contrast_tables, overall_table, weights_table
 
 
 def column_text(column: RecordedColumn, view: View, drawn: Path | None = None) -> str:
@@ -79,7 +79,8 @@ def study_texts(columns: Sequence[RecordedColumn]) -> tuple[str, str]:
     """What the columns of a study say together, before and after them; nothing where none has finished runs."""
     study = Study(columns)
     advice = "\n".join(f"- {one}" for one in recommendations([one for one in columns if one.summary is not None]))
-    return _paragraphs([advice, *_titled(overall_table(study))]), _paragraphs(_titled(comparisons_table(study)))
+    after = [part for table in contrast_tables(study) for part in _titled(table)]
+    return _paragraphs([advice, *_titled(overall_table(study))]), _paragraphs(after)
 
 
 def _titled(table: Table[Any]) -> list[str]:

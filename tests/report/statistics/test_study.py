@@ -14,7 +14,7 @@ from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import run_record
 from osakd.report.statistics.spread import Difference, holm, paired_difference
 from osakd.report.statistics.study import Study, setting_of
-from osakd.report.tables.weights import comparisons_table, overall_table, weights_table
+from osakd.report.tables.weights import contrast_tables, overall_table, weights_table
 from osakd.report.text import column_text, study_texts
 from tests.report.made import CONFIG, ENVIRONMENT
 
@@ -41,7 +41,9 @@ def make(folder: Path, label: str, seed: int, test: float, averaged: float, vali
 
 
 def column(folder: Path, name: str, gains: dict[str, float]) -> RecordedColumn:
-    plan = Column(name, "cifar10", 1, tuple(Cell(label, label) for label in LABELS), seeds=3, ours="osakd-bayes")
+    cells = tuple(Cell(label, label) for label in LABELS)
+    contrasts = {"osakd-bayes": ("plain", "label-smoothing", "ps-kd")}
+    plan = Column(name, "cifar10", 1, cells, seeds=3, contrasts=contrasts)
     experiment = Experiment("made", "A made study", (plan,), "settings")
     for label, gain in gains.items():
         for seed, own in enumerate(SEEDS):
@@ -85,13 +87,30 @@ def test_p_values_are_scipy_s_and_holm_corrects_them(columns: list[RecordedColum
     assert paired_difference(ours, theirs).p_value == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
     assert Difference(1, 0.5, None, None).p_value == 1
     assert holm([]) == []
-    rows = Study(columns).comparisons()
-    # Plain training and tuned smoothing, in two settings, with last and with averaged weights.
-    assert len(rows) == 8
-    assert {row.rival for row in rows if ", averaged" not in row.name} == {"plain", "label-smoothing"}
-    raw = [row.accuracy.p_value for row in rows]
-    assert [row.adjusted for row in rows] == pytest.approx(holm(raw))
-    assert all(one.adjusted >= p for one, p in zip(rows, raw, strict=True))
+    rows = Study(columns).contrasts()
+    # Plain training and tuned smoothing, with last and with averaged weights; PS-KD has no runs.
+    rivals = ["plain", "tuned label smoothing", "plain, averaged", "tuned label smoothing, averaged"]
+    assert [row.rival for row in rows] == rivals
+    raw = [gain.p_value for row in rows for gain in row.accuracy.values()]
+    adjusted = [p for row in rows for p in row.adjusted.values()]
+    assert len(raw) == 8  # in two settings
+    assert adjusted == pytest.approx(holm(raw))
+    assert all(one >= p for one, p in zip(adjusted, raw, strict=True))
+
+
+def test_contrasts_with_a_column_for_each_setting(columns: list[RecordedColumn]) -> None:
+    accuracy, nll = contrast_tables(Study(columns))
+    assert accuracy.head == ["method", "against", "one", "two"]
+    name, rival, one, two = accuracy.cells[0]
+    assert (name, rival) == ("osakd-bayes", "plain")
+    assert one.startswith("+3.01 [")
+    assert one.endswith("]*")
+    assert two.startswith("-1.00 [")
+    assert nll.cells[0][2].startswith("-0.030 [")
+    assert nll.cells[1][2].startswith("-0.020 [")  # against the smoothing of 0.1, the better one by validation
+    assert contrast_tables(Study(columns[:1]))[0].head == ["method", "against", "one"]
+    two_seeds = RecordedColumn(columns[0].place, "one", columns[0].runs[:0], columns[0].experiment, columns[0].plan)
+    assert contrast_tables(Study([two_seeds]))[0].rows == []
 
 
 def test_the_tables(columns: list[RecordedColumn]) -> None:
@@ -103,6 +122,6 @@ def test_the_tables(columns: list[RecordedColumn]) -> None:
     before, after = study_texts(columns)
     assert before.startswith("- On one, take ")
     assert overall_table(Study(columns)).title in before
-    assert comparisons_table(Study(columns)).title in after
+    assert all(table.title in after for table in contrast_tables(Study(columns)))
     assert study_texts([]) == ("", "")
     assert "| osakd-bayes | 3 |" in column_text(columns[0], "settings")

@@ -8,7 +8,7 @@ from statistics import fmean
 from osakd.plan import BASELINE, SMOOTHING
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import FinishedRun
-from osakd.report.statistics.spread import Difference, Spread, holm, paired_by_seed, spread
+from osakd.report.statistics.spread import FEWEST_SEEDS, Difference, Spread, holm, paired_by_seed, spread
 
 HARMLESS = -0.005
 """A method does no harm in a setting where the interval of its gain ends above this."""
@@ -106,15 +106,22 @@ class Overall:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A method against a rival in one setting; ``adjusted`` is the p-value after Holm's correction over all of them."""
+class Contrast:
+    """A method against a rival or a control with the same kind of weights, in all settings that have both.
 
-    setting: str
+    Attributes:
+        name: the method, and whether its weights are averaged.
+        rival: the other, likewise; the best label smoothing by validation may be another one in each setting.
+        accuracy: paired difference of the test accuracy, by setting.
+        nll: that of the negative log-likelihood.
+        adjusted: p-value of the accuracy after Holm's correction over all contrasts and settings.
+    """
+
     name: str
     rival: str
-    accuracy: Difference
-    nll: Difference
-    adjusted: float
+    accuracy: dict[str, Difference]
+    nll: dict[str, Difference]
+    adjusted: dict[str, float]
 
 
 class Study:
@@ -126,7 +133,7 @@ class Study:
 
     def __init__(self, columns: Sequence[RecordedColumn]) -> None:
         self.settings = [setting for setting in map(setting_of, columns) if setting.contenders]
-        self.ours = next((column.plan.ours for column in columns if column.plan and column.plan.ours), "")
+        self.planned = next((column.plan.contrasts for column in columns if column.plan), {})
 
     @cached_property
     def names(self) -> list[str]:
@@ -149,29 +156,38 @@ class Study:
                 rows.append(Overall(name, gains))
         return rows
 
-    def comparisons(self) -> list[Comparison]:
-        """Our method against every rival in every setting, with the same kind of weights; Holm over all of them."""
-        found = list(self._pairs())
-        adjusted = holm([one.gain(other).p_value for _, one, other in found])  # type: ignore[union-attr] - has a gain
+    def contrasts(self) -> list[Contrast]:
+        """The planned contrasts with three common seeds in a setting; Holm's correction over all of them."""
+        found = [
+            (named(label, averaged=averaged), named(TUNED if rival == SMOOTHING else rival, averaged=averaged), pairs)
+            for averaged in (False, True)
+            for label, rivals in self.planned.items()
+            for rival in rivals
+            if (pairs := dict(self._pairs(label, rival, averaged=averaged)))
+        ]
+        adjusted = iter(holm([gain.p_value for *_, pairs in found for gain, _ in pairs.values()]))
         return [
-            Comparison(setting.name, one.name, other.name, one.gain(other), one.gain(other, "nll"), p)  # type: ignore[arg-type]
-            for (setting, one, other), p in zip(found, adjusted, strict=True)
+            Contrast(
+                name,
+                rival,
+                {setting: accuracy for setting, (accuracy, _) in pairs.items()},
+                {setting: nll for setting, (_, nll) in pairs.items()},
+                {setting: next(adjusted) for setting in pairs},
+            )
+            for name, rival, pairs in found
         ]
 
-    def _pairs(self) -> Iterator[tuple[Setting, Contender, Contender]]:
-        for averaged in (False, True):
-            for setting in self.settings:
-                one = setting.contenders.get(named(self.ours, averaged=averaged))
-                tuned = setting.smoothing(averaged=averaged)
-                for other in setting.contenders.values() if one else ():
-                    same = other.averaged == averaged and other.label != self.ours
-                    beaten = other.label.startswith(SMOOTHING) and other is not tuned
-                    gain = one.gain(other) if one and same and not beaten else None
-                    if one and gain is not None and gain.low is not None:
-                        yield setting, one, other
+    def _pairs(self, label: str, rival: str, *, averaged: bool) -> Iterator[tuple[str, tuple[Difference, Difference]]]:
+        """What a method gains on a rival in accuracy and NLL, by setting."""
+        for setting in self.settings:
+            tuned = setting.smoothing(averaged=averaged) if rival == SMOOTHING else None
+            one, other = (setting.contenders.get(named(name, averaged=averaged)) for name in (label, rival))
+            accuracy, nll = (one.gain(tuned or other, score) if one else None for score in ("accuracy", "nll"))
+            if accuracy is not None and nll is not None and accuracy.n >= FEWEST_SEEDS:
+                yield setting.name, (accuracy, nll)
 
 
-AVERAGED = ", averaged"
+AVERAGED, TUNED = ", averaged", "tuned label smoothing"
 
 
 def named(label: str, *, averaged: bool) -> str:

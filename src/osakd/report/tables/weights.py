@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from osakd.plan import BASELINE, SMOOTHING
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import in_nats, nats, percent, points
-from osakd.report.statistics.study import Comparison, Contender, Overall, Setting, Study, named, setting_of
+from osakd.report.statistics.spread import CONFIDENCE
+from osakd.report.statistics.study import Contender, Contrast, Overall, Setting, Study, named, setting_of
 from osakd.report.tables.table import Column, Table
 
 
@@ -60,21 +62,32 @@ def overall_table(study: Study) -> Table[Overall]:
     return Table("In all settings", columns, study.overall(BASELINE), note)
 
 
-def comparisons_table(study: Study) -> Table[Comparison]:
-    """Our method against its rivals and its controls."""
-    columns = (
-        Column[Comparison]("setting", lambda row: row.setting, is_text=True),
-        Column[Comparison]("method", lambda row: row.name, is_text=True),
-        Column[Comparison]("against", lambda row: row.rival, is_text=True),
-        Column[Comparison]("n", lambda row: str(row.accuracy.n)),
-        Column[Comparison]("accuracy [95 % CI]", lambda row: points(row.accuracy)),
-        Column[Comparison]("p, Holm", lambda row: f"{row.adjusted:.3f}"),
-        Column[Comparison]("NLL [95 % CI]", lambda row: in_nats(row.nll)),
+def contrast_tables(study: Study) -> list[Table[Contrast]]:
+    """Our methods against their rivals and controls: test accuracy, and NLL; a column for each setting."""
+    rows, settings = study.contrasts(), [one.name for one in study.settings]
+
+    def accuracy(setting: str, row: Contrast) -> str:
+        star = "*" if row.adjusted.get(setting, 1) < 1 - CONFIDENCE else ""
+        return points(row.accuracy.get(setting)) + star
+
+    def nll(setting: str, row: Contrast) -> str:
+        return in_nats(row.nll[setting]) if setting in row.nll else "-"
+
+    pair = (
+        Column[Contrast]("method", lambda row: row.name, is_text=True),
+        Column[Contrast]("against", lambda row: row.rival, is_text=True),
     )
-    note = (
-        "Differences of the last epoch on the test images, paired by seed; p of the accuracy after Holm's correction."
-    )
-    return Table(f"{study.ours} against its rivals and controls", columns, study.comparisons(), note)
+    note = "Differences of the last epoch on the test images, paired by seed, with the 95 % interval."
+    starred = f"{note} Star: p below 0.05 after Holm's correction over the whole table."
+    return [
+        Table(
+            f"Against rivals and controls: {what}",
+            (*pair, *(Column[Contrast](setting, partial(cell, setting)) for setting in settings)),
+            rows,
+            words,
+        )
+        for what, cell, words in (("accuracy in points", accuracy, starred), ("NLL in nats", nll, note))
+    ]
 
 
 def _of(score: str, *, averaged: bool) -> Callable[[_Row], str]:
