@@ -99,15 +99,15 @@ class PoolSettings(NeighbourSettings):
 
 
 @dataclass(frozen=True)
-class _Weighted(NeighbourSettings):
-    """A distillation term that waits for the neighbours."""
+class _ReliabilitySettings(NeighbourSettings):
+    """A distillation term whose weight grows with what the neighbours know."""
 
     in_older_runs: ClassVar[Mapping[str, Any]] = {"reliability": False}
     reliability: bool = setting(True, "weight the distillation term by how much the neighbours know by now, 0 to 1")
 
 
 @dataclass(frozen=True)
-class OSAKDSettings(_Weighted, PoolSettings):
+class OSAKDSettings(_ReliabilitySettings, PoolSettings):
     """Online self-acquired distillation from the k nearest neighbours. Source: Tzelepi and Tefas, ICME 2021."""
 
     has_soft_labels: ClassVar[bool] = True
@@ -118,12 +118,12 @@ class OSAKDSettings(_Weighted, PoolSettings):
 
 
 @dataclass(frozen=True)
-class UniformSettings(_Weighted, PoolSettings):
+class UniformSettings(_ReliabilitySettings, PoolSettings):
     """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd."""
 
 
 @dataclass(frozen=True)
-class ShuffledSettings(_Weighted):
+class ShuffledSettings(_ReliabilitySettings):
     """Control: OSAKD with the neighbours' classes permuted. Source: osakd."""
 
 
