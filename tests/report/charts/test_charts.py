@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osakd.report.charts.curves import write_curves
 from osakd.report.charts.forest import RIGHT, WIDTH, forest
 from osakd.report.charts.lines import cut_off, limits, line_chart, outside
 from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
@@ -174,3 +175,18 @@ def test_the_caption_says_what_the_axis_leaves_out(tmp_path: Path) -> None:
     make_run(tmp_path / "plain-seed0", [0.1, 0.6, 0.61])
     (column,) = recorded_columns(tmp_path, [])
     assert section_of(column, "c0").panels[0][0].caption == "The first epochs lie below the axis."
+
+
+@pytest.mark.parametrize(("accuracies", "at_the_top"), [([0.3, 0.6, 0.61], False), ([0.6, 0.5, 0.3], True)])
+def test_the_legend_lies_where_the_curves_do_not_end(
+    tmp_path: Path, accuracies: list[float], *, at_the_top: bool
+) -> None:
+    make_run(tmp_path / "plain-seed0", accuracies)
+    (column,) = recorded_columns(tmp_path, [])
+    assert column.summary is not None
+    (picture,) = write_curves(column.summary, tmp_path / "figures", kinds=("svg",))
+    drawn = picture.read_text(encoding="utf-8")
+    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', drawn)[1])  # type: ignore[index] - is there
+    line = re.search(r'id="legend_1">.*?d="M \S+ (\S+)', drawn, re.DOTALL)
+    assert line is not None
+    assert (float(line[1]) < height / 2) == at_the_top

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from osakd.durable import write_atomic
@@ -112,13 +113,14 @@ def _panel(axes: "Axes", summary: Summary, above: str) -> None:
     # Names are shown as they are: between two dollar signs matplotlib would take them for mathematics.
     words = f"{above}, {summary.model}, {summary.epochs} epochs" if above else title(summary)
     axes.set_title(f"{printable(words)}\nmean over seeds{bands}", fontsize=9, parse_math=False)
-    axes.set_ylim(*_limits(deployed))
+    low, high = axes.set_ylim(*_limits(deployed))
     axes.set_xlim(1, max(summary.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    legend = axes.legend(
-        frameon=False, loc="lower right", fontsize=9, ncols=1 + (len(deployed) - 1) // _MOST_IN_A_COLUMN
-    )
+    ends = [float(mean_and_std(method)[0][-1]) for method in deployed]
+    where = "lower right" if fmean(ends) >= (low + high) / 2 else "upper right"  # where the curves do not end
+    columns = 1 + (len(deployed) - 1) // _MOST_IN_A_COLUMN
+    legend = axes.legend(frameon=False, loc=where, fontsize=9, ncols=columns)
     legend.set_in_layout(False)  # it lies inside the axes, and takes half of the time to lay out
     for text in legend.get_texts():
         text.set_parse_math(False)
