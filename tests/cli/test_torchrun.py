@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -107,8 +108,25 @@ def test_the_command_that_continues_names_the_launcher(monkeypatch: pytest.Monke
     assert launch.process_number() == 0
 
 
-@pytest.mark.usefixtures("beside_another")
+@pytest.fixture
+def own_signal() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("beside_another", "own_signal")
 def test_the_launcher_s_signal_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="The launcher has stopped this run"), several.stopped_by_launcher():
         os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("beside_another", "own_signal")
+def test_a_process_that_fails_says_why_before_the_launcher_ends_it() -> None:
+    """The launcher stops it at once where another process has died too."""
+    with pytest.raises(ValueError, match="lost"), several.stopped_by_launcher():
+        raise ValueError("lost")
+    os.kill(os.getpid(), signal.SIGTERM)  # would end this process
+    with several.stopped_by_launcher():
+        pass
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # as before

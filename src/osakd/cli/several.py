@@ -30,7 +30,10 @@ def speaks() -> bool:
 
 @contextmanager
 def stopped_by_launcher() -> Iterator[None]:
-    """Turns the signal by which torchrun ends a process, after another one has failed, into an error."""
+    """Turns the signal by which torchrun ends a process, after another one has failed, into an error.
+
+    After any error the signal is ignored: the process ends, but it has to say why first.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's interface
         raise RunError(
@@ -44,5 +47,7 @@ def stopped_by_launcher() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    except BaseException:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
+    signal.signal(signal.SIGTERM, before)
