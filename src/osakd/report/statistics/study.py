@@ -133,7 +133,7 @@ class Study:
 
     def __init__(self, columns: Sequence[RecordedColumn]) -> None:
         self.settings = [setting for setting in map(setting_of, columns) if setting.contenders]
-        self.planned = next((column.plan.contrasts for column in columns if column.plan), {})
+        self.planned_contrasts = next((column.plan.contrasts for column in columns if column.plan), {})
 
     @cached_property
     def names(self) -> list[str]:
@@ -161,7 +161,7 @@ class Study:
         found = [
             (named(label, averaged=averaged), named(TUNED if rival == SMOOTHING else rival, averaged=averaged), pairs)
             for averaged in (False, True)
-            for label, rivals in self.planned.items()
+            for label, rivals in self.planned_contrasts.items()
             for rival in rivals
             if (pairs := dict(self._pairs(label, rival, averaged=averaged)))
         ]
@@ -180,9 +180,10 @@ class Study:
     def _pairs(self, label: str, rival: str, *, averaged: bool) -> Iterator[tuple[str, tuple[Difference, Difference]]]:
         """What a method gains on a rival in accuracy and NLL, by setting."""
         for setting in self.settings:
-            tuned = setting.smoothing(averaged=averaged) if rival == SMOOTHING else None
             one, other = (setting.contenders.get(named(name, averaged=averaged)) for name in (label, rival))
-            accuracy, nll = (one.gain(tuned or other, score) if one else None for score in ("accuracy", "nll"))
+            if rival == SMOOTHING:
+                other = setting.smoothing(averaged=averaged)
+            accuracy, nll = (one.gain(other, score) if one else None for score in ("accuracy", "nll"))
             if accuracy is not None and nll is not None and accuracy.n >= FEWEST_SEEDS:
                 yield setting.name, (accuracy, nll)
 
