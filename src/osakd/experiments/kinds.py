@@ -202,7 +202,7 @@ class Cost:
         recorded = read_complexity(asked.out)
         tables = complexity_tables(recorded) if recorded else [figures_table(counted())]
         said = [text for table in tables for text in (f"**{table.title}**", markdown(table), table.note)]
-        untimed = [] if recorded else ["No step is timed yet."]
+        untimed = [] if recorded else ["No step is timed yet: leave out --dry-run."]
         return Reproduction("\n\n".join(["# Complexity", *said, *untimed]))
 
 
