@@ -186,7 +186,7 @@ def test_the_cost_is_counted_beside_the_paper_s(tmp_path: Path) -> None:
     assert rows[2] == ["0.07 GFLOPs", "0.069 G MACs", "reproduced |"]
     assert rows[3] == ["0.33 GFLOPs", "0.322 G MACs", "0.32 here |"]
     assert [row[1:] for row in rows[7:9]] == [["1.33 times", "does not hold |"]] * 2
-    assert text.endswith("No step is timed yet.")
+    assert text.endswith("No step is timed yet: leave out --dry-run.")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"`reproduce cost` trains nothing: leave out seeds, device."):
         osakd.reproduce("cost", seeds=3, device="cpu", executor="auto")
