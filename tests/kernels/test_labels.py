@@ -66,13 +66,16 @@ SETTINGS: list[dict[str, Any]] = [
     {"reliability": 0.9},
     {"reliability": 0.0, "balance": "convex", "divergence": "mse", "include_self": False},
     {"reliability": 0.5, "balance": "convex_reversed", "soft_weight": 0.3, "divergence": "mse_sum"},
+    {"label_smoothing": 0.1},
+    {"reliability": 0.9, "power": 2.0, "label_smoothing": 0.3, "pseudo_count": 1.0},
+    {"reliability": 0.5, "power": 0.5, "balance": "convex"},
 ]
 """A number is the momentum of the reliability that weights the divergence."""
 
 
 def loss_of(classes: int, **options: Any) -> OSAKDLoss:
-    momentum = options.pop("reliability", None)
-    reliability = momentum is not None and Reliability(momentum=momentum)
+    momentum, power = options.pop("reliability", None), options.pop("power", 1.0)
+    reliability = momentum is not None and Reliability(momentum=momentum, power=power)
     return OSAKDLoss(classes, ignore_index=None, reliability=reliability, **options)
 
 
@@ -138,7 +141,7 @@ def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() 
 
 def test_replicas_are_mapped() -> None:
     logits, target = torch.randn(5, 12, 3), torch.randint(3, (5, 12))
-    given = kernel.LossSettings(3, True, True, False, 1.0, 0.9, 0.0, 0.0, 0.5)
+    given = kernel.LossSettings(3, True, True, False, 1.0, 0.9, 0.0, 0.0, 0.5, 1.0, 0.0)
     running = torch.linspace(0, 1, 5)
     mapped = vmap(lambda z, y, r: kernel.distillation(z, y, r, given)[:3])(logits, target, running)
     assert mapped[1][:, -1].unique().numel() == 5
@@ -162,7 +165,7 @@ def test_the_operators_are_well_registered() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"weights": "distance"}, {"label_smoothing": 0.1}, {"reduction": "sum"}, {"weight": torch.ones(3)}, {"k": 13}],
+    [{"weights": "distance"}, {"reduction": "sum"}, {"weight": torch.ones(3)}, {"k": 13}],
     ids=str,
 )
 def test_what_the_kernel_does_not_know_is_left_to_pytorch(options: dict[str, Any]) -> None:

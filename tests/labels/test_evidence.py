@@ -38,14 +38,14 @@ def test_it_gathers_votes_and_forgets(keep_prior: bool) -> None:
 def loss_of(reliability: Reliability | bool = False) -> OSAKDLoss:
     evidence = DirichletEvidence(M, C, prior=2.0, forgetting=0.9)
     # Weight and balance are without effect.
-    return OSAKDLoss(C, K, 5.0, include_self=False, evidence=evidence, reliability=reliability)
+    return OSAKDLoss(C, K, 5.0, include_self=False, evidence=evidence, pseudo_count=0.0, reliability=reliability)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_loss_is_the_cross_entropy_with_the_expectation_less_its_entropy(weighted: bool) -> None:
     generator = torch.Generator().manual_seed(1)
     classes = torch.arange(M) % C
-    loss = loss_of(Reliability() if weighted else False)
+    loss = loss_of(Reliability(power=1.0) if weighted else False)
     kept = {sample: [2.0 * (label == int(own)) for label in range(C)] for sample, own in enumerate(classes)}
     running = 0.0
     for _ in range(4):

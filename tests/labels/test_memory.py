@@ -45,7 +45,7 @@ def test_later_batches_find_earlier_ones_by_their_latest_outputs() -> None:
 
 def test_without_index_in_eval_mode_the_memory_is_only_searched() -> None:
     memory = OutputMemory(3, 2)
-    loss = OSAKDLoss(2, k=2, space="logits", memory=memory)
+    loss = OSAKDLoss(2, k=2, space="logits", memory=memory, pseudo_count=0.0)
     loss.soft_labels(torch.eye(2).repeat(2, 1)[:3], torch.tensor([0, 1, 0]), torch.arange(3))
     before = memory.outputs.clone()
     found = loss.eval().soft_labels(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))

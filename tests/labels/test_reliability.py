@@ -71,7 +71,7 @@ def test_probabilities_are_scored_class_by_class() -> None:
 
 
 def test_it_is_a_running_mean_from_zero() -> None:
-    reliability, expected = Reliability(momentum=0.9), 0.0
+    reliability, expected = Reliability(momentum=0.9, power=1.0), 0.0
     for now in (0.2, 0.9, 0.4):
         expected = 0.9 * expected + 0.1 * now
         assert reliability(torch.tensor(now)).item() == pytest.approx(expected)
@@ -82,16 +82,28 @@ def test_it_is_a_running_mean_from_zero() -> None:
         Reliability(momentum=1.0)
 
 
+def test_a_power_makes_little_knowledge_count_less_but_is_no_part_of_the_mean() -> None:
+    reliability, mean = Reliability(momentum=0.5, power=2.0), 0.0
+    for now in (0.2, 0.9, 0.4):
+        mean = 0.5 * mean + 0.5 * now
+        assert reliability(torch.tensor(now)).item() == pytest.approx(mean**2)
+    assert reliability.state_dict()["value"].item() == pytest.approx(mean)
+    for power in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(InputError, match=r"`power` must be above 0 and finite, got"):
+            Reliability(power=power)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
 @pytest.mark.parametrize("balance", ["additive", "convex", "convex_reversed"])
-def test_it_weights_the_soft_term(balance: Any) -> None:
-    loss = OSAKDLoss(C, K, 0.7, balance=balance, reliability=Reliability())
+def test_it_weights_the_soft_term(balance: Any, power: float) -> None:
+    loss = OSAKDLoss(C, K, 0.7, balance=balance, reliability=Reliability(power=power))
     plain = OSAKDLoss(C, K, 0.7, balance=balance)
     expected = 0.0
     for seed in range(3):
         logits, target = batch(seed)
         terms, unweighted = loss.terms(logits, target), plain.terms(logits, target)
         expected = 0.9 * expected + 0.1 * plain.posterior(logits, target).reliability().item()
-        soft = {"additive": 0.7, "convex": 0.7, "convex_reversed": 0.3}[balance] * expected
+        soft = {"additive": 0.7, "convex": 0.7, "convex_reversed": 0.3}[balance] * expected**power
         hard = 1.0 if balance == "additive" else 1 - soft
         torch.testing.assert_close(terms.soft, unweighted.soft)
         assert terms.total.item() == pytest.approx(hard * unweighted.hard.item() + soft * unweighted.soft.item())

@@ -58,7 +58,8 @@ def test_far_neighbours_hardly_count_where_a_class_is_small() -> None:
     target = torch.arange(8) // 4
     first = torch.where(target == 0, 0.99, 0.01) + 1e-3 * (torch.arange(8) % 4)
     logits = torch.stack([first, 1 - first], 1).log()
-    uniform, weighted = (OSAKDLoss(2, k=5, include_self=False, weights=w).soft_labels(logits, target) for w in WEIGHTS)
+    losses = (OSAKDLoss(2, k=5, include_self=False, pseudo_count=0.0, weights=one) for one in WEIGHTS)
+    uniform, weighted = (loss.soft_labels(logits, target) for loss in losses)
     torch.testing.assert_close(uniform.gather(1, target[:, None]), torch.full((8, 1), 0.6))
     assert float(weighted.gather(1, target[:, None]).min()) > 0.99
 

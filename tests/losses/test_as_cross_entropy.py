@@ -120,7 +120,7 @@ def test_an_ignored_sample_is_not_remembered() -> None:
 def test_soft_labels_of_probabilities_are_fractional_votes() -> None:
     logits, target = batch()
     given = mixed(target)
-    found = with_constant_weight(k=3).soft_labels(logits, given)
+    found = with_constant_weight(k=3, pseudo_count=0.0).soft_labels(logits, given)
     points = logits.softmax(1)
     for row in range(N):
         nearest = sorted(range(N), key=lambda other: (((points[row] - points[other]) ** 2).sum().item(), other))[:3]

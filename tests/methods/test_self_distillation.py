@@ -70,8 +70,23 @@ def test_osakd_weighted_by_reliability() -> None:
     for _ in range(3):
         parts = method(batch_of(images, CLASSES)).parts
         running = 0.9 * running + 0.1 * parts["soft_label_reliability"].item()
-        assert parts["weighted_soft"].item() == pytest.approx(0.5 * running * parts["soft"].item(), rel=1e-5)
+        assert parts["weighted_soft"].item() == pytest.approx(0.5 * running**2 * parts["soft"].item(), rel=1e-5)
     assert 0.05 < running < 0.3
+
+
+@pytest.mark.parametrize("name", ["osakd", "uniform-smoothing", "shuffled-neighbours"])
+def test_the_loss_has_the_settings_and_by_default_the_same_as_in_a_loop(name: str) -> None:
+    context = BuildContext(
+        network=network(), num_classes=3, num_samples=10, input_shape=(1, 2, 2), build_network=lambda _: network()
+    )
+    own = {"reliability_power": 3.0, "pseudo_count": 0.5, "label_smoothing": 0.1}
+    changed, default = (build_method(*resolve_method({"name": name, **given}), context) for given in (own, {}))
+    changed, default = changed.criterion, default.criterion
+    assert [changed.reliability.power, changed.pseudo_count, changed.label_smoothing] == list(own.values())
+    loop = OSAKDLoss(3)
+    assert loop.reliability is not None
+    assert [default.reliability.power, default.pseudo_count, default.label_smoothing] == [2.0, 0.25, 0.0]
+    assert [loop.reliability.power, loop.pseudo_count, loop.label_smoothing] == [2.0, 0.25, 0.0]
 
 
 @pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.settings.has_soft_labels])
@@ -157,7 +172,7 @@ def test_uniform_labels_have_osakd_s_mean_mass_and_know_nothing_else(num_classes
 def test_shuffled_labels_are_those_of_neighbours_with_other_classes() -> None:
     net, target = network(), torch.tensor([0, 1, 2, 2, 1, 0, 1, 0, 2, 0])
     given = batch_of(IMAGES, target)
-    criterion = OSAKDLoss(3, k=4, include_self=False)
+    criterion = OSAKDLoss(3, k=4, include_self=False, pseudo_count=0.0)
     labels = shuffled_labels(criterion, net(IMAGES), given).soft_labels
     lent = [int(target[row - 1]) for row in range(10)]  # each sample's class goes to the next one
     points = net(IMAGES).softmax(1).detach()

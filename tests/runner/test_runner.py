@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import osakd
 from osakd import RunError
 from osakd.engine.config import Options
-from osakd.records import LOCK, STUDENT, read_error, read_metrics, read_result, write_error
+from osakd.records import LOCK, STUDENT, read_error, read_metrics, read_result, write_config, write_error
 from osakd.runner.jobs import Job
 from osakd.runner.lock import NOTE, current_runner, lock_runner
 from osakd.runner.planning import plan_comparison
@@ -172,3 +173,23 @@ def test_one_process_stops_when_asked_to_and_continues(tmp_path: Path) -> None:
     osakd.compare("digits", out=tmp_path / "whole", **options)
     one, other = (tmp_path / f"{name}/plain-seed0/{STUDENT}" for name in ("cut", "whole"))
     assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_finished_run_of_before_a_setting_existed_is_finished(tmp_path: Path) -> None:
+    """New methods on the same seeds share a program without it."""
+    osakd_only = {"name": "osakd", "reliability": False}
+    options = Options(epochs=1, executor="fused")
+
+    def planned(methods: list[Any]) -> list[Job]:
+        return plan_comparison("digits", methods, [0, 1], options, tmp_path)[1]
+
+    first = planned([osakd_only])
+    assert run_jobs(first, processes=1, on_progress=lambda _: None) == {}
+    for job in first:
+        older = {name: value for name, value in job.config.settings.items() if name != "reliability"}
+        write_config(job.folder, replace(job.config, settings=older))
+    before: list[Progress] = []
+    jobs = planned([osakd_only, "plain"])
+    assert run_jobs(jobs, processes=1, on_progress=lambda states: before.extend([] if before else states)) == {}
+    assert {state.job.folder for state in before} == {job.folder for job in first}
+    assert all(read_result(job.folder) is not None for job in jobs)

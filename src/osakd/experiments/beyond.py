@@ -14,10 +14,10 @@ into the confirmation of ``osakd reproduce readings``, with five seeds.
 
 from typing import Any
 
-from osakd.methods.registry import PRESETS
+from osakd.methods.registry import CONSTANT_WEIGHT, PRESETS
 from osakd.plan import Cell, Column, Experiment
 
-CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key not in ("name", "reliability")}
+CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key not in ("name", *CONSTANT_WEIGHT)}
 """Settings that are varied, one at a time. Every cell has all of them: it stays as it is when defaults change."""
 
 AVERAGED: dict[str, dict[str, Any]] = {

@@ -14,6 +14,7 @@ neighbours in the mini-batch of 64, among softmax outputs, the sample itself lef
 from typing import Any
 
 from osakd.experiments.beyond import AVERAGED, CENTRE, WEIGHTED
+from osakd.methods.registry import CONSTANT_WEIGHT
 from osakd.plan import Cell, Column, Experiment
 
 _CHOICES: dict[str, dict[str, Any]] = {
@@ -46,7 +47,7 @@ STUDY = Column(
     epochs=60,
     cells=(
         *(Cell(name, name) for name in ("plain", "label-smoothing")),
-        Cell("uniform-smoothing", {"name": "uniform-smoothing", **CENTRE, "reliability": False}),
+        Cell("uniform-smoothing", {"name": "uniform-smoothing", **CENTRE, **CONSTANT_WEIGHT}),
         *(Cell(label, {"name": "osakd-paper", **CENTRE, **settings}) for label, settings in _CHOICES.items()),
         *(cell for size in _BATCHES for cell in _with_batch(size)),
     ),
@@ -67,9 +68,7 @@ CONFIRMATION = Column(
         Cell("plain", "plain"),
         Cell("plain-rate=0.0019", "plain", options={"learning_rate": _RATE * (1 + _WEIGHT)}),
         Cell("label-smoothing", "label-smoothing"),
-        Cell(
-            "uniform-self-counted", {"name": "uniform-smoothing", **CENTRE, "include_self": True, "reliability": False}
-        ),
+        Cell("uniform-self-counted", {"name": "uniform-smoothing", **CENTRE, "include_self": True, **CONSTANT_WEIGHT}),
         *(
             Cell(label, {"name": "osakd-paper", **CENTRE, **_CHOICES[label]})
             for label in ("self-counted", "k=4", "weight=0.3")

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "threads.h"
@@ -115,7 +116,7 @@ enum { TOTAL, HARD, SOFT, MASS, ENTROPY, AGREEMENT, RELIABILITY, RUNNING, FIGURE
 struct Loss {
   int64_t n, classes, k;
   bool include_self, softmax, squared;
-  float hard_weight, soft_weight, given_up, pseudo_count, momentum;
+  float hard_weight, soft_weight, given_up, pseudo_count, momentum, power, smoothing;
 
   // running: the mean reliability so far, which weights the divergence; null for a constant weight.
   void run(const float* logits, const int64_t* target, const float* running, double* figures, float* labels,
@@ -144,11 +145,12 @@ struct Loss {
           1 + std::log((others + PSEUDO_COUNT) / (k - voted + PSEUDO_COUNT * classes)) / std::log(double(classes));
       for (int64_t j = 0; j < classes; j++) q[j] = (q[j] + pseudo_count) / (k + pseudo_count * classes);
       add_figures(q, own, figures);
-      figures[HARD] -= is_class(own, classes) ? log_p[at + own] : NAN;
+      figures[HARD] += cross_entropy(&log_p[at], own);
     }
     figures[RELIABILITY] = std::min(1.0, std::max(0.0, figures[RELIABILITY] / n));
     figures[RUNNING] = running ? momentum * *running + (1 - momentum) * figures[RELIABILITY] : 1.0;
-    const float factor = figures[RUNNING], soft = soft_weight * factor, hard = hard_weight - given_up * factor;
+    const float factor = std::pow(figures[RUNNING], double(power));
+    const float soft = soft_weight * factor, hard = hard_weight - given_up * factor;
     for (int64_t i = 0; i < n; i++) {
       const int64_t at = i * classes;
       learn(&log_p[at], labels + at, target[i], hard, soft, figures, gradient + at);
@@ -163,6 +165,11 @@ struct Loss {
     for (int64_t j = 0; j < classes; j++) sum += p[j] = std::exp(logits[j] - most);
     const float norm = std::log(sum), share = 1 / sum;
     for (int64_t j = 0; j < classes; j++) p[j] *= share, log_p[j] = logits[j] - most - norm;
+  }
+
+  float cross_entropy(const float* log_p, int64_t own) const {
+    const float hard = is_class(own, classes) ? -log_p[own] : NAN;
+    return smoothing ? (1 - smoothing) * hard - smoothing / classes * std::accumulate(log_p, log_p + classes, 0.f) : hard;
   }
 
   void add_figures(const float* q, int64_t own, double* figures) const {
@@ -192,7 +199,8 @@ struct Loss {
     for (int64_t j = 0; j < classes; j++) {
       const float used = log_p[j] != -INFINITY ? q[j] : 0.f;
       const float soft = squared ? p[j] * (2 * (p[j] - q[j]) - sum) : p[j] * sum - used;
-      p[j] = (hard_weight * (p[j] - (j == own)) + weight * soft) / n;
+      const float hard = p[j] - (1 - smoothing) * (j == own) - smoothing / classes;
+      p[j] = (hard_weight * hard + weight * soft) / n;
     }
   }
 };
@@ -227,13 +235,13 @@ void osakd_neighbours(const int64_t* sizes, const float* queries, const float* r
 // weighted sum. sizes: replicas, samples, classes, k; then whether samples are their own neighbours, whether neighbours
 // are searched among probabilities, whether the divergence is the squared error. weights: of the cross-entropy, of the
 // divergence, and what the first gives up for it where the neighbours are reliable; pseudo-count of every class;
-// momentum of the reliability. running: each replica's reliability so far; null for 1.
+// momentum and power of the reliability; label smoothing of the cross-entropy. running: each replica's reliability so far; null for 1.
 void osakd_distillation(const int64_t* sizes, const float* weights, const float* logits, const int64_t* target,
                         const float* running, float* totals, float* figures, float* labels, float* gradient,
                         int threads) {
   const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2];
   const Loss loss{n,          classes,    sizes[3],   sizes[4] != 0, sizes[5] != 0, sizes[6] != 0,
-                  weights[0], weights[1], weights[2], weights[3],    weights[4]};
+                  weights[0], weights[1], weights[2], weights[3],    weights[4],     weights[5], weights[6]};
   Threads::run(threads, int(replicas), [&](int replica, int) {
     double found[FIGURES] = {};
     const int64_t at = replica * n * classes;

@@ -82,6 +82,8 @@ class LossSettings(NamedTuple):
         given_up: what the first gives up for the second where the neighbours are reliable.
         pseudo_count: of every class.
         momentum: of the running reliability.
+        power: of the running reliability, where it is a factor.
+        label_smoothing: of the cross-entropy.
     """
 
     k: int
@@ -93,6 +95,8 @@ class LossSettings(NamedTuple):
     given_up: float
     pseudo_count: float
     momentum: float
+    power: float
+    label_smoothing: float
 
 
 class Distilled(NamedTuple):
@@ -113,7 +117,8 @@ class Distilled(NamedTuple):
 def distillation(logits: Tensor, target: Tensor, running: Tensor | None, settings: LossSettings) -> Distilled:
     """The OSAKD loss of a mini-batch of logits ``[n, c]`` and classes ``[n]``.
 
-    With the reliability so far, ``running``, a scalar, its new value is a factor of the divergence's weight.
+    With the reliability so far, ``running``, a scalar, its new value is to its power a factor of the divergence's
+    weight.
     """
     k, include_self, softmax, squared, *weights = settings
     flags = [k, int(include_self), int(softmax), int(squared)]

@@ -28,7 +28,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> NativeL
     """
     kept = (criterion.memory, criterion.average, criterion.evidence, criterion.weight)
     plain = all(one is None for one in kept) and criterion.weights == "uniform" and criterion.ignore_index is None
-    plain = plain and criterion.reduction == "mean" and not criterion.label_smoothing
+    plain = plain and criterion.reduction == "mean"
     neighbours = len(logits) - (not criterion.include_self)
     if not plain or criterion.k > neighbours or target.ndim != 1 or not kernel.takes(logits, target):
         return None
@@ -48,13 +48,16 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> NativeL
         given_up=given_up,
         pseudo_count=criterion.pseudo_count,
         momentum=reliability.momentum if reliability is not None and reliability.training else 1.0,
+        power=1.0 if reliability is None else reliability.power,
+        label_smoothing=criterion.label_smoothing,
     )
     before = None if reliability is None else reliability.value
     total, figures, _ = kernel.distillation(logits, target, before, settings)
     value, hard, soft, mass, entropy, agreement, now, running = figures.unbind()
     soft = soft if share == 1 else share * soft
     if reliability is not None:
-        hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, running)
+        factor = running.pow(reliability.power)
+        hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, factor)
         if reliability.training:
             reliability.value.copy_(running.detach())
     return NativeLoss(

@@ -56,13 +56,13 @@ class OSAKDLoss(nn.Module):
         include_self: count the sample itself among its k neighbours.
         memory: search neighbours among the latest outputs of the whole training set, not in the mini-batch. Every call
             in training mode then needs the samples' ``index``.
-        pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0.
+        pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0; 0 as in the paper.
         weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` weights them by
             ``nearness``.
         average: average each sample's soft labels over the epochs; needs the ``index`` as a memory does.
         reliability: weight the distillation term by how much the neighbours know of the classes by now, 0 to 1: True,
-            or a ``Reliability`` with another momentum. With a convex balance the cross-entropy gets the rest. False:
-            the paper's constant weight.
+            or a ``Reliability`` with other settings. With a convex balance the cross-entropy gets the rest. False: the
+            paper's constant weight.
         evidence: gather each sample's soft labels as evidence, from its own class on, and learn from its expectation
             alone, without ``soft_weight`` and ``balance``; ``reliability`` weights the votes. Needs the ``index`` too.
         weight: weight of each class, as in ``nn.CrossEntropyLoss``, see ``osakd_loss``.
@@ -106,7 +106,7 @@ class OSAKDLoss(nn.Module):
         balance: Balance = "additive",
         include_self: bool = True,
         memory: OutputMemory | None = None,
-        pseudo_count: float = 0.0,
+        pseudo_count: float = 0.25,
         weights: Weights = "uniform",
         average: LabelAverage | None = None,
         reliability: Reliability | bool = True,

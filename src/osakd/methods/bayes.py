@@ -87,7 +87,8 @@ def build(settings: BayesSettings, context: BuildContext) -> SelfDistillation:
         context.num_classes,
         settings.k,
         include_self=False,
-        reliability=Reliability(),
+        pseudo_count=0.0,
+        reliability=Reliability(power=1.0),
         evidence=evidence,
         ignore_index=None,  # every label of a data set is a class
         gather=False,  # a method sees the whole batch, also where several processes train it

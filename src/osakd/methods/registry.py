@@ -80,6 +80,13 @@ SHORTHANDS: dict[str, dict[str, Any]] = {
     "ffl-unshared": {"name": "ffl", "shared": False},
 }
 """Methods with other settings than their defaults, by name."""
+CONSTANT_WEIGHT: dict[str, Any] = {
+    "reliability": False,
+    "reliability_power": 1.0,
+    "pseudo_count": 0.0,
+    "label_smoothing": 0.0,
+}
+"""The paper's soft term: the same weight from the first step on, and the neighbours' shares as they are."""
 PRESETS: dict[str, dict[str, Any]] = {
     "osakd-paper": {
         "name": "osakd",
@@ -89,7 +96,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "balance": "additive",
         "include_self": False,
         "pool": "batch",
-        "reliability": False,
+        **CONSTANT_WEIGHT,
     },
 }
 """Choices that were made in docs/reproduction.md, by name. ``osakd-paper`` is the reading of what the paper leaves open

@@ -16,6 +16,7 @@ from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import Posterior, Weights
+from osakd.labels.reliability import Reliability
 from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
@@ -24,6 +25,7 @@ from osakd.methods.settings.neighbours import (
     NeighbourSettings,
     OSAKDSettings,
     PoolSettings,
+    ReliabilitySettings,
     ShuffledSettings,
     UniformSettings,
     WeightedSettings,
@@ -133,20 +135,20 @@ def build_label_smoothing(settings: LabelSmoothingSettings, context: BuildContex
 def build_osakd(settings: OSAKDSettings, context: BuildContext) -> SelfDistillation:
     """Builds ``osakd``."""
     memory = _memory(settings, context)
-    criterion = _criterion(settings, context, memory=memory, reliability=settings.reliability)
+    criterion = _weighted_criterion(settings, context, memory=memory)
     return SelfDistillation(context.network, criterion)
 
 
 def build_uniform(settings: UniformSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``uniform-smoothing``."""
     memory = _memory(settings, context)
-    criterion = _criterion(settings, context, memory=memory, reliability=settings.reliability)
+    criterion = _weighted_criterion(settings, context, memory=memory)
     return SelfDistillation(context.network, criterion, find=uniform_labels)
 
 
 def build_shuffled(settings: ShuffledSettings, context: BuildContext) -> SelfDistillation:
     """Builds the control ``shuffled-neighbours``."""
-    criterion = _criterion(settings, context, reliability=settings.reliability)
+    criterion = _weighted_criterion(settings, context)
     return SelfDistillation(context.network, criterion, find=shuffled_labels)
 
 
@@ -167,8 +169,14 @@ def _averaged_criterion(settings: AveragedSettings, context: BuildContext, *, we
     return _criterion(settings, context, weights=weights, pseudo_count=settings.pseudo_count, **own)
 
 
+def _weighted_criterion(settings: ReliabilitySettings, context: BuildContext, **own: Any) -> OSAKDLoss:
+    reliability = Reliability(power=settings.reliability_power) if settings.reliability else False
+    own |= {"pseudo_count": settings.pseudo_count, "label_smoothing": settings.label_smoothing}
+    return _criterion(settings, context, reliability=reliability, **own)
+
+
 def _criterion(
-    settings: NeighbourSettings, context: BuildContext, *, reliability: bool = False, **own: Any
+    settings: NeighbourSettings, context: BuildContext, *, reliability: Reliability | bool = False, **own: Any
 ) -> OSAKDLoss:
     """The loss with what all methods with neighbours set, and with what one of them sets alone."""
     if settings.soft_weight is None:

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from osakd.engine.config import recorded_config
 from osakd.engine.executors.policy import sharing
 from osakd.engine.executors.registry import AUTO
 from osakd.engine.folders import check_folder
 from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory
 from osakd.methods.registry import settings_of
-from osakd.records import CHECKPOINT, is_free, read_config, read_metrics, read_result, write_error
+from osakd.records import CHECKPOINT, is_free, read_metrics, read_result, write_error
 from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
 from osakd.runner.pools import ClusterPool, InProcessPool, LocalPool, Pool, Run
 from osakd.runner.progress import OnProgress, Progress, TimeLeft, not_started
@@ -220,13 +221,13 @@ def _startable(job: Job) -> bool:
 
 
 def _finished(job: Job) -> bool:
-    return read_config(job.folder) == job.config and read_result(job.folder) is not None
+    return recorded_config(job.folder) == job.config and read_result(job.folder) is not None
 
 
 def _record(job: Job, error: InputError | RunError) -> None:
     """Records why a job failed, unless its folder has other content or cannot be written."""
     with suppress(InputError, RunError):
-        if is_free(job.folder) or read_config(job.folder) == job.config:
+        if is_free(job.folder) or recorded_config(job.folder) == job.config:
             write_error(job.folder, str(error))
 
 

@@ -70,7 +70,12 @@ class NeighbourSettings(CountSettings):
 
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
         """The ceiling of soft labels from the mini-batch."""
-        return [ceiling_note(batch_size, class_counts, self.k, include_self=self.include_self)]
+        own = {"include_self": self.include_self, "pseudo_count": self.added_to_every_class()}
+        return [ceiling_note(batch_size, class_counts, self.k, **own)]
+
+    def added_to_every_class(self) -> float:
+        """The pseudo-count of the soft labels."""
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -99,15 +104,27 @@ class PoolSettings(NeighbourSettings):
 
 
 @dataclass(frozen=True)
-class _ReliabilitySettings(NeighbourSettings):
+class ReliabilitySettings(NeighbourSettings):
     """A distillation term whose weight grows with what the neighbours know."""
 
-    in_older_runs: ClassVar[Mapping[str, Any]] = {"reliability": False}
+    in_older_runs: ClassVar[Mapping[str, Any]] = {
+        "reliability": False,
+        "reliability_power": 1.0,
+        "pseudo_count": 0.0,
+        "label_smoothing": 0.0,
+    }
     reliability: bool = setting(True, "weight the distillation term by how much the neighbours know by now, 0 to 1")
+    reliability_power: float = setting(2.0, "exponent of that weight", above=0)
+    pseudo_count: float = setting(0.25, "pseudo-count added to every class (Dirichlet alpha)", least=0)
+    label_smoothing: float = setting(0.0, "label smoothing of the cross-entropy", least=0, below=1)
+
+    def added_to_every_class(self) -> float:
+        """The setting says so."""
+        return self.pseudo_count
 
 
 @dataclass(frozen=True)
-class OSAKDSettings(_ReliabilitySettings, PoolSettings):
+class OSAKDSettings(ReliabilitySettings, PoolSettings):
     """Online self-acquired distillation from the k nearest neighbours. Source: Tzelepi and Tefas, ICME 2021."""
 
     has_soft_labels: ClassVar[bool] = True
@@ -118,12 +135,12 @@ class OSAKDSettings(_ReliabilitySettings, PoolSettings):
 
 
 @dataclass(frozen=True)
-class UniformSettings(_ReliabilitySettings, PoolSettings):
+class UniformSettings(ReliabilitySettings, PoolSettings):
     """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd."""
 
 
 @dataclass(frozen=True)
-class ShuffledSettings(_ReliabilitySettings):
+class ShuffledSettings(ReliabilitySettings):
     """Control: OSAKD with the neighbours' classes permuted. Source: osakd."""
 
 
@@ -136,12 +153,9 @@ class AveragedSettings(PoolSettings):
     pseudo_count: float = setting(0.1, "pseudo-count added to every class (Dirichlet alpha)", least=0)
     momentum: float = setting(0.9, "weight of the labels of earlier epochs; 0 for none", least=0, below=1)
 
-    def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
-        """The ceiling with the pseudo-count."""
-        if self.pool != "batch":
-            return []
-        own = {"include_self": self.include_self, "pseudo_count": self.pseudo_count}
-        return [ceiling_note(batch_size, class_counts, self.k, **own)]
+    def added_to_every_class(self) -> float:
+        """The setting says so."""
+        return self.pseudo_count
 
 
 @dataclass(frozen=True)
