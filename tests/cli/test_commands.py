@@ -16,7 +16,7 @@ def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert "epoch 2, test accuracy" in printed
     assert "best on test" in printed
-    assert "with k = 5, the sample itself among them, can give the true class 0.97 on average at most (ba" in printed
+    assert "with k = 5, the sample itself among them, and pseudo-count 0.25 can give the true class 0.68 " in printed
     config = read_config(tmp_path / "run")
     assert config is not None
     assert config.settings["k"] == 5
@@ -51,6 +51,9 @@ def test_a_method_with_its_settings_in_a_file(tmp_path: Path) -> None:
         "balance": "additive",
         "include_self": True,
         "reliability": True,
+        "reliability_power": 2.0,
+        "pseudo_count": None,
+        "label_smoothing": 0.0,
     }
 
 
@@ -103,8 +106,10 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
     options = ["--model", "lenet-digits", "--epochs", "1", "--batch-size", "32", "--out", str(tmp_path / "run")]
     assert main(["train", "--data", folder, "--method", "osakd", *options]) == 0
     printed = capsys.readouterr().out
-    assert "Warning: in-batch soft labels with k = 8, the sample itself among them, can give the true" in printed
-    assert "true class 0.16 on average" in printed
+    assert (
+        "Warning: in-batch soft labels with k = 8, the sample itself among them, and pseudo-count 0.025 can" in printed
+    )
+    assert "true class 0.13 on average" in printed
     assert "top5" in json.loads((tmp_path / "run/result.json").read_text())["last"]["test"]
 
 

@@ -132,7 +132,7 @@ def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
     for words in (
         "digits (600 + 1,197 images, 8x8x1, content daa58e55), lenet-digits, 1 epoch\n",
         "osakd-8nn",
-        "Note: in-batch soft labels with k = 8, the sample itself among them, can give the true class 0.83 on average",
+        "Note: in-batch soft labels with k = 8, the sample itself among them, and pseudo-count 0.25 can give the true",
         f"Every value and the curves are in {tmp_path}/ (summary.json, curves.svg, curves.png).",
     ):
         assert words in printed

@@ -48,7 +48,7 @@ def test_its_soft_labels_are_the_library_s(k: int) -> None:
 def test_its_loss_and_gradient_are_the_library_s(rows: int) -> None:
     logits, target = batch(rows)
     ours, example = logits.clone().requires_grad_(), logits.clone().requires_grad_()
-    loss = osakd.OSAKDLoss(num_classes=10, reliability=False).eval()  # in eval mode a batch may be smaller than k
+    loss = osakd.OSAKDLoss(10, reliability=False, pseudo_count=0.0).eval()  # there a batch may be smaller than k
     expected, computed = loss(ours, target), EXAMPLE["osakd_loss"](example, target)
     torch.testing.assert_close(computed, expected)
     expected.backward()

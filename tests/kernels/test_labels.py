@@ -66,7 +66,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"reliability": 0.9},
     {"reliability": 0.0, "balance": "convex", "divergence": "mse", "include_self": False},
     {"reliability": 0.5, "balance": "convex_reversed", "soft_weight": 0.3, "divergence": "mse_sum"},
-    {"label_smoothing": 0.1},
+    {"label_smoothing": 0.1, "include_self": False},
     {"reliability": 0.9, "power": 2.0, "label_smoothing": 0.3, "pseudo_count": 1.0},
     {"reliability": 0.5, "power": 0.5, "balance": "convex"},
 ]

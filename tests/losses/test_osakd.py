@@ -109,7 +109,7 @@ def test_module_is_labels_then_loss() -> None:
     for row in range(30):
         order = sorted((((points[row] - points[o]) ** 2).sum().item(), o) for o in range(30) if o != row)
         expected.append(np.bincount([int(target[o]) for _, o in order[:5]], minlength=4))
-    expected = (np.array(expected) + 0.25) / (5 + 4 * 0.25)
+    expected = (np.array(expected) + 2.5 / 4) / (5 + 2.5)
     np.testing.assert_allclose(terms.soft_labels, expected)
     torch.testing.assert_close(
         loss(logits, target), osakd_loss(logits, target, terms.soft_labels, soft_weight=0.4, divergence="mse_sum")

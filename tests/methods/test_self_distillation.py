@@ -85,8 +85,8 @@ def test_the_loss_has_the_settings_and_by_default_the_same_as_in_a_loop(name: st
     assert [changed.reliability.power, changed.pseudo_count, changed.label_smoothing] == list(own.values())
     loop = OSAKDLoss(3)
     assert loop.reliability is not None
-    assert [default.reliability.power, default.pseudo_count, default.label_smoothing] == [2.0, 0.25, 0.0]
-    assert [loop.reliability.power, loop.pseudo_count, loop.label_smoothing] == [2.0, 0.25, 0.0]
+    assert [default.reliability.power, default.pseudo_count, default.label_smoothing] == [2.0, 2.5 / 3, 0.0]
+    assert [loop.reliability.power, loop.pseudo_count, loop.label_smoothing] == [2.0, 2.5 / 3, 0.0]
 
 
 @pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.settings.has_soft_labels])

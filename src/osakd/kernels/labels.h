@@ -235,7 +235,8 @@ void osakd_neighbours(const int64_t* sizes, const float* queries, const float* r
 // weighted sum. sizes: replicas, samples, classes, k; then whether samples are their own neighbours, whether neighbours
 // are searched among probabilities, whether the divergence is the squared error. weights: of the cross-entropy, of the
 // divergence, and what the first gives up for it where the neighbours are reliable; pseudo-count of every class;
-// momentum and power of the reliability; label smoothing of the cross-entropy. running: each replica's reliability so far; null for 1.
+// momentum and power of the reliability; label smoothing of the cross-entropy. running: each replica's reliability so
+// far; null for 1.
 void osakd_distillation(const int64_t* sizes, const float* weights, const float* logits, const int64_t* target,
                         const float* running, float* totals, float* figures, float* labels, float* gradient,
                         int threads) {

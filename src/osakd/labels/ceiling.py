@@ -72,13 +72,18 @@ def ceiling_note(
     which = (
         f"k = {k}"
         + (", the sample itself among them," if include_self else "")
-        + f" and pseudo-count {pseudo_count}" * (pseudo_count > 0)
+        + f" and pseudo-count {pseudo_count:.3g}" * (pseudo_count > 0)
     )
     sentence = f"in-batch soft labels with {which} can give the true class {mass:.2f} on average at most"
     sentence += f" (batch {batch_size})"
     if mass >= LOW_CEILING:
         return f"Note: {sentence}."
     return f"Warning: {sentence}: take a larger batch, a smaller k, or a memory (pool memory)."
+
+
+def usual_pseudo_count(num_classes: int) -> float:
+    """The pseudo-count of each class where none is given: together they count as 2.5 neighbours."""
+    return 2.5 / num_classes
 
 
 def _binomial(trials: int, successes: int, probability: float) -> float:

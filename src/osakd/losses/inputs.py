@@ -108,12 +108,12 @@ def check_k(k: int, batch: int, memory: int | None, *, include_self: bool) -> No
 
 
 def check_numbers(
-    num_classes: object, k: object, pseudo_count: float, label_smoothing: float, weight: Tensor | None
+    num_classes: object, k: object, pseudo_count: float | None, label_smoothing: float, weight: Tensor | None
 ) -> None:
     """Raises ``InputError`` if a number that the loss is made with is out of its range."""
     check_whole("num_classes", num_classes, least=2)
     check_whole("k", k, least=1)
-    if pseudo_count < 0:
+    if pseudo_count is not None and pseudo_count < 0:
         raise InputError(f"`pseudo_count` must be at least 0, got {pseudo_count}.")
     if not 0 <= label_smoothing <= 1:
         raise InputError(f"`label_smoothing` must be between 0 and 1, got {label_smoothing}.")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from osakd.errors import InputError
 from osakd.labels.average import LabelAverage
+from osakd.labels.ceiling import usual_pseudo_count
 from osakd.labels.evidence import DirichletEvidence
 from osakd.labels.kept import KeptPerSample
 from osakd.labels.memory import OutputMemory
@@ -56,7 +57,7 @@ class OSAKDLoss(nn.Module):
         include_self: count the sample itself among its k neighbours.
         memory: search neighbours among the latest outputs of the whole training set, not in the mini-batch. Every call
             in training mode then needs the samples' ``index``.
-        pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0; 0 as in the paper.
+        pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0. None: 2.5 / classes.
         weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` weights them by
             ``nearness``.
         average: average each sample's soft labels over the epochs; needs the ``index`` as a memory does.
@@ -106,7 +107,7 @@ class OSAKDLoss(nn.Module):
         balance: Balance = "additive",
         include_self: bool = True,
         memory: OutputMemory | None = None,
-        pseudo_count: float = 0.25,
+        pseudo_count: float | None = None,
         weights: Weights = "uniform",
         average: LabelAverage | None = None,
         reliability: Reliability | bool = True,
@@ -131,14 +132,13 @@ class OSAKDLoss(nn.Module):
         self.space: Space = space
         self.divergence: Divergence = divergence
         self.balance: Balance = balance
-        self.include_self, self.memory = include_self, memory
-        self.pseudo_count, self.average = pseudo_count, average
-        self.reliability, self.evidence = as_reliability(reliability), evidence
+        self.include_self, self.memory, self.ignore_index = include_self, memory, ignore_index
+        self.pseudo_count = usual_pseudo_count(num_classes) if pseudo_count is None else pseudo_count
+        self.reliability, self.average, self.evidence = as_reliability(reliability), average, evidence
         self.weights: Weights = weights
         self.register_buffer("weight", weight)
-        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
         self.reduction: Reduction = reduction
-        self.gather, self.group = gather, group
+        self.label_smoothing, self.gather, self.group = label_smoothing, gather, group
         self.observe: Callable[[LossParts, Tensor], None] | None = None
         self._started = False
         self.register_load_state_dict_post_hook(_continue)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 from osakd.errors import InputError
-from osakd.labels.ceiling import ceiling_note
+from osakd.labels.ceiling import ceiling_note, usual_pseudo_count
 from osakd.methods.settings.base import RunDefaults, Settings, setting
 
 NeighbourT = TypeVar("NeighbourT", bound="NeighbourSettings")
@@ -70,10 +70,10 @@ class NeighbourSettings(CountSettings):
 
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
         """The ceiling of soft labels from the mini-batch."""
-        own = {"include_self": self.include_self, "pseudo_count": self.added_to_every_class()}
+        own = {"include_self": self.include_self, "pseudo_count": self.added_to_every_class(len(class_counts))}
         return [ceiling_note(batch_size, class_counts, self.k, **own)]
 
-    def added_to_every_class(self) -> float:
+    def added_to_every_class(self, num_classes: int) -> float:  # noqa: ARG002 - a hook
         """The pseudo-count of the soft labels."""
         return 0.0
 
@@ -115,12 +115,14 @@ class ReliabilitySettings(NeighbourSettings):
     }
     reliability: bool = setting(True, "weight the distillation term by how much the neighbours know by now, 0 to 1")
     reliability_power: float = setting(2.0, "exponent of that weight", above=0)
-    pseudo_count: float = setting(0.25, "pseudo-count added to every class (Dirichlet alpha)", least=0)
+    pseudo_count: float | None = setting(
+        None, "pseudo-count added to every class (Dirichlet alpha); default: 2.5 over the number of classes", least=0
+    )
     label_smoothing: float = setting(0.0, "label smoothing of the cross-entropy", least=0, below=1)
 
-    def added_to_every_class(self) -> float:
-        """The setting says so."""
-        return self.pseudo_count
+    def added_to_every_class(self, num_classes: int) -> float:
+        """The setting says so, or the number of classes."""
+        return usual_pseudo_count(num_classes) if self.pseudo_count is None else self.pseudo_count
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class AveragedSettings(PoolSettings):
     pseudo_count: float = setting(0.1, "pseudo-count added to every class (Dirichlet alpha)", least=0)
     momentum: float = setting(0.9, "weight of the labels of earlier epochs; 0 for none", least=0, below=1)
 
-    def added_to_every_class(self) -> float:
+    def added_to_every_class(self, num_classes: int) -> float:  # noqa: ARG002 - a hook
         """The setting says so."""
         return self.pseudo_count
 
