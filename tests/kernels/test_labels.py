@@ -157,7 +157,7 @@ def test_replicas_are_mapped() -> None:
 def test_the_operators_are_well_registered() -> None:
     logits, target = torch.randn(2, 12, 3, requires_grad=True), torch.randint(3, (2, 12))
     for running in (None, torch.rand(2)):
-        given = (logits, target, running, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9])
+        given = (logits, target, running, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1])
         torch.library.opcheck(kernel._DISTILLATION, given)
     points = logits.detach()
     torch.library.opcheck(kernel._NEIGHBOURS, (points, points, target, None, None, 4, 3, True))
