@@ -159,6 +159,8 @@ def test_the_operators_are_well_registered() -> None:
     for running in (None, torch.rand(2)):
         given = (logits, target, running, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1])
         torch.library.opcheck(kernel._DISTILLATION, given)
+    with pytest.raises(ValueError, match="reads 7 weights, got 5"):
+        kernel._DISTILLATION(logits.detach(), target, None, [3, 1, 1, 0], [1.0] * 5)
     points = logits.detach()
     torch.library.opcheck(kernel._NEIGHBOURS, (points, points, target, None, None, 4, 3, True))
 

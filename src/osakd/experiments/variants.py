@@ -4,10 +4,10 @@ Commands: ``osakd reproduce variants-search``, then ``osakd reproduce variants``
 
 Cost: a run takes two minutes of a core on ``resnet8-tenth`` and a quarter of a minute on ``lenet-tenth``.
 
-Expected: the paper has no such numbers. The search compares all variants and settings with three seeds in two
-settings, by validation accuracy. The best go into the study: ten seeds in five settings, where the seeds of the search
-are also left out. In every run the weights are averaged along training too (decay 0.99), so each method stands with and
-without averaging.
+Expected: the paper has no such numbers. The search compares all variants in three settings by validation accuracy, with
+three seeds, in its third round with ten to thirty. The best go into the study: ten seeds in five settings, where the
+first three seeds are also left out. In every run the weights are averaged along training too (decay 0.99), so each
+method stands with and without averaging.
 """
 
 from collections.abc import Mapping

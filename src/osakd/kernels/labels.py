@@ -16,7 +16,7 @@ from osakd.kernels.library import load
 
 _Pointer = ctypes.c_void_p
 _active = False
-FIGURES = 8
+FIGURES, WEIGHTS = 8, 7
 
 
 @contextmanager
@@ -169,7 +169,9 @@ def _distillation(
     total, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
     soft_labels, gradient = torch.empty_like(logits), torch.empty_like(logits)
     addresses = _addresses([logits, target, running, total, figures, soft_labels, gradient])
-    own = (ctypes.c_float * len(weights))(*weights)
+    if len(weights) != WEIGHTS:
+        raise ValueError(f"The kernel reads {WEIGHTS} weights, got {len(weights)}.")
+    own = (ctypes.c_float * WEIGHTS)(*weights)
     load().osakd_distillation(_numbers([replicas, n, classes, *flags]), own, *addresses, torch.get_num_threads())
     return total, figures, soft_labels, gradient
 

@@ -46,8 +46,8 @@ def _difference() -> float:
 def _values(logits: Tensor, target: Tensor, valid: Tensor, *, native: bool) -> list[Tensor]:
     """The loss, its gradient, and the neighbours among some of the samples."""
     reliability = Reliability(momentum=0.0, power=2.0)
-    own = {"include_self": False, "ignore_index": None, "gather": False, "pseudo_count": 0.5, "label_smoothing": 0.1}
-    criterion = OSAKDLoss(5, 4, reliability=reliability, **own)
+    as_method = {"include_self": False, "ignore_index": None, "gather": False}
+    criterion = OSAKDLoss(5, 4, reliability=reliability, pseudo_count=0.5, label_smoothing=0.1, **as_method)
     own = logits.clone().requires_grad_()
     given = {"num_classes": 5, "k": 4, "exclude": torch.arange(33), "valid": valid}
     if not native:
