@@ -9,6 +9,8 @@ from osakd.errors import unknown_name
 View = Literal["paper", "curves", "readings", "settings"]
 BASELINE, SMOOTHING = "plain", "label-smoothing"
 """Labels of the two cells that every comparison should have: plain training, and the simplest soft labels."""
+TUNED = "tuned label smoothing"
+"""Name of the cells of label smoothing whose strength is the best by validation, in each column of a study."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Column:
             column.
         preferences: claims of the paper that one of two cells is better.
         contrasts: by label of a cell, those that it is tested against in all columns of a study together, with one
-            correction for all tests; label smoothing stands for the best tuned one.
+            correction for all tests; :data:`TUNED` may be one of them.
         note: what every reader should know of the column; empty for nothing.
         folder: folder of the experiment whose runs it shows; empty for that of its own.
     """

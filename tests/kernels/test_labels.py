@@ -109,6 +109,17 @@ def test_the_loss_and_its_gradient_are_pytorchs(options: dict[str, Any], n: int,
     assert torch.allclose(gradient.double(), true_gradient, atol=1e-7)
 
 
+@pytest.mark.parametrize("shares", [[0.9, 0.1], [0.5, 0.3, 0.2, 0.0], [1.0, 0.0]])
+def test_classes_that_are_rare_or_absent(shares: list[float]) -> None:
+    """Every class of the batch counts the same in the reliability; of one class alone there is none."""
+    target = torch.multinomial(torch.tensor(shares), 64, replacement=True, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(64, len(shares), generator=torch.Generator().manual_seed(1))
+    logits += 4 * nn.functional.one_hot(target, len(shares))
+    (parts, _), (expected, _) = both(logits, target, k=5, reliability=0.5)
+    assert parts["soft_label_reliability"].item() == pytest.approx(expected["soft_label_reliability"].item(), abs=1e-6)
+    assert (expected["soft_label_reliability"] > 0) == (shares[0] < 1)
+
+
 def test_masked_classes_and_confident_outputs() -> None:
     """Logits of minus infinity add nothing to the divergence; equal rows are ties."""
     logits = torch.tensor([[40.0, -40.0, -torch.inf], [40.0, -40.0, -torch.inf], [0.0, 1.0, -torch.inf]]).repeat(4, 1)

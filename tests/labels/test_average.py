@@ -50,12 +50,22 @@ def test_the_loss_averages_the_posterior_with_its_prior() -> None:
         torch.testing.assert_close(found, torch.stack(expected).mean(0))
 
 
+def test_nothing_is_kept_of_ignored_samples() -> None:
+    loss = OSAKDLoss(4, k=2, average=LabelAverage(3, 4))
+    loss.soft_labels(torch.eye(4)[:3], torch.full((3,), -100), torch.arange(3))
+    assert not loss.average.labels.any()
+    assert not loss.average.counts.any()
+    loss.soft_labels(torch.eye(4)[:3], torch.tensor([3, 3, -100]), torch.arange(3))
+    assert loss.average.counts.tolist() == [1, 1, 0]
+    assert loss.average.labels.argmax(1).tolist()[:2] == [3, 3]
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(InputError, match=r"`momentum` must be at least 0 and below 1, got 1.0"):
         LabelAverage(3, 3, momentum=1.0)
-    with pytest.raises(InputError, match=r"`pseudo_count` must be at least 0, got -1.0"):
+    with pytest.raises(InputError, match=r"`pseudo_count` must be at least 0 and finite, got -1.0"):
         OSAKDLoss(3, pseudo_count=-1.0)
     with pytest.raises(InputError, match="is for 4 classes, but `num_classes` is 3"):
         OSAKDLoss(3, average=LabelAverage(10, 4))
     with pytest.raises(InputError, match="needs the samples' `index` in training"):
-        OSAKDLoss(2, k=1, average=LabelAverage(4, 2))(torch.zeros(3, 2), torch.tensor([0, 1, 0]))
+        OSAKDLoss(2, k=2, average=LabelAverage(4, 2))(torch.zeros(3, 2), torch.tensor([0, 1, 0]))

@@ -59,7 +59,7 @@ def test_a_memory_of_other_classes_is_refused() -> None:
 
 
 def test_training_with_a_memory_needs_the_index() -> None:
-    loss = OSAKDLoss(2, k=1, memory=OutputMemory(4, 2))
+    loss = OSAKDLoss(2, k=2, memory=OutputMemory(4, 2))
     with pytest.raises(InputError, match=r"needs the samples' `index`.*WithIndex"):
         loss(torch.zeros(3, 2), torch.tensor([0, 1, 0]))
 

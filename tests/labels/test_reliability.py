@@ -17,9 +17,12 @@ N, C, K = 16, 3, 5
 
 
 def by_loops(votes: np.ndarray, target: list[int]) -> float:
-    """The mean over the samples of the log score of the votes, as a share of the entropy."""
-    scores = [log((row[label] + 0.1) / (row.sum() + 0.1 * len(row))) for row, label in zip(votes, target, strict=True)]
-    return min(max(1 + sum(scores) / len(scores) / log(votes.shape[1]), 0.0), 1.0)
+    """The mean over the classes of the log scores of the votes, as a share of the entropy."""
+    scores: dict[int, list[float]] = {}
+    for row, label in zip(votes, target, strict=True):
+        scores.setdefault(label, []).append(log((row[label] + 0.1) / (row.sum() + 0.1 * len(row))))
+    means = [sum(own) / len(own) for own in scores.values()]
+    return min(max(1 + sum(means) / len(means) / log(len(means)), 0.0), 1.0)
 
 
 def batch(seed: int = 0, *, apart: float = 3.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,12 +65,42 @@ def test_ignored_samples_do_not_count() -> None:
 
 
 def test_probabilities_are_scored_class_by_class() -> None:
-    votes, target = torch.tensor([[3.0, 1.0, 0.0]]), torch.tensor([[0.7, 0.0, 0.3]])
-    expected = 1 + (0.7 * log(3.1 / 4.3) + 0.3 * log(0.1 / 4.3)) / log(3)
-    assert explained_entropy(votes, target).item() == pytest.approx(max(expected, 0))
+    votes = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 2.0]], dtype=torch.float64)
+    target = torch.tensor([[0.7, 0.3, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    second = (0.3 * log(1.1 / 4.3) + log(2.1 / 4.3)) / 1.3
+    expected = 1 + (log(3.1 / 4.3) + second) / 2 / log(2)
+    assert 0.05 < expected < 0.95
+    assert explained_entropy(votes, target).item() == pytest.approx(expected)
+    classes = torch.tensor([0, 1])
     torch.testing.assert_close(
-        explained_entropy(votes, torch.tensor([[1.0, 0.0, 0.0]])), explained_entropy(votes, torch.tensor([0]))
+        explained_entropy(votes, F.one_hot(classes, 3).double()), explained_entropy(votes, classes)
     )
+
+
+@pytest.mark.parametrize("shares", [[0.9, 0.1], [0.99, 0.01], [0.91, *[0.01] * 9]])
+def test_votes_that_only_repeat_the_frequencies_of_the_classes_know_nothing(shares: list[float]) -> None:
+    target = torch.arange(len(shares)).repeat_interleave(torch.tensor([round(400 * share) for share in shares]))
+    votes = 8 * torch.tensor(shares).expand(len(target), -1)
+    assert explained_entropy(votes, target) == 0
+    generator = torch.Generator().manual_seed(0)
+    loss = OSAKDLoss(len(shares))
+    for _ in range(40):
+        rows = torch.randperm(len(target), generator=generator)[:64]
+        loss(torch.randn(64, len(shares), generator=generator), target[rows])
+    assert loss.reliability.value < 0.1
+    known = F.one_hot(target, len(shares)).float()
+    assert explained_entropy(8 * known, target) > 0.9
+
+
+def test_a_batch_of_one_class_says_nothing() -> None:
+    assert explained_entropy(torch.tensor([[8.0, 0.0]]), torch.tensor([0])) == 0
+    assert explained_entropy(torch.tensor([[8.0, 0.0]] * 2), torch.tensor([0, 1]), torch.tensor([True, False])) == 0
+
+
+def test_where_no_neighbour_is_wrong_many_classes_are_known_as_well() -> None:
+    found = [explained_entropy(7.0 * torch.eye(classes), torch.arange(classes)).item() for classes in (10, 100, 1000)]
+    assert found == sorted(found)
+    assert found[0] > 0.94
 
 
 def test_it_is_a_running_mean_from_zero() -> None:

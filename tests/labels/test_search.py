@@ -79,6 +79,17 @@ def test_rows_without_a_distance_are_never_found(bad: float, masked: bool) -> No
     assert distances.isfinite().all()
 
 
+def test_nor_in_a_batch() -> None:
+    """The softmax of an infinite logit is NaN, on some processors with a set sign bit."""
+    logits = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    logits[5, 0] = torch.inf
+    outputs = logits.softmax(1)
+    for points in (outputs, outputs.nan_to_num(0) * torch.where(outputs.isnan(), -torch.nan, 1), outputs.double()):
+        distances, found = k_nearest(points[:5], points, 3)
+        assert (found != 5).all()
+        assert distances.isfinite().all()
+
+
 def test_a_query_that_is_not_a_number_harms_no_other() -> None:
     references = softmax_outputs(2.0)
     queries = references[:QUERIES].clone()

@@ -249,3 +249,26 @@ def test_other_data_cannot_overwrite_the_training_set(kept: str) -> None:
     loss.eval()
     loss(logits, target)
     assert all(torch.equal(value, before[name]) for name, value in loss.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_loss_in_half_precision_has_class_weights(dtype: torch.dtype) -> None:
+    logits, target = batch(0, dtype=torch.float32)
+    weight = torch.tensor([1.0, 2.0, 0.5, 3.0])
+    found = OSAKDLoss(C, 3, weight=weight).to(dtype)(logits.to(dtype), target)
+    torch.testing.assert_close(
+        found, OSAKDLoss(C, 3, weight=weight)(logits.to(dtype).float(), target), atol=0, rtol=1e-3
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = with_constant_weight(k=3, weight=weight)(logits, mixed(target).float())
+    torch.testing.assert_close(ours, with_constant_weight(k=3, weight=weight)(logits, mixed(target).float()))
+
+
+@pytest.mark.parametrize(
+    "index", [torch.rand(N), torch.arange(N)[:, None], torch.ones(N, dtype=torch.bool), torch.arange(N).byte()], ids=str
+)
+@pytest.mark.unchecked
+def test_an_index_that_numbers_no_samples_is_refused(index: Tensor) -> None:
+    logits, target = batch(0, dtype=torch.float32)
+    with pytest.raises(InputError, match=r"`index` must be of shape \[12\] and type int64, got"):
+        OSAKDLoss(C, 3, memory=OutputMemory(N, C))(logits, target, index)

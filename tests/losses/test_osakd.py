@@ -1,3 +1,4 @@
+import math
 import pickle
 from math import exp, log
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from osakd import OSAKDLoss, osakd_loss
+from osakd import DirichletEvidence, OSAKDLoss, osakd_loss
 from osakd.errors import InputError
 from osakd.losses.terms import BALANCES, DIVERGENCES, loss_parts
 
@@ -118,7 +119,7 @@ def test_module_is_labels_then_loss() -> None:
 
 def test_the_sample_itself_can_be_counted() -> None:
     logits, target = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1, 0])
-    assert OSAKDLoss(2, k=1).soft_labels(logits, target).argmax(1).tolist() == [0, 1, 0]
+    assert OSAKDLoss(2, k=1, reliability=False).soft_labels(logits, target).argmax(1).tolist() == [0, 1, 0]
 
 
 def test_spaces_differ_where_confidence_saturates() -> None:
@@ -141,7 +142,7 @@ def test_half_types_give_a_float32_loss(dtype: torch.dtype) -> None:
 
 
 def test_a_sample_without_neighbours_keeps_its_hard_label() -> None:
-    loss = OSAKDLoss(3, k=1, pseudo_count=0.0)
+    loss = OSAKDLoss(3, k=1, pseudo_count=0.0, reliability=False)
     loss.soft_labels(torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
     assert loss.soft_labels(torch.randn(1, 3), torch.tensor([2])).tolist() == [[0.0, 0.0, 1.0]]
 
@@ -164,7 +165,11 @@ def test_the_first_batch_must_hold_more_than_k() -> None:
     [
         ({"num_classes": 1}, "`num_classes` must be at least 2, got 1"),
         ({"k": 0}, "`k` must be at least 1, got 0"),
-        ({"soft_weight": -0.1}, "`soft_weight` must be at least 0, got -0.1"),
+        ({"soft_weight": -0.1}, "`soft_weight` must be at least 0 and finite, got -0.1"),
+        ({"soft_weight": math.nan}, "`soft_weight` must be at least 0 and finite, got nan"),
+        ({"pseudo_count": math.nan}, "`pseudo_count` must be at least 0 and finite, got nan"),
+        ({"k": 1}, "With `k` = 1 the only neighbour is the sample itself"),
+        ({"evidence": DirichletEvidence(9, 3), "label_smoothing": 0.1}, "has no cross-entropy to smooth"),
         ({"soft_weight": 1.5, "balance": "convex"}, "`soft_weight` must be between 0 and 1 with balance 'convex'"),
     ],
 )
@@ -177,6 +182,7 @@ def test_values_out_of_range(arguments: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"weight": [1.0, 2.0, 3.0]}, "`weight` must be a tensor, got list"),
         ({"reliability": "yes"}, "`reliability` must be True, False or a Reliability, got 'yes'"),
         ({"space": "sofmax"}, "Unknown space 'sofmax'; did you mean 'softmax'"),
         ({"divergence": "l1"}, "Unknown divergence 'l1'"),

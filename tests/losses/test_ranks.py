@@ -115,7 +115,7 @@ def test_what_one_rank_gives_wrongly_all_refuse(ranks: Results, world: int) -> N
         "kind": "targets of one kind",
         "class": "`target` must hold class indices from 0 to 2, or -100",
         "k": f"`k` must be between 1 and {6 * world}",
-        "empty": "`k` must be between 1 and 0",
+        "empty": "A batch of 0 samples has no neighbours: give at least 1",
         "group": "This process is not in `group`",
     }
     for rank, found in enumerate(ranks[world]):

@@ -221,6 +221,21 @@ def test_partners_are_of_the_same_class_and_everybody_is_somebody_s() -> None:
     assert [row for row, partner in enumerate(partners.tolist()) if row == partner] == [6]  # alone in its class
 
 
+@pytest.mark.parametrize("name", ["ps-kd", "online-label-smoothing", "bayesian-self-distillation"])
+def test_half_precision_ends_at_the_logits(name: str) -> None:
+    """Under autocast the targets and the loss are those of the same logits in float32."""
+    nothing = torch.tensor(1.0)
+    logits = [torch.randn(M, C, generator=GENERATOR).bfloat16() for _ in range(3)]
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        method = method_of(name)
+        method.network = nn.Identity()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            steps = [Batch(one.to(dtype), CLASSES, torch.arange(M), nothing, nothing) for one in logits]
+            found.append([method(step).total for step in steps])
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
 @pytest.mark.parametrize("propagation", [0.0, 0.5, 0.9])
 def test_predictions_are_propagated_without_end(propagation: float) -> None:
     """By doing so until nothing changes."""
@@ -239,6 +254,7 @@ def test_predictions_are_propagated_without_end(propagation: float) -> None:
     found = propagate(features, predictions, propagation)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
     np.testing.assert_allclose(found.sum(1).numpy(), 1)
+    assert torch.equal(propagate(features[:1], predictions[:1], propagation), predictions[:1])  # nobody else
 
 
 def test_bake_is_its_equation() -> None:

@@ -14,7 +14,6 @@ namespace {
 
 constexpr int QUERIES = REGISTERS / 8, VECTORS = 4, SPAN = VECTORS * L;
 constexpr int CHUNK_FLOATS = 1 << 13;  // references that are compared while they lie in the first cache
-constexpr double PSEUDO_COUNT = 0.1;  // as in osakd.labels.reliability
 
 static inline bool any(I mask) {
   uint64_t words[sizeof(I) / 8], found = 0;
@@ -111,6 +110,26 @@ struct Search {
 
 bool is_class(int64_t target, int64_t classes) { return target >= 0 && target < classes; }
 
+// What the votes of the other samples know of the classes, as osakd.labels.reliability.explained_entropy measures it.
+struct Scores {
+  int64_t classes;
+  std::vector<double> sums, samples;
+  explicit Scores(int64_t classes) : classes(classes), sums(classes), samples(classes) {}
+
+  // A sample of class `own`, which so many of the votes are for.
+  void add(int64_t own, double votes, double total) {
+    const double pseudo_count = std::min(0.1, 1.0 / classes);
+    sums[own] += std::log((votes + pseudo_count) / (total + pseudo_count * classes)), samples[own] += 1;
+  }
+
+  double explained() const {
+    double mean = 0, present = 0;
+    for (int64_t j = 0; j < classes; j++)
+      if (samples[j]) mean += sums[j] / samples[j], present += 1;
+    return present < 2 ? 0.0 : std::min(1.0, std::max(0.0, 1 + mean / (present * std::log(present))));
+  }
+};
+
 // The OSAKD loss of the mini-batch of one replica: how soft labels are found in it, and what is learnt from them.
 enum { TOTAL, HARD, SOFT, MASS, ENTROPY, AGREEMENT, RELIABILITY, RUNNING, FIGURES };
 struct Loss {
@@ -131,6 +150,7 @@ struct Loss {
     }
     const Search search{n, n, classes, k, points.data(), points.data(), include_self ? nullptr : itself.data(), nullptr};
     search.run(0, n, distances.data(), rows.data());
+    Scores scores(classes);
     for (int64_t i = 0; i < n; i++) {
       const int64_t at = i * classes, own = target[i];
       float* q = labels + at;
@@ -140,14 +160,12 @@ struct Loss {
         if (is_class(target[rows[s]], classes)) q[target[rows[s]]] += 1.f;
         voted |= rows[s] == i;
       }
-      const double others = is_class(own, classes) ? q[own] - voted : NAN;
-      figures[RELIABILITY] +=
-          1 + std::log((others + PSEUDO_COUNT) / (k - voted + PSEUDO_COUNT * classes)) / std::log(double(classes));
+      if (is_class(own, classes)) scores.add(own, q[own] - voted, k - voted);
       for (int64_t j = 0; j < classes; j++) q[j] = (q[j] + pseudo_count) / (k + pseudo_count * classes);
       add_figures(q, own, figures);
       figures[HARD] += cross_entropy(&log_p[at], own);
     }
-    figures[RELIABILITY] = std::min(1.0, std::max(0.0, figures[RELIABILITY] / n));
+    figures[RELIABILITY] = scores.explained();
     figures[RUNNING] = running ? momentum * *running + (1 - momentum) * figures[RELIABILITY] : 1.0;
     const float factor = std::pow(figures[RUNNING], double(power));
     const float soft = soft_weight * factor, hard = hard_weight - given_up * factor;

@@ -6,7 +6,7 @@ Reference:
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from osakd.errors import InputError
@@ -50,8 +50,18 @@ class LabelAverage(KeptPerSample):
         self.register_buffer("counts", torch.zeros(num_samples))
 
     @torch.no_grad()
-    def forward(self, index: Int[Tensor, " n"], soft_labels: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+    def forward(
+        self,
+        index: Int[Tensor, " n"],
+        soft_labels: Float[Tensor, "n c"],
+        used: Bool[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, "n c"]:
         """Adds the soft labels of the samples ``index`` (0 to m - 1, each at most once) and returns their averages.
+
+        Args:
+            index: row of each sample.
+            soft_labels: its soft labels of this visit.
+            used: False for samples of which nothing is kept.
 
         Returns:
             Averaged soft labels; rows that sum to 1 still do.
@@ -61,8 +71,11 @@ class LabelAverage(KeptPerSample):
         averaged = kept * self.labels[index].to(soft_labels.dtype) + (1 - kept) * soft_labels
         if self.training:
             # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
-            self.labels[index] = averaged.to(self.labels.dtype)
-            self.counts[index] = counts + 1
+            new, one = averaged.to(self.labels.dtype), 1
+            if used is not None:
+                new, one = torch.where(used[:, None], new, self.labels[index]), used.to(counts.dtype)
+            self.labels[index] = new
+            self.counts[index] = counts + one
         return averaged
 
     def extra_repr(self) -> str:

@@ -16,7 +16,9 @@ def soft_label_ceiling(
 
     Even then the batch holds only so many other samples of the same class:
 
-    .. math:: \sum_c f_c \, E[\min(k, B_c)] / k, \quad B_c \sim \mathrm{Binomial}(\text{batch size} - 1, f_c)
+    .. math:: \sum_c f_c \, E[\min(k, s + B_c)] / k, \quad B_c \sim \mathrm{Binomial}(\text{batch size} - 1, f_c)
+
+    with s = 1 if the sample itself counts, and 0 else.
 
     Args:
         batch_size: samples in a mini-batch, at least 2.

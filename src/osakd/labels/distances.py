@@ -33,7 +33,7 @@ def mask_rows(distances: Tensor, *, exclude: Tensor | None, valid: Tensor | None
 
 
 def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
-    """Distances ``[n, m]`` of a mini-batch's few pairs, all at once."""
+    """Distances ``[n, m]`` of a mini-batch's few pairs, all at once. A distance that is NaN becomes infinite."""
     queries, references = queries.T.contiguous(), references.T.contiguous()
     squares = queries[:, :, None] - references[:, None]
     squares.mul_(squares)
@@ -44,7 +44,8 @@ def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
         if len(squares) % 2:
             squares[0] += squares[-1]
         squares = squares[:half]
-    return squares[0]
+    # The sign bit of a NaN may be set, and such bits would come before all others.
+    return torch.where(squares[0].isnan(), torch.inf, squares[0])
 
 
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:

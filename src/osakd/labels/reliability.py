@@ -1,21 +1,27 @@
 r"""How reliable soft labels are: how much the votes of a sample's neighbours say about its class.
 
-.. math:: r = 1 + \frac{1}{n \log c} \sum_i \log \frac{v_i[y_i] + \alpha}{\sum_j v_i[j] + \alpha c}
+.. math:: r = 1 + \frac{1}{m \log m} \sum_{j} \frac{1}{n_j} \sum_{i: y_i = j}
+    \log \frac{v_i[j] + \alpha}{\sum_l v_i[l] + \alpha c}
 
-is the share of the classes' entropy (:math:`\log c`) that the votes v of the other samples explain, by a log score: 0
-if the votes know nothing, or are worse than that, and almost 1 if all neighbours are of the sample's class.
+compares the votes v of the other samples with guessing among the m classes that the batch has, by a log score in which
+every class counts the same, however few samples :math:`n_j` it has. It is 0 if the votes know nothing, or are worse
+than that, and almost 1 if all neighbours are of the sample's class. Votes that only repeat how frequent the classes are
+know nothing.
 """
 
-from math import inf, log
+from math import inf
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from osakd.errors import InputError
+from osakd.labels.targets import as_probabilities
 
-PSEUDO_COUNT = 0.1
-"""Pseudo-count of every class: a class without votes is not impossible."""
+
+def vote_pseudo_count(num_classes: int) -> float:
+    """The pseudo-count of every class, so that one without votes is not impossible; together at most one neighbour."""
+    return min(0.1, 1 / num_classes)
 
 
 @torch.no_grad()
@@ -24,7 +30,7 @@ def explained_entropy(
     target: Int[Tensor, " n"] | Float[Tensor, "n c"],
     used: Bool[Tensor, " n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """The share of the classes' entropy that votes explain.
+    """The share of the entropy of equally frequent classes that votes explain.
 
     Args:
         votes: weight of the neighbours of each class (at least 2), the sample itself not among them.
@@ -32,25 +38,26 @@ def explained_entropy(
         used: False for samples that do not count.
 
     Returns:
-        The share, from 0 to 1; 0 where no sample counts.
+        The share, from 0 to 1; 0 where fewer than two classes count.
 
     Example:
         >>> votes = torch.tensor([[8.0, 0.0], [0.0, 8.0]])
         >>> share = explained_entropy(votes, torch.tensor([0, 1]))
         >>> round(share.item(), 4), explained_entropy(votes, torch.tensor([1, 0])).item()
         (0.9823, 0.0)
+        >>> explained_entropy(torch.tensor([[9.0, 1.0]]).expand(10, 2), torch.arange(10) // 9).item()
+        0.0
     """
-    classes = votes.shape[1]
-    shares = (votes + PSEUDO_COUNT) / (votes.sum(1, keepdim=True) + PSEUDO_COUNT * classes)
-    if target.is_floating_point():
-        scores = (target.to(shares.dtype) * shares.log()).sum(1)
-    else:
-        own = target if used is None else torch.where(used, target, 0)
-        scores = shares.gather(1, own[:, None]).squeeze(1).log()
-    explained = 1 + scores / log(classes)
-    if used is None:
-        return explained.mean().clamp(0, 1)
-    return (torch.where(used, explained, 0).sum() / used.sum().clamp(min=1)).clamp(0, 1)
+    pseudo_count = vote_pseudo_count(votes.shape[1])
+    shares = (votes + pseudo_count) / (votes.sum(1, keepdim=True) + pseudo_count * votes.shape[1])
+    counted = as_probabilities(target, shares)
+    if used is not None:
+        counted = torch.where(used[:, None], counted, 0)
+    samples = counted.sum(0)
+    scores = (counted * shares.log()).sum(0) / samples.clamp(min=torch.finfo(samples.dtype).tiny)
+    classes = (samples > 0).sum().clamp(min=1).to(scores.dtype)
+    # With one class the entropy is 0, and its share no number.
+    return (1 + scores.sum() / (classes * classes.log())).nan_to_num(0, neginf=0).clamp(0, 1)
 
 
 class Reliability(nn.Module):

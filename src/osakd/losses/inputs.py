@@ -1,12 +1,14 @@
 """Checks of what a user's loop passes to the loss, and the samples in it."""
 
 from collections.abc import Sequence
+from math import inf
 from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from osakd.errors import InputError
+from osakd.labels.kept import KeptPerSample
 from osakd.labels.reliability import Reliability
 from osakd.labels.targets import any_ignored, check_index, check_tensor
 
@@ -15,11 +17,16 @@ def as_samples(logits: Tensor, target: Tensor, index: Tensor | None, num_classes
     """Checked logits ``[n, c]`` and targets ``[n]`` or ``[n, c]``; every position of further dimensions is a sample.
 
     Raises:
-        InputError: something that is no tensor, or shapes that do not fit together.
+        InputError: something that is no tensor, shapes that do not fit together, or an index that is no row number.
     """
     for name, value in (("logits", logits), ("target", target), ("index", index)):
         if name != "index" or index is not None:
             check_tensor(name, value)
+    if index is not None and (index.dtype not in (torch.int32, torch.int64) or index.ndim != 1):
+        raise InputError(
+            f"`index` must be of shape [{len(logits)}] and type int64, got {list(index.shape)} of {index.dtype}: "
+            "number the training samples with `WithIndex`."
+        )
     if logits.ndim < 2:
         raise InputError(f"`logits` must be of shape [n, {num_classes}], got {list(logits.shape)}.")
     if logits.shape[1] != num_classes:
@@ -35,6 +42,23 @@ def as_samples(logits: Tensor, target: Tensor, index: Tensor | None, num_classes
         logits = logits.movedim(1, -1).flatten(0, -2)
         target = target.movedim(1, -1).flatten(0, -2) if probabilities else target.flatten()
     return logits, target if probabilities else target.long()
+
+
+def check_gathered(
+    num_classes: int,
+    memory: KeptPerSample | None,
+    average: KeptPerSample | None,
+    evidence: KeptPerSample | None,
+    label_smoothing: float,
+) -> None:
+    """Raises ``InputError`` if what a loss keeps of every sample does not fit together or to the classes."""
+    if average is not None and evidence is not None:
+        raise InputError("`average` and `evidence` both gather soft labels over the epochs: give one of them.")
+    if evidence is not None and label_smoothing:
+        raise InputError("A loss with evidence has no cross-entropy to smooth: set the evidence's own `smoothing`.")
+    for kept in (memory, average, evidence):
+        if kept is not None and kept.num_classes != num_classes:
+            raise InputError(f"The memory is for {kept.num_classes} classes, but `num_classes` is {num_classes}.")
 
 
 def check_kept(kept: Sequence[int], index: Tensor | None, samples: int, *, training: bool, values: bool) -> None:
@@ -85,20 +109,27 @@ def used_samples(target: Tensor, num_classes: int, ignore_index: int | None) -> 
     return torch.where(used, target, 0), used
 
 
-def as_reliability(value: Reliability | bool) -> Reliability | None:
+def as_reliability(value: Reliability | bool, k: int, *, include_self: bool) -> Reliability | None:
     """The reliability that weights the soft term; None for a constant weight.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or the only neighbour is the sample itself.
     """
     if not isinstance(value, Reliability | bool):
         raise InputError(f"`reliability` must be True, False or a Reliability, got {value!r}.")
+    if value is not False and k == 1 and include_self:
+        raise InputError(
+            "With `k` = 1 the only neighbour is the sample itself, which is never reliable: take a larger k, or "
+            "include_self=False."
+        )
     return Reliability() if value is True else value or None
 
 
 def check_k(k: int, batch: int, memory: int | None, *, include_self: bool) -> None:
     """Raises ``InputError`` unless a batch of so many samples, or a memory, has k neighbours for each of them."""
     largest = (batch if memory is None else memory) - (not include_self)
+    if largest < 1:
+        raise InputError(f"A batch of {batch} samples has no neighbours: give at least {1 + (not include_self)}.")
     if k > largest:
         kind = "samples" if include_self else "other samples"
         place, remedy = ("batch", ", a larger batch or a memory") if memory is None else ("memory", "")
@@ -113,11 +144,14 @@ def check_numbers(
     """Raises ``InputError`` if a number that the loss is made with is out of its range."""
     check_whole("num_classes", num_classes, least=2)
     check_whole("k", k, least=1)
-    if pseudo_count is not None and pseudo_count < 0:
-        raise InputError(f"`pseudo_count` must be at least 0, got {pseudo_count}.")
+    if pseudo_count is not None and not 0 <= pseudo_count < inf:
+        raise InputError(f"`pseudo_count` must be at least 0 and finite, got {pseudo_count}.")
     if not 0 <= label_smoothing <= 1:
         raise InputError(f"`label_smoothing` must be between 0 and 1, got {label_smoothing}.")
-    if weight is not None and weight.shape != (num_classes,):
+    if weight is None:
+        return
+    check_tensor("weight", weight)
+    if weight.shape != (num_classes,):
         raise InputError(f"`weight` must be of shape [{num_classes}], got {list(weight.shape)}.")
 
 

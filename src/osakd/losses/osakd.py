@@ -27,7 +27,7 @@ from osakd.labels.posterior import WEIGHTS, Posterior, Weights, neighbour_votes
 from osakd.labels.ranks import are_several, join
 from osakd.labels.reliability import Reliability
 from osakd.labels.targets import as_probabilities
-from osakd.losses.inputs import as_reliability, as_samples, check_k, check_kept, check_numbers
+from osakd.losses.inputs import as_reliability, as_samples, check_gathered, check_k, check_kept, check_numbers
 from osakd.losses.pool import SPACES, Space, mean_total, pool_of
 from osakd.losses.terms import (
     DIVERGENCES,
@@ -121,20 +121,20 @@ class OSAKDLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_numbers(num_classes, k, pseudo_count, label_smoothing, weight)
+        check_gathered(num_classes, memory, average, evidence, label_smoothing)
         check_weight(soft_weight, balance)
         look_up("divergence", divergence, DIVERGENCES)
         look_up("space", space, SPACES)
         look_up("weights", weights, WEIGHTS)
         look_up("reduction", reduction, dict.fromkeys(REDUCTIONS))
-        if average is not None and evidence is not None:
-            raise InputError("`average` and `evidence` both gather soft labels over the epochs: give one of them.")
         self.num_classes, self.k, self.soft_weight = int(num_classes), int(k), soft_weight
         self.space: Space = space
         self.divergence: Divergence = divergence
         self.balance: Balance = balance
         self.include_self, self.memory, self.ignore_index = include_self, memory, ignore_index
         self.pseudo_count = usual_pseudo_count(num_classes) if pseudo_count is None else pseudo_count
-        self.reliability, self.average, self.evidence = as_reliability(reliability), average, evidence
+        self.reliability = as_reliability(reliability, k, include_self=include_self)
+        self.average, self.evidence = average, evidence
         self.weights: Weights = weights
         self.register_buffer("weight", weight)
         self.reduction: Reduction = reduction
@@ -142,9 +142,6 @@ class OSAKDLoss(nn.Module):
         self.observe: Callable[[LossParts, Tensor], None] | None = None
         self._started = False
         self.register_load_state_dict_post_hook(_continue)
-        for kept in self.kept:
-            if kept.num_classes != num_classes:
-                raise InputError(f"The memory is for {kept.num_classes} classes, but `num_classes` is {num_classes}.")
 
     @property
     def kept(self) -> list[KeptPerSample]:
@@ -187,7 +184,10 @@ class OSAKDLoss(nn.Module):
         target: Int[Tensor, "n *d"] | Float[Tensor, "n c *d"],
         index: Int[Tensor, " n"] | None = None,
     ) -> Float[Tensor, "m c"]:
-        """The soft labels of a batch, at least float32; a sample without any neighbour keeps its hard label."""
+        """The soft labels of a batch, at least float32; without any neighbour the hard label.
+
+        Look in eval mode: in training mode the running values take the batch up, as in a call of the loss.
+        """
         return self._learned(self.posterior(logits, target, index), index)[0]
 
     @torch.no_grad()
@@ -246,7 +246,7 @@ class OSAKDLoss(nn.Module):
                 (soft_labels,), index = everyone.ranks.gather(soft_labels), everyone.index
                 target, used = everyone.target, everyone.used
             if self.average is not None and index is not None:
-                soft_labels = self.average(index, soft_labels)
+                soft_labels = self.average(index, soft_labels, used)
             if self.evidence is not None:
                 votes = (reliability * soft_labels).to(soft_labels.dtype)
                 soft_labels, reliability = self.evidence(index, votes, target, used), 1.0

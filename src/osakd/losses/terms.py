@@ -11,6 +11,7 @@ Reference:
 """
 
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Literal, NamedTuple, TypeVar
 
 import torch
@@ -118,6 +119,7 @@ def loss_parts(
     if reduction not in REDUCTIONS:
         raise unknown_name("reduction", reduction, REDUCTIONS)
     logits = at_least_float32(logits)
+    weight = None if weight is None else weight.to(logits.dtype)
     log_p = F.log_softmax(logits, dim=1)
     soft_labels = soft_labels.detach().to(log_p.dtype)
     each = look_up("divergence", divergence, DIVERGENCES)(log_p, soft_labels)
@@ -163,8 +165,8 @@ def count_of(
 def check_weight(soft_weight: float, balance: Balance) -> None:
     """Raises ``InputError`` if the weight is outside the range of its balance."""
     look_up("balance", balance, BALANCES)
-    if balance == "additive" and soft_weight < 0:
-        raise InputError(f"`soft_weight` must be at least 0, got {soft_weight}.")
+    if balance == "additive" and not 0 <= soft_weight < inf:
+        raise InputError(f"`soft_weight` must be at least 0 and finite, got {soft_weight}.")
     if balance != "additive" and not 0 <= soft_weight <= 1:
         raise InputError(f"`soft_weight` must be between 0 and 1 with balance {balance!r}, got {soft_weight}.")
 
@@ -176,11 +178,11 @@ def _reduced(
     if weight is None and ignore_index is None:
         return {"mean": each.mean, "sum": each.sum, "none": lambda: each}[reduction]()
     if target.is_floating_point():
-        shares = each.new_ones(len(each)) if weight is None else target.to(each.dtype) @ weight.to(each.dtype)
+        shares = each.new_ones(len(each)) if weight is None else (target * weight).sum(1)
         total = each.new_tensor(len(each))
     else:
         ignored = torch.zeros_like(target, dtype=torch.bool) if ignore_index is None else target == ignore_index
-        shares = 1.0 if weight is None else weight.to(each.dtype)[torch.where(ignored, 0, target)]
+        shares = 1.0 if weight is None else weight[torch.where(ignored, 0, target)]
         shares = torch.where(ignored, 0.0, shares)
         # Not a product alone: what is ignored may be NaN.
         each = torch.where(ignored, 0.0, each)

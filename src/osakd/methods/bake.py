@@ -66,6 +66,8 @@ def propagate(features: Tensor, predictions: Tensor, propagation: float) -> Tens
 
     The inverse is summed as a series, whose length doubles at each step: a solver would make the host wait on a GPU.
     """
+    if len(features) == 1:  # there is nobody to learn from
+        return predictions
     directions = F.normalize(features)
     itself = torch.eye(len(features), dtype=features.dtype, device=features.device)
     similarity = (directions @ directions.T).masked_fill(itself.bool(), -torch.inf)

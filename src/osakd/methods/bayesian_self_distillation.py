@@ -35,9 +35,9 @@ class BayesianSelfDistillation(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
-        predictions = at_least_float32(logits.detach()).softmax(1)
-        targets = self.evidence(batch.index, predictions, batch.target)
-        total = F.cross_entropy(logits, targets.to(logits.dtype))
+        outputs = at_least_float32(logits)
+        targets = self.evidence(batch.index, outputs.detach().softmax(1), batch.target)
+        total = F.cross_entropy(outputs, targets)
         return LossTerms(total, {"total": total.detach()}, logits)
 
 

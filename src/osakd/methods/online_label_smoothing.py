@@ -45,10 +45,12 @@ class OnlineLabelSmoothing(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
+        outputs = at_least_float32(logits)
         if self.training:
-            self._update(at_least_float32(logits.detach()), batch.target)
-        hard = F.cross_entropy(logits, batch.target)
-        soft = F.cross_entropy(logits, self.labels[batch.target].to(logits.dtype))
+            with torch.autocast(logits.device.type, enabled=False):
+                self._update(outputs.detach(), batch.target)
+        hard = F.cross_entropy(outputs, batch.target)
+        soft = F.cross_entropy(outputs, self.labels[batch.target].to(outputs.dtype))
         return weighted_terms(hard, soft, self.hard_weight, 1 - self.hard_weight, logits)
 
     @torch.no_grad()

@@ -39,7 +39,8 @@ class ProgressiveTargets(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
-        total = F.cross_entropy(logits, self._targets(at_least_float32(logits.detach()), batch).to(logits.dtype))
+        outputs = at_least_float32(logits)
+        total = F.cross_entropy(outputs, self._targets(outputs.detach(), batch))
         return LossTerms(total, {"total": total.detach()}, logits)
 
     @torch.no_grad()

@@ -99,8 +99,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         **CONSTANT_WEIGHT,
     },
 }
-"""Choices that were made in docs/reproduction.md, by name. ``osakd-paper`` is the reading of what the paper leaves open
-that comes nearest to its numbers; it stays as it is when the defaults of ``osakd`` change."""
+"""Choices that were made in docs/reproduction.md, by name. ``osakd-paper`` is the reading of what the paper leaves
+open that its tables are reproduced with; it stays as it is when the defaults of ``osakd`` change."""
 
 
 def settings_of(config: RunConfig) -> Settings:

@@ -98,7 +98,7 @@ def uniform_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Poster
 
 
 def shuffled_labels(criterion: OSAKDLoss, logits: Tensor, batch: Batch) -> Posterior:
-    """OSAKD's labels ``[n, c]`` with the classes of the batch permuted: each sample votes with its successor's class.
+    """OSAKD's labels ``[n, c]`` with the classes of the batch permuted: each sample votes with its predecessor's class.
 
     A batch is in random order, so this is a random permutation. The reliability is that of OSAKD's labels, so that both
     have the same weight.

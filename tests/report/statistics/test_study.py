@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from osakd.durable import append
-from osakd.plan import Cell, Column, Experiment
+from osakd.plan import TUNED, Cell, Column, Experiment
 from osakd.records import METRICS, Result, read_run, write_config, write_result
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import run_record
@@ -42,7 +42,7 @@ def make(folder: Path, label: str, seed: int, test: float, averaged: float, vali
 
 def column(folder: Path, name: str, gains: dict[str, float]) -> RecordedColumn:
     cells = tuple(Cell(label, label) for label in LABELS)
-    contrasts = {"osakd-bayes": ("plain", "label-smoothing", "ps-kd")}
+    contrasts = {"osakd-bayes": ("plain", TUNED, "label-smoothing=0.3", "ps-kd")}
     plan = Column(name, "cifar10", 1, cells, seeds=3, contrasts=contrasts)
     experiment = Experiment("made", "A made study", (plan,), "settings")
     for label, gain in gains.items():
@@ -88,12 +88,12 @@ def test_p_values_are_scipy_s_and_holm_corrects_them(columns: list[RecordedColum
     assert Difference(1, 0.5, None, None).p_value == 1
     assert holm([]) == []
     rows = Study(columns).contrasts()
-    # Plain training and tuned smoothing, with last and with averaged weights; PS-KD has no runs.
-    rivals = ["plain", "tuned label smoothing", "plain, averaged", "tuned label smoothing, averaged"]
-    assert [row.rival for row in rows] == rivals
+    # Each with last and with averaged weights; PS-KD has no runs.
+    rivals = ["plain", "tuned label smoothing", "label-smoothing=0.3"]
+    assert [row.rival for row in rows] == [*rivals, *(f"{rival}, averaged" for rival in rivals)]
     raw = [gain.p_value for row in rows for gain in row.accuracy.values()]
     adjusted = [p for row in rows for p in row.adjusted.values()]
-    assert len(raw) == 8  # in two settings
+    assert len(raw) == 12  # in two settings
     assert adjusted == pytest.approx(holm(raw))
     assert all(one >= p for one, p in zip(adjusted, raw, strict=True))
 
@@ -108,6 +108,7 @@ def test_contrasts_with_a_column_for_each_setting(columns: list[RecordedColumn])
     assert two.startswith("-1.00 [")
     assert nll.cells[0][2].startswith("-0.030 [")
     assert nll.cells[1][2].startswith("-0.020 [")  # against the smoothing of 0.1, the better one by validation
+    assert nll.cells[2][2].startswith("-0.010 [")  # against the smoothing of 0.3, which is not tuned
     assert contrast_tables(Study(columns[:1]))[0].head == ["method", "against", "one"]
     runs = tuple(run for run in columns[0].runs if run.seed != 2)
     two_seeds = RecordedColumn(columns[0].place, "one", runs, columns[0].experiment, columns[0].plan)

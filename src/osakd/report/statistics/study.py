@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
-from osakd.plan import BASELINE, SMOOTHING
+from osakd.plan import BASELINE, SMOOTHING, TUNED
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import FinishedRun
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference, Spread, holm, paired_by_seed, spread
@@ -159,7 +159,7 @@ class Study:
     def contrasts(self) -> list[Contrast]:
         """The planned contrasts with three common seeds in a setting; Holm's correction over all of them."""
         found = [
-            (named(label, averaged=averaged), named(TUNED if rival == SMOOTHING else rival, averaged=averaged), pairs)
+            (named(label, averaged=averaged), named(rival, averaged=averaged), pairs)
             for averaged in (False, True)
             for label, rivals in self.planned_contrasts.items()
             for rival in rivals
@@ -181,14 +181,14 @@ class Study:
         """What a method gains on a rival in accuracy and NLL, by setting."""
         for setting in self.settings:
             one, other = (setting.contenders.get(named(name, averaged=averaged)) for name in (label, rival))
-            if rival == SMOOTHING:
+            if rival == TUNED:
                 other = setting.smoothing(averaged=averaged)
             accuracy, nll = (one.gain(other, score) if one else None for score in ("accuracy", "nll"))
             if accuracy is not None and nll is not None and accuracy.n >= FEWEST_SEEDS:
                 yield setting.name, (accuracy, nll)
 
 
-AVERAGED, TUNED = ", averaged", "tuned label smoothing"
+AVERAGED = ", averaged"
 
 
 def named(label: str, *, averaged: bool) -> str:
