@@ -71,11 +71,11 @@ class LabelAverage(KeptPerSample):
         averaged = kept * self.labels[index].to(soft_labels.dtype) + (1 - kept) * soft_labels
         if self.training:
             # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
-            new, one = averaged.to(self.labels.dtype), 1
+            new, visits = averaged.to(self.labels.dtype), 1
             if used is not None:
-                new, one = torch.where(used[:, None], new, self.labels[index]), used.to(counts.dtype)
+                new, visits = torch.where(used[:, None], new, self.labels[index]), used.to(counts.dtype)
             self.labels[index] = new
-            self.counts[index] = counts + one
+            self.counts[index] = counts + visits
         return averaged
 
     def extra_repr(self) -> str:

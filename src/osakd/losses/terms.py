@@ -178,7 +178,7 @@ def _reduced(
     if weight is None and ignore_index is None:
         return {"mean": each.mean, "sum": each.sum, "none": lambda: each}[reduction]()
     if target.is_floating_point():
-        shares = each.new_ones(len(each)) if weight is None else (target * weight).sum(1)
+        shares = each.new_ones(len(each)) if weight is None else (target.to(each.dtype) * weight).sum(1)
         total = each.new_tensor(len(each))
     else:
         ignored = torch.zeros_like(target, dtype=torch.bool) if ignore_index is None else target == ignore_index
