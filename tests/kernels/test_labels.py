@@ -153,12 +153,12 @@ def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() 
 def test_replicas_are_mapped() -> None:
     logits, target = torch.randn(5, 12, 3), torch.randint(3, (5, 12))
     given = kernel.LossSettings(3, True, True, False, 1.0, 0.9, 0.0, 0.0, 0.5, 1.0, 0.0)
-    running = torch.linspace(0, 1, 5)
-    mapped = vmap(lambda z, y, r: kernel.distillation(z, y, r, given)[:3])(logits, target, running)
+    scores = torch.stack([-20 * torch.rand(5, 3), torch.full((5, 3), 60.0)], dim=1)
+    mapped = vmap(lambda z, y, s: tuple(kernel.distillation(z, y, s, given)))(logits, target, scores)
     assert mapped[1][:, -1].unique().numel() == 5
     searched = vmap(lambda z, y: kernel.neighbours(z, logits[0], y, num_classes=3, k=4, count_all=True))(logits, target)
     for number in range(5):
-        alone = kernel.distillation(logits[number], target[number], running[number], given)
+        alone = kernel.distillation(logits[number], target[number], scores[number], given)
         for one, other in zip(mapped, alone, strict=True):
             assert torch.equal(one[number], other)
         expected = kernel.neighbours(logits[number], logits[0], target[number], num_classes=3, k=4, count_all=True)
@@ -167,8 +167,8 @@ def test_replicas_are_mapped() -> None:
 
 def test_the_operators_are_well_registered() -> None:
     logits, target = torch.randn(2, 12, 3, requires_grad=True), torch.randint(3, (2, 12))
-    for running in (None, torch.rand(2)):
-        given = (logits, target, running, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1])
+    for scores in (None, torch.rand(2, 2, 3)):
+        given = (logits, target, scores, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1])
         torch.library.opcheck(kernel._DISTILLATION, given)
     with pytest.raises(ValueError, match="reads 7 weights, got 5"):
         kernel._DISTILLATION(logits.detach(), target, None, [3, 1, 1, 0], [1.0] * 5)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from osakd import DirichletEvidence, InputError, LabelAverage, OSAKDLoss, Reliability
-from osakd.labels import explained_entropy
+from osakd.labels.reliability import explained, log_scores
 from tests.references.posterior import posterior, sorted_neighbours
 
 M, N, C, K = 20, 12, 3, 4
@@ -47,7 +47,7 @@ def test_the_loss_is_the_cross_entropy_with_the_expectation_less_its_entropy(wei
     classes = torch.arange(M) % C
     loss = loss_of(Reliability(power=1.0) if weighted else False)
     kept = {sample: [2.0 * (label == int(own)) for label in range(C)] for sample, own in enumerate(classes)}
-    running = 0.0
+    scores = torch.zeros(2, C, dtype=torch.float64)
     for _ in range(4):
         index = torch.randperm(M, generator=generator)[:N]
         logits, target = torch.randn(N, C, generator=generator, dtype=torch.float64), classes[index]
@@ -55,8 +55,8 @@ def test_the_loss_is_the_cross_entropy_with_the_expectation_less_its_entropy(wei
         points = logits.softmax(1).numpy()
         neighbours = sorted_neighbours(points, points, np.arange(N))
         labels = posterior(neighbours, target.numpy(), C, K)
-        running = 0.9 * running + 0.1 * float(explained_entropy(torch.from_numpy(K * labels), target))
-        strength, expected = (running if weighted else 1.0), 0.0
+        scores = 0.9 * scores + log_scores(torch.from_numpy(K * labels), target)
+        strength, expected = (float(explained(scores)) if weighted else 1.0), 0.0
         for row, sample in enumerate(index.tolist()):
             kept[sample] = [0.9 * a + strength * q for a, q in zip(kept[sample], labels[row], strict=True)]
             shares = [a / sum(kept[sample]) for a in kept[sample]]

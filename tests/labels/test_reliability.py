@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from osakd import InputError, OSAKDLoss, OutputMemory, Reliability
 from osakd.labels import explained_entropy
+from osakd.labels.reliability import explained, log_scores
 from tests.references.posterior import sorted_neighbours
 
 N, C, K = 16, 3, 5
@@ -103,24 +104,40 @@ def test_where_no_neighbour_is_wrong_many_classes_are_known_as_well() -> None:
     assert found[0] > 0.94
 
 
-def test_it_is_a_running_mean_from_zero() -> None:
-    reliability, expected = Reliability(momentum=0.9, power=1.0), 0.0
-    for now in (0.2, 0.9, 0.4):
-        expected = 0.9 * expected + 0.1 * now
-        assert reliability(torch.tensor(now)).item() == pytest.approx(expected)
+BATCHES = [(torch.tensor([3, 4, 2, 4]), [0, 0, 1, 0]), (torch.tensor([4, 3]), [1, 0]), (torch.tensor([2, 4]), [0, 0])]
+"""Of two classes: how many of four votes are for each sample's class, and its class; the last batch has one class."""
+
+
+def scores_of(right: torch.Tensor, target: list[int]) -> torch.Tensor:
+    own = torch.tensor(target)
+    return log_scores(torch.where(F.one_hot(own, 2) > 0, right[:, None], 4 - right[:, None]).double(), own)
+
+
+def test_it_is_that_of_the_latest_batches_in_which_every_class_counts_the_same() -> None:
+    reliability = Reliability(momentum=0.9, power=1.0).resize(2).double()
+    assert reliability.value == 0
+    sums, samples = [0.0, 0.0], [0.0, 0.0]
+    for right, target in BATCHES:
+        sums, samples = [0.9 * value for value in sums], [0.9 * value for value in samples]
+        for votes, label in zip(right.tolist(), target, strict=True):
+            sums[label] += log((votes + 0.1) / 4.2)
+            samples[label] += 1
+        expected = max(1 + sum(total / count for total, count in zip(sums, samples, strict=True)) / 2 / log(2), 0)
+        assert reliability(scores_of(right, target)).item() == pytest.approx(expected)
+    assert expected > 0.05
     reliability.eval()
-    assert reliability(torch.tensor(1.0)).item() == pytest.approx(expected)
-    assert reliability.state_dict()["value"].item() == pytest.approx(expected)
+    assert reliability(scores_of(torch.tensor([0, 0]), [0, 1])).item() == pytest.approx(expected)
+    assert reliability.state_dict()["scores"].flatten().tolist() == pytest.approx([*sums, *samples])
     with pytest.raises(InputError, match=r"`momentum` must be at least 0 and below 1, got 1.0"):
         Reliability(momentum=1.0)
 
 
-def test_a_power_makes_little_knowledge_count_less_but_is_no_part_of_the_mean() -> None:
-    reliability, mean = Reliability(momentum=0.5, power=2.0), 0.0
-    for now in (0.2, 0.9, 0.4):
-        mean = 0.5 * mean + 0.5 * now
-        assert reliability(torch.tensor(now)).item() == pytest.approx(mean**2)
-    assert reliability.state_dict()["value"].item() == pytest.approx(mean)
+def test_a_power_makes_little_knowledge_count_less_but_is_no_part_of_the_value() -> None:
+    squared, plain = (Reliability(momentum=0.5, power=power).resize(2).double() for power in (2.0, 1.0))
+    for right, target in BATCHES:
+        value = plain(scores_of(right, target)).item()
+        assert squared(scores_of(right, target)).item() == pytest.approx(value**2)
+        assert squared.value.item() == pytest.approx(value)
     for power in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(InputError, match=r"`power` must be above 0 and finite, got"):
             Reliability(power=power)
@@ -129,13 +146,14 @@ def test_a_power_makes_little_knowledge_count_less_but_is_no_part_of_the_mean() 
 @pytest.mark.parametrize("power", [1.0, 2.0])
 @pytest.mark.parametrize("balance", ["additive", "convex", "convex_reversed"])
 def test_it_weights_the_soft_term(balance: Any, power: float) -> None:
-    loss = OSAKDLoss(C, K, 0.7, balance=balance, reliability=Reliability(power=power))
+    loss = OSAKDLoss(C, K, 0.7, balance=balance, reliability=Reliability(power=power)).double()
     plain = OSAKDLoss(C, K, 0.7, balance=balance)
-    expected = 0.0
+    scores = torch.zeros(2, C, dtype=torch.float64)
     for seed in range(3):
         logits, target = batch(seed)
         terms, unweighted = loss.terms(logits, target), plain.terms(logits, target)
-        expected = 0.9 * expected + 0.1 * plain.posterior(logits, target).reliability().item()
+        scores = 0.9 * scores + plain.posterior(logits, target).scores()
+        expected = explained(scores).item()
         soft = {"additive": 0.7, "convex": 0.7, "convex_reversed": 0.3}[balance] * expected**power
         hard = 1.0 if balance == "additive" else 1 - soft
         torch.testing.assert_close(terms.soft, unweighted.soft)

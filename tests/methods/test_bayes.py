@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from osakd.errors import InputError
-from osakd.labels import explained_entropy
+from osakd.labels.reliability import explained, log_scores
 from osakd.methods.base import Batch, BuildContext, Method
 from osakd.methods.lookup import method_label, resolve_method
 from osakd.methods.registry import build_method
@@ -44,15 +44,15 @@ def test_it_is_its_equation(votes: str, keep_prior: bool) -> None:
     method = method_of(votes, prior=2.0, forgetting=0.9, smoothing=0.3, keep_prior=keep_prior)
     start = 0.7 * np.eye(C) + 0.3 / C
     evidence = {sample: list(2.0 * start[int(own)]) for sample, own in enumerate(CLASSES)}
-    now, ahead, reliability, generator = 0.0, 0.0, 0.0, torch.Generator().manual_seed(1)
+    now, ahead, scores, generator = 0.0, 0.0, torch.zeros(2, C, dtype=torch.float64), torch.Generator().manual_seed(1)
     for _ in range(3):
         index = torch.randperm(M, generator=generator)[:N]
         points = IMAGES[index].flatten(1).double().softmax(1).numpy()
         target = CLASSES[index]
         labels = posterior(sorted_neighbours(points, points, np.arange(N)), target.numpy(), C, K)
-        now = float(explained_entropy(torch.from_numpy(K * labels), target))
-        reliability = 0.9 * reliability + 0.1 * now
-        expected = 0.0
+        scores_now = log_scores(torch.from_numpy(K * labels), target)
+        scores = 0.9 * scores + scores_now
+        now, reliability, expected = float(explained(scores_now)), float(explained(scores)), 0.0
         hard = -np.log(points[np.arange(N), target]).mean()
         ahead = min(max(1 - hard / ((1 - now) * log(C)), 0), 1)
         for row, sample in enumerate(index.tolist()):

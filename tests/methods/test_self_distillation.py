@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from osakd import OSAKDLoss
 from osakd.errors import InputError
 from osakd.labels.posterior import Posterior
-from osakd.labels.reliability import Reliability
+from osakd.labels.reliability import Reliability, explained
 from osakd.methods.base import Batch, BuildContext
 from osakd.methods.lookup import method_label, resolve_method
 from osakd.methods.registry import METHODS, build_method
@@ -65,13 +65,15 @@ def test_osakd_weighted_by_reliability() -> None:
         network=network(), num_classes=3, num_samples=10, input_shape=(1, 2, 2), build_network=lambda _: network()
     )
     options = {"name": "osakd", "k": 2, "reliability": True, "soft_weight": 0.5, "include_self": False}
-    method, running = build_method(*resolve_method(options), context), 0.0
-    images = IMAGES + 9 * F.one_hot(CLASSES, 4).view(10, 1, 2, 2)  # as well apart as their classes
-    for _ in range(3):
-        parts = method(batch_of(images, CLASSES)).parts
-        running = 0.9 * running + 0.1 * parts["soft_label_reliability"].item()
+    method, scores, running = build_method(*resolve_method(options), context), torch.zeros(2, 3), 0.0
+    apart = IMAGES + 9 * F.one_hot(CLASSES, 4).view(10, 1, 2, 2)  # as well as their classes
+    for images in (apart, IMAGES, apart):
+        given = batch_of(images, CLASSES)
+        scores = 0.9 * scores + method.criterion.posterior(method.network(images), CLASSES).scores()
+        running = explained(scores).item()
+        parts = method(given).parts
         assert parts["weighted_soft"].item() == pytest.approx(0.5 * running**2 * parts["soft"].item(), rel=1e-5)
-    assert 0.05 < running < 0.3
+    assert 0.05 < running < parts["soft_label_reliability"].item() - 0.05
 
 
 @pytest.mark.parametrize("name", ["osakd", "uniform-smoothing", "shuffled-neighbours"])

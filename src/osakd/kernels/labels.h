@@ -22,6 +22,8 @@ static inline bool any(I mask) {
   return found != 0;
 }
 
+constexpr double FEWEST_SAMPLES = 1e-6;  // as in osakd.labels.reliability
+
 // The k nearest of a query so far, nearest first. Rows are offered in ascending order, so that of equals the first
 // stays; what is not a number is never near.
 struct Nearest {
@@ -110,11 +112,22 @@ struct Search {
 
 bool is_class(int64_t target, int64_t classes) { return target >= 0 && target < classes; }
 
-// What the votes of the other samples know of the classes, as osakd.labels.reliability.explained_entropy measures it.
+// What the votes of the other samples know of the classes, as osakd.labels.reliability measures it.
 struct Scores {
   int64_t classes;
   std::vector<double> sums, samples;
   explicit Scores(int64_t classes) : classes(classes), sums(classes), samples(classes) {}
+
+  // Those of the batches before, in place of which they are kept; a momentum of 1 takes up nothing.
+  Scores after(const float* before, double momentum, float* kept) const {
+    Scores all(classes);
+    const double now = momentum < 1;
+    for (int64_t j = 0; j < classes; j++) {
+      kept[j] = all.sums[j] = momentum * before[j] + now * sums[j];
+      kept[classes + j] = all.samples[j] = momentum * before[classes + j] + now * samples[j];
+    }
+    return all;
+  }
 
   // A sample of class `own`, which so many of the votes are for.
   void add(int64_t own, double votes, double total) {
@@ -125,7 +138,7 @@ struct Scores {
   double explained() const {
     double mean = 0, present = 0;
     for (int64_t j = 0; j < classes; j++)
-      if (samples[j]) mean += sums[j] / samples[j], present += 1;
+      if (samples[j] > FEWEST_SAMPLES) mean += sums[j] / samples[j], present += 1;
     return present < 2 ? 0.0 : std::min(1.0, std::max(0.0, 1 + mean / (present * std::log(present))));
   }
 };
@@ -137,9 +150,9 @@ struct Loss {
   bool include_self, softmax, squared;
   float hard_weight, soft_weight, given_up, pseudo_count, momentum, power, smoothing;
 
-  // running: the mean reliability so far, which weights the divergence; null for a constant weight.
-  void run(const float* logits, const int64_t* target, const float* running, double* figures, float* labels,
-           float* gradient) const {
+  // before, after: the scores of the votes, whose reliability weights the divergence; null for a constant weight.
+  void run(const float* logits, const int64_t* target, const float* before, float* after, double* figures,
+           float* labels, float* gradient) const {
     std::vector<float> log_p(n * classes), points(n * classes), distances(n * k);
     std::vector<int64_t> rows(n * k), itself(n);
     for (int64_t i = 0; i < n; i++) {
@@ -166,7 +179,7 @@ struct Loss {
       figures[HARD] += cross_entropy(&log_p[at], own);
     }
     figures[RELIABILITY] = scores.explained();
-    figures[RUNNING] = running ? momentum * *running + (1 - momentum) * figures[RELIABILITY] : 1.0;
+    figures[RUNNING] = before ? scores.after(before, momentum, after).explained() : 1.0;
     const float factor = std::pow(figures[RUNNING], double(power));
     const float soft = soft_weight * factor, hard = hard_weight - given_up * factor;
     for (int64_t i = 0; i < n; i++) {
@@ -253,18 +266,19 @@ void osakd_neighbours(const int64_t* sizes, const float* queries, const float* r
 // weighted sum. sizes: replicas, samples, classes, k; then whether samples are their own neighbours, whether neighbours
 // are searched among probabilities, whether the divergence is the squared error. weights: of the cross-entropy, of the
 // divergence, and what the first gives up for it where the neighbours are reliable; pseudo-count of every class;
-// momentum and power of the reliability; label smoothing of the cross-entropy. running: each replica's reliability so
-// far; null for 1.
+// momentum and power of the reliability; label smoothing of the cross-entropy. before, after: each replica's scores of
+// the votes, sums and numbers of each class; before is null for a reliability of 1.
 void osakd_distillation(const int64_t* sizes, const float* weights, const float* logits, const int64_t* target,
-                        const float* running, float* totals, float* figures, float* labels, float* gradient,
-                        int threads) {
+                        const float* before, float* totals, float* figures, float* labels, float* gradient,
+                        float* after, int threads) {
   const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2];
   const Loss loss{n,          classes,    sizes[3],   sizes[4] != 0, sizes[5] != 0, sizes[6] != 0,
                   weights[0], weights[1], weights[2], weights[3],    weights[4],     weights[5], weights[6]};
   Threads::run(threads, int(replicas), [&](int replica, int) {
     double found[FIGURES] = {};
     const int64_t at = replica * n * classes;
-    loss.run(logits + at, target + replica * n, running ? running + replica : nullptr, found, labels + at,
+    const int64_t own = replica * 2 * classes;
+    loss.run(logits + at, target + replica * n, before ? before + own : nullptr, after + own, found, labels + at,
              gradient + at);
     for (int i = 0; i < FIGURES; i++) figures[replica * FIGURES + i] = float(found[i]);
     totals[replica] = figures[replica * FIGURES + TOTAL];

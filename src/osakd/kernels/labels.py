@@ -81,8 +81,8 @@ class LossSettings(NamedTuple):
         soft_weight: weight of the divergence.
         given_up: what the first gives up for the second where the neighbours are reliable.
         pseudo_count: of every class.
-        momentum: of the running reliability.
-        power: of the running reliability, where it is a factor.
+        momentum: of the scores of the votes; 1 takes up nothing.
+        power: of the reliability, where it is a factor.
         label_smoothing: of the cross-entropy.
     """
 
@@ -105,26 +105,28 @@ class Distilled(NamedTuple):
     Attributes:
         total: the loss, a scalar with a gradient.
         figures: the loss, cross-entropy, divergence, and of the soft labels the mass of the true class, the entropy,
-            the agreement with the class and the reliability, and its running mean, ``[8]``.
+            the agreement with the class, the reliability, and that of the latest batches, ``[8]``.
         soft_labels: ``[n, c]``.
+        scores: those of the votes in the latest batches ``[2, c]``; zeros for a constant weight.
     """
 
     total: Tensor
     figures: Tensor
     soft_labels: Tensor
+    scores: Tensor
 
 
-def distillation(logits: Tensor, target: Tensor, running: Tensor | None, settings: LossSettings) -> Distilled:
+def distillation(logits: Tensor, target: Tensor, scores: Tensor | None, settings: LossSettings) -> Distilled:
     """The OSAKD loss of a mini-batch of logits ``[n, c]`` and classes ``[n]``.
 
-    With the reliability so far, ``running``, a scalar, its new value is to its power a factor of the divergence's
-    weight.
+    With the scores of the votes so far ``[2, c]``, see ``osakd.labels.reliability``, the new reliability is to its
+    power a factor of the divergence's weight.
     """
     k, include_self, softmax, squared, *weights = settings
     flags = [k, int(include_self), int(softmax), int(squared)]
-    before = None if running is None else running[None]
-    total, figures, soft_labels, _ = _DISTILLATION(logits[None], target[None], before, flags, weights)
-    return Distilled(total.squeeze(0), figures.squeeze(0), soft_labels.squeeze(0))
+    before = None if scores is None else scores[None]
+    total, figures, soft_labels, _, after = _DISTILLATION(logits[None], target[None], before, flags, weights)
+    return Distilled(total.squeeze(0), figures.squeeze(0), soft_labels.squeeze(0), after.squeeze(0))
 
 
 _LIBRARY = torch.library.Library("osakd", "FRAGMENT")
@@ -133,8 +135,8 @@ _LIBRARY.define(
     "int num_classes, bool count_all) -> (Tensor, Tensor, Tensor)"
 )
 _LIBRARY.define(
-    "distillation(Tensor logits, Tensor target, Tensor? running, int[] flags, float[] weights) "
-    "-> (Tensor, Tensor, Tensor, Tensor)"
+    "distillation(Tensor logits, Tensor target, Tensor? scores, int[] flags, float[] weights) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 _NEIGHBOURS: Any = torch.ops.osakd.neighbours.default
 _DISTILLATION: Any = torch.ops.osakd.distillation.default
@@ -160,20 +162,21 @@ def _neighbours(
 
 
 def _distillation(
-    logits: Tensor, target: Tensor, running: Tensor | None, flags: Sequence[int], weights: Sequence[float]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The total of each replica, its figures, its soft labels and the gradient of its logits."""
+    logits: Tensor, target: Tensor, scores: Tensor | None, flags: Sequence[int], weights: Sequence[float]
+) -> tuple[Tensor, ...]:
+    """The total of each replica, its figures, its soft labels, the gradient of its logits, and its scores after it."""
     replicas, n, classes = logits.shape
     logits, target = logits.contiguous(), target.contiguous()
-    running = None if running is None else running.contiguous()
+    scores = None if scores is None else scores.contiguous()
     total, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
     soft_labels, gradient = torch.empty_like(logits), torch.empty_like(logits)
-    addresses = _addresses([logits, target, running, total, figures, soft_labels, gradient])
+    after = logits.new_zeros(replicas, 2, classes)
+    addresses = _addresses([logits, target, scores, total, figures, soft_labels, gradient, after])
     if len(weights) != WEIGHTS:
         raise ValueError(f"The kernel reads {WEIGHTS} weights, got {len(weights)}.")
     own = (ctypes.c_float * WEIGHTS)(*weights)
     load().osakd_distillation(_numbers([replicas, n, classes, *flags]), own, *addresses, torch.get_num_threads())
-    return total, figures, soft_labels, gradient
+    return total, figures, soft_labels, gradient, after
 
 
 @torch.library.register_fake("osakd::neighbours", lib=_LIBRARY)
@@ -195,13 +198,14 @@ def _(
 def _(
     logits: Tensor,
     target: Tensor,  # noqa: ARG001
-    running: Tensor | None,  # noqa: ARG001
+    scores: Tensor | None,  # noqa: ARG001
     flags: Sequence[int],  # noqa: ARG001
     weights: Sequence[float],  # noqa: ARG001
 ) -> tuple[Tensor, ...]:
     replicas = len(logits)
     totals, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
-    return totals, figures, torch.empty_like(logits), torch.empty_like(logits)
+    after = logits.new_empty(replicas, 2, logits.shape[2])
+    return totals, figures, torch.empty_like(logits), torch.empty_like(logits), after
 
 
 class _Differentiable(torch.autograd.Function):
@@ -210,11 +214,11 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *given: Any) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
-            total, figures, soft_labels, gradient = _DISTILLATION(*given)
+            total, figures, soft_labels, gradient, after = _DISTILLATION(*given)
         ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(figures, soft_labels, gradient)
+        ctx.mark_non_differentiable(figures, soft_labels, gradient, after)
         ctx.set_materialize_grads(False)
-        return total, figures, soft_labels, gradient
+        return total, figures, soft_labels, gradient, after
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

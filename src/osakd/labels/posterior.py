@@ -20,7 +20,7 @@ from osakd.errors import InputError
 from osakd.kernels import labels as kernel
 from osakd.labels.neighbours import k_nearest
 from osakd.labels.ranks import Everyone
-from osakd.labels.reliability import explained_entropy
+from osakd.labels.reliability import explained, log_scores
 from osakd.labels.targets import any_ignored, as_probabilities
 
 Weights = Literal["uniform", "distance"]
@@ -88,15 +88,19 @@ class Posterior(NamedTuple):
     everyone: Everyone | None = None
 
     def reliability(self) -> Tensor:
-        """The share of the classes' entropy that the other samples' votes explain, a scalar from 0 to 1.
+        """The share of the classes' entropy that the other samples' votes explain, a scalar from 0 to 1."""
+        return explained(self.scores())
 
-        Where the ranks were joined it is that of all their samples, and every rank must take part.
+    def scores(self) -> Tensor:
+        """The ``log_scores`` of the other samples' votes ``[2, c]``.
+
+        Where the ranks were joined they are those of all their samples, and every rank must take part.
         """
         votes, everyone = self.votes.of_others(self.target), self.everyone
         if everyone is None:
-            return explained_entropy(votes, self.target, self.used)
+            return log_scores(votes, self.target, self.used)
         (votes,) = everyone.ranks.gather(votes)
-        return explained_entropy(votes, everyone.target, everyone.counted())
+        return log_scores(votes, everyone.target, everyone.counted())
 
 
 def knn_posterior(

@@ -3,7 +3,7 @@ r"""How reliable soft labels are: how much the votes of a sample's neighbours sa
 .. math:: r = 1 + \frac{1}{m \log m} \sum_{j} \frac{1}{n_j} \sum_{i: y_i = j}
     \log \frac{v_i[j] + \alpha}{\sum_l v_i[l] + \alpha c}
 
-compares the votes v of the other samples with guessing among the m classes that the batch has, by a log score in which
+compares the votes v of the other samples with guessing among the m classes that were seen, by a log score in which
 every class counts the same, however few samples :math:`n_j` it has. It is 0 if the votes know nothing, or are worse
 than that, and almost 1 if all neighbours are of the sample's class. Votes that only repeat how frequent the classes are
 know nothing.
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from osakd.errors import InputError
 from osakd.labels.targets import as_probabilities
 
+FEWEST_SAMPLES = 1e-6
+"""A class with less than so many samples, those of long ago counted for less, was not seen."""
+
 
 def vote_pseudo_count(num_classes: int) -> float:
     """The pseudo-count of every class, so that one without votes is not impossible; together at most one neighbour."""
@@ -25,12 +28,35 @@ def vote_pseudo_count(num_classes: int) -> float:
 
 
 @torch.no_grad()
+def log_scores(
+    votes: Float[Tensor, "n c"],
+    target: Int[Tensor, " n"] | Float[Tensor, "n c"],
+    used: Bool[Tensor, " n"] | None = None,
+) -> Float[Tensor, "2 c"]:
+    """The sum of the log scores of each class's samples, and how many; arguments of ``explained_entropy``."""
+    pseudo_count = vote_pseudo_count(votes.shape[1])
+    shares = (votes + pseudo_count) / (votes.sum(1, keepdim=True) + pseudo_count * votes.shape[1])
+    counted = as_probabilities(target, shares)
+    if used is not None:
+        counted = torch.where(used[:, None], counted, 0)
+    return torch.stack([(counted * shares.log()).sum(0), counted.sum(0)])
+
+
+def explained(scores: Float[Tensor, "2 c"]) -> Float[Tensor, ""]:
+    """The share of the entropy of equally frequent classes that ``log_scores`` explain; 0 without two classes."""
+    sums, samples = scores
+    classes = (samples > FEWEST_SAMPLES).sum().clamp(min=1).to(sums.dtype)
+    means = torch.where(samples > FEWEST_SAMPLES, sums / samples.clamp(min=FEWEST_SAMPLES), 0)
+    # With one class the entropy is 0, and its share no number.
+    return (1 + means.sum() / (classes * classes.log())).nan_to_num(0, neginf=0).clamp(0, 1)
+
+
 def explained_entropy(
     votes: Float[Tensor, "n c"],
     target: Int[Tensor, " n"] | Float[Tensor, "n c"],
     used: Bool[Tensor, " n"] | None = None,
 ) -> Float[Tensor, ""]:
-    """The share of the entropy of equally frequent classes that votes explain.
+    """The share of the entropy of equally frequent classes that the votes of one batch explain.
 
     Args:
         votes: weight of the neighbours of each class (at least 2), the sample itself not among them.
@@ -48,40 +74,34 @@ def explained_entropy(
         >>> explained_entropy(torch.tensor([[9.0, 1.0]]).expand(10, 2), torch.arange(10) // 9).item()
         0.0
     """
-    pseudo_count = vote_pseudo_count(votes.shape[1])
-    shares = (votes + pseudo_count) / (votes.sum(1, keepdim=True) + pseudo_count * votes.shape[1])
-    counted = as_probabilities(target, shares)
-    if used is not None:
-        counted = torch.where(used[:, None], counted, 0)
-    samples = counted.sum(0)
-    scores = (counted * shares.log()).sum(0) / samples.clamp(min=torch.finfo(samples.dtype).tiny)
-    classes = (samples > 0).sum().clamp(min=1).to(scores.dtype)
-    # With one class the entropy is 0, and its share no number.
-    return (1 + scores.sum() / (classes * classes.log())).nan_to_num(0, neginf=0).clamp(0, 1)
+    return explained(log_scores(votes, target, used))
 
 
 class Reliability(nn.Module):
-    r"""The running mean of ``explained_entropy``, from 0 at the start, raised to a power.
+    r"""The share of the classes' entropy that the votes of the latest batches explain, raised to a power.
 
-    .. math:: r \leftarrow m \, r + (1 - m) \, r_\text{now}
+    .. math:: s \leftarrow m \, s + s_\text{now}
 
-    Its state is a buffer, so it moves with its parent module and is in its state dict. In eval mode it is only read.
+    are the sums of the log scores, and the numbers of samples, of each class. So a short batch counts for less, and a
+    rare class keeps its last scores. Its state is a buffer, so it moves with its parent module and is in its state
+    dict. In eval mode it is only read.
 
     Args:
-        momentum: weight m of the earlier values, 0 to below 1.
-        power: exponent of the mean where it is used, above 0. With 2, soft labels that explain a third of the entropy
+        momentum: weight m of the earlier batches, 0 to below 1.
+        power: exponent of the share where it is used, above 0. With 2, soft labels that explain a third of the entropy
             count a ninth.
 
     Raises:
         InputError: a value out of its range.
 
     Example:
-        >>> reliability = Reliability(momentum=0.5, power=1.0)
-        >>> torch.stack([reliability(torch.tensor(0.8)) for _ in range(2)])
-        tensor([0.4000, 0.6000])
+        >>> reliability = Reliability(momentum=0.5, power=1.0).resize(2)
+        >>> now = log_scores(torch.tensor([[8.0, 0.0], [0.0, 8.0]]), torch.tensor([0, 1]))
+        >>> round(reliability(now).item(), 4)
+        0.9823
     """
 
-    value: Float[Tensor, ""]
+    scores: Float[Tensor, "2 c"]
 
     def __init__(self, *, momentum: float = 0.9, power: float = 2.0) -> None:
         if not 0 <= momentum < 1:
@@ -90,14 +110,24 @@ class Reliability(nn.Module):
             raise InputError(f"`power` must be above 0 and finite, got {power}.")
         super().__init__()
         self.momentum, self.power = momentum, power
-        self.register_buffer("value", torch.zeros(()))
+        self.register_buffer("scores", torch.zeros(2, 0))
+
+    def resize(self, num_classes: int) -> "Reliability":
+        """Makes it one of so many classes, unless it is already; ``OSAKDLoss`` does so."""
+        if self.scores.shape[1] != num_classes:
+            self.scores = self.scores.new_zeros(2, num_classes)
+        return self
+
+    @property
+    def value(self) -> Float[Tensor, ""]:
+        """The share that is explained by now, 0 before the first batch; not raised to the power."""
+        return explained(self.scores)
 
     @torch.no_grad()
-    def forward(self, now: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        """Takes up the value of a batch and returns the mean to the power; in eval mode it takes up nothing."""
+    def forward(self, now: Float[Tensor, "2 c"]) -> Float[Tensor, ""]:
+        """Takes up the ``log_scores`` of a batch and returns the share to the power; in eval mode takes up nothing."""
         if self.training:
-            self.value.copy_(self.momentum * self.value + (1 - self.momentum) * now.to(self.value.dtype))
-        # Not the buffer itself: it changes at the next step, perhaps before the gradients of this one are computed.
+            self.scores.copy_((self.momentum * self.scores.to(now.dtype) + now).to(self.scores.dtype))
         return self.value.pow(self.power)
 
     def extra_repr(self) -> str:

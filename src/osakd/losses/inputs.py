@@ -109,8 +109,8 @@ def used_samples(target: Tensor, num_classes: int, ignore_index: int | None) -> 
     return torch.where(used, target, 0), used
 
 
-def as_reliability(value: Reliability | bool, k: int, *, include_self: bool) -> Reliability | None:
-    """The reliability that weights the soft term; None for a constant weight.
+def as_reliability(value: Reliability | bool, num_classes: int, k: int, *, include_self: bool) -> Reliability | None:
+    """The reliability that weights the soft term, of so many classes; None for a constant weight.
 
     Raises:
         InputError: it is neither, or the only neighbour is the sample itself.
@@ -122,7 +122,8 @@ def as_reliability(value: Reliability | bool, k: int, *, include_self: bool) -> 
             "With `k` = 1 the only neighbour is the sample itself, which is never reliable: take a larger k, or "
             "include_self=False."
         )
-    return Reliability() if value is True else value or None
+    found = Reliability() if value is True else value or None
+    return found and found.resize(num_classes)
 
 
 def check_k(k: int, batch: int, memory: int | None, *, include_self: bool) -> None:

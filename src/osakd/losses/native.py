@@ -51,15 +51,15 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> NativeL
         power=1.0 if reliability is None else reliability.power,
         label_smoothing=criterion.label_smoothing,
     )
-    before = None if reliability is None else reliability.value
-    total, figures, _ = kernel.distillation(logits, target, before, settings)
+    before = None if reliability is None else reliability.scores
+    total, figures, _, after = kernel.distillation(logits, target, before, settings)
     value, hard, soft, mass, entropy, agreement, now, running = figures.unbind()
     soft = soft if share == 1 else share * soft
     if reliability is not None:
         factor = running.pow(reliability.power)
         hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, factor)
         if reliability.training:
-            reliability.value.copy_(running.detach())
+            reliability.scores.copy_(after)
     return NativeLoss(
         total,
         {

@@ -133,7 +133,7 @@ class OSAKDLoss(nn.Module):
         self.balance: Balance = balance
         self.include_self, self.memory, self.ignore_index = include_self, memory, ignore_index
         self.pseudo_count = usual_pseudo_count(num_classes) if pseudo_count is None else pseudo_count
-        self.reliability = as_reliability(reliability, k, include_self=include_self)
+        self.reliability = as_reliability(reliability, num_classes, k, include_self=include_self)
         self.average, self.evidence = average, evidence
         self.weights: Weights = weights
         self.register_buffer("weight", weight)
@@ -239,7 +239,7 @@ class OSAKDLoss(nn.Module):
         """The soft labels to learn from, and the factor of their weight."""
         soft_labels, _, target, used, everyone = posterior
         with torch.autocast(soft_labels.device.type, enabled=False):
-            reliability = 1.0 if self.reliability is None else self.reliability(posterior.reliability())
+            reliability = 1.0 if self.reliability is None else self.reliability(posterior.scores())
             if self.average is self.evidence is None:
                 return soft_labels, reliability
             if everyone is not None:
