@@ -91,7 +91,7 @@ def test_peers_copies_and_generations_by_hand() -> None:
 
 
 def test_what_is_kept_beside_what_trains() -> None:
-    reliability = 4
+    reliability = 2 * 10 * 4
     assert cost(MEMORY, "resnet8").kept_bytes == 50_000 * (10 * 4 + 8 + 1 + 8) + reliability
     assert cost("osakd", "resnet8").kept_bytes == reliability
     assert cost("osakd-paper", "resnet8").kept_bytes == 0
