@@ -265,7 +265,9 @@ def test_a_loss_in_half_precision_has_class_weights(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", [torch.rand(N), torch.arange(N)[:, None], torch.ones(N, dtype=torch.bool), torch.arange(N).byte()], ids=str
+    "index",
+    [torch.zeros(N), torch.arange(N)[:, None], torch.ones(N, dtype=torch.bool), torch.arange(N).byte()],
+    ids=["floats", "a column", "a mask", "bytes"],
 )
 @pytest.mark.unchecked
 def test_an_index_that_numbers_no_samples_is_refused(index: Tensor) -> None:
