@@ -39,9 +39,9 @@ def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, validation: flo
         assert found is not None
         assert found.environment["executor"].startswith("fused/")
         assert found.last["train"].keys() == expected.last["train"].keys()
-        # Rounding may decide a tie: of what counts samples, one of 480 may differ.
+        # Rounding may decide a neighbour: where samples are counted, one may differ.
         for name, value in expected.last["train"].items():
-            within = 0.005 if name == "soft_label_agreement" else 1e-3
+            within = 1.5 / 480 if name == "soft_label_agreement" else 1e-3
             assert found.last["train"][name] == pytest.approx(value, abs=within), name
         assert found.last["test"]["accuracy"] == pytest.approx(expected.last["test"]["accuracy"], abs=0.005)
         assert [row.keys() for row in read_metrics(plan.folder)] == [row.keys() for row in read_metrics(alone)]

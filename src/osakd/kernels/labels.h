@@ -118,7 +118,7 @@ struct Scores {
   std::vector<double> sums, samples;
   explicit Scores(int64_t classes) : classes(classes), sums(classes), samples(classes) {}
 
-  // Those of the batches before, in place of which they are kept; a momentum of 1 takes up nothing.
+  // The scores of the latest batches, which it also writes to `kept`; a momentum of 1 takes up nothing.
   Scores after(const float* before, double momentum, float* kept) const {
     Scores all(classes);
     const double now = momentum < 1;
