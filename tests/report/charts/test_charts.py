@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osakd.report.charts.curves import write_curves
+from osakd.report.charts.curves import write_curves, write_panels
 from osakd.report.charts.forest import RIGHT, WIDTH, forest
 from osakd.report.charts.lines import cut_off, limits, line_chart, outside
 from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
@@ -190,3 +190,18 @@ def test_the_legend_lies_where_the_curves_do_not_end(
     line = re.search(r'id="legend_1">.*?d="M \S+ (\S+)', drawn, re.DOTALL)
     assert line is not None
     assert (float(line[1]) < height / 2) == at_the_top
+
+
+def test_a_method_has_one_colour_in_all_panels(tmp_path: Path) -> None:
+    """In the second panel fewer methods stand before it."""
+    summaries = {}
+    for name, methods in (("one", ("plain", "osakd-8nn", "label-smoothing")), ("two", ("plain", "label-smoothing"))):
+        make_comparison(tmp_path / name, dict.fromkeys(methods, 0.0))
+        (column,) = recorded_columns(tmp_path / name, [])
+        assert column.summary is not None
+        summaries[name] = column.summary
+    (picture,) = write_panels(summaries, tmp_path / "figures", name="both", kinds=("svg",))
+    legends = picture.read_text(encoding="utf-8").split('id="legend_')[1:]
+    colours = [re.findall(r"stroke: (#\w{6})", legend.partition("axes_")[0]) for legend in legends]
+    assert [len(each) for each in colours] == [3, 2]
+    assert colours[1] == [colours[0][0], colours[0][2]]

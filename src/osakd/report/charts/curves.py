@@ -67,8 +67,10 @@ def _write(summaries: Mapping[str, Summary], folder: Path, name: str, kinds: Seq
     size = (7.5, 4.6) if columns == 1 else (11.0, 4.2 * rows)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
+    labels = dict.fromkeys(method.label for summary in summaries.values() for method in _deployed(summary))
+    numbers = {label: number for number, label in enumerate(labels)}
     for number, (above, summary) in enumerate(summaries.items(), start=1):
-        _panel(figure.add_subplot(rows, columns, number), summary, above)
+        _panel(figure.add_subplot(rows, columns, number), summary, above, numbers)
     # The layout is found once for all kinds, so that each of them is drawn once.
     figure.draw_without_rendering()
     figure.set_layout_engine(None)
@@ -85,13 +87,22 @@ def _write(summaries: Mapping[str, Summary], folder: Path, name: str, kinds: Seq
     return paths
 
 
-def _panel(axes: "Axes", summary: Summary, above: str) -> None:
-    """The curves of a comparison; the name ``above`` stands in place of the whole title, for which a panel is small."""
+def _deployed(summary: Summary) -> list[MethodSummary]:
+    return [method for method in summary.methods if method.predictor is None]
+
+
+def _panel(axes: "Axes", summary: Summary, above: str, numbers: Mapping[str, int]) -> None:
+    """The curves of a comparison.
+
+    The name ``above`` stands in place of the whole title, for which a panel is small. A method's number is the same in
+    all panels, and so is its colour.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    deployed = [method for method in summary.methods if method.predictor is None]
+    deployed = _deployed(summary)
     banded = len(deployed) <= _MOST_BANDS
-    for number, method in enumerate(deployed):
+    for method in deployed:
+        number = numbers[method.label]
         mean, std = mean_and_std(method)
         epochs = method.epochs[: len(mean)]
         colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
