@@ -1,5 +1,6 @@
 """The findings: right for every kind of folder, and silent where nothing is known."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_smaller_versions_are_labelled(tmp_path: Path) -> None:
     assert second.startswith("Too few seeds to compare osakd-8nn with plain training at the last epoch (+2.02 [")
     assert second.endswith(" Smaller than planned: 2 of 3 seeds, 3 of 100 epochs.")
     assert third.count("Smaller than planned: 2 of 3 seeds, 3 of 100 epochs.") == 2
+
+
+def test_a_difference_has_the_seeds_of_both(tmp_path: Path) -> None:
+    """The method has three seeds, label smoothing two: their difference has two."""
+    folder = make_comparison(tmp_path / "table1/cifar10", GAPS)
+    shutil.rmtree(folder / "label-smoothing-seed2")
+    _, second, third = findings([column(folder, ("plain", 60.2), ("osakd-8nn", 62.5))])
+    assert second.endswith(" 3 seeds.")
+    assert third.count("Smaller than planned: 2 of 3 seeds.") == 2
+    assert third.endswith("Smaller than planned: 2 of 3 seeds.")
 
 
 def test_each_column_has_paragraphs_with_its_name(tmp_path: Path) -> None:

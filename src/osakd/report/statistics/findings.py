@@ -97,21 +97,21 @@ def _ours(column: RecordedColumn) -> str:
     said = compared(ours.label, _PLAIN, {key: ours.differences.get(key) for key in _WHEN})
     gain = _paper_gain(column, ours)
     there = "" if gain is None else f" The paper's gain is {gain:+.2f} points {_WHEN['best_on_test']}."
-    return f"{said}{there}{_size_sentence(column, ours)}"
+    return f"{said}{there}{_size_sentence(column, ours, plain)}"
 
 
 def _smoothing(column: RecordedColumn) -> str:
     """Label smoothing against plain training, and the method against label smoothing."""
-    smooth, ours = column.find(SMOOTHING), _method(column)
+    smooth, ours, plain = column.find(SMOOTHING), _method(column), column.find(BASELINE)
     if smooth is None:
         return "Label smoothing was not run, so what smoothing alone gains is unknown."
     said = []
-    if column.find(BASELINE) is not None:
+    if plain is not None:
         said.append(compared(_SMOOTHING, _PLAIN, {key: smooth.differences.get(key) for key in _WHEN}))
-        said[-1] = f"{_capital(said[-1])}{_size_sentence(column, smooth)}"
+        said[-1] = f"{_capital(said[-1])}{_size_sentence(column, smooth, plain)}"
     if ours is not None:
         gains = {key: paired_by_seed(ours.by_seed(key), smooth.by_seed(key)) for key in _WHEN}
-        said.append(compared(ours.label, _SMOOTHING, gains) + _size_sentence(column, ours))
+        said.append(compared(ours.label, _SMOOTHING, gains) + _size_sentence(column, ours, smooth))
     alone = f"Label smoothing reaches {percent(smooth.spreads['last'])} % {_WHEN['last']}{_size(column, smooth)}."
     return " ".join(said) or alone
 
@@ -155,7 +155,7 @@ def _best_of_others(column: RecordedColumn, plain: MethodSummary | None) -> str:
         return "Only plain training was run."
     best = max(compared_with_plain, key=lambda one: one.differences["last"].mean)
     said = compared(best.label, _PLAIN, {"last": best.differences["last"]})
-    return f"The best of the other methods is {best.label}. {said}{_size_sentence(column, best)}"
+    return f"The best of the other methods is {best.label}. {said}{_size_sentence(column, best, plain)}"
 
 
 def _size(column: RecordedColumn, method: MethodSummary) -> str:
@@ -163,10 +163,11 @@ def _size(column: RecordedColumn, method: MethodSummary) -> str:
     return f", {column.smaller(method) or _seeds(len(method.seeds))}"
 
 
-def _size_sentence(column: RecordedColumn, method: MethodSummary) -> str:
-    """The same as a sentence."""
-    less = column.smaller(method)
-    return f" Smaller than planned: {less}." if less else f" {_capital(_seeds(len(method.seeds)))}."
+def _size_sentence(column: RecordedColumn, one: MethodSummary, other: MethodSummary) -> str:
+    """The same as a sentence, of the one that has fewer of the seeds that are compared."""
+    fewer = min(one, other, key=lambda method: len(method.seeds))
+    less = column.smaller(fewer)
+    return f" Smaller than planned: {less}." if less else f" {_capital(_seeds(len(fewer.seeds)))}."
 
 
 def _seeds(number: int) -> str:
