@@ -15,7 +15,6 @@ from osakd.engine.executors.registry import (
     SEVERAL,
     ExecutorName,
     executors_named,
-    shared_program,
 )
 from osakd.errors import InputError
 
@@ -27,11 +26,11 @@ def test_the_registry_and_the_policy_need_no_torch() -> None:
 
 def test_the_options_are_those_of_the_registry() -> None:
     assert get_args(ExecutorName) == ("auto", "serial", "cuda_graph", "fused")
-    assert executors_named("fused") == ["fused/channels", "fused/native", "fused/vmap"]
-    assert executors_named("fused", "torch") == ["fused/channels", "fused/vmap"]
+    assert executors_named("fused") == ["fused/channels", "fused/native"]
+    assert executors_named("fused", "torch") == ["fused/channels"]
     assert executors_named(AUTO, "native") == ["serial/native", "serial/ranks-native", "fused/native"]
     assert executors_named(REFERENCE) == [REFERENCE, "serial/native", SEVERAL, "serial/ranks-native"]
-    assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, single_network=False)
+    assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, together=False)
 
 
 @pytest.mark.parametrize(
@@ -87,28 +86,25 @@ def test_the_kernel_is_for_a_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "on_cluster", "expected", "several_networks"),
+    ("asked", "on_cluster", "expected"),
     [
-        (AUTO, False, Sharing(("fused/channels", "fused/native"), optional=True), False),
-        (AUTO, True, Sharing((), optional=True), False),
-        ("fused", True, Sharing(("fused/channels", "fused/native", "fused/vmap"), optional=False), True),
-        ("serial", False, Sharing((), optional=False), False),
-        ("cuda_graph", False, Sharing((), optional=False), False),
+        (AUTO, False, Sharing(("fused/channels", "fused/native"), optional=True)),
+        (AUTO, True, Sharing((), optional=True)),
+        ("fused", True, Sharing(("fused/channels", "fused/native"), optional=False)),
+        ("serial", False, Sharing((), optional=False)),
+        ("cuda_graph", False, Sharing((), optional=False)),
     ],
 )
-def test_which_runs_share_a_program(asked: str, on_cluster: bool, expected: Sharing, several_networks: bool) -> None:
-    shared = policy.sharing(asked, on_cluster=on_cluster)
-    assert shared == expected
-    assert shared.includes(single_network=True) == bool(shared.executors)
-    assert shared.includes(single_network=False) == several_networks
+def test_which_executors_train_runs_together(asked: str, on_cluster: bool, expected: Sharing) -> None:
+    assert policy.sharing(asked, on_cluster=on_cluster) == expected
 
 
 def test_runs_continue_with_the_executor_of_their_checkpoint() -> None:
     shared = policy.sharing("fused", on_cluster=False)
-    for recorded in ("", "serial", "no longer known (3 replicas)"):
+    for recorded in ("", "serial", "fused/vmap (3 replicas)"):  # the last is of an earlier version
         assert shared.resumed(recorded) == shared
     automatic = policy.sharing(AUTO, on_cluster=False)
-    assert automatic.resumed("fused/vmap (4 replicas; ...)") == Sharing(("fused/vmap",), optional=False)
+    assert automatic.resumed("fused/native (4 replicas; ...)") == Sharing(("fused/native",), optional=False)
 
 
 def test_a_job_that_shares_no_program_takes_an_executor_of_single_runs() -> None:
@@ -127,10 +123,3 @@ def test_what_needs_cuda() -> None:
         policy.check_device("cuda_graph", "float32", "cpu")
     with pytest.raises(InputError, match="`precision` tf32 needs a CUDA device, this run is on mps: take float32"):
         policy.check_device(AUTO, "tf32", "mps")
-
-
-def test_a_record_says_whether_its_run_shared_a_program() -> None:
-    assert shared_program("fused/channels (16 replicas; per replica and step: channels 3.21 ms)")
-    assert not any(
-        shared_program(recorded) for recorded in ("serial", "cuda_graph", "", "None", "unknown (2 replicas)")
-    )

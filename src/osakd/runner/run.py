@@ -112,11 +112,7 @@ class _Runner:
             kernels=jobs[0].kernels if jobs else AUTO,
         )
         programs = programs_of(
-            [
-                job
-                for job in jobs
-                if shared.includes(single_network=settings_of(job.config).single_network) and _startable(job)
-            ]
+            [job for job in jobs if shared.executors and settings_of(job.config).single_network and _startable(job)]
         )
         errors: Errors = {}
         if programs:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import Executor, Replicas, TrainingSpec, UnsupportedError
 from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.policy import CUDA, Sharing, executors_alone
 from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, build_executor, processes_of
@@ -119,7 +118,7 @@ def _check_native(name: str, replicas: Replicas, spec: TrainingSpec) -> None:
     """Checks that the kernel that was asked for can run a step."""
     try:
         step_seconds(_build(name, replicas.copied(), spec))
-    except NotLowerableError as error:
+    except UnsupportedError as error:
         raise InputError(f"The native kernel cannot run this network ({error}): take --kernels {AUTO}.") from error
 
 
@@ -137,8 +136,8 @@ def _seconds_in_processes(replicas: Replicas, spec: TrainingSpec, sharing: Shari
     seconds = []
     try:
         for name in names:
-            if not (EXECUTORS[name].shares_program or EXECUTORS[name].several):
-                with suppress(NotLowerableError):
+            if not (EXECUTORS[name].together or EXECUTORS[name].several):
+                with suppress(UnsupportedError):
                     seconds.append(step_seconds(_build(name, replicas.first().copied(), spec)))
     finally:
         torch.set_num_threads(threads)

@@ -15,8 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from osakd.engine.executors.base import Replicas, TrainingSpec
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import Replicas, TrainingSpec, UnsupportedError
 from osakd.engine.executors.native.serial import check_kind, lower_method
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.engine.processes import answered, of_all
@@ -37,18 +36,18 @@ def build_native(replicas: Replicas, spec: TrainingSpec) -> "RanksExecutor":
     """Builds the same, with networks that the native kernel computes.
 
     Raises:
-        NotLowerableError: the kernel computes none of them on one of the ranks.
+        UnsupportedError: the kernel computes none of them on one of the ranks.
     """
     reason = ""
     try:
         check_kind(replicas, spec)
         height, width, channels = replicas.splits[0]["train"].images.shape[1:]
         lower_method(replicas.methods[0], (channels, height, width))
-    except NotLowerableError as error:
+    except UnsupportedError as error:
         reason = str(error)
     reasons = [one for one in of_all(reason) if one]
     if reasons:
-        raise NotLowerableError(reasons[0])
+        raise UnsupportedError(reasons[0])
     return RanksExecutor(replicas, spec)
 
 
