@@ -34,6 +34,7 @@ LOWERINGS = (
     "serial bf16",
     "fused/channels",
     "fused/native",
+    "fused/vmap",
     "fused/channels bf16",
 )
 """Every executor of a single process on a CPU by its own name, and two of them in another precision."""
@@ -46,7 +47,7 @@ def train(folder: Path, lowering: str = "serial") -> None:
     loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
     options, name = options_of(lowering), lowering.partition(" ")[0]
     _, jobs = plan_comparison("digits", METHODS, [0], options, folder)
-    if EXECUTORS[name].together:  # not the fastest of them, which may be another one next time
+    if EXECUTORS[name].shares_program:  # not the fastest of them, which may be another one next time
         runner.sharing = lambda *_, **__: Sharing((name,), optional=False)
     errors = runner.run_jobs(jobs, processes=1, on_progress=lambda _: None)
     if errors:

@@ -41,8 +41,8 @@ OTHERS: list[Any] = [
 VARIANTS = [*FOLDING, *OTHERS]
 TOGETHER = [name for name, entry in EXECUTORS.items() if entry.together and not entry.native]
 """The executors that run many replicas together; the native kernel, which has no float64, has its own tests."""
-ALONE = [name for name, one in EXECUTORS.items() if not (one.together or one.native or one.several)]
-"""The executors that run one replica in one process, but for the native kernel."""
+ALONE = [name for name, entry in EXECUTORS.items() if not (entry.together or entry.native)]
+"""The executors that run one replica, but for the native kernel."""
 STEPS, EPOCHS = 10, 5
 CPU = torch.device("cpu")
 

@@ -12,7 +12,6 @@ from osakd.engine.executors.registry import (
     AUTO,
     EXECUTORS,
     REFERENCE,
-    SEVERAL,
     ExecutorName,
     executors_named,
 )
@@ -28,8 +27,8 @@ def test_the_options_are_those_of_the_registry() -> None:
     assert get_args(ExecutorName) == ("auto", "serial", "cuda_graph", "fused")
     assert executors_named("fused") == ["fused/channels", "fused/native"]
     assert executors_named("fused", "torch") == ["fused/channels"]
-    assert executors_named(AUTO, "native") == ["serial/native", "serial/ranks-native", "fused/native"]
-    assert executors_named(REFERENCE) == [REFERENCE, "serial/native", SEVERAL, "serial/ranks-native"]
+    assert executors_named(AUTO, "native") == ["serial/native", "fused/native"]
+    assert executors_named(REFERENCE) == [REFERENCE, "serial/native"]
     assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, together=False)
 
 
@@ -54,30 +53,12 @@ def test_executors_of_a_single_run(asked: str, device: str, expected: list[str])
         ("cpu", AUTO, "serial", ["serial"]),
         ("cpu", AUTO, "serial/native", ["serial/native", "serial"]),
         ("cpu", "torch", "serial/native", ["serial"]),
-        ("cpu", AUTO, "no longer known", ["serial/native", "serial"]),
+        ("cpu", AUTO, "serial/ranks (4 processes)", ["serial/native", "serial"]),  # of an earlier version
         ("cuda", AUTO, "serial", ["cuda_graph", "serial"]),
     ],
 )
 def test_what_computes_small_networks(device: str, kernels: str, recorded: str, expected: list[str]) -> None:
     assert policy.executors_alone(AUTO, device, kernels, recorded) == expected
-
-
-@pytest.mark.parametrize(
-    ("device", "kernels", "recorded", "expected"),
-    [
-        ("cpu", AUTO, "", ["serial/ranks-native", SEVERAL]),
-        ("cpu", "torch", "", [SEVERAL]),
-        ("cpu", "native", "", ["serial/ranks-native"]),
-        ("cpu", AUTO, "serial/ranks (4 processes)", [SEVERAL]),
-        ("cpu", AUTO, "serial/native", ["serial/ranks-native", SEVERAL]),
-        ("cuda", AUTO, "cuda_graph", [SEVERAL]),
-    ],
-)
-def test_what_several_processes_run(device: str, kernels: str, recorded: str, expected: list[str]) -> None:
-    assert policy.executors_alone(AUTO, device, kernels, recorded, several=True) == expected
-    for asked in ("fused", "cuda_graph"):
-        with pytest.raises(InputError, match=f"The executor {asked} runs in one process, but several were started"):
-            policy.executors_alone(asked, "cuda", kernels, several=True)
 
 
 def test_the_kernel_is_for_a_cpu() -> None:

@@ -43,9 +43,6 @@ def train(
 ) -> Run:
     """Trains one network with one method.
 
-    In a script that torchrun starts, its processes train the network together, see docs/several-devices.md. Each of
-    them must call this with the same arguments, and the first one writes the files.
-
     Args:
         data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id; or images in memory: a dictionary with
             the keys ``train`` and ``test``, whose values are pairs of arrays ``(images, labels)``, torch datasets of
@@ -55,8 +52,7 @@ def train(
         seed: seed of all random numbers, at least 0.
         out: folder of the run; by default ``runs/<data>-<model>-<method>-seed<seed>``.
         resume: resume a run that was stopped.
-        callbacks: called at every step and epoch, in each process that is given some; see
-            ``osakd.Callback``.
+        callbacks: called at every step and epoch; see ``osakd.Callback``.
         log: ``tensorboard`` also writes the learning curve as an event file into the folder; needs that extra.
         **options: training options such as model, epochs, batch_size: see ``osakd.engine.config.Options``.
 
@@ -77,32 +73,31 @@ def train(
     from osakd.data.sources import load_data
     from osakd.engine.callbacks import Callbacks
     from osakd.engine.config import configure, options_of, reading_of, run_view
+    from osakd.engine.environment import pick_device
     from osakd.engine.folders import check_folder
-    from osakd.engine.processes import after_first, as_first, is_first, joined
     from osakd.engine.stages import copy_teacher
     from osakd.engine.train import train_run
     from osakd.methods.lookup import method_label
 
     chosen = options_of(options)
-    with joined(chosen.device) as device:
-        arrays = after_first(lambda: load_data(given_data(data), reading_of(chosen)))
-        config = configure(arrays, method, seed, chosen)
-        default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
-        folder = default if out is None else given_path(out)
-        view = run_view(arrays, config)
-        as_first(lambda: check_folder(folder, config, resume))
-        as_first(lambda: copy_teacher(method, config, folder, trust=chosen.trust))
-        with logged(log if is_first() else None, folder) as logs:
-            result = train_run(
-                config,
-                view,
-                folder,
-                resume=resume,
-                device=device,
-                callback=Callbacks([*callbacks, *logs]),
-                executor=chosen.executor,
-                kernels=chosen.kernels,
-            )
+    device = pick_device(chosen.device)
+    arrays = load_data(given_data(data), reading_of(chosen))
+    config = configure(arrays, method, seed, chosen)
+    default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
+    folder = default if out is None else given_path(out)
+    check_folder(folder, config, resume)
+    copy_teacher(method, config, folder, trust=chosen.trust)
+    with logged(log, folder) as logs:
+        result = train_run(
+            config,
+            run_view(arrays, config),
+            folder,
+            resume=resume,
+            device=device,
+            callback=Callbacks([*callbacks, *logs]),
+            executor=chosen.executor,
+            kernels=chosen.kernels,
+        )
     return Run(folder, config, result)
 
 

@@ -1,13 +1,10 @@
 """``osakd COMMAND ...``: finds the command, and turns every error into one sentence and an exit code."""
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.cli.several import speaks
-from osakd.engine.launch import process_count
 from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, printable, unknown_name
 
 COMMANDS = {
@@ -24,8 +21,6 @@ COMMANDS = {
     "cost": "count what each method costs, in training and deployed",
     "list": "show the known data, models and methods",
 }
-_SEVERAL = ("train",)
-"""Commands that several processes, which torchrun starts, do together."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 
 Train small neural networks better without a teacher.
@@ -42,13 +37,7 @@ options:
 
 def run() -> None:
     """The entry point of the console script."""
-    code = main(sys.argv[1:])
-    if process_count() > 1:
-        # At once: a thread of gloo that waits for the interpreter can abort a process while Python ends.
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    sys.exit(main(sys.argv[1:]))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -86,9 +75,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _say(sentence: str) -> None:
-    """Prints why the command stops, once for all its processes."""
-    if speaks():
-        print(sentence, file=sys.stderr)
+    """Prints why the command stops."""
+    print(sentence, file=sys.stderr)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -102,8 +90,6 @@ def _dispatch(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
-    if name not in _SEVERAL and process_count() > 1:
-        raise InputError(f"osakd {name} is one process, but {process_count()} were started: start it without torchrun.")
     try:
         module = import_module(f"osakd.cli.{name}")
         return module.command(arguments[1:])

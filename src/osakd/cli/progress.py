@@ -13,7 +13,6 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from osakd.engine.callbacks import Callback
-from osakd.engine.launch import launcher
 from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
 from osakd.report.statistics.aggregate import Summary
@@ -32,7 +31,7 @@ def continue_with(*command: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Continue with: {shlex.join([*launcher(), *command])}") from None
+        raise KeyboardInterrupt(f"Continue with: {shlex.join(['osakd', *command])}") from None
 
 
 class _Display:

@@ -33,27 +33,22 @@ def command(argv: Sequence[str]) -> int:
 
     from osakd import api
     from osakd.cli.progress import TrainingProgress, continue_with
-    from osakd.cli.several import stopped_by_launcher
     from osakd.engine.allocator import keep_freed_memory
-    from osakd.engine.launch import process_number
     from osakd.methods.registry import run_notes
 
     keep_freed_memory()
     again = [*argv, *([] if "--resume" in argv else ["--resume"])]
-    shows = process_number() == 0
-    with TrainingProgress() as progress, continue_with("train", *again), stopped_by_launcher():
+    with TrainingProgress() as progress, continue_with("train", *again):
         run = api.train(
             found.data,
             method=found.method.as_dict(),
             seed=found.seed,
             out=found.out,
             resume=found.resume,
-            callbacks=[progress] if shows else [],
+            callbacks=[progress],
             log=found.log,
             **training_options(found),
         )
-    if not shows:
-        return 0
     last, best = run.result.last["test"], run.result.best_on_test
     print(
         f"{run.folder}: epoch {run.result.epochs}, test accuracy {100 * last['accuracy']:.2f} %, "

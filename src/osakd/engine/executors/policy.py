@@ -58,9 +58,7 @@ def asked_alone(asked: str) -> str:
     return asked if any(not EXECUTORS[name].together for name in executors_named(asked)) else AUTO
 
 
-def executors_alone(
-    asked: str, device: str, kernels: str = AUTO, recorded: str = "", *, several: bool = False
-) -> list[str]:
+def executors_alone(asked: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
     """The executors that may run a single run on a type of device, the preferred one first.
 
     Args:
@@ -69,20 +67,13 @@ def executors_alone(
         kernels: the value of ``--kernels``.
         recorded: the executor that the run's checkpoint names, which alone continues it bit for bit on a CPU:
             there it is preferred.
-        several: several processes train the run together.
 
     Raises:
         InputError: there is none.
     """
     check_device(asked, "float32", device)
     entries = {name: EXECUTORS[name] for name in executors_named(asked, kernels)}
-    alone = [name for name, one in entries.items() if not one.together and _runs_on(device, one)]
-    fitting = [name for name in alone if EXECUTORS[name].several == several]
-    if several and not any(EXECUTORS[name].several for name in executors_named(asked)):
-        raise InputError(
-            f"The executor {asked} runs in one process, but several were started: start it without torchrun, or take "
-            f"--executor {REFERENCE}."
-        )
+    fitting = [name for name, entry in entries.items() if not entry.together and _runs_on(device, entry)]
     same = recorded.partition(" ")[0]
     if device != CUDA and same in fitting:
         return list(dict.fromkeys([same, *fitting[:1]]))

@@ -3,7 +3,6 @@
 A new executor is its module and a row here; the contract tests then hold it to ``serial``.
 """
 
-import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,8 +13,6 @@ AUTO = "auto"
 """Stands for the fastest executor that fits."""
 REFERENCE = "serial"
 """The executor that runs any method on any device, and that all others must agree with."""
-SEVERAL = "serial/ranks"
-"""The same on several processes."""
 
 
 class ExecutorEntry(NamedTuple):
@@ -27,7 +24,6 @@ class ExecutorEntry(NamedTuple):
         together: it trains many runs at once, of methods with a single network; else it trains one run of any method.
         captures: it captures its step in a CUDA graph, where the device is a CUDA device.
         native: the native kernel computes its networks, on a CPU in float32.
-        several: it trains one run on several processes, which ``torch.distributed`` joins; else in one.
     """
 
     builder: str
@@ -35,14 +31,11 @@ class ExecutorEntry(NamedTuple):
     together: bool = False
     captures: bool = False
     native: bool = False
-    several: bool = False
 
 
 EXECUTORS: dict[str, ExecutorEntry] = {
     "serial": ExecutorEntry("osakd.engine.executors.serial:build"),
     "serial/native": ExecutorEntry("osakd.engine.executors.native.serial:build", native=True),
-    "serial/ranks": ExecutorEntry("osakd.engine.executors.ranks:build", several=True),
-    "serial/ranks-native": ExecutorEntry("osakd.engine.executors.ranks:build_native", native=True, several=True),
     "cuda_graph": ExecutorEntry(
         "osakd.engine.executors.serial:build",
         needs_cuda=True,
@@ -78,19 +71,8 @@ def executors_named(asked: str, kernels: str = AUTO) -> list[str]:
 
 
 def recorded_executor(recorded: str) -> ExecutorEntry | None:
-    """The entry that a record or a checkpoint names, before what was measured; None for one that is not known."""
+    """The entry that a record or a checkpoint names, before what was measured; None for one of an earlier version."""
     return EXECUTORS.get(recorded.partition(" ")[0])
-
-
-def processes_of(recorded: str) -> int:
-    """The number of processes that trained a run with this recorded executor.
-
-    Example:
-        >>> processes_of("serial/ranks (4 processes)"), processes_of("serial")
-        (4, 1)
-    """
-    found = re.search(r"\((\d+) processes\)", recorded)
-    return int(found[1]) if found else 1
 
 
 def build_executor(name: str, replicas: "Replicas", spec: "TrainingSpec") -> "Executor":
