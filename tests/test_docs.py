@@ -181,7 +181,6 @@ def test_command_lines_of_the_cards_are_accepted(line: str, monkeypatch: pytest.
         "log",
         "processes",
         "scheduler",
-        "submitit",
         "on_progress",
     )
     options = {key: one for key, one in given.items() if key not in of_command}

@@ -57,7 +57,6 @@ def compare(
     out: str | Path | None = None,
     processes: int | None = None,
     scheduler: str | None = None,
-    submitit: Mapping[str, Any] | None = None,
     on_progress: "OnProgress | None" = None,
     log: str | None = None,
     **options: Any,
@@ -74,10 +73,6 @@ def compare(
         processes: number of cores to use, for threads of a fused program or for processes; by default all.
         scheduler: address of a dask.distributed scheduler (``host:port``), whose workers then train the runs: they need
             one thread each, this version of osakd, and the same folders; needs the extra ``cluster``.
-        submitit: parameters of jobs on a SLURM cluster, which then train the runs: ``partition``, ``time`` in minutes
-            (240 by default), ``cpus_per_task``, ``mem`` and so on, the options of ``sbatch`` with submitit's names;
-            ``{}`` for the defaults, ``{"cluster": "local"}`` for processes of this machine. The jobs need the same
-            folders; needs the extra ``submitit``.
         on_progress: called with the progress of every run four times a second.
         log: ``tensorboard`` writes the learning curve of each run as an event file into its folder too.
         **options: as for ``train``.
@@ -112,7 +107,7 @@ def compare(
         check_device(chosen.executor, chosen.precision, pick_device(chosen.device).type)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(given_data(data), named, numbers, chosen, None if out is None else given_path(out))
-    jobs = with_absolute_paths(jobs) if scheduler or submitit is not None else jobs
+    jobs = with_absolute_paths(jobs) if scheduler else jobs
     for job in jobs:
         copy_teacher(job.method, job.config, job.folder, trust=chosen.trust)
     with logged(log) as logs:
@@ -123,9 +118,7 @@ def compare(
                 listener(states)
 
         with lock_runner(folder, tell) as call_and_note:
-            errors = run_jobs(
-                jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler, submitit=submitit
-            )
+            errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler)
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     columns = recorded_columns(folder)  # the records are read once

@@ -1,6 +1,6 @@
 """The tables and the figure of the paper, its claims and costs, and our studies: run, then shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ def reproduce(
     dry_run: bool = False,
     processes: int | None = None,
     scheduler: str | None = None,
-    submitit: Mapping[str, Any] | None = None,
     on_progress: "OnProgress | None" = None,
     **options: Any,
 ) -> Reproduction:
@@ -43,7 +42,6 @@ def reproduce(
         dry_run: only show what is recorded, and what is missing of the whole.
         processes: see ``compare``.
         scheduler: see ``compare``.
-        submitit: see ``compare``.
         on_progress: see ``compare``.
         **options: ``device``, ``executor`` and ``kernels``, see ``train``.
 
@@ -70,7 +68,6 @@ def reproduce(
             "epochs": epochs,
             "processes": processes,
             "scheduler": scheduler,
-            "submitit": submitit,
         }
         useless = [key for key, value in (given | options).items() if value not in (None, "auto")]
         if useless:
@@ -86,7 +83,6 @@ def reproduce(
         epochs=epochs,
         processes=process_count(processes),
         scheduler=scheduler,
-        submitit=submitit,
         on_progress=on_progress or (lambda _: None),
         where={key: value for key, value in options.items() if value is not None},
         draw=not dry_run,

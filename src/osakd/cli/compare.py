@@ -48,7 +48,6 @@ def command(argv: Sequence[str]) -> int:
                 out=found.out,
                 processes=found.processes,
                 scheduler=found.scheduler,
-                submitit=found.submitit,
                 on_progress=progress.on_progress,
                 log=found.log,
                 **training_options(found),

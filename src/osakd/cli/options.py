@@ -67,22 +67,13 @@ def add_trust(parser: ArgumentParser) -> None:
 
 
 def add_cluster_options(parser: ArgumentParser) -> None:
-    """``--scheduler`` and ``--submitit``, for commands that make many runs."""
+    """``--scheduler``, for commands that make many runs."""
     parser.add_argument(
         "--scheduler",
         type=str | None,
         default=None,
         metavar="ADDRESS",
         help="address of a dask.distributed scheduler, host:port, whose workers make the runs in the same folders",
-    )
-    parser.add_argument(
-        "--submitit",
-        type=dict | None,
-        nargs="?",
-        const={},
-        default=None,
-        metavar="PARAMETERS",
-        help="make the runs as a job array of SLURM; options of sbatch may follow, '{partition: cpu, time: 240}'",
     )
 
 

@@ -59,7 +59,6 @@ def command(argv: Sequence[str]) -> int:
             dry_run=found.dry_run,
             processes=found.processes,
             scheduler=found.scheduler,
-            submitit=found.submitit,
             device=found.device,
             executor=found.executor,
             kernels=found.kernels,
