@@ -77,32 +77,31 @@ def train(
     from osakd.data.sources import load_data
     from osakd.engine.callbacks import Callbacks
     from osakd.engine.config import configure, options_of, reading_of, run_view
+    from osakd.engine.environment import pick_device
     from osakd.engine.folders import check_folder
-    from osakd.engine.processes import after_first, as_first, is_first, joined
     from osakd.engine.stages import copy_teacher
     from osakd.engine.train import train_run
     from osakd.methods.lookup import method_label
 
     chosen = options_of(options)
-    with joined(chosen.device) as device:
-        arrays = after_first(lambda: load_data(given_data(data), reading_of(chosen)))
-        config = configure(arrays, method, seed, chosen)
-        default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
-        folder = default if out is None else given_path(out)
-        view = run_view(arrays, config)
-        as_first(lambda: check_folder(folder, config, resume))
-        as_first(lambda: copy_teacher(method, config, folder, trust=chosen.trust))
-        with logged(log if is_first() else None, folder) as logs:
-            result = train_run(
-                config,
-                view,
-                folder,
-                resume=resume,
-                device=device,
-                callback=Callbacks([*callbacks, *logs]),
-                executor=chosen.executor,
-                kernels=chosen.kernels,
-            )
+    device = pick_device(chosen.device)
+    arrays = load_data(given_data(data), reading_of(chosen))
+    config = configure(arrays, method, seed, chosen)
+    default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
+    folder = default if out is None else given_path(out)
+    check_folder(folder, config, resume)
+    copy_teacher(method, config, folder, trust=chosen.trust)
+    with logged(log, folder) as logs:
+        result = train_run(
+            config,
+            run_view(arrays, config),
+            folder,
+            resume=resume,
+            device=device,
+            callback=Callbacks([*callbacks, *logs]),
+            executor=chosen.executor,
+            kernels=chosen.kernels,
+        )
     return Run(folder, config, result)
 
 
