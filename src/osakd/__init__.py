@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from osakd.deploy.hub import OSAKDModel
     from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
-    from osakd.integrations.sklearn import OSAKDClassifier
     from osakd.labels.average import LabelAverage
     from osakd.labels.ceiling import soft_label_ceiling
     from osakd.labels.evidence import DirichletEvidence
@@ -36,7 +35,6 @@ __all__ = [
     "DirichletEvidence",
     "InputError",
     "LabelAverage",
-    "OSAKDClassifier",
     "OSAKDLoss",
     "OSAKDModel",
     "OutputMemory",
@@ -65,7 +63,6 @@ __getattr__, _names = lazy_names(
         "DirichletEvidence": "labels.evidence",
         "InputError": "errors",
         "LabelAverage": "labels.average",
-        "OSAKDClassifier": "integrations.sklearn",
         "OSAKDLoss": "losses.osakd",
         "OSAKDModel": "deploy.hub",
         "OutputMemory": "labels.memory",

@@ -26,7 +26,6 @@ class Asked:
         epochs: epochs of each run; None for those of the experiment.
         processes: cores to use.
         scheduler: address of a dask.distributed scheduler; None for this machine.
-        submitit: parameters of submitit's jobs; None for this machine.
         on_progress: called with the progress of every run.
         where: where to run: ``device``, ``executor`` and ``kernels``, where they are given.
         draw: whether figures are drawn, not only their numbers shown.
@@ -40,7 +39,6 @@ class Asked:
     epochs: int | None
     processes: int
     scheduler: str | None
-    submitit: Mapping[str, Any] | None
     on_progress: "OnProgress"
     where: Mapping[str, Any]
     draw: bool

@@ -37,13 +37,12 @@ def run_column(column: Column, data: str, folder: Path, asked: "Asked") -> None:
     with lock_runner(folder, asked.on_progress) as call_and_note:
 
         def run(jobs: Sequence[Job]) -> None:
-            ready = with_absolute_paths(jobs) if asked.scheduler or asked.submitit is not None else jobs
+            ready = with_absolute_paths(jobs) if asked.scheduler else jobs
             run_jobs(
                 ready,
                 processes=asked.processes,
                 on_progress=call_and_note,
                 scheduler=asked.scheduler,
-                submitit=asked.submitit,
             )
 
         run(jobs)

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import UnsupportedError
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.labels import native_labels
 from osakd.kernels.library import load
@@ -21,14 +21,14 @@ def check_labels() -> None:
     """Compares a loss, its gradient and a search with PyTorch's, once in a process.
 
     Raises:
-        NotLowerableError: they differ, or there is no kernel.
+        UnsupportedError: they differ, or there is no kernel.
     """
     try:
         load()
     except NoKernelError as error:
-        raise NotLowerableError(str(error)) from error
+        raise UnsupportedError(str(error)) from error
     if (difference := _difference()) > _TOLERANCE:
-        raise NotLowerableError(
+        raise UnsupportedError(
             f"the native kernel and PyTorch differ by {difference:.1g} on soft labels: please report it"
         )
 
