@@ -20,7 +20,7 @@ from osakd.errors import InputError, RunError
 from osakd.methods.base import Batch, BuildContext, Method
 from osakd.methods.registry import METHODS, build_method
 from osakd.methods.settings.base import Settings
-from osakd.methods.settings.neighbours import CountSettings
+from osakd.methods.settings.neighbours import NeighbourSettings
 
 PERCEPTRON = "perceptron"
 """The name of the one network here."""
@@ -158,8 +158,8 @@ def begin(
     No more neighbours are searched than the first batch holds.
     """
     batch = min(spec.batch_size, len(vectors))
-    if isinstance(settings, CountSettings):
-        settings = replace(settings, k=min(settings.k, batch if settings.counts_itself() else batch - 1))
+    if isinstance(settings, NeighbourSettings):
+        settings = replace(settings, k=min(settings.k, batch if settings.include_self else batch - 1))
     settings.check_batch(batch)
     torch.manual_seed(torch_seed(seed=spec.seed, stage=stage, stream="init", epoch=0))
     context = BuildContext(

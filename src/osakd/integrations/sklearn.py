@@ -13,9 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from osakd.checks import whole as check_whole
 from osakd.engine.vectors import PERCEPTRON, VectorSpec, VectorTraining, begin, check_continues, train_on_vectors
 from osakd.errors import InputError
-from osakd.losses.inputs import check_whole
 from osakd.methods.lookup import given_method
 from osakd.methods.settings.base import RunDefaults, Settings
 

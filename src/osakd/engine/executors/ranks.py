@@ -21,7 +21,7 @@ from osakd.engine.executors.native.serial import check_kind, lower_method
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.engine.processes import answered, of_all
 from osakd.labels.ranks import Ranks
-from osakd.losses.terms import at_least_float32
+from osakd.labels.samples import at_least_float32
 from osakd.methods.base import Method
 
 Outputs = Tensor | Sequence[Tensor]
