@@ -36,7 +36,7 @@ def command(argv: Sequence[str]) -> int:
     if found is None:
         return 0
 
-    from osakd.cli.progress import ComparisonProgress, continue_with, print_summary
+    from osakd.cli.progress import ComparisonProgress, continue_with, print_comparison
 
     incomplete = None
     with ComparisonProgress() as progress, continue_with("compare", *argv):
@@ -55,7 +55,7 @@ def command(argv: Sequence[str]) -> int:
             )
         except api.IncompleteError as failed:
             comparison, incomplete = failed.comparison, failed
-    print_summary(comparison.summary)
+    print_comparison(comparison.column)
     print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
     print(f"Open {comparison.folder}/report.html in a browser to see them.")
     if incomplete is not None:
