@@ -37,15 +37,12 @@ ECE = Quantity("test.ece", "Expected calibration error, test set", "%", 100, 2, 
 MASS = Quantity("train.soft_label_mass", "Soft labels: mass on the true class", "%", 100, 1, most=100)
 ENTROPY = Quantity("train.soft_label_entropy", "Soft labels: entropy", "nats", 1, 3)
 AGREEMENT = Quantity("train.soft_label_agreement", "Soft labels: agreement with the class", "%", 100, 1, most=100)
-RELIABILITY = Quantity(
-    "train.soft_label_reliability",
-    "Soft labels: reliability",
-    "%",
-    100,
-    1,
-    most=100,
-)
+RELIABILITY = Quantity("train.soft_label_reliability", "Soft labels: reliability", "%", 100, 1, most=100)
 SOFT_LABELS = (MASS, ENTROPY, AGREEMENT, RELIABILITY)
+
+
+MOST_BANDS = 6
+"""Bands of more methods would hide their lines."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,13 @@ class Trend:
     mean: list[float]
     std: list[float] | None
 
+    @property
+    def band(self) -> tuple[list[float], list[float]]:
+        """The mean minus and plus one standard deviation; the mean itself for a single seed."""
+        std = self.std or [0.0] * len(self.mean)
+        pairs = list(zip(self.mean, std, strict=True))
+        return [mean - half for mean, half in pairs], [mean + half for mean, half in pairs]
+
 
 def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Trend]:
     """The trend of each method that has recorded a quantity, in the order given.
@@ -69,12 +73,12 @@ def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Tr
         quantity: the quantity.
     """
     shown = []
-    for label, ones in curves.items():
-        series = [curve.get(quantity.name) for curve in ones]
-        length = min(len(one.values) for one in series)
+    for label, of_label in curves.items():
+        series = [curve.get(quantity.name) for curve in of_label]
+        length = min(len(values) for _, values in series)
         if length == 0:
             continue
-        values = quantity.factor * np.array([one.values[:length] for one in series])
+        values = quantity.factor * np.array([values[:length] for _, values in series])
         std = values.std(axis=0, ddof=1).tolist() if len(series) > 1 else None
         shown.append(Trend(label, len(series), list(series[0].epochs[:length]), values.mean(axis=0).tolist(), std))
     return shown
