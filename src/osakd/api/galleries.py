@@ -13,7 +13,7 @@ from osakd.records import STUDENT, RunConfig
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays, Images
-    from osakd.report.page.sections import Gallery
+    from osakd.report.page.page import Gallery
     from osakd.report.statistics.column import RecordedColumn
     from osakd.report.statistics.runs import RunRecord
 
@@ -82,7 +82,7 @@ def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bo
     from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
-    from osakd.report.page.sections import Gallery, Picture
+    from osakd.report.page.page import Gallery, Picture
 
     config = entry.config
     if config is None:

@@ -160,7 +160,6 @@ class Claims:
         from osakd.experiments.cost import counted
         from osakd.report.layout import planned_column
         from osakd.report.statistics.claims import FAILS, HOLDS, Claim, claims
-        from osakd.report.statistics.pooled import left_out
         from osakd.report.tables.study import all_claims_table
         from osakd.report.tables.table import markdown
 
@@ -171,7 +170,7 @@ class Claims:
             judged += claims(recorded)
             if column.note:
                 notes.setdefault(column.note, []).append(column.name)
-            said += [f"{column.name}: {sentence}." for sentence in left_out(recorded.runs)]
+            said += [f"{column.name}: {sentence}." for sentence in recorded.left_out]
             said += [f"Failed: {name}: {why}" for name, why in failed_runs(recorded).items()]
         said += [f"{', '.join(names)}: {note}." for note, names in notes.items()]
         decided = [one for one in counted() if one.verdict in (HOLDS, FAILS)]

@@ -73,7 +73,7 @@ def accuracy_table(column: RecordedColumn) -> Table[MethodScores]:
 
 
 def _planned(column: RecordedColumn) -> list[MethodScores]:
-    return [MethodScores(column, cell.label, mean_with=cell.averaged) for cell in column.cells]
+    return [column.scores_of(cell.label, mean_with=cell.averaged) for cell in column.cells]
 
 
 def _best(column: RecordedColumn) -> Sequence[Column[MethodScores]]:
