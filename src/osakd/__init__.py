@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING
 from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, export, latency, load, reproduce, train, write_report
+    from osakd.api import (
+        Comparison,
+        Run,
+        compare,
+        evaluate,
+        export,
+        latency,
+        load,
+        pack,
+        reproduce,
+        train,
+        write_report,
+    )
     from osakd.data.indexed import WithIndex
     from osakd.deploy.hub import OSAKDModel
     from osakd.engine.callbacks import Callback
@@ -46,6 +58,7 @@ __all__ = [
     "latency",
     "load",
     "osakd_loss",
+    "pack",
     "reproduce",
     "soft_label_ceiling",
     "train",
@@ -72,6 +85,7 @@ __getattr__, _names = lazy_names(
         "latency": "api",
         "load": "api",
         "osakd_loss": "losses.terms",
+        "pack": "api",
         "reproduce": "api",
         "soft_label_ceiling": "labels.ceiling",
         "train": "api",

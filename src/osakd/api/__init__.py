@@ -3,7 +3,7 @@
 from osakd.api.comparisons import DEFAULT_METHODS, DEFAULT_SEEDS, Comparison, IncompleteError, compare
 from osakd.api.deploy import export, latency
 from osakd.api.experiments import Reproduction, reproduce
-from osakd.api.reports import write_report
+from osakd.api.reports import Packed, pack, write_report
 from osakd.api.runs import Run, evaluate, load, train
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT_SEEDS",
     "Comparison",
     "IncompleteError",
+    "Packed",
     "Reproduction",
     "Run",
     "compare",
@@ -18,6 +19,7 @@ __all__ = [
     "export",
     "latency",
     "load",
+    "pack",
     "reproduce",
     "train",
     "write_report",
