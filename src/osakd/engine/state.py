@@ -15,7 +15,7 @@ from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError, one_line
 from osakd.models.build import build_model
 from osakd.models.registry import check_trusted
-from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result
+from osakd.records import CHECKPOINT, PREVIOUS, RESULT, STUDENT, RunConfig, read_config, read_result
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -33,8 +33,9 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]:
     """The checkpoints of a run, latest first; each has ``epoch``, ``seconds``, ``executor``, ``method``, ``optimizer``.
 
-    Without a checkpoint, a single one of epoch 0 without state. A damaged one is left out if the other is sound, which
-    then says so in its ``notes``.
+    The last is of epoch 0 and without state, where there is no other, or a single one of a run that has not finished:
+    runs that are trained together may be killed while they write their first ones. A damaged one is left out if the
+    other is sound, which then says so in its ``notes``.
 
     Raises:
         RunError: none is sound.
@@ -50,7 +51,8 @@ def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]
         raise damage[0]
     for state in sound if damage else []:
         state["notes"] = [f"A checkpoint in {str(folder)!r} is damaged: the run continues from epoch {state['epoch']}."]
-    return sound or [{"epoch": 0, "seconds": 0.0, "executor": ""}]
+    is_first = paths == [folder / CHECKPOINT] and not (folder / RESULT).exists()
+    return sound + [{"epoch": 0, "seconds": 0.0, "executor": ""}] * (is_first or not sound)
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
