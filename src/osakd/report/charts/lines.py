@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from osakd.report.charts.svg import Scale, line_at, line_class, path, text_at, tick_texts, ticks, without_outliers
-from osakd.report.charts.trends import Quantity, Trend
+from osakd.report.statistics.trends import MOST_BANDS, Quantity, Trend
 
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 50, 10, 24, 34
-MOST_BANDS = 6
-"""More of them hide the lines."""
 
 
 def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str, int]) -> Markup:
@@ -57,15 +55,14 @@ def limits(shown: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
 
     Trends that are ``outside`` have no say.
     """
-    lows, highs = [], []
     left_out = outside(shown)
+    lows, highs = [], []
     for trend in shown:
-        if trend in left_out:
-            continue
-        later = len(trend.mean) // 3 if quantity.steep else 0
-        std = trend.std or [0.0] * len(trend.mean)
-        lows += [mean - half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
-        highs += [mean + half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
+        if trend not in left_out:
+            later = len(trend.mean) // 3 if quantity.steep else 0
+            below, above = trend.band
+            lows += below[later:]
+            highs += above[later:]
     low, high = min(lows), max(highs)
     differ = high - low > 1e-9 * abs(high)  # a constant may differ from itself by rounding
     room = 0.06 * (high - low) if differ else 0.01 * abs(high) or 1.0
@@ -106,10 +103,10 @@ def _axes(across: Scale, up: Scale, quantity: Quantity) -> Markup:
 
 
 def _band(trend: Trend, across: Scale, up: Scale, number: int) -> Markup:
-    std = trend.std or []
-    upper = [(across(e), up(mean + half)) for e, mean, half in zip(trend.epochs, trend.mean, std, strict=True)]
-    lower = [(across(e), up(mean - half)) for e, mean, half in zip(trend.epochs, trend.mean, std, strict=True)]
-    return Markup('<path class="band c{}" data-m="{}" d="{}z"/>').format(number % 8, number, path(upper + lower[::-1]))
+    below, above = (
+        [(across(epoch), up(value)) for epoch, value in zip(trend.epochs, side, strict=True)] for side in trend.band
+    )
+    return Markup('<path class="band c{}" data-m="{}" d="{}z"/>').format(number % 8, number, path(above + below[::-1]))
 
 
 def _line(trend: Trend, quantity: Quantity, across: Scale, up: Scale, number: int) -> Markup:

@@ -1,12 +1,19 @@
-"""A column as it is recorded: its runs, and what was planned."""
+"""A column as it is recorded: its runs, what was planned, and the scores of each of its methods."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from osakd.plan import BASELINE, Cell, Column, Experiment
-from osakd.report.statistics.aggregate import MethodSummary, Summary, summarise
-from osakd.report.statistics.pooled import pooled, smaller
-from osakd.report.statistics.runs import FinishedRun, RunRecord, by_label, finished
+from osakd.methods.registry import run_notes
+from osakd.plan import BASELINE, Cell, Column, Experiment, Published
+from osakd.report.statistics.format import title, with_less
+from osakd.report.statistics.pooled import left_out, pooled, smaller_runs
+from osakd.report.statistics.runs import Curve, FinishedRun, RunRecord
+from osakd.report.statistics.scores import BEST, LAST, VALIDATION, Measure, Scores
+from osakd.report.statistics.spread import Difference, Spread, welch_sign
+
+PAPER_RUNS = 5
+_PAPER_WORDS = {None: "too few runs", 0: "reproduced", 1: "better", -1: "worse"}
 
 
 @dataclass(frozen=True)
@@ -15,10 +22,10 @@ class RecordedColumn:
 
     Attributes:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
-        name: name of its own folder, such as ``cifar10``.
+        name: name of its folder, such as ``cifar10``.
         runs: its runs, in order.
-        experiment: the experiment that it belongs to; None for a comparison of one's own.
-        plan: the column as it was planned; None for a comparison of one's own.
+        experiment: the experiment that it belongs to; None for a comparison that a user made.
+        plan: the column as it was planned; None for a comparison that a user made.
     """
 
     place: str
@@ -28,36 +35,47 @@ class RecordedColumn:
     plan: Column | None = None
 
     @cached_property
-    def pooled(self) -> list[FinishedRun]:
-        """The runs that means are taken over."""
-        return pooled(self.runs)
+    def scores(self) -> Scores:
+        """Of the finished runs with the most epochs of their label."""
+        return Scores(pooled(self.runs))
+
+    @property
+    def finished(self) -> list[FinishedRun]:
+        """The runs that the scores are of."""
+        return [run for runs in self.scores.runs.values() for run in runs.values()]
+
+    @property
+    def curves(self) -> dict[str, list[Curve]]:
+        """The learning curves of its finished runs by label."""
+        return {label: [run.curve for run in runs.values()] for label, runs in self.scores.runs.items()}
 
     @cached_property
-    def planned(self) -> dict[str, dict[int, FinishedRun]]:
-        """Those of them that an experiment made, by label and seed: their folders are called so."""
-        return by_label(run for run in self.pooled if run.folder.name == f"{run.label}-seed{run.seed}")
-
-    @cached_property
-    def summary(self) -> Summary | None:
-        """The summary of its finished runs; None where there are none."""
-        baselines = {cell.label: cell.baseline for cell in self.cells}
-        return summarise(self.name, self.runs, baselines) if finished(self.runs) else None
-
-    @property
-    def methods(self) -> list[MethodSummary]:
-        """The summaries of its methods."""
-        return self.summary.methods if self.summary else []
+    def methods(self) -> "list[MethodScores]":
+        """The scores of each method, and of the other outputs of its runs: averaged weights, branches, ensembles."""
+        firsts = {label: next(iter(runs.values())) for label, runs in self.scores.runs.items()}
+        return [
+            MethodScores(self, label, output)
+            for label, run in firsts.items()
+            for output in ("", *run.result.last.get("others", {}))
+        ]
 
     @property
-    def deployed(self) -> list[MethodSummary]:
-        """Those of the deployed networks, without branches, peers and ensembles."""
-        return [method for method in self.methods if method.predictor is None]
+    def deployed(self) -> "list[MethodScores]":
+        """The scores of the deployed networks alone."""
+        return [method for method in self.methods if not method.output]
 
     @property
-    def by_validation(self) -> bool:
-        """Whether validation decides: it was planned so, and every run has held images out."""
-        chosen = bool(self.methods) and all("validation" in method.values for method in self.methods)
-        return chosen and self.experiment is not None and self.experiment.view == "readings"
+    def ranked(self) -> "list[MethodScores]":
+        """The deployed networks by validation accuracy.
+
+        Those with the most seeds come first, for seeds differ as much as methods do; of these the best mean first.
+        """
+
+        def key(method: MethodScores) -> tuple[int, float]:
+            validation = method.spread(VALIDATION)
+            return -method.n, -validation.mean if validation else 0.0
+
+        return sorted(self.deployed, key=key)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -65,23 +83,168 @@ class RecordedColumn:
         return self.plan.cells if self.plan else ()
 
     @property
+    def view(self) -> str:
+        """How its experiment is shown; empty for a comparison that a user made."""
+        return self.experiment.view if self.experiment else ""
+
+    @property
+    def by_validation(self) -> bool:
+        """Whether validation decides: it was planned so, and every run has held images out."""
+        return self.view == "readings" and bool(self.methods) and all(row.spread(VALIDATION) for row in self.methods)
+
+    @property
     def note(self) -> str:
         """What every reader should know of it, as a sentence; empty for nothing."""
         return f"{self.plan.note}." if self.plan and self.plan.note else ""
 
     @property
+    def epochs(self) -> int:
+        """The most epochs of its finished runs: methods with stages may share them out; 0 where there are no runs."""
+        return max((run.config.epochs for run in self.finished), default=0)
+
+    @property
     def fraction(self) -> float:
         """The share of the training images that was used."""
-        return self.summary.configuration["fraction"] if self.summary else 1.0
+        return self.finished[0].config.fraction if self.finished else 1.0
 
-    def find(self, label: str) -> MethodSummary | None:
-        """The summary of a method; None where it has no finished run."""
-        return next((method for method in self.methods if method.label == label), None)
+    @property
+    def title(self) -> str:
+        """The line over its tables: what was compared on what; empty where no run has finished."""
+        if not self.finished:
+            return ""
+        config = self.finished[0].config
+        return title(config.data, config.model, self.epochs, config.fraction)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """The notes of its methods and runs, each once, and which runs do not count."""
+        of_method: dict[str, list[str]] = {}  # a method's notes are the same for all of its seeds
+        notes: list[str] = []
+        for run in self.finished:
+            config = run.config
+            key = json.dumps([config.method, config.settings, config.batch_size, config.data["class_counts"]])
+            if key not in of_method:
+                of_method[key] = run_notes(config)
+                notes += of_method[key]
+            notes += [f"Note: {note}" for note in run.result.notes]
+        return [*dict.fromkeys(notes), *left_out(self.runs)]
+
+    @property
+    def planned_runs(self) -> int:
+        """How many runs were planned."""
+        return self.plan.seeds * len(self.cells) if self.plan else 0
+
+    @property
+    def missing_runs(self) -> int:
+        """How many planned runs are missing. More seeds of one method do not make up for those of another."""
+        seeds = self.plan.seeds if self.plan else 0
+        return sum(max(0, seeds - MethodScores(self, cell.label, mean_with=cell.averaged).n) for cell in self.cells)
+
+    @property
+    def missing(self) -> str:
+        """How many planned runs are missing, as a sentence; empty where none is."""
+        return f"Missing: {self.missing_runs} of {self.planned_runs} runs." if self.missing_runs else ""
+
+    @property
+    def other_baselines(self) -> str:
+        """Which recorded methods are not compared with plain training, as a sentence; empty where all are."""
+        pairs = [
+            f"{cell.label} to {cell.baseline}"
+            for cell in self.cells
+            if cell.baseline != BASELINE and cell.label in self.scores.runs
+        ]
+        return f"Differences not to {BASELINE}: {', '.join(pairs)}." if pairs else ""
+
+    def find(self, label: str) -> "MethodScores | None":
+        """The scores of a method's deployed network; None where it has no finished run."""
+        return MethodScores(self, label) if label in self.scores.runs else None
 
     def baseline_of(self, label: str) -> str:
         """Label of what a method is compared with."""
         return self.plan.baseline_of(label) if self.plan else BASELINE
 
-    def smaller(self, method: MethodSummary) -> str:
-        """What of a method's runs is smaller than planned, as a list."""
-        return smaller(self.plan, len(method.seeds), method.trained, self.fraction)
+
+@dataclass(frozen=True)
+class MethodScores:
+    """The scores of a method in a column, beside what it is compared with: what a row of a table is of.
+
+    Attributes:
+        column: the column.
+        label: label of the method; it may have no runs.
+        output: which output of its runs is scored, as in ``Measure``.
+        mean_with: outputs that are averaged with it, as in ``Measure``.
+        baseline: label of what it is compared with; by default what the column says.
+        baseline_output: which output of that is scored.
+        without: seeds that do not count in comparisons.
+    """
+
+    column: RecordedColumn
+    label: str
+    output: str = ""
+    mean_with: tuple[str, ...] = ()
+    baseline: str = ""
+    baseline_output: str = ""
+    without: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "baseline", self.baseline or self.column.baseline_of(self.label))
+
+    @property
+    def name(self) -> str:
+        """The label, and which output or mean of outputs it is."""
+        if self.mean_with:
+            return f"{self.label} (mean of {1 + len(self.mean_with)} branches)"
+        return f"{self.label}: {self.output}" if self.output else self.label
+
+    @property
+    def runs(self) -> list[FinishedRun]:
+        """Its runs."""
+        return list(self.column.scores.runs.get(self.label, {}).values())
+
+    @property
+    def n(self) -> int:
+        """Number of its runs that have the output."""
+        return len(self.by_seed(LAST))
+
+    @property
+    def smaller(self) -> str:
+        """What of its runs is smaller than planned, as a list; empty for nothing."""
+        return smaller_runs(self.column.plan, self.runs, self.n) if self.n else ""
+
+    @property
+    def published(self) -> Published | None:
+        """The paper's number; None where it has none."""
+        return next((cell.published for cell in self.column.cells if cell.label == self.label), None)
+
+    @property
+    def beside_paper(self) -> str:
+        """How its best accuracies compare with the paper's number: by a t test (Welch) with 95 % confidence."""
+        published = self.published
+        if published is None:
+            return "not in the paper"
+        values = [100 * value for value in self.by_seed(BEST).values()]
+        return _PAPER_WORDS[welch_sign(values, published.mean, published.std, PAPER_RUNS)]
+
+    @property
+    def verdict(self) -> str:
+        """How it compares with the paper's number, and what is smaller than planned."""
+        return with_less(self.beside_paper, self.smaller) if self.n else "not run"
+
+    def of(self, measure: Measure) -> Measure:
+        """A measure of its output."""
+        return replace(measure, output=self.output, mean_with=self.mean_with)
+
+    def by_seed(self, measure: Measure) -> dict[int, float]:
+        """A number of its runs by seed."""
+        return self.column.scores.by_seed(self.label, self.of(measure))
+
+    def spread(self, measure: Measure) -> Spread | None:
+        """Mean and standard deviation of a number over its seeds."""
+        return self.column.scores.spread(self.label, self.of(measure))
+
+    def gain(self, measure: Measure) -> Difference | None:
+        """A number minus that of what it is compared with; None where that is itself, or has no seed in common."""
+        if self.label == self.baseline:
+            return None
+        over = replace(measure, output=self.baseline_output)
+        return self.column.scores.gain(self.label, self.baseline, self.of(measure), over=over, without=self.without)

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from osakd.report.statistics.aggregate import environments_of
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import FinishedRun, RunRecord, finished
+from osakd.report.statistics.summary import environments_of
 from osakd.report.tables.table import Column, Table
 
 

@@ -1,12 +1,11 @@
 """Every value of the finished runs in long format, one line each, as CSV."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.tables.table import Column
+from osakd.report.statistics.scores import QUANTITIES
+from osakd.report.tables.table import Column, Table, csv_text
 
 
 class Value(NamedTuple):
@@ -47,20 +46,16 @@ _COLUMNS = (
 
 def values_csv(columns: Sequence[RecordedColumn]) -> str:
     """The values of the runs that means are taken over: accuracies, ECE and shares in 0 to 1, NLL in nats."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(column.head for column in _COLUMNS)
-    for one in columns:
-        for value in _values(one):
-            writer.writerow([column.cell(value) for column in _COLUMNS])
-    return stream.getvalue()
+    return csv_text(Table("Values", _COLUMNS, [value for column in columns for value in _values(column)]))
 
 
 def _values(column: RecordedColumn) -> Iterator[Value]:
     place, name, fraction = column.place, column.name, column.fraction
     for method in column.methods:
-        for quantity, values in method.values.items():
-            for seed, value in zip(method.seeds, values, strict=True):
-                yield Value(place, name, method.label, seed, method.trained, fraction, quantity, value)
-    for run in column.pooled:
+        epochs = method.runs[0].config.epochs
+        for quantity, measure in QUANTITIES.items():
+            if method.spread(measure):
+                for seed, value in method.by_seed(measure).items():
+                    yield Value(place, name, method.name, seed, epochs, fraction, quantity, value)
+    for run in column.finished:
         yield Value(place, name, run.label, run.seed, run.result.epochs, fraction, "seconds", run.result.seconds)
