@@ -56,7 +56,7 @@ def alone(replicas: Replicas, spec: TrainingSpec, asked: str, *, kernels: str = 
         try:
             step_seconds(_build(better, replicas.copied(), spec))
         except Exception as error:  # a user's network may raise anything
-            why = f"since {better} cannot run its step ({_words(error)})"
+            why = f"since {better} cannot run its step ({one_line(error)})"
         else:
             name = better
             break
@@ -82,7 +82,7 @@ def together(replicas: Replicas, spec: TrainingSpec, sharing: Sharing) -> Choice
         try:
             seconds[name] = step_seconds(_build(name, replicas.copied(), spec))
         except Exception as error:  # a user's network may raise anything
-            reasons.append(f"{_lowering(name)}: {_words(error)}")
+            reasons.append(f"{_lowering(name)}: {one_line(error)}")
     gc.collect()  # an executor and its steps refer to each other: the memory of a trial is free only now
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor {REFERENCE}.")
@@ -132,7 +132,3 @@ def _seconds_in_processes(replicas: Replicas, spec: TrainingSpec, sharing: Shari
 
 def _lowering(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())
