@@ -19,9 +19,7 @@ from osakd.deploy.models import load_model
 from osakd.runner.planning import plan_comparison
 from osakd.runner.run import run_jobs
 
-RUNTIMES = {".pt2": "torch", ".onnx": "onnxruntime", ".pte": "executorch"}
-_SLOW = {".pt2": 0.1}
-"""Share of the cases of a format that takes long to read."""
+RUNTIMES = {".onnx": "onnxruntime", ".pte": "executorch"}
 _IN_A_PROCESS = 100
 
 
@@ -38,7 +36,7 @@ def files(place: Path, rng: random.Random, count: int) -> list[Outcome]:
         if importlib.util.find_spec(library) is None:
             say(f"{library} is not installed: no {ending} file is damaged")
             continue
-        outcomes.append(_damaged(place, ending, rng, round(_SLOW.get(ending, 1) * count)))
+        outcomes.append(_damaged(place, ending, rng, count))
     return outcomes
 
 

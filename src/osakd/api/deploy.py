@@ -34,8 +34,8 @@ def export(
 
     Args:
         run: the run's folder.
-        to: file to write; its ending names the format: ``.onnx``, ``.pte`` (ExecuTorch) or ``.pt2`` (torch.export).
-        int8: quantise weights and activations to int8, for ``.onnx`` and ``.pte``.
+        to: file to write; its ending names the format: ``.onnx`` or ``.pte`` (ExecuTorch).
+        int8: quantise weights and activations to int8.
         calibrate: number of training images that the ranges of int8 activations are measured on, at least 1.
         input: values of the images that the file takes, ``[n, channels, h, w]``: ``float`` in [0, 1], or ``uint8``.
         data: data of the proof, see ``train``; by default those that the run was trained on, if known by name.
@@ -58,7 +58,7 @@ def export(
     if input not in ("float", "uint8"):
         raise unknown_name("input", input, ("float", "uint8"))
     at_least_one("calibrate", calibrate)
-    check_target(path, int8=int8)
+    check_target(path)
     if folder.is_file():
         raise InputError(f"{str(folder)!r} is a file: give the folder of a run.")
     network = load_student(folder)

@@ -14,10 +14,8 @@ def command(argv: Sequence[str]) -> int:
         "images and is only written if it computes the same.",
     )
     parser.add_argument("run", type=str, help="folder of the run")
-    parser.add_argument(
-        "--to", type=str, required=True, help="file to write: .onnx, .pte (ExecuTorch) or .pt2 (torch.export)"
-    )
-    parser.add_argument("--int8", action="store_true", help="quantise weights and activations (.onnx and .pte)")
+    parser.add_argument("--to", type=str, required=True, help="file to write: .onnx or .pte (ExecuTorch)")
+    parser.add_argument("--int8", action="store_true", help="quantise weights and activations")
     parser.add_argument(
         "--calibrate", type=int, default=512, help="number of training images that int8 ranges are measured on"
     )

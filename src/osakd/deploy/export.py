@@ -58,18 +58,14 @@ class Export(NamedTuple):
     proof: Proof
 
 
-def check_target(path: Path, *, int8: bool) -> None:
+def check_target(path: Path) -> None:
     """Checks what can be checked before minutes of work.
 
     Raises:
-        InputError: an unknown ending, no folder to write to, or int8 in a format that has none.
+        InputError: an unknown ending, or no folder to write to.
         RunError: no permission to write there.
     """
-    known = format_of(path)
-    if int8 and not known.int8:
-        raise InputError(
-            f"{known.title} ({path.suffix}) is written in float32 only: leave --int8 out, or take .onnx or .pte."
-        )
+    format_of(path)
     check_file(path)
 
 

@@ -53,18 +53,15 @@ class Format(NamedTuple):
     Attributes:
         title: its name for readers.
         module: module that writes and reads it.
-        int8: whether int8 can be written.
     """
 
     title: str
     module: str
-    int8: bool
 
 
 FORMATS = {
-    ".onnx": Format("ONNX", "osakd.deploy.onnx_format", int8=True),
-    ".pte": Format("ExecuTorch", "osakd.deploy.pte_format", int8=True),
-    ".pt2": Format("torch.export", "osakd.deploy.pt2_format", int8=False),
+    ".onnx": Format("ONNX", "osakd.deploy.onnx_format"),
+    ".pte": Format("ExecuTorch", "osakd.deploy.pte_format"),
 }
 
 
