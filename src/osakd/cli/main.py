@@ -8,7 +8,7 @@ from importlib import import_module
 from osakd import __version__
 from osakd.cli.several import speaks
 from osakd.engine.launch import process_count
-from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, printable, unknown_name
+from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, printable, unknown_name
 
 COMMANDS = {
     "compare": "train several methods over several seeds and show who wins",
@@ -80,7 +80,7 @@ def main(argv: Sequence[str]) -> int:
         if is_out_of_memory(error):
             _say(f"osakd: {NO_MEMORY}")
             return 1
-        words = " ".join(str(error).split()) or "no message"
+        words = one_line(error) or "no message"
         _say(printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"))
         return 1
 

@@ -13,7 +13,7 @@ from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_loader
 
 from osakd.cli.spelling import ELSEWHERE, spelled_out
 from osakd.engine.config import Options
-from osakd.errors import InputError
+from osakd.errors import InputError, one_line
 from osakd.methods.lookup import given_method
 from osakd.paths import given_path
 
@@ -186,7 +186,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         loaded = _load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        words = " ".join(str(error).split())
+        words = one_line(error)
         raise InputError(f"The configuration file {str(path)!r} cannot be read ({words}): correct it.") from error
     method = loaded.get("method", {}) if isinstance(loaded, dict) else None
     if not isinstance(loaded, dict) or not isinstance(method, dict):
@@ -220,7 +220,7 @@ def _load_yaml(text: str) -> Any:
 
 def _one_sentence(message: str) -> str:
     """The parser's message in our words: the option, what it may be, what was given."""
-    words = " ".join(message.split())
+    words = one_line(message)
     key = re.match(r'Parser key "([^"]+)"(?: element \d+)?: (.*)', words)
     if key is None:
         return f"{words[0].upper()}{words[1:].rstrip('.')} (see --help)."

@@ -9,7 +9,7 @@ from torch import Tensor
 from osakd.deploy.about import About
 from osakd.deploy.formats import format_of, module_of
 from osakd.deploy.predict import Predictor
-from osakd.errors import InputError
+from osakd.errors import InputError, one_line
 from osakd.read_json import read_bytes
 
 
@@ -62,7 +62,7 @@ def exported_from(content: bytes, path: Path, title: str) -> ExportedNetwork:
     except InputError:
         raise
     except Exception as error:  # each runtime has its own
-        words = " ".join(str(error).split())[:200]
+        words = one_line(error)[:200]
         raise InputError(
             f"{str(path)!r} cannot be loaded as {title}, it is damaged or of another kind ({words}): export it again."
         ) from error

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from osakd.durable import write_atomic
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError, RunError, one_line
 from osakd.models.build import build_model
 from osakd.models.registry import check_trusted
 from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result
@@ -158,5 +158,5 @@ def _checksum(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> int:
 
 
 def _damaged(path: Path, error: Exception) -> RunError:
-    words = " ".join(str(error).split())
+    words = one_line(error)
     return RunError(f"{str(path)!r} is damaged ({words}): move the run folder away and run again.")
