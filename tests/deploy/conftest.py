@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from osakd.deploy.formats import FORMATS, Format
+from osakd.deploy.exported import FORMATS
 
 
 @pytest.fixture(scope="module", autouse=True)
 def made_format() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FORMATS, ".made", Format("made up", "tests.deploy.made_format"))
+        patch.setitem(FORMATS, ".made", "tests.deploy.made_format")
         yield

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import Tensor
 
-from osakd.deploy.about import check_seal, sealed
+from osakd.deploy.metadata import check_seal, sealed
 
+TITLE, RUNTIME = "made up", "torch"
 NETWORKS: list[Any] = []
 
 
@@ -19,10 +20,6 @@ def write(network: Any, example: Tensor, calibration: Tensor | None) -> Callable
     NETWORKS.append(network)
     number = len(NETWORKS) - 1
     return lambda text: sealed(f"{number}\n{text}".encode())
-
-
-def start() -> None:
-    pass
 
 
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str]:

@@ -11,9 +11,8 @@ import osakd
 import osakd.deploy.latency
 from osakd.cli.main import main
 from osakd.data.sources import load_data
-from osakd.deploy.latency import Latency
+from osakd.deploy.latency import Latencies, Latency, latency_text
 from osakd.deploy.memory import added_memory
-from osakd.deploy.table import Latencies, latency_text
 from tests.deploy.runs import digits_run
 
 

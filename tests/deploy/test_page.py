@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import osakd
-from osakd.deploy.formats import FORMATS
+from osakd.deploy.exported import FORMATS
 
 PAGE = (Path(__file__).parents[2] / "docs/devices.md").read_text("utf-8")
 FIRST, *REST = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

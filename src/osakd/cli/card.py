@@ -17,16 +17,15 @@ def command(argv: Sequence[str]) -> int:
     if found is None:
         return 0
 
-    from osakd.deploy.card import model_card
-    from osakd.deploy.target import check_file
+    from osakd.deploy import api
     from osakd.durable import write_atomic
-    from osakd.paths import given_path
+    from osakd.paths import out_path
 
-    card = model_card(given_path(found.run), license_name=found.license)
-    if found.to is None:
+    out_file = None if found.to is None else out_path(found.to)
+    card = api.card(found.run, license=found.license)
+    if out_file is None:
         print(card, end="")
     else:
-        check_file(given_path(found.to))
-        write_atomic(given_path(found.to), card.encode())
+        write_atomic(out_file, card.encode())
         print(f"{found.to}: written")
     return 0

@@ -35,7 +35,7 @@ def command(argv: Sequence[str]) -> int:
     if found is None:
         return 0
 
-    from osakd import api
+    from osakd.deploy import api
 
     done = api.export(
         found.run,
@@ -46,9 +46,9 @@ def command(argv: Sequence[str]) -> int:
         data=found.data,
         license=found.license,
     )
-    about, proof = done.about, done.proof
-    shape = ", ".join(map(str, about.input_shape))
-    print(f"{done.path}: {done.bytes:,} bytes, {about.number_format}; images {about.input} [n, {shape}]")
+    metadata, proof = done.metadata, done.proof
+    shape = ", ".join(map(str, metadata.input_shape))
+    print(f"{done.path}: {done.bytes:,} bytes, {metadata.number_format}; images {metadata.input} [n, {shape}]")
     print(
         f"{proof.images:,} test images: accuracy {100 * proof.accuracy:.2f} % (PyTorch "
         f"{100 * proof.pytorch_accuracy:.2f} %), {proof.differ:,} predictions differ, logits by up to "

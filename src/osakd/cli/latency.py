@@ -17,8 +17,8 @@ def command(argv: Sequence[str]) -> int:
     if found is None:
         return 0
 
-    from osakd import api
-    from osakd.deploy.table import latency_text, read_latencies
+    from osakd.deploy import api
+    from osakd.deploy.latency import latency_text, read_latencies
     from osakd.paths import given_path
 
     if len(found.models) == 1 and found.models[0].endswith(".json"):
