@@ -35,7 +35,7 @@ def all_commands(place: Path, rng: random.Random, times: int) -> Outcome:
         "reproduce": ["table1", *_COLUMN, "--data", str(images), "--processes", "1", "--device", "cpu", "--out", "{}"],
         "evaluate": [there, "--device", "cpu"],
         "predict": [there, str(image)],
-        "export": [there, "--to", "{}/model.pt2"],
+        "export": [there, "--to", "{}/model.onnx"],
         "latency": [there, "--calls", "300", "--record", "{}/record.json"],
         "card": [there, "--to", "{}/card.md"],
         "report": [there, "--out", "{}", "--gallery"],

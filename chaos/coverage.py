@@ -21,7 +21,6 @@ with atheris.instrument_imports(include=["osakd"]):
     from osakd.data.encoded import EncodedSplit
     from osakd.data.parquet import read_parquet
     from osakd.data.reading import Reading
-    from osakd.deploy.exported import exported_from
     from osakd.errors import InputError, RunError
     from osakd.runner.lock import current_runner
 
@@ -59,7 +58,6 @@ READERS: dict[str, Callable[[], Callable[[bytes], object]]] = {
     "note": lambda: _note,
     "images": lambda: lambda content: decode(EncodedSplit([content], [0], ["x"]), (4, 4)),
     "parquet": lambda: _parquet,
-    "program": lambda: lambda content: exported_from(content, Path("x.pt2"), "torch.export"),
 }
 
 

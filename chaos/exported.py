@@ -14,14 +14,12 @@ import numpy as np
 from chaos.children import options_of, run, say
 from chaos.fuzz import changed, outcome_of
 from chaos.outcome import Outcome
-from osakd.api.deploy import export
-from osakd.deploy.models import load_model
+from osakd.api.runs import load
+from osakd.deploy.api import export
 from osakd.runner.planning import plan_comparison
 from osakd.runner.run import run_jobs
 
-RUNTIMES = {".pt2": "torch", ".onnx": "onnxruntime", ".pte": "executorch"}
-_SLOW = {".pt2": 0.1}
-"""Share of the cases of a format that takes long to read."""
+RUNTIMES = {".onnx": "onnxruntime", ".pte": "executorch"}
 _IN_A_PROCESS = 100
 
 
@@ -38,7 +36,7 @@ def files(place: Path, rng: random.Random, count: int) -> list[Outcome]:
         if importlib.util.find_spec(library) is None:
             say(f"{library} is not installed: no {ending} file is damaged")
             continue
-        outcomes.append(_damaged(place, ending, rng, round(_SLOW.get(ending, 1) * count)))
+        outcomes.append(_damaged(place, ending, rng, count))
     return outcomes
 
 
@@ -78,12 +76,12 @@ def _damaged(place: Path, ending: str, rng: random.Random, count: int) -> Outcom
 def _case(file: Path) -> Callable[[random.Random], None]:
     content, damaged = file.read_bytes(), file.with_stem("damaged")
     image = np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8)
-    expected = load_model(file).predict(image)
+    expected = load(file).predict(image)
 
     def case(rng: random.Random) -> None:
         text = changed(content, rng)
         damaged.write_bytes(text)
-        if load_model(damaged).predict(image) != expected and text != content:
+        if load(damaged).predict(image) != expected and text != content:
             raise RuntimeError("another prediction, without a word")
 
     return case

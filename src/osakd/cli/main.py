@@ -12,7 +12,7 @@ COMMANDS = {
     "train": ("osakd.cli.train:train", "train one network with one method"),
     "evaluate": ("osakd.cli.evaluate:evaluate", "score a trained network on a test set"),
     "predict": ("osakd.cli.predict:predict", "predict the classes of images"),
-    "export": ("osakd.cli.export:export", "write a trained network for a device: ONNX, ExecuTorch or torch.export"),
+    "export": ("osakd.cli.export:export", "write a trained network for a device: ONNX or ExecuTorch"),
     "latency": (
         "osakd.cli.latency:latency",
         "compare trained networks and exported files: accuracy, size, time, memory",
