@@ -31,7 +31,7 @@ NETWORKS = (
     Network("cifar10", "resnet8", 2, 0.05),
     Network("fashion_mnist", "lenet-fashion", 3, 0.01),
 )
-FORMS = (".pt2", ".onnx", "-int8.onnx", ".pte", "-int8.pte")
+FORMS = (".onnx", "-int8.onnx", ".pte", "-int8.pte")
 """What is added to a network's name for each file."""
 
 
