@@ -17,18 +17,18 @@ from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.registry import REFERENCE
-from osakd.engine.timing import CLASSES, seconds_of, synthetic_images, training_spec, training_steps
+from osakd.engine.timing import CLASSES, seconds_of, synthetic_images, training_steps
 from osakd.errors import RunError
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.labels import native_labels
 from osakd.kernels.library import load
-from osakd.labels.posterior import neighbour_votes
+from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.search import norms_of
 
 Steps = Callable[[int], float]
 """A workload: runs a number of steps, and returns their seconds."""
 BATCH, K = 64, 8
-COLUMN = ("plain", "osakd-8nn", "osakd-16nn")
+COLUMN = ("plain", "osakd", "osakd-16nn")
 """The methods of a column of the paper's Table I."""
 MEMORY = {"name": "osakd", "pool": "memory"}
 SCRIPT = Path(__file__).with_name("plain_script.py")
@@ -45,18 +45,17 @@ def single(
     threads: int | None = None,
 ) -> Steps:
     """The steps of one run, with the native kernel where it fits, or with PyTorch's operators (``torch``)."""
-    spec = training_spec(batch, cuda_graph=cuda_graph)
     names = [REFERENCE] if kernels == "torch" else ["serial/native", REFERENCE]
-    return _on_threads(threads, _first_that_fits(names, [method], split, spec, model=model))
+    steps = _first_that_fits(names, [method], split, model=model, batch_size=batch, captured=cuda_graph)
+    return _on_threads(threads, steps)
 
 
 def fused(
     seeds: int, methods: Sequence[Any], split: DeviceSplit, *, cuda_graph: bool = False, kernels: str = "auto"
 ) -> Steps:
-    """The steps of every seed and method in one program; ``kernels`` as for ``single``."""
-    spec = training_spec(BATCH, cuda_graph=cuda_graph)
+    """The steps of every seed and method, trained together; ``kernels`` as for ``single``."""
     names = ["fused/channels"] if kernels == "torch" else ["fused/native", "fused/channels"]
-    return _first_that_fits(names, list(methods), split, spec, seeds=seeds)
+    return _first_that_fits(names, list(methods), split, batch_size=BATCH, seeds=seeds, captured=cuda_graph)
 
 
 def search(rows: int, device: torch.device, *, ours: bool = True) -> Steps:
@@ -66,22 +65,20 @@ def search(rows: int, device: torch.device, *, ours: bool = True) -> Steps:
     exclude = torch.randperm(rows, generator=generator)[:BATCH].to(device)
     queries, norms = outputs[exclude], norms_of(outputs)
     plain_norms = norms.to(outputs.dtype)
-    target, valid = (
-        torch.zeros(rows, dtype=torch.int64, device=device),
-        torch.ones(rows, dtype=torch.bool, device=device),
-    )
-    options = {"num_classes": CLASSES, "k": K, "exclude": exclude, "valid": valid, "norms": norms}
+    target = torch.zeros(rows, dtype=torch.int64, device=device)
+    pool = Pool(outputs, target, torch.ones_like(target, dtype=torch.bool), exclude, norms)
 
     def two_stage() -> object:
         with native_labels() if device.type == "cpu" and has_kernel() else nullcontext():
-            return neighbour_votes(queries, outputs, target, **options)
+            return count_votes(queries, pool, CLASSES, K, include_self=False)
 
     def product() -> object:
         distances = torch.addmm(plain_norms, queries, outputs.T, alpha=-2)
         distances[torch.arange(BATCH, device=device), exclude] = torch.inf
         return torch.topk(distances, K, largest=False)
 
-    return _repeated(two_stage if ours else product, device)
+    call = two_stage if ours else product
+    return lambda steps: seconds_of(lambda: [call() for _ in range(steps)], device)
 
 
 def plain_script(*, workers: int, threads: int, device: str, model: str = "lenet") -> Steps:
@@ -179,10 +176,3 @@ def _serve(pipe: Connection, method: str) -> None:
             pipe.send(workload(pipe.recv()))
         except (EOFError, KeyboardInterrupt):
             return
-
-
-def _repeated(call: Callable[[], object], device: torch.device) -> Steps:
-    def run(steps: int) -> float:
-        return seconds_of(lambda: [call() for _ in range(steps)], device)
-
-    return run
