@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from osakd.report.statistics.aggregate import summarise
-from osakd.report.tables.accuracy import comparison_table
 from scipy import stats
 
 import osakd
@@ -14,6 +12,8 @@ from osakd import InputError, RunError
 from osakd.api import IncompleteError
 from osakd.cli.main import main
 from osakd.records import SUMMARY, read_result
+from osakd.report.statistics.aggregate import summarise
+from osakd.report.tables.accuracy import comparison_table
 from osakd.runner.progress import Progress
 from tests.report.made import read
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from osakd.report.statistics.aggregate import summarise
 from rich.console import Console
 
 import osakd
@@ -13,6 +12,7 @@ from osakd.cli import progress
 from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
+from osakd.report.statistics.aggregate import summarise
 from osakd.runner.jobs import Job
 from osakd.runner.progress import Progress
 from tests.report.made import read

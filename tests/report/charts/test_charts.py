@@ -8,15 +8,15 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from osakd.report.charts.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
-from osakd.report.statistics.aggregate import MethodSummary
 
 from osakd.report.charts.curves import write_curves, write_panels
 from osakd.report.charts.forest import RIGHT, WIDTH, forest
 from osakd.report.charts.lines import cut_off, limits, line_chart, outside
 from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
+from osakd.report.charts.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
 from osakd.report.layout import recorded_columns
 from osakd.report.page.sections import section_of
+from osakd.report.statistics.aggregate import MethodSummary
 from osakd.report.statistics.runs import compact
 from osakd.report.statistics.spread import Difference
 from tests.report.made import make_comparison, make_run, row

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from osakd.report.page.gallery import Gallery, Picture
 
 from osakd.api.reports import recorded_columns
+from osakd.report.page.gallery import Gallery, Picture
 from osakd.report.page.page import page
 from tests.report.made import make_comparison
 from tests.report.page.chromium import Chromium, started
