@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from osakd.report.tables.latex import escaped, latex
 
 from osakd.api.reports import recorded_columns
 from osakd.plan import Cell
 from osakd.records import RESULT
+from osakd.report.tables.latex import escaped, latex
 from osakd.report.tables.table import Column, Table
 from osakd.report.text import column_text, panels_text
 from osakd.report.write import write_report

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from osakd.report.statistics.aggregate import summarise
-from osakd.report.tables.scores import score_table
-
 from osakd.api.reports import recorded_columns
 from osakd.plan import Column
 from osakd.records import read_result, write_result
+from osakd.report.statistics.aggregate import summarise
 from osakd.report.statistics.pooled import left_out, pooled, smaller
 from osakd.report.statistics.runs import RunRecord
+from osakd.report.tables.scores import score_table
 from osakd.report.tables.values import values_csv
 from tests.report.made import make_run, read
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from osakd.report.statistics.readings import reading_of
 
 from osakd.durable import append, write_json
 from osakd.plan import Cell
 from osakd.records import METRICS, RESULT, write_config
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE
+from osakd.report.statistics.readings import reading_of
 from osakd.report.statistics.runs import RunRecord, compact
 from osakd.report.text import column_text
 from tests.report.made import CONFIG, ENVIRONMENT, column_of, make_run, planned, read

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from osakd.report.tables.weights import contrast_tables, overall_table, weights_table
 from scipy import stats
 
 from osakd.durable import append
@@ -15,6 +14,7 @@ from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.runs import run_record
 from osakd.report.statistics.spread import Difference, holm, paired_difference
 from osakd.report.statistics.study import Study, setting_of
+from osakd.report.tables.weights import contrast_tables, overall_table, weights_table
 from osakd.report.text import column_text, study_texts
 from tests.report.made import CONFIG, ENVIRONMENT
 

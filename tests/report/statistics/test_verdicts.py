@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from osakd.report.statistics.aggregate import MethodSummary, Summary
-from osakd.report.statistics.verdicts import missing, other_baselines, verdict
-from osakd.report.tables.accuracy import paper_table
 from scipy.stats import ttest_ind_from_stats
 
 from osakd.plan import Cell, Experiment, Published
+from osakd.report.statistics.aggregate import MethodSummary, Summary
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.spread import Difference, Spread
+from osakd.report.statistics.verdicts import missing, other_baselines, verdict
+from osakd.report.tables.accuracy import paper_table
 from osakd.report.text import column_text
 from tests.report.made import DATA, planned
 
