@@ -199,14 +199,6 @@ def finished(runs: Iterable[RunRecord]) -> list[FinishedRun]:
     return [run for run in runs if isinstance(run, FinishedRun)]
 
 
-def by_label(runs: Iterable[FinishedRun]) -> dict[str, dict[int, FinishedRun]]:
-    """Runs by label and seed."""
-    labels: dict[str, dict[int, FinishedRun]] = {}
-    for run in runs:
-        labels.setdefault(run.label, {})[run.seed] = run
-    return labels
-
-
 def curve_of(rows: Iterable[Mapping[str, Any]]) -> Curve:
     """The rows of a learning curve as columns.
 

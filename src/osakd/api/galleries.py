@@ -13,9 +13,9 @@ from osakd.records import STUDENT, RunConfig
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays, Images
-    from osakd.report.page.sections import Gallery
+    from osakd.report.page.page import Gallery
     from osakd.report.statistics.column import RecordedColumn
-    from osakd.report.statistics.runs import RunRecord
+    from osakd.runs import RunRecord
 
 COUNT, SHOWN = 24, 4
 """Images of a run, and the most classes of a soft label, beside the image's own."""
@@ -83,7 +83,7 @@ def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bo
     from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
-    from osakd.report.page.sections import Gallery, Picture
+    from osakd.report.page.page import Gallery, Picture
 
     config = entry.config
     if config is None:

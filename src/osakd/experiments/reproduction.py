@@ -89,7 +89,6 @@ def show_claims(experiments: Sequence[Experiment], out: Path) -> Reproduction:
     from osakd.experiments.cost import counted
     from osakd.report.layout import planned_column
     from osakd.report.statistics.claims import FAILS, HOLDS, Claim, claims
-    from osakd.report.statistics.pooled import left_out
     from osakd.report.tables.study import all_claims_table
     from osakd.report.tables.table import markdown
 
@@ -100,7 +99,7 @@ def show_claims(experiments: Sequence[Experiment], out: Path) -> Reproduction:
         judged += claims(recorded)
         if column.note:
             notes.setdefault(column.note, []).append(column.name)
-        sentences += [f"{column.name}: {sentence}." for sentence in left_out(recorded.runs)]
+        sentences += [f"{column.name}: {sentence}." for sentence in recorded.left_out]
         sentences += [f"Failed: {name}: {why}" for name, why in _failed_runs(recorded).items()]
     sentences += [f"{', '.join(names)}: {note}." for note, names in notes.items()]
     decided = [figure for figure in counted() if figure.verdict in (HOLDS, FAILS)]

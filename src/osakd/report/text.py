@@ -6,7 +6,6 @@ from pathlib import Path
 from osakd.plan import View
 from osakd.report.charts.curves import write_curves
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.pooled import left_out
 from osakd.report.statistics.recommendation import recommendations
 from osakd.report.tables.results import epochs_table, paper_table
 from osakd.report.tables.study import against_tables, contrast_tables, overall_table, readings_table, weights_table
@@ -25,7 +24,7 @@ def column_text(column: RecordedColumn, view: View, drawn: Path | None = None) -
         title, *shown = f"**{column.name}**", "Nothing is recorded yet."
     else:
         title, *shown = _VIEWS[view](column, drawn)
-    return _paragraphs([title, column.note, *shown, *(f"{sentence}." for sentence in left_out(column.runs))])
+    return _paragraphs([title, column.note, *shown, *(f"{sentence}." for sentence in column.left_out)])
 
 
 def panels_text(name: str, columns: Sequence[RecordedColumn], folder: Path, *, draw: bool) -> str:
@@ -48,18 +47,18 @@ def _beside_the_paper(column: RecordedColumn, _: Path | None) -> list[str]:
     data = column.finished[0].config.data["name"] if column.finished else None
     name = "" if column.name == data else column.name
     title = f"**{': '.join(filter(None, [name, column.title]))}**"
-    return [title, markdown(paper_table(column)), column.other_baselines, column.missing]
+    return [title, markdown(paper_table(column)), column.other_baselines, _missing(column)]
 
 
 def _curves(column: RecordedColumn, drawn: Path | None) -> list[str]:
     paths = write_curves({"": column}, drawn) if drawn else []
     where = f"Drawn in {', '.join(str(path) for path in paths)}." if paths else ""
-    return [f"**{column.title}**", markdown(epochs_table(column)), column.missing, where]
+    return [f"**{column.title}**", markdown(epochs_table(column)), _missing(column), where]
 
 
 def _readings(column: RecordedColumn, _: Path | None) -> list[str]:
     parts = [f"**{column.name}: {column.title}**", markdown(readings_table(column))]
-    parts += [column.other_baselines, column.missing]
+    parts += [column.other_baselines, _missing(column)]
     for table in against_tables(column):
         parts += [f"{table.title}, at the epoch of the best validation accuracy:", markdown(table)]
     return parts
@@ -67,7 +66,11 @@ def _readings(column: RecordedColumn, _: Path | None) -> list[str]:
 
 def _settings(column: RecordedColumn, _: Path | None) -> list[str]:
     table = weights_table(column)
-    return [f"**{column.name}: {column.title}**", markdown(table), table.note, column.missing]
+    return [f"**{column.name}: {column.title}**", markdown(table), table.note, _missing(column)]
+
+
+def _missing(column: RecordedColumn) -> str:
+    return f"Missing: {column.missing}." if column.missing else ""
 
 
 def _paragraphs(parts: Sequence[str]) -> str:

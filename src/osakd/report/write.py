@@ -7,8 +7,7 @@ from typing import Any
 from osakd.durable import write_atomic
 from osakd.errors import as_sentences, printable
 from osakd.report.charts.curves import write_curves
-from osakd.report.page.page import Gallery, page
-from osakd.report.page.sections import result_tables, warnings
+from osakd.report.page.page import Gallery, page, result_tables, warnings
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.tables.table import Table, latex, titled
 from osakd.report.tables.values import values_csv
@@ -57,7 +56,7 @@ def write_report(
         as_latex.append(latex(table, f"{table.title}. {table.note}"))
     write_atomic(out / "tables.md", printable("\n\n".join(as_markdown) + "\n").encode())
     write_atomic(out / "tables.tex", printable("\n".join(as_latex)).encode())
-    write_atomic(out / "tables.csv", printable(values_csv(columns).replace("\r\n", "\n")).encode())
+    write_atomic(out / "tables.csv", printable(values_csv(columns)).encode())
     return path
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from osakd.plan import BASELINE
-from osakd.report.charts.svg import Scale, line_at, text_at, tick_texts, ticks, without_outliers
+from osakd.report.charts.svg import Chart, Scale, line_at, text_at, tick_texts, ticks, without_outliers
 from osakd.report.statistics.column import MethodScores
 from osakd.report.statistics.format import points
 from osakd.report.statistics.scores import BEST, LAST
@@ -18,12 +18,13 @@ _KINDS = ((LAST, "last epoch", "full", -4.5), (BEST, "best on test", "open", 4.5
 """What each mark of a method shows, in words, the class of the mark, and how far from the middle of the row it lies."""
 
 
-def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int]) -> Markup | None:
+def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: str = "") -> Chart | None:
     """The plot, two marks for each method: the difference at the last epoch and at the best epochs on test.
 
     Args:
         methods: the methods of a column; those without a difference are left out.
         numbers: number of each method in its column.
+        note: what else the caption says.
 
     Returns:
         None where no method has a difference to plain training.
@@ -55,9 +56,14 @@ def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int]) -> Marku
         + ", ".join(f"{points(gain)} at {words}" for gain, (_, words, *_) in zip(gains, _KINDS, strict=True))
         for label, gains in shown.items()
     )
-    return Markup('<svg class="forest" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>').format(
-        WIDTH, height, "Paired differences to plain training", f"{described}.", Markup("").join(parts)
+    drawing = Markup(
+        '<svg class="forest" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>'
+    ).format(WIDTH, height, "Paired differences to plain training", f"{described}.", Markup("").join(parts))
+    caption = (
+        "Paired by seed, with 95 % intervals from two seeds on, dashed where they go beyond the axis. "
+        "Filled: last epoch; open: best epoch on test. "
     )
+    return Chart(f"{caption}{note}".rstrip(), drawing)
 
 
 def _shortened(label: str) -> str:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from osakd.plan import BASELINE, SMOOTHING, Column, Reading
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.column import RecordedColumn, smaller
 from osakd.report.statistics.format import NO_DIFFERENCE, points, with_less
-from osakd.report.statistics.pooled import smaller_runs
 from osakd.report.statistics.scores import BEST, LAST, LAST_EPOCHS, Measure
 
 HOLDS, FAILS, SAME, UNTESTED = "holds", "does not hold", "no difference", "not tested"
@@ -110,7 +109,7 @@ def _judged(column: RecordedColumn, question: _Question) -> Claim:
     if gain is None:
         return Claim(text, column.name, points(gain), UNTESTED)
     runs = [*column.scores.runs[label].values(), *column.scores.runs[baseline].values()]
-    less = smaller_runs(column.plan, runs, gain.n)
+    less = smaller(column.plan, runs, gain.n)
     if gain.sign is None or gain.low is None or gain.high is None:
         return Claim(text, column.name, points(gain), with_less(UNTESTED, less))
     if gain.high < least or gain.sign < 0:

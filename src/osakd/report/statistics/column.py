@@ -1,16 +1,16 @@
 """A column as it is recorded: its runs, what was planned, and the scores of each of its methods."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from osakd.methods.registry import run_notes
 from osakd.plan import BASELINE, Cell, Column, Experiment, Published
 from osakd.report.statistics.format import title, with_less
-from osakd.report.statistics.pooled import left_out, pooled, smaller_runs
-from osakd.report.statistics.runs import Curve, FinishedRun, RunRecord
 from osakd.report.statistics.scores import BEST, LAST, VALIDATION, Measure, Scores
 from osakd.report.statistics.spread import Difference, Spread, welch_sign
+from osakd.runs import Curve, FinishedRun, RunRecord
 
 PAPER_RUNS = 5
 _PAPER_WORDS = {None: "too few runs", 0: "reproduced", 1: "better", -1: "worse"}
@@ -36,10 +36,10 @@ class RecordedColumn:
 
     @cached_property
     def scores(self) -> Scores:
-        """Of the finished runs with the most epochs of their label."""
-        return Scores(pooled(self.runs))
+        """The scores of its runs."""
+        return Scores(self.runs)
 
-    @property
+    @cached_property
     def finished(self) -> list[FinishedRun]:
         """The runs that the scores are of."""
         return [run for runs in self.scores.runs.values() for run in runs.values()]
@@ -54,7 +54,7 @@ class RecordedColumn:
         """The scores of each method, and of the other outputs of its runs: averaged weights, branches, ensembles."""
         firsts = {label: next(iter(runs.values())) for label, runs in self.scores.runs.items()}
         return [
-            MethodScores(self, label, output)
+            self.scores_of(label, output)
             for label, run in firsts.items()
             for output in ("", *run.result.last.get("others", {}))
         ]
@@ -107,7 +107,7 @@ class RecordedColumn:
         """The share of the training images that was used."""
         return self.finished[0].config.fraction if self.finished else 1.0
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The line over its tables: what was compared on what; empty where no run has finished."""
         if not self.finished:
@@ -127,23 +127,29 @@ class RecordedColumn:
                 of_method[key] = run_notes(config)
                 notes += of_method[key]
             notes += [f"Note: {note}" for note in run.result.notes]
-        return [*dict.fromkeys(notes), *left_out(self.runs)]
+        return [*dict.fromkeys(notes), *self.left_out]
 
     @property
-    def planned_runs(self) -> int:
-        """How many runs were planned."""
-        return self.plan.seeds * len(self.cells) if self.plan else 0
-
-    @property
-    def missing_runs(self) -> int:
-        """How many planned runs are missing. More seeds of one method do not make up for those of another."""
-        seeds = self.plan.seeds if self.plan else 0
-        return sum(max(0, seeds - MethodScores(self, cell.label, mean_with=cell.averaged).n) for cell in self.cells)
+    def left_out(self) -> list[str]:
+        """A sentence for each other length among the finished runs: how many do not count, and which."""
+        shorter: dict[int, list[str]] = {}
+        for run in self.scores.shorter:
+            shorter.setdefault(run.config.epochs, []).append(run.folder.name)
+        return [
+            f"{len(names)} run{'s' * (len(names) > 1)} of another length ({epochs} epoch{'s' * (epochs > 1)}) "
+            f"{'are' if len(names) > 1 else 'is'} left out: {', '.join(names)}"
+            for epochs, names in shorter.items()
+        ]
 
     @property
     def missing(self) -> str:
-        """How many planned runs are missing, as a sentence; empty where none is."""
-        return f"Missing: {self.missing_runs} of {self.planned_runs} runs." if self.missing_runs else ""
+        """How many of the planned runs are missing, such as ``3 of 10 runs``; empty where none is.
+
+        More seeds of one method do not make up for those of another.
+        """
+        seeds = self.plan.seeds if self.plan else 0
+        number = sum(max(0, seeds - self.scores_of(cell.label, mean_with=cell.averaged).n) for cell in self.cells)
+        return f"{number} of {seeds * len(self.cells)} runs" if number else ""
 
     @property
     def other_baselines(self) -> str:
@@ -155,13 +161,16 @@ class RecordedColumn:
         ]
         return f"Differences not to {BASELINE}: {', '.join(pairs)}." if pairs else ""
 
+    def scores_of(self, label: str, output: str = "", mean_with: tuple[str, ...] = ()) -> "MethodScores":
+        """The scores of a method, which may have no runs, beside what was planned to compare it with."""
+        cell = next((cell for cell in self.cells if cell.label == label), None)
+        if cell is None:
+            return MethodScores(self, label, output, mean_with)
+        return MethodScores(self, label, output, mean_with, cell.baseline, published=cell.published)
+
     def find(self, label: str) -> "MethodScores | None":
         """The scores of a method's deployed network; None where it has no finished run."""
-        return MethodScores(self, label) if label in self.scores.runs else None
-
-    def baseline_of(self, label: str) -> str:
-        """Label of what a method is compared with."""
-        return self.plan.baseline_of(label) if self.plan else BASELINE
+        return self.scores_of(label) if label in self.scores.runs else None
 
 
 @dataclass(frozen=True)
@@ -173,8 +182,9 @@ class MethodScores:
         label: label of the method; it may have no runs.
         output: which output of its runs is scored, as in ``Measure``.
         mean_with: outputs that are averaged with it, as in ``Measure``.
-        baseline: label of what it is compared with; by default what the column says.
+        baseline: label of what it is compared with.
         baseline_output: which output of that is scored.
+        published: the paper's number; None where it has none.
         without: seeds that do not count in comparisons.
     """
 
@@ -182,12 +192,10 @@ class MethodScores:
     label: str
     output: str = ""
     mean_with: tuple[str, ...] = ()
-    baseline: str = ""
+    baseline: str = BASELINE
     baseline_output: str = ""
+    published: Published | None = None
     without: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "baseline", self.baseline or self.column.baseline_of(self.label))
 
     @property
     def name(self) -> str:
@@ -209,21 +217,15 @@ class MethodScores:
     @property
     def smaller(self) -> str:
         """What of its runs is smaller than planned, as a list; empty for nothing."""
-        return smaller_runs(self.column.plan, self.runs, self.n) if self.n else ""
-
-    @property
-    def published(self) -> Published | None:
-        """The paper's number; None where it has none."""
-        return next((cell.published for cell in self.column.cells if cell.label == self.label), None)
+        return smaller(self.column.plan, self.runs, self.n) if self.n else ""
 
     @property
     def beside_paper(self) -> str:
         """How its best accuracies compare with the paper's number: by a t test (Welch) with 95 % confidence."""
-        published = self.published
-        if published is None:
+        if self.published is None:
             return "not in the paper"
         values = [100 * value for value in self.by_seed(BEST).values()]
-        return _PAPER_WORDS[welch_sign(values, published.mean, published.std, PAPER_RUNS)]
+        return _PAPER_WORDS[welch_sign(values, self.published.mean, self.published.std, PAPER_RUNS)]
 
     @property
     def verdict(self) -> str:
@@ -248,3 +250,22 @@ class MethodScores:
             return None
         over = replace(measure, output=self.baseline_output)
         return self.column.scores.gain(self.label, self.baseline, self.of(measure), over=over, without=self.without)
+
+
+def smaller(plan: Column | None, runs: Collection[FinishedRun], seeds: int, *, without: int = 0) -> str:
+    """What is smaller than planned of some runs, as a list; empty where nothing is, or nothing was planned.
+
+    Args:
+        plan: the column.
+        runs: the runs, at least one.
+        seeds: number of seeds that they are compared over.
+        without: number of planned seeds that do not count on purpose.
+    """
+    if plan is None:
+        return ""
+    wanted = plan.seeds - without
+    epochs, fraction = min(run.config.epochs for run in runs), min(run.config.fraction for run in runs)
+    less = [f"{seeds} of {wanted} seeds"] * (seeds < wanted)
+    less += [f"{epochs} of {plan.epochs} epochs"] * (epochs < plan.epochs)
+    less += [f"{100 * fraction:g} % of the images"] * (fraction < plan.fraction)
+    return ", ".join(less)

@@ -59,14 +59,14 @@ def _verdict(ours: str, theirs: str, difference: Difference) -> str:
         return f"Too few seeds to compare {ours} with {theirs}"
     if difference.sign:
         return f"{ours} is {'better' if difference.sign > 0 else 'worse'} than {theirs}"
-    return f"{_capital(NO_DIFFERENCE)} between {ours} and {theirs}"
+    return f"N{NO_DIFFERENCE[1:]} between {ours} and {theirs}"
 
 
 def _plain(column: RecordedColumn) -> str:
     """Plain training, beside the paper where it has a number for it."""
     plain = column.find(BASELINE)
     if plain is None:
-        best = MethodScores(column, column.scores.best(column.scores.runs, LAST) or "")
+        best = column.scores_of(column.scores.best(column.scores.runs, LAST) or "")
         return (
             f"Plain training was not run, so no gain is known. The best last epoch is {best.label}'s: "
             f"{percent(best.spread(LAST))} %{_size(best)}."
@@ -168,7 +168,7 @@ def _size(method: MethodScores) -> str:
 def _size_sentence(first: MethodScores, second: MethodScores) -> str:
     """The same as a sentence, of the method that has fewer of the seeds that are compared."""
     fewer = min(first, second, key=lambda method: method.n)
-    return f" Smaller than planned: {fewer.smaller}." if fewer.smaller else f" {_capital(_seeds(fewer.n))}."
+    return f" Smaller than planned: {fewer.smaller}." if fewer.smaller else f" {_seeds(fewer.n)}."
 
 
 def _seeds(number: int) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from osakd.report.statistics.runs import Curve, FinishedRun, Series, by_label
-from osakd.report.statistics.spread import Difference, Spread, paired_by_seed, spread
+from osakd.report.statistics.spread import Difference, Spread, paired_difference, spread
+from osakd.runs import Curve, FinishedRun, RunRecord, Series
 
 LAST_EPOCHS = 10
 """Number of epochs over which the stability of a run is measured."""
@@ -112,20 +112,38 @@ QUANTITIES = {
 class Scores:
     """Finished runs, and their numbers over seeds.
 
+    Of the runs of a label those with the most epochs count: a shorter run is not a repetition of a longer one. Labels
+    may differ in their epochs: a method with stages shares them out. Of two runs with the same label and seed the later
+    one counts.
+
     Args:
-        runs: the runs. Of two with the same label and seed the later one counts.
+        runs: runs, finished or not.
 
     Attributes:
-        runs: the runs by label and seed.
+        runs: the runs that count, by label and seed.
+        shorter: the finished runs that do not count, for they are shorter than others of their label.
     """
 
-    def __init__(self, runs: Iterable[FinishedRun]) -> None:
-        self.runs = by_label(runs)
+    def __init__(self, runs: Iterable[RunRecord]) -> None:
+        finished = [run for run in runs if isinstance(run, FinishedRun)]
+        epochs: dict[str, int] = {}
+        for run in finished:
+            epochs[run.label] = max(run.config.epochs, epochs.get(run.label, 0))
+        self.shorter = [run for run in finished if run.config.epochs < epochs[run.label]]
+        self.runs: dict[str, dict[int, FinishedRun]] = {}
+        for run in finished:
+            if run.config.epochs == epochs[run.label]:
+                self.runs.setdefault(run.label, {})[run.seed] = run
+        self._values: dict[tuple[str, Measure], dict[int, float]] = {}
 
     def by_seed(self, label: str, measure: Measure) -> dict[int, float]:
         """A number of each run of a label that has recorded it, by seed."""
-        values = {seed: measure.of(run) for seed, run in self.runs.get(label, {}).items()}
-        return {seed: value for seed, value in values.items() if value is not None}
+        known = self._values.get((label, measure))
+        if known is None:
+            values = {seed: measure.of(run) for seed, run in self.runs.get(label, {}).items()}
+            known = {seed: value for seed, value in values.items() if value is not None}
+            self._values[label, measure] = known
+        return known
 
     def spread(self, label: str, measure: Measure) -> Spread | None:
         """Mean and standard deviation over the seeds; None where a run of the label has not recorded the number."""
@@ -150,8 +168,9 @@ class Scores:
             over: the baseline's number, where that is another one.
             without: seeds that do not count.
         """
-        ours = {seed: value for seed, value in self.by_seed(label, measure).items() if seed not in without}
-        return paired_by_seed(ours, self.by_seed(baseline, over or measure))
+        ours, theirs = self.by_seed(label, measure), self.by_seed(baseline, over or measure)
+        seeds = [seed for seed in ours if seed in theirs and seed not in without]
+        return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]) if seeds else None
 
     def best(self, labels: Iterable[str], measure: Measure) -> str | None:
         """The label with the highest mean over the seeds that have the number; None where none has it."""

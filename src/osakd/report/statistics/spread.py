@@ -1,7 +1,7 @@
 """Means with their standard deviations, and differences with their intervals."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev, variance
 
@@ -61,21 +61,6 @@ def spread(values: Sequence[float]) -> Spread:
         Spread(n=3, mean=2.0, std=1.0)
     """
     return Spread(len(values), fmean(values), stdev(values) if len(values) > 1 else None)
-
-
-def paired_by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
-    """The paired difference over the seeds that both have; None where they have none in common.
-
-    Args:
-        ours: a value for each seed.
-        theirs: the values that are subtracted.
-
-    Example:
-        >>> paired_by_seed({0: 1.0, 2: 3.0}, {2: 2.5, 3: 9.0})
-        Difference(n=1, mean=0.5, low=None, high=None)
-    """
-    seeds = [seed for seed in ours if seed in theirs]
-    return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]) if seeds else None
 
 
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:

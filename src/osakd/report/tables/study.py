@@ -7,9 +7,8 @@ from statistics import fmean
 
 from osakd.plan import BASELINE
 from osakd.report.statistics.claims import Claim, claims
-from osakd.report.statistics.column import MethodScores, RecordedColumn
+from osakd.report.statistics.column import MethodScores, RecordedColumn, smaller
 from osakd.report.statistics.format import NO_DIFFERENCE, in_nats, nats, percent, points, with_less
-from osakd.report.statistics.pooled import smaller_runs
 from osakd.report.statistics.scores import AVERAGED, BEST, CHOSEN, ECE, LAST, LAST_EPOCHS, NLL, VALIDATION, Measure
 from osakd.report.statistics.spread import CONFIDENCE, FEWEST_SEEDS
 from osakd.report.statistics.study import (
@@ -69,7 +68,7 @@ def _pairs(row: MethodScores) -> int:
 def _n_of_pairs(row: MethodScores, words: str = "{}") -> str:
     """The number of pairs, and what of the runs of both is smaller than planned."""
     runs = [*row.runs, *MethodScores(row.column, row.baseline).runs]
-    less = smaller_runs(row.column.plan, runs, _pairs(row), left_out=len(row.without))
+    less = smaller(row.column.plan, runs, _pairs(row), without=len(row.without))
     return with_less(words.format(_pairs(row)), less)
 
 

@@ -1,6 +1,6 @@
 """Every value of the finished runs in long format, one line each, as CSV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from osakd.report.statistics.column import RecordedColumn
@@ -46,16 +46,19 @@ _COLUMNS = (
 
 def values_csv(columns: Sequence[RecordedColumn]) -> str:
     """The values of the runs that means are taken over: accuracies, ECE and shares in 0 to 1, NLL in nats."""
-    return csv_text(Table("Values", _COLUMNS, [value for column in columns for value in _values(column)]))
-
-
-def _values(column: RecordedColumn) -> Iterator[Value]:
-    place, name, fraction = column.place, column.name, column.fraction
-    for method in column.methods:
-        epochs = method.runs[0].config.epochs
-        for quantity, measure in QUANTITIES.items():
-            if method.spread(measure):
-                for seed, value in method.by_seed(measure).items():
-                    yield Value(place, name, method.name, seed, epochs, fraction, quantity, value)
-    for run in column.finished:
-        yield Value(place, name, run.label, run.seed, run.result.epochs, fraction, "seconds", run.result.seconds)
+    rows: list[Value] = []
+    for column in columns:
+        place, name, fraction = column.place, column.name, column.fraction
+        for method in column.methods:
+            epochs = method.runs[0].config.epochs
+            for quantity, measure in QUANTITIES.items():
+                values = method.by_seed(measure) if method.spread(measure) else {}
+                rows += [
+                    Value(place, name, method.name, seed, epochs, fraction, quantity, value)
+                    for seed, value in values.items()
+                ]
+        rows += [
+            Value(place, name, run.label, run.seed, run.result.epochs, fraction, "seconds", run.result.seconds)
+            for run in column.finished
+        ]
+    return csv_text(Table("Values", _COLUMNS, rows))
