@@ -11,7 +11,7 @@ from osakd.engine.executors.base import Executor, Replicas, TrainingSpec, Unsupp
 from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.policy import CUDA, Sharing, executors_alone
 from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, build_executor
-from osakd.errors import InputError, NotFusedError
+from osakd.errors import InputError, NotFusedError, one_line
 
 CLEARLY_FASTER = 0.9
 """A time below this share of another one is clearly faster."""
