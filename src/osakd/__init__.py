@@ -13,20 +13,9 @@ from typing import TYPE_CHECKING
 from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from osakd.api import (
-        Comparison,
-        Run,
-        compare,
-        evaluate,
-        export,
-        latency,
-        load,
-        pack,
-        reproduce,
-        train,
-        write_report,
-    )
+    from osakd.api import Comparison, Run, compare, evaluate, load, pack, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
+    from osakd.deploy.api import export, latency
     from osakd.deploy.hub import OSAKDModel
     from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
@@ -80,9 +69,9 @@ __getattr__, _names = lazy_names(
         "build_model": "models.build",
         "compare": "api",
         "evaluate": "api",
-        "export": "api",
+        "export": "deploy.api",
         "knn_posterior": "labels.posterior",
-        "latency": "api",
+        "latency": "deploy.api",
         "load": "api",
         "osakd_loss": "losses.terms",
         "pack": "api",
