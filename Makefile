@@ -23,7 +23,7 @@ test: .venv/ready-dev
 	  --jaxtyping-packages=osakd.labels,osakd.losses,osakd.models,osakd.methods,beartype.beartype tests src
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=3 -m unchecked tests
 
-# With the real Lightning, Transformers, submitit and so on, in an environment of their own: made once, in minutes.
+# With the real Lightning, Transformers and so on, in an environment of their own: made once, in minutes.
 # PYTHONPATH: tosa-tools brings a package `tests`, which the processes that tests start would find before ours.
 test-integrations: .venv-integrations/ready
 	PYTHONPATH="$(CURDIR)" OMP_NUM_THREADS=1 OSAKD_INTEGRATIONS=all .venv-integrations/bin/python -m pytest -q -n 2 --dist loadgroup \

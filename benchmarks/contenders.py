@@ -15,7 +15,7 @@ import torch
 
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.registry import REFERENCE
 from osakd.engine.timing import CLASSES, Contender, seconds_of, synthetic_images, training_spec, training_steps
 from osakd.errors import RunError
@@ -148,7 +148,7 @@ def _first_that_fits(names: Sequence[str], *arguments: Any, **options: Any) -> C
     """The steps with the first executor that can run them."""
     *preferred, last = names
     for name in preferred:
-        with suppress(NotLowerableError):
+        with suppress(UnsupportedError):
             return training_steps(name, *arguments, **options)
     return training_steps(last, *arguments, **options)
 

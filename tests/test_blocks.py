@@ -26,7 +26,7 @@ RUN_ELSEWHERE = {
     "docs/from-laptop-to-cluster.md": "tests/test_blocks.py",
     "docs/hugging-face.md": "tests/integrations/test_transformers.py",
     "docs/methods": "tests/test_docs.py",
-    "docs/scikit-learn.md": "tests/sklearn/test_sklearn.py",
+    "docs/scikit-learn.md": "tests/integrations/test_skorch.py",
     "docs/several-devices.md": "tests/losses/test_ranks.py",
     "docs/your-own-loop.md": "tests/integrations/pages.py",
 }

@@ -39,16 +39,16 @@ OTHERS: list[Any] = [
     {"name": "ffl", "shared": False, "peer": "resnet8"},
 ]
 VARIANTS = [*FOLDING, *OTHERS]
-SHARING = [name for name, entry in EXECUTORS.items() if entry.shares_program and not entry.native]
-"""The executors that run many replicas in one program; the native kernel, which has no float64, has its own tests."""
-ALONE = [name for name, one in EXECUTORS.items() if not (one.shares_program or one.native or one.several)]
-"""The executors that run one replica in one process, but for the native kernel."""
+TOGETHER = [name for name, entry in EXECUTORS.items() if entry.together and not entry.native]
+"""The executors that run many replicas together; the native kernel, which has no float64, has its own tests."""
+ALONE = [name for name, entry in EXECUTORS.items() if not (entry.together or entry.native)]
+"""The executors that run one replica, but for the native kernel."""
 STEPS, EPOCHS = 10, 5
 CPU = torch.device("cpu")
 
 
 class Residual(nn.Module):
-    """Everything that the channels lowering knows, in one small network."""
+    """Every layer that can be folded, in one small network."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ def earlier_stages(settings: Settings | None) -> list[Stage]:
 
 def variants_of(name: str) -> list[Any]:
     """What an executor can run."""
-    return FOLDING if EXECUTORS[name].single_network else VARIANTS
+    return FOLDING if EXECUTORS[name].together else VARIANTS
 
 
 def spec(**changes: Any) -> TrainingSpec:

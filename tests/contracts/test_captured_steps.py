@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
 from osakd.engine.executors.base import Executor
 from osakd.engine.executors.registry import EXECUTORS
-from tests.contracts.replicas import ALONE, OTHERS, SEEDS, SHARING, VARIANTS, alone, run, serial, together, variants_of
+from tests.contracts.replicas import ALONE, OTHERS, SEEDS, TOGETHER, VARIANTS, alone, run, serial, together, variants_of
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 
@@ -44,7 +44,7 @@ def test_captured_equals_eager_over_epochs_with_a_changing_rate(variant: Any, ki
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_a_shared_step_can_be_captured(name: str, device: str) -> None:
     variants = variants_of(name)
     eager, cuda_graph = (
@@ -77,7 +77,7 @@ def test_a_whole_step_runs_on_fake_tensors(name: str, variant: Any) -> None:
     fake(alone(name, variant, 0, model, cuda_graph=EXECUTORS[name].captures))
 
 
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_a_whole_shared_step_runs_on_fake_tensors(name: str) -> None:
     fake(together(name, "staged", variants_of(name)))
 

@@ -11,9 +11,9 @@ from osakd.engine.executors.policy import Sharing, sharing
 from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
 from osakd.errors import InputError, NotFusedError
 from osakd.methods.self_distillation import SelfDistillation
-from tests.contracts.replicas import SEEDS, SHARING, method_of, replicas, run, spec
+from tests.contracts.replicas import SEEDS, TOGETHER, method_of, replicas, run, spec
 
-ANY = Sharing(tuple(SHARING), optional=False)
+ANY = Sharing(tuple(TOGETHER), optional=False)
 
 
 class ByValue(nn.Module):
@@ -33,7 +33,7 @@ def plain_replicas() -> Any:
 
 def test_a_network_that_branches_on_values_is_not_fused_but_runs() -> None:
     networks = [nn.Sequential(nn.Flatten(), nn.Linear(64, 32), ByValue()) for _ in SEEDS]
-    with pytest.raises(NotFusedError, match=r"cannot be fused \(channels: .*; vmap: .*\): take --executor serial"):
+    with pytest.raises(NotFusedError, match=r"cannot be fused \(channels: .*\): take --executor serial"):
         choose.together(replicas([SelfDistillation(network) for network in networks]), spec(), ANY)
 
 
@@ -52,12 +52,11 @@ def test_processes_are_preferred_where_they_are_clearly_faster(
     assert choose.together(plain_replicas(), spec(), ANY).name.startswith("fused/")
 
 
-def test_the_faster_lowering_is_taken_and_recorded() -> None:
+def test_the_executor_is_recorded_with_its_time() -> None:
     given = plain_replicas()
     before = [p.clone() for p in given.methods[0].parameters()]
     name = choose.together(given, spec(), ANY).name
-    assert name.startswith(("fused/channels (2 replicas; per replica and step: channels ", "fused/vmap (2 replicas;"))
-    assert "vmap " in name
+    assert name.startswith("fused/channels (2 replicas; per replica and step: channels ")
     assert all(torch.equal(a, b) for a, b in zip(before, given.methods[0].parameters(), strict=True))
 
 
@@ -92,9 +91,9 @@ def test_the_preferred_executor_is_left_where_it_fails(monkeypatch: pytest.Monke
     assert choice.notes == ["Executor: serial, since made-up cannot run its step (no such luck)."]
 
 
-def test_a_lowering_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_executor_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     given = plain_replicas()
-    row = ExecutorEntry("osakd.engine.executors.fused.mapped:build", shares_program=True)
+    row = ExecutorEntry("osakd.engine.executors.fused.executor:build", together=True)
     monkeypatch.setitem(EXECUTORS, "fused/made-up", row)
     shared = sharing("fused", on_cluster=False)
     assert "fused/made-up" in shared.executors

@@ -9,18 +9,18 @@ import torch
 from torch import nn
 
 from osakd.data.streams import permutation
+from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
+from osakd.engine.executors.fused.layout import Layout
 from osakd.engine.executors.registry import EXECUTORS, REFERENCE, build_executor
 from osakd.engine.optim import Groups
-from osakd.methods.self_distillation import SelfDistillation
 from tests.contracts.replicas import (
     ALONE,
     EPOCHS,
     FOLDING,
     OTHERS,
     SEEDS,
-    SHARING,
+    TOGETHER,
     alone,
     method_of,
     replicas,
@@ -44,19 +44,17 @@ def float64() -> Any:
 @pytest.mark.parametrize(
     ("name", "model", "epochs"),
     [
-        *product([name for name in SHARING if EXECUTORS[name].automatic], ["lenet-digits", "residual"], [EPOCHS]),
-        *product([name for name in SHARING if not EXECUTORS[name].automatic], ["lenet-digits", "residual"], [2]),
-        *((name, "resnet8", 1) for name in SHARING if EXECUTORS[name].single_network),
-        *((name, "staged", 3) for name in SHARING if not EXECUTORS[name].single_network),
+        *product(TOGETHER, ["lenet-digits", "residual"], [EPOCHS]),
+        *((name, "resnet8", 1) for name in TOGETHER),
     ],
 )
-def test_a_shared_program_equals_serial_replica_by_replica(float64: None, name: str, model: str, epochs: int) -> None:
+def test_runs_together_equal_serial_ones_replica_by_replica(float64: None, name: str, model: str, epochs: int) -> None:
     """After 50 steps, with BatchNorm, memory, weight decay and clipping, and different input statistics per seed.
 
-    ResNet-8 and executors that are not chosen automatically, which are slow, take 10 to 30 steps.
+    ResNet-8 takes 10 steps.
     """
     # Every loss is mapped once, behind one network; what the other networks show does not depend on it.
-    variants = {"staged": OTHERS, "residual": FOLDING}.get(model, STATEFUL)
+    variants = FOLDING if model == "residual" else STATEFUL
     shared = together(name, model, variants)
     order = [(seed, variant) for seed in SEEDS for variant in variants]
     history = run(shared, [seed for seed, _ in order], range(1, epochs + 1))
@@ -98,9 +96,9 @@ def assert_equal_runs(state: dict[str, Any], scores: dict[str, dict[str, float]]
 
 
 @pytest.mark.parametrize("cuda_graph", [False, True])
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_images_are_augmented_alike_on_every_executor(float64: None, name: str, cuda_graph: bool) -> None:
-    variants = ["plain", "osakd" if EXECUTORS[name].single_network else "kd"]
+    variants = ["plain", "osakd"]
     order = [(seed, variant) for seed in SEEDS for variant in variants]
     changes = {"cuda_graph": cuda_graph, "reflect": True}
     history = run(together(name, "staged", variants, **changes), [seed for seed, _ in order], [1, 2], crop=2)
@@ -112,7 +110,7 @@ def test_images_are_augmented_alike_on_every_executor(float64: None, name: str, 
             assert found[epoch][0]["total"] != pytest.approx(plain[epoch][0]["total"], abs=1e-6)
 
 
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_in_float32_the_losses_stay_within_a_thousandth(name: str) -> None:
     variants = ["plain", "osakd"]
     history = run(together(name, "lenet-digits", variants), [0, 0, 1, 1], range(1, EPOCHS + 1))
@@ -122,7 +120,7 @@ def test_in_float32_the_losses_stay_within_a_thousandth(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
-@pytest.mark.parametrize("name", [name for name in (*ALONE, *SHARING) if name != REFERENCE])
+@pytest.mark.parametrize("name", [name for name in (*ALONE, *TOGETHER) if name != REFERENCE])
 def test_a_state_goes_from_serial_to_any_executor_and_back(float64: None, name: str, kind: str) -> None:
     def adamw(groups: Groups) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, 0.02, fused=True)
@@ -130,10 +128,8 @@ def test_a_state_goes_from_serial_to_any_executor_and_back(float64: None, name: 
     changes = {"optimizer": adamw} if kind == "adamw" else {}
     # Not the residual network: its bias before a BatchNorm has no gradient but rounding, which AdamW blows up.
     model = "lenet-digits" if kind == "adamw" else "residual"
-    variants = STATEFUL
-    if not EXECUTORS[name].single_network:
-        model = "staged" if model == "residual" else model
-        variants = [*variants, "codistillation", "ffl"]
+    variants = STATEFUL if EXECUTORS[name].together else [*STATEFUL, "codistillation", "ffl"]
+    model = "staged" if model == "residual" and not EXECUTORS[name].together else model
     order = [(seed, variant) for seed in SEEDS for variant in variants]
     whole, parts = [], []
     for seed, variant in order:
@@ -143,7 +139,7 @@ def test_a_state_goes_from_serial_to_any_executor_and_back(float64: None, name: 
         run(reference, [seed], [2, 3])
         whole.append(copy.deepcopy(reference.states()[0]))
     middle = []
-    if EXECUTORS[name].shares_program:
+    if EXECUTORS[name].together:
         shared = together(name, model, variants, **changes)
         shared.load(parts)
         run(shared, [seed for seed, _ in order], [2])
@@ -162,48 +158,10 @@ def test_a_state_goes_from_serial_to_any_executor_and_back(float64: None, name: 
             torch.testing.assert_close(tensor, expected["method"][key], rtol=0, atol=1e-9)
 
 
-class Scaled(nn.Module):
-    """A parameter of no axes, and one that gets no gradient."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer, self.scale = nn.Linear(64, 10), nn.Parameter(torch.tensor(1.0))
-        self.unused = nn.Parameter(torch.zeros(3))
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.scale * self.layer(images.flatten(1))
-
-
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
-def test_a_state_of_parameters_without_axes_goes_from_serial_to_fused(float64: None, kind: str) -> None:
-    def adamw(groups: Groups) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(groups, 0.02, fused=True)
-
-    options = spec(**({"optimizer": adamw} if kind == "adamw" else {}))
-
-    def methods() -> list[SelfDistillation]:
-        found = []
-        for seed in SEEDS:
-            torch.manual_seed(seed)
-            found.append(SelfDistillation(Scaled()))
-        return found
-
-    references = [build_executor(REFERENCE, replicas([method]), options) for method in methods()]
-    for executor, seed in zip(references, SEEDS, strict=True):
-        run(executor, [seed], [1])
-    shared = build_executor("fused/vmap", replicas(methods()), options)
-    shared.load(copy.deepcopy([executor.states()[0] for executor in references]))
-    run(shared, SEEDS, [2])
-    for number, (executor, seed) in enumerate(zip(references, SEEDS, strict=True)):
-        run(executor, [seed], [2])
-        for name, tensor in executor.states()[0]["method"].items():
-            torch.testing.assert_close(shared.states()[number]["method"][name], tensor, rtol=0, atol=1e-9)
-
-
 def test_a_replica_that_is_not_finite_harms_no_other() -> None:
     healthy, ill = (together("fused/channels", "residual", ["plain", "osakd"]) for _ in range(2))
     with torch.no_grad():
-        for parameter, _ in ill.stacked:
+        for parameter in ill.parameters:
             parameter.unflatten(0, (4, -1))[1].fill_(torch.nan)
     orders = [permutation(600, seed=seed, stage=0, stream="order", epoch=1) for seed in (0, 0, 1, 1)]
     expected = healthy.run_epoch(orders, rate=0.02, first_step=0, on_step=lambda _: None)
@@ -222,9 +180,9 @@ def test_a_replica_that_is_not_finite_harms_no_other() -> None:
         (nn.Softmax(1), "Softmax"),
     ],
 )
-def test_what_the_channels_lowering_does_not_know_is_named(layer: nn.Module, reason: str) -> None:
+def test_what_cannot_be_folded_is_named(layer: nn.Module, reason: str) -> None:
     networks = [nn.Sequential(layer, nn.Flatten(), nn.Linear(32, 3)) for _ in range(2)]
-    with pytest.raises(NotLowerableError, match=reason):
+    with pytest.raises(UnsupportedError, match=reason):
         FoldedNetwork(networks, Layout(2, 2), (2, 4, 4))
 
 
@@ -239,11 +197,11 @@ class ByMode(nn.Module):
 
 def test_a_network_that_differs_by_mode_is_not_folded() -> None:
     networks = [nn.Sequential(nn.Flatten(), ByMode()) for _ in range(2)]
-    with pytest.raises(NotLowerableError, match="other layers in training than in evaluation"):
+    with pytest.raises(UnsupportedError, match="other layers in training than in evaluation"):
         FoldedNetwork(networks, Layout(2, 2), (2, 4, 4))
 
 
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_what_is_frozen_stays_frozen(name: str) -> None:
     methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
     frozen = [next(method.parameters()).requires_grad_(False) for method in methods]
@@ -255,9 +213,11 @@ def test_what_is_frozen_stays_frozen(name: str) -> None:
     assert len(executor.states()[0]["optimizer"]["state"]) == len(list(methods[0].parameters())) - 1
 
 
-def test_a_method_with_parameters_of_its_own_is_not_folded() -> None:
+def test_a_method_with_parameters_or_weight_decays_of_its_own_is_not_folded() -> None:
     methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
-    for method in methods:
-        method.register_parameter("gate", nn.Parameter(torch.zeros(1)))
-    with pytest.raises(NotLowerableError, match="parameters outside of its network"):
+    methods[1].weight_decays = lambda: {"network": 0.1}  # type: ignore[method-assign] - a method of one's own
+    with pytest.raises(UnsupportedError, match="weight decays"):
+        build_executor("fused/channels", replicas(methods), spec())
+    methods[0].register_parameter("gate", nn.Parameter(torch.zeros(1)))
+    with pytest.raises(UnsupportedError, match="parameters outside of its network"):
         build_executor("fused/channels", replicas(methods), spec())

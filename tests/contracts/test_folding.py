@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
+from osakd.engine.executors.fused.layout import Layout
 from osakd.models.build import build_model
 from osakd.models.resnet import Bottleneck, GlobalAverage
 
@@ -86,5 +87,5 @@ def test_folded_networks_are_the_networks(float64: None, model: str, groups: int
 
 @pytest.mark.parametrize(("network", "reason"), [(InPlaceAndUsedAgain, "iadd"), (OtherSums, "method add")])
 def test_sums_that_are_not_folded(network: type[nn.Module], reason: str) -> None:
-    with pytest.raises(NotLowerableError, match=reason):
+    with pytest.raises(UnsupportedError, match=reason):
         FoldedNetwork([network(), network()], Layout(2, 2), (1, 9, 9))

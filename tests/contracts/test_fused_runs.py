@@ -13,10 +13,9 @@ from osakd.engine import loop, state, train
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.policy import Sharing
 from osakd.records import read_metrics, read_result
-from tests.contracts.replicas import CPU, SHARING, planned
+from tests.contracts.replicas import CPU, TOGETHER, planned
 
-ANY = Sharing(tuple(SHARING), optional=False)
-CHANNELS, VMAP = (Sharing((name,), optional=False) for name in ("fused/channels", "fused/vmap"))
+ANY = Sharing(tuple(TOGETHER), optional=False)
 
 
 class Stop(loop.Callback):
@@ -53,13 +52,11 @@ def test_stopped_fused_runs_go_on_bit_for_bit(tmp_path: Path, monkeypatch: pytes
     memory = {"name": "osakd", "k": 5, "pool": "memory"}
     with pytest.raises(KeyboardInterrupt):
         train.train_fused(
-            planned(tmp_path / "a", ["plain", memory], epochs=4), device=CPU, callback=Stop(3), sharing=CHANNELS
+            planned(tmp_path / "a", ["plain", memory], epochs=4), device=CPU, callback=Stop(3), sharing=ANY
         )
     for place in ("a", "b"):
-        # Where a run goes on, its checkpoint decides, not a new timing.
-        sharing = ANY if place == "a" else CHANNELS
         plans = planned(tmp_path / place, ["plain", memory], epochs=4)
-        train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=sharing)
+        train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
     for plan in planned(tmp_path / "a", ["plain", memory], epochs=4):
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -80,11 +77,11 @@ def test_killed_between_two_checkpoints_they_go_back_to_the_same_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(state, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
-            train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=VMAP)
+            train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
     assert [state.read_checkpoints(plan.folder, CPU)[0]["epoch"] for plan in plans] == [3, 3, 2, 2]
     for place in ("a", "b"):
         again = planned(tmp_path / place, epochs=4)
-        train.train_fused(again, device=CPU, callback=loop.Callback(), sharing=VMAP)
+        train.train_fused(again, device=CPU, callback=loop.Callback(), sharing=ANY)
     for plan in plans:
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -114,9 +111,7 @@ def test_networks_that_cannot_be_fused_say_why(tmp_path: Path, monkeypatch: pyte
     )
     monkeypatch.chdir(tmp_path)
     plans = planned(tmp_path / "runs", epochs=1, model="random_model:net")
-    with pytest.raises(
-        InputError, match=r"cannot be fused \(channels: Dropout; vmap: .*random.*\): take --executor serial"
-    ):
+    with pytest.raises(InputError, match=r"cannot be fused \(channels: Dropout\): take --executor serial"):
         train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
     assert not list((tmp_path / "runs").rglob("config.json"))
 

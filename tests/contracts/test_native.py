@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import osakd
 from osakd.engine.executors import choose
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.native import serial as native
 from osakd.engine.executors.native.chain import find_chain
 from osakd.engine.executors.policy import Sharing
@@ -161,7 +161,7 @@ def hooked() -> nn.Module:
     ],
 )
 def test_what_is_no_chain_is_named(network: Callable[[], nn.Module], reason: str) -> None:
-    with pytest.raises(NotLowerableError, match=reason):
+    with pytest.raises(UnsupportedError, match=reason):
         find_chain(network())
 
 
@@ -205,7 +205,7 @@ def test_without_a_compiler_a_run_says_so_and_goes_on(monkeypatch: pytest.Monkey
 
 def test_another_precision_is_left_to_pytorch() -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
-    with pytest.raises(NotLowerableError, match="for float32"):
+    with pytest.raises(UnsupportedError, match="for float32"):
         native.build(given, spec(precision="bf16"))
 
 

@@ -15,7 +15,7 @@ from osakd.engine.averaging import WeightAverage
 from osakd.engine.executors.registry import EXECUTORS
 from osakd.engine.state import load_student
 from osakd.records import read_metrics
-from tests.contracts.replicas import SEEDS, SHARING, run, serial, together
+from tests.contracts.replicas import SEEDS, TOGETHER, run, serial, together
 
 DECAY = 0.9
 
@@ -43,12 +43,12 @@ def float64() -> Any:
 
 
 @pytest.mark.parametrize("deploy", [False, True])
-@pytest.mark.parametrize("name", SHARING)
+@pytest.mark.parametrize("name", TOGETHER)
 def test_every_executor_averages_alike(float64: None, name: str, deploy: bool) -> None:
     """Weights and BatchNorm's statistics; in a checkpoint, in the scores, and as what is deployed."""
     variants, changes = ["plain", "label-smoothing"], {"ema": DECAY, "deploy_ema": deploy}
     shared = together(name, "residual", variants, **changes)
-    assert EXECUTORS[name].shares_program
+    assert EXECUTORS[name].together
     order = [(seed, variant) for seed in SEEDS for variant in variants]
     run(shared, [seed for seed, _ in order], [1])
     states, scores, networks = shared.states(), shared.scores("test"), shared.deployed()
@@ -75,7 +75,7 @@ def test_it_is_loaded_by_any_executor(float64: None) -> None:
     run(source, [0], [1])
     state = copy.deepcopy(source.states())
     run(source, [0], [2])
-    target = together(SHARING[0], "residual", ["plain"], ema=DECAY)
+    target = together(TOGETHER[0], "residual", ["plain"], ema=DECAY)
     target.load([state[0], state[0]])
     run(target, [0, 0], [2])
     for key, tensor in source.states()[0]["average"].items():

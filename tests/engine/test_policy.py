@@ -12,10 +12,8 @@ from osakd.engine.executors.registry import (
     AUTO,
     EXECUTORS,
     REFERENCE,
-    SEVERAL,
     ExecutorName,
     executors_named,
-    shared_program,
 )
 from osakd.errors import InputError
 
@@ -27,11 +25,11 @@ def test_the_registry_and_the_policy_need_no_torch() -> None:
 
 def test_the_options_are_those_of_the_registry() -> None:
     assert get_args(ExecutorName) == ("auto", "serial", "cuda_graph", "fused")
-    assert executors_named("fused") == ["fused/channels", "fused/native", "fused/vmap"]
-    assert executors_named("fused", "torch") == ["fused/channels", "fused/vmap"]
-    assert executors_named(AUTO, "native") == ["serial/native", "serial/ranks-native", "fused/native"]
-    assert executors_named(REFERENCE) == [REFERENCE, "serial/native", SEVERAL, "serial/ranks-native"]
-    assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, single_network=False)
+    assert executors_named("fused") == ["fused/channels", "fused/native"]
+    assert executors_named("fused", "torch") == ["fused/channels"]
+    assert executors_named(AUTO, "native") == ["serial/native", "fused/native"]
+    assert executors_named(REFERENCE) == [REFERENCE, "serial/native"]
+    assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, together=False)
 
 
 @pytest.mark.parametrize(
@@ -55,30 +53,12 @@ def test_executors_of_a_single_run(asked: str, device: str, expected: list[str])
         ("cpu", AUTO, "serial", ["serial"]),
         ("cpu", AUTO, "serial/native", ["serial/native", "serial"]),
         ("cpu", "torch", "serial/native", ["serial"]),
-        ("cpu", AUTO, "no longer known", ["serial/native", "serial"]),
+        ("cpu", AUTO, "serial/ranks (4 processes)", ["serial/native", "serial"]),  # of an earlier version
         ("cuda", AUTO, "serial", ["cuda_graph", "serial"]),
     ],
 )
 def test_what_computes_small_networks(device: str, kernels: str, recorded: str, expected: list[str]) -> None:
     assert policy.executors_alone(AUTO, device, kernels, recorded) == expected
-
-
-@pytest.mark.parametrize(
-    ("device", "kernels", "recorded", "expected"),
-    [
-        ("cpu", AUTO, "", ["serial/ranks-native", SEVERAL]),
-        ("cpu", "torch", "", [SEVERAL]),
-        ("cpu", "native", "", ["serial/ranks-native"]),
-        ("cpu", AUTO, "serial/ranks (4 processes)", [SEVERAL]),
-        ("cpu", AUTO, "serial/native", ["serial/ranks-native", SEVERAL]),
-        ("cuda", AUTO, "cuda_graph", [SEVERAL]),
-    ],
-)
-def test_what_several_processes_run(device: str, kernels: str, recorded: str, expected: list[str]) -> None:
-    assert policy.executors_alone(AUTO, device, kernels, recorded, several=True) == expected
-    for asked in ("fused", "cuda_graph"):
-        with pytest.raises(InputError, match=f"The executor {asked} runs in one process, but several were started"):
-            policy.executors_alone(asked, "cuda", kernels, several=True)
 
 
 def test_the_kernel_is_for_a_cpu() -> None:
@@ -87,28 +67,25 @@ def test_the_kernel_is_for_a_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "on_cluster", "expected", "several_networks"),
+    ("asked", "on_cluster", "expected"),
     [
-        (AUTO, False, Sharing(("fused/channels", "fused/native"), optional=True), False),
-        (AUTO, True, Sharing((), optional=True), False),
-        ("fused", True, Sharing(("fused/channels", "fused/native", "fused/vmap"), optional=False), True),
-        ("serial", False, Sharing((), optional=False), False),
-        ("cuda_graph", False, Sharing((), optional=False), False),
+        (AUTO, False, Sharing(("fused/channels", "fused/native"), optional=True)),
+        (AUTO, True, Sharing((), optional=True)),
+        ("fused", True, Sharing(("fused/channels", "fused/native"), optional=False)),
+        ("serial", False, Sharing((), optional=False)),
+        ("cuda_graph", False, Sharing((), optional=False)),
     ],
 )
-def test_which_runs_share_a_program(asked: str, on_cluster: bool, expected: Sharing, several_networks: bool) -> None:
-    shared = policy.sharing(asked, on_cluster=on_cluster)
-    assert shared == expected
-    assert shared.includes(single_network=True) == bool(shared.executors)
-    assert shared.includes(single_network=False) == several_networks
+def test_which_executors_train_runs_together(asked: str, on_cluster: bool, expected: Sharing) -> None:
+    assert policy.sharing(asked, on_cluster=on_cluster) == expected
 
 
 def test_runs_continue_with_the_executor_of_their_checkpoint() -> None:
     shared = policy.sharing("fused", on_cluster=False)
-    for recorded in ("", "serial", "no longer known (3 replicas)"):
+    for recorded in ("", "serial", "fused/vmap (3 replicas)"):  # the last is of an earlier version
         assert shared.resumed(recorded) == shared
     automatic = policy.sharing(AUTO, on_cluster=False)
-    assert automatic.resumed("fused/vmap (4 replicas; ...)") == Sharing(("fused/vmap",), optional=False)
+    assert automatic.resumed("fused/native (4 replicas; ...)") == Sharing(("fused/native",), optional=False)
 
 
 def test_a_job_that_shares_no_program_takes_an_executor_of_single_runs() -> None:
@@ -127,10 +104,3 @@ def test_what_needs_cuda() -> None:
         policy.check_device("cuda_graph", "float32", "cpu")
     with pytest.raises(InputError, match="`precision` tf32 needs a CUDA device, this run is on mps: take float32"):
         policy.check_device(AUTO, "tf32", "mps")
-
-
-def test_a_record_says_whether_its_run_shared_a_program() -> None:
-    assert shared_program("fused/channels (16 replicas; per replica and step: channels 3.21 ms)")
-    assert not any(
-        shared_program(recorded) for recorded in ("serial", "cuda_graph", "", "None", "unknown (2 replicas)")
-    )

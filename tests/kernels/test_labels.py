@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import vmap
 
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.native import labels as checked
 from osakd.kernels import labels as kernel
 from osakd.kernels.labels import native_labels
@@ -189,5 +189,5 @@ def test_what_the_kernel_does_not_know_is_left_to_pytorch(options: dict[str, Any
 
 def test_a_difference_switches_the_kernel_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checked, "_difference", lambda: 0.5)
-    with pytest.raises(NotLowerableError, match=r"differ by 0\.5 on soft labels"):
+    with pytest.raises(UnsupportedError, match=r"differ by 0\.5 on soft labels"):
         checked.check_labels()

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from osakd.api.arguments import exit_unguarded, logged, process_count, seed_list
 from osakd.api.reports import recorded_columns
+from osakd.api.signatures import takes_options
 from osakd.durable import write_json
 from osakd.errors import RunError
 from osakd.paths import given_path
@@ -57,6 +58,7 @@ class IncompleteError(RunError):
         self.comparison = comparison
 
 
+@takes_options
 def compare(
     data: "Data" = "digits",
     *,
@@ -65,9 +67,8 @@ def compare(
     out: str | Path | None = None,
     processes: int | None = None,
     scheduler: str | None = None,
-    submitit: Mapping[str, Any] | None = None,
     on_progress: "OnProgress | None" = None,
-    log: str | None = None,
+    log: Literal["tensorboard"] | None = None,
     **options: Any,
 ) -> Comparison:
     """Compares methods over seeds; finished runs are not run again.
@@ -75,20 +76,17 @@ def compare(
     Call it under ``if __name__ == "__main__":``, unless ``processes`` is 1: it starts processes.
 
     Args:
-        data: as for ``train``.
-        methods: methods, each as for ``train``.
-        seeds: number of seeds (0, 1, ...), or a list of them.
-        out: folder of the comparison; by default ``runs/<data>-<model>``.
-        processes: number of cores to use, for threads of a fused program or for processes; by default all.
-        scheduler: address of a dask.distributed scheduler (``host:port``), whose workers then train the runs: they need
-            one thread each, this version of osakd, and the same folders; needs the extra ``cluster``.
-        submitit: parameters of jobs on a SLURM cluster, which then train the runs: ``partition``, ``time`` in minutes
-            (240 by default), ``cpus_per_task``, ``mem`` and so on, the options of ``sbatch`` with submitit's names;
-            ``{}`` for the defaults, ``{"cluster": "local"}`` for processes of this machine. The jobs need the same
-            folders; needs the extra ``submitit``.
+        data: data set: a name (osakd list), a folder, or a hub id. From Python also images, as for ``train``.
+        methods: names, shorthands such as osakd-16nn, or mappings such as '{name: osakd, k: 4}'.
+        seeds: number of seeds, or a list of them such as [3, 4].
+        out: folder of the comparison; by default runs/DATA-MODEL.
+        processes: number of cores to use, for processes or for threads that share a program; by default all.
+        scheduler: address host:port of a dask.distributed scheduler, whose workers make the runs in the same folders.
+            They need one thread each and this version of osakd; needs the extra ``cluster``.
         on_progress: called with the progress of every run four times a second.
-        log: ``tensorboard`` writes the learning curve of each run as an event file into its folder too.
-        **options: as for ``train``.
+        log: also write learning curves for TensorBoard into the run folders. Needs the extra
+            ``tensorboard``.
+        **options: the fields of ``osakd.engine.config.Options``.
 
     Returns:
         The comparison. Its summary is also written to ``summary.json``, its report to ``report.html``, and its curves
@@ -120,7 +118,7 @@ def compare(
         check_device(chosen.executor, chosen.precision, pick_device(chosen.device).type)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     folder, jobs = plan_comparison(given_data(data), named, numbers, chosen, None if out is None else given_path(out))
-    jobs = with_absolute_paths(jobs) if scheduler or submitit is not None else jobs
+    jobs = with_absolute_paths(jobs) if scheduler else jobs
     for job in jobs:
         copy_teacher(job.method, job.config, job.folder, trust=chosen.trust)
     with logged(log) as logs:
@@ -131,9 +129,7 @@ def compare(
                 listener(states)
 
         with lock_runner(folder, tell) as call_and_note:
-            errors = run_jobs(
-                jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler, submitit=submitit
-            )
+            errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler)
     if len(errors) == len(jobs):
         raise next(iter(errors.values()))
     columns = recorded_columns(folder)  # the records are read once

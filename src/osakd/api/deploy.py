@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from osakd.api.arguments import at_least_one, data_or_recorded
 from osakd.errors import InputError, unknown_name
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from osakd.data.in_memory import Data
-    from osakd.deploy.export import Export, Input
+    from osakd.deploy.export import Export
     from osakd.deploy.table import Latencies
 
 
@@ -23,7 +23,7 @@ def export(
     *,
     int8: bool = False,
     calibrate: int = 512,
-    input: "Input" = "float",  # noqa: A002 - as the option of the command
+    input: Literal["float", "uint8"] = "float",  # noqa: A002 - as the option of the command
     data: "Data | None" = None,
     license: str | None = None,  # noqa: A002 - as above
 ) -> "Export":
@@ -33,13 +33,13 @@ def export(
     file may lose one point of accuracy. Otherwise nothing is written.
 
     Args:
-        run: the run's folder.
-        to: file to write; its ending names the format: ``.onnx``, ``.pte`` (ExecuTorch) or ``.pt2`` (torch.export).
-        int8: quantise weights and activations to int8, for ``.onnx`` and ``.pte``.
+        run: folder of the run.
+        to: file to write; its ending is the format: .onnx, .pte (ExecuTorch) or .pt2 (torch.export).
+        int8: quantise weights and activations to int8, for .onnx and .pte.
         calibrate: number of training images that the ranges of int8 activations are measured on, at least 1.
-        input: values of the images that the file takes, ``[n, channels, h, w]``: ``float`` in [0, 1], or ``uint8``.
-        data: data of the proof, see ``train``; by default those that the run was trained on, if known by name.
-        license: licence of the network, such as ``apache-2.0``, which the file then states.
+        input: values of the images that the file takes, [n, channels, h, w]: float in [0, 1], or uint8.
+        data: data of the proof, as for train; by default those that the run was trained on, if known by name.
+        license: licence of the network, such as apache-2.0, which the file then states.
 
     Returns:
         Its ``path``, ``bytes``, what it says about itself, and the ``proof``.
@@ -85,8 +85,8 @@ def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Pa
 
     Args:
         models: run folders and exported files.
-        calls: number of timed calls of each, at least 1.
-        record: JSON file to write the measurements to, which ``osakd latency`` prints again.
+        calls: number of timed calls of each model, at least 1.
+        record: JSON file to write the measurements to, which osakd latency prints again.
 
     Returns:
         ``rows``, one for each: accuracy, bytes, parameters, MACs, CPU time, memory; and where they were measured.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError
-from osakd.methods.registry import settings_of
+from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.teacher_runs import is_recorded
 from osakd.models.registry import check_trusted
 from osakd.records import STUDENT, RunConfig
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays, Images
     from osakd.report.page.page import Gallery
     from osakd.report.statistics.column import RecordedColumn
-    from osakd.report.statistics.runs import RunRecord
+    from osakd.runs import RunRecord
 
 COUNT, SHOWN = 24, 4
 """Images of a run, and the most classes of a soft label, beside the image's own."""
@@ -62,6 +62,7 @@ def _first(entries: "Sequence[RunRecord]") -> "RunRecord | None":
             for entry in entries
             if entry.result
             and entry.config
+            and entry.config.method in METHODS  # not a retired one
             and settings_of(entry.config).has_soft_labels
             and (entry.folder / STUDENT).exists()
         ),

@@ -24,11 +24,10 @@ def write_report(
     Args:
         folder: folder of records, of one experiment, column or comparison, or of a run.
         out: folder to write into; by default the same.
-        gallery: also show training images with their soft labels, the most ambiguous first. That needs the images and
-            the networks of finished runs.
-        data: where the images are, see ``train``; by default the data that the runs were trained on, if they are known
-            by name.
-        trust: functions that the runs name as their networks may be called for a gallery: their code runs.
+        gallery: also show training images with their soft labels, the most ambiguous first; these are images of the
+            data. That needs the images and the networks of finished runs.
+        data: where the gallery's images are, as for train; by default the data that the runs were trained on.
+        trust: call functions that the runs name as their networks, for a gallery: their code runs.
 
     Returns:
         The path of ``report.html``; ``tables.md``, ``tables.tex``, ``tables.csv`` and ``figures/`` lie beside it.

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from osakd.api.arguments import data_or_recorded, logged
+from osakd.api.signatures import takes_options
 from osakd.paths import given_path
 from osakd.records import Result, RunConfig, default_folder
 
@@ -30,6 +31,7 @@ class Run:
     result: Result
 
 
+@takes_options
 def train(
     data: "Data" = "digits",
     *,
@@ -38,27 +40,25 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     callbacks: "Sequence[Callback]" = (),
-    log: str | None = None,
+    log: Literal["tensorboard"] | None = None,
     **options: Any,
 ) -> Run:
     """Trains one network with one method.
 
-    In a script that torchrun starts, its processes train the network together, see docs/several-devices.md. Each of
-    them must call this with the same arguments, and the first one writes the files.
-
     Args:
-        data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id; or images in memory: a dictionary with
-            the keys ``train`` and ``test``, whose values are pairs of arrays ``(images, labels)``, torch datasets of
-            such pairs, or Hugging Face datasets (one of them without a test split goes with ``test_fraction``). Images
-            are PIL images, ``uint8``, or floats in [0, 1].
-        method: a name, a shorthand such as ``osakd-16nn``, or a mapping with ``name`` and settings.
+        data: data set: a name (osakd list), a folder, or a hub id. From Python also images in memory: a
+            dictionary with the keys ``train`` and ``test``, whose values are pairs of arrays ``(images, labels)``,
+            torch datasets of such pairs, or Hugging Face datasets (one of them without a test split goes with
+            ``test_fraction``). Images are PIL images, ``uint8``, or floats in [0, 1].
+        method: method (osakd list) or shorthand such as osakd-16nn. From Python also a mapping with ``name`` and
+            settings.
         seed: seed of all random numbers, at least 0.
-        out: folder of the run; by default ``runs/<data>-<model>-<method>-seed<seed>``.
+        out: folder of the run; by default runs/DATA-MODEL-METHOD-seedSEED.
         resume: resume a run that was stopped.
-        callbacks: called at every step and epoch, in each process that is given some; see
-            ``osakd.Callback``.
-        log: ``tensorboard`` also writes the learning curve as an event file into the folder; needs that extra.
-        **options: training options such as model, epochs, batch_size: see ``osakd.engine.config.Options``.
+        callbacks: called at every step and epoch, see ``osakd.Callback``.
+        log: also write the learning curve for TensorBoard into the run's folder. Needs the extra
+            ``tensorboard``.
+        **options: the fields of ``osakd.engine.config.Options``.
 
     Returns:
         The run; ``osakd.load(run.folder)`` gives the network.
@@ -77,32 +77,31 @@ def train(
     from osakd.data.sources import load_data
     from osakd.engine.callbacks import Callbacks
     from osakd.engine.config import configure, options_of, reading_of, run_view
+    from osakd.engine.environment import pick_device
     from osakd.engine.folders import check_folder
-    from osakd.engine.processes import after_first, as_first, is_first, joined
     from osakd.engine.stages import copy_teacher
     from osakd.engine.train import train_run
     from osakd.methods.lookup import method_label
 
     chosen = options_of(options)
-    with joined(chosen.device) as device:
-        arrays = after_first(lambda: load_data(given_data(data), reading_of(chosen)))
-        config = configure(arrays, method, seed, chosen)
-        default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
-        folder = default if out is None else given_path(out)
-        view = run_view(arrays, config)
-        as_first(lambda: check_folder(folder, config, resume))
-        as_first(lambda: copy_teacher(method, config, folder, trust=chosen.trust))
-        with logged(log if is_first() else None, folder) as logs:
-            result = train_run(
-                config,
-                view,
-                folder,
-                resume=resume,
-                device=device,
-                callback=Callbacks([*callbacks, *logs]),
-                executor=chosen.executor,
-                kernels=chosen.kernels,
-            )
+    device = pick_device(chosen.device)
+    arrays = load_data(given_data(data), reading_of(chosen))
+    config = configure(arrays, method, seed, chosen)
+    default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
+    folder = default if out is None else given_path(out)
+    check_folder(folder, config, resume)
+    copy_teacher(method, config, folder, trust=chosen.trust)
+    with logged(log, folder) as logs:
+        result = train_run(
+            config,
+            run_view(arrays, config),
+            folder,
+            resume=resume,
+            device=device,
+            callback=Callbacks([*callbacks, *logs]),
+            executor=chosen.executor,
+            kernels=chosen.kernels,
+        )
     return Run(folder, config, result)
 
 
@@ -120,14 +119,15 @@ def evaluate(
     """Evaluates a finished run's network, or an exported file, on a test set. Classes are matched by name.
 
     Args:
-        run: the run's folder, or an exported file.
-        data: see ``train``; a test split is enough, and of class folders without a split all images are taken. By
-            default the data that the run was trained on, if they are known by name.
-        device: device to compute on: cpu, cuda or cuda:N.
-        resize: size of the images, see ``train``; by default the run's.
-        label_column: see ``train``; by default the run's.
-        image_column: see ``train``; by default the run's.
-        trust: a function that the run's folder names as its network may be called: its code runs.
+        run: folder of the run, or an exported file.
+        data: data set, as for train; by default the one that the run was trained on, if it is known by name. A test
+            split is enough, and of class folders without a split all images are taken.
+        device: device to compute on: cpu, cuda or cuda:N; by default cuda where there is one.
+        resize: size in pixels to which all images are resized: 32, or height x width such as 64x48; by default the
+            run's.
+        label_column: column of Parquet files that holds the class; by default the run's.
+        image_column: column of Parquet files that holds the image; by default the run's.
+        trust: call a function that the run's folder names as its network: its code runs.
         on_note: called with each note on how the data were read.
 
     Returns:

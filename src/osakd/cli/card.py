@@ -1,32 +1,28 @@
 """``osakd card``: the model card of a run."""
 
-from collections.abc import Sequence
+from pathlib import Path
 
-from osakd.cli.options import new_parser, parse
+from osakd.cli.command import command
 
 
-def command(argv: Sequence[str]) -> int:
-    """Prints the card of a run, or writes it."""
-    parser = new_parser("card", "Write the model card of a finished run, with the Hugging Face hub's metadata block.")
-    parser.add_argument("run", type=str, help="folder of the run")
-    parser.add_argument("--to", type=str | None, default=None, help="file to write; by default the card is printed")
-    parser.add_argument(
-        "--license", type=str | None, default=None, help="licence of the network, as the hub names it: apache-2.0"
-    )
-    found = parse(parser, argv)
-    if found is None:
-        return 0
+@command(positional=("run",))
+def card(run: str | Path, *, to: str | Path | None = None, license: str | None = None) -> None:  # noqa: A002 - the hub's word
+    """Write the model card of a finished run, with the Hugging Face hub's metadata block.
 
+    Args:
+        run: folder of the run.
+        to: file to write; by default the card is printed.
+        license: licence of the network, as the hub names it: apache-2.0.
+    """
     from osakd.deploy.card import model_card
     from osakd.deploy.target import check_file
     from osakd.durable import write_atomic
     from osakd.paths import given_path
 
-    card = model_card(given_path(found.run), license_name=found.license)
-    if found.to is None:
-        print(card, end="")
+    text = model_card(given_path(run), license_name=license)
+    if to is None:
+        print(text, end="")
     else:
-        check_file(given_path(found.to))
-        write_atomic(given_path(found.to), card.encode())
-        print(f"{found.to}: written")
-    return 0
+        check_file(given_path(to))
+        write_atomic(given_path(to), text.encode())
+        print(f"{to}: written")

@@ -1,53 +1,18 @@
 """``osakd export``: a trained network as a file for another runtime, proved before it is written."""
 
-from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
-from osakd.cli.options import new_parser, parse
+from osakd import api
+from osakd.cli.command import command
 
 
-def command(argv: Sequence[str]) -> int:
-    """Exports the network of a run, and prints its proof."""
-    parser = new_parser(
-        "export",
-        "Export the network of a finished run, normalisation included. The file is compared with PyTorch on the test "
-        "images and is only written if it computes the same.",
-    )
-    parser.add_argument("run", type=str, help="folder of the run")
-    parser.add_argument(
-        "--to", type=str, required=True, help="file to write: .onnx, .pte (ExecuTorch) or .pt2 (torch.export)"
-    )
-    parser.add_argument("--int8", action="store_true", help="quantise weights and activations (.onnx and .pte)")
-    parser.add_argument(
-        "--calibrate", type=int, default=512, help="number of training images that int8 ranges are measured on"
-    )
-    parser.add_argument(
-        "--input",
-        type=Literal["float", "uint8"],
-        default="float",
-        help="values of the images that the file takes: float in [0, 1], or uint8 pixels",
-    )
-    parser.add_argument(
-        "--data", type=str | None, default=None, help="data of the proof; by default what the run was trained on"
-    )
-    parser.add_argument(
-        "--license", type=str | None, default=None, help="licence of the network, such as apache-2.0, for the file"
-    )
-    found = parse(parser, argv)
-    if found is None:
-        return 0
+@command(api.export, positional=("run",))
+def export(**options: Any) -> None:
+    """Export the network of a finished run, normalisation included.
 
-    from osakd import api
-
-    done = api.export(
-        found.run,
-        found.to,
-        int8=found.int8,
-        calibrate=found.calibrate,
-        input=found.input,
-        data=found.data,
-        license=found.license,
-    )
+    The file is compared with PyTorch on the test images and is only written if it computes the same.
+    """
+    done = api.export(**options)
     about, proof = done.about, done.proof
     shape = ", ".join(map(str, about.input_shape))
     print(f"{done.path}: {done.bytes:,} bytes, {about.number_format}; images {about.input} [n, {shape}]")
@@ -56,4 +21,3 @@ def command(argv: Sequence[str]) -> int:
         f"{100 * proof.pytorch_accuracy:.2f} %), {proof.differ:,} predictions differ, logits by up to "
         f"{proof.difference:.2g}"
     )
-    return 0

@@ -1,31 +1,33 @@
 """``osakd COMMAND ...``: finds the command, and turns every error into one sentence and an exit code."""
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.cli.several import speaks
-from osakd.engine.launch import process_count
 from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, printable, unknown_name
 
 COMMANDS = {
-    "compare": "train several methods over several seeds and show who wins",
-    "train": "train one network with one method",
-    "evaluate": "score a trained network on a test set",
-    "predict": "predict the classes of images",
-    "export": "write a trained network for a device: ONNX, ExecuTorch or torch.export",
-    "latency": "compare trained networks and exported files: accuracy, size, time, memory",
-    "card": "write the model card of a run",
-    "reproduce": "run what is missing of a table of the paper, and show ours beside theirs",
-    "report": "show what is recorded: one page for a browser, tables and figures",
-    "status": "show how far the runs in a folder are, from any terminal",
-    "cost": "count what each method costs, in training and deployed",
-    "list": "show the known data, models and methods",
+    "compare": ("osakd.cli.compare:compare", "train several methods over several seeds and show who wins"),
+    "train": ("osakd.cli.train:train", "train one network with one method"),
+    "evaluate": ("osakd.cli.evaluate:evaluate", "score a trained network on a test set"),
+    "predict": ("osakd.cli.predict:predict", "predict the classes of images"),
+    "export": ("osakd.cli.export:export", "write a trained network for a device: ONNX, ExecuTorch or torch.export"),
+    "latency": (
+        "osakd.cli.latency:latency",
+        "compare trained networks and exported files: accuracy, size, time, memory",
+    ),
+    "card": ("osakd.cli.card:card", "write the model card of a run"),
+    "reproduce": (
+        "osakd.cli.reproduce:reproduce",
+        "run what is missing of a table of the paper, and show ours beside theirs",
+    ),
+    "report": ("osakd.cli.report:report", "show what is recorded: one page for a browser, tables and figures"),
+    "status": ("osakd.cli.status:status", "show how far the runs in a folder are, from any terminal"),
+    "cost": ("osakd.cli.cost:cost", "count what each method costs, in training and deployed"),
+    "list": ("osakd.cli.list:list_", "show the known data, models and methods"),
 }
-_SEVERAL = ("train",)
-"""Commands that several processes, which torchrun starts, do together."""
+"""Each command: ``module:name`` of what runs it, and what it does. The module is imported when it is called."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 
 Train small neural networks better without a teacher.
@@ -42,13 +44,7 @@ options:
 
 def run() -> None:
     """The entry point of the console script."""
-    code = main(sys.argv[1:])
-    if process_count() > 1:
-        # At once: a thread of gloo that waits for the interpreter can abort a process while Python ends.
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    sys.exit(main(sys.argv[1:]))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -64,8 +60,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _dispatch(arguments)
     except KeyboardInterrupt as stopped:
-        how = f" {stopped}" if str(stopped) else ""
-        _say(f"\nosakd: stopped.{how}")
+        print(f"\nosakd: stopped. {stopped}".rstrip(), file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (osakd list | head): nothing more to say.
@@ -75,25 +70,21 @@ def main(argv: Sequence[str]) -> int:
         if "--traceback" in argv:
             raise
         if isinstance(error, InputError | RunError):
-            _say(printable(f"osakd: {error}"))
+            print(printable(f"osakd: {error}"), file=sys.stderr)
             return 2 if isinstance(error, InputError) else 1
         if is_out_of_memory(error):
-            _say(f"osakd: {NO_MEMORY}")
+            print(f"osakd: {NO_MEMORY}", file=sys.stderr)
             return 1
         words = " ".join(str(error).split()) or "no message"
-        _say(printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"))
+        print(
+            printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"), file=sys.stderr
+        )
         return 1
-
-
-def _say(sentence: str) -> None:
-    """Prints why the command stops, once for all its processes."""
-    if speaks():
-        print(sentence, file=sys.stderr)
 
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        commands = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+        commands = "\n".join(f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items())
         print(_USAGE.format(commands=commands), end="")
         return 0
     if arguments[0] == "--version":
@@ -102,11 +93,9 @@ def _dispatch(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
-    if name not in _SEVERAL and process_count() > 1:
-        raise InputError(f"osakd {name} is one process, but {process_count()} were started: start it without torchrun.")
     try:
-        module = import_module(f"osakd.cli.{name}")
-        return module.command(arguments[1:])
+        module, _, command = COMMANDS[name][0].partition(":")
+        return getattr(import_module(module), command)(arguments[1:])
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "osakd":
             raise

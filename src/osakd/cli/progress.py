@@ -1,9 +1,7 @@
 """What is shown while networks train: progress bars on a terminal, plain lines elsewhere; and the table at the end."""
 
-import shlex
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from osakd.engine.callbacks import Callback
-from osakd.engine.launch import launcher
 from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
 from osakd.report.statistics.column import RecordedColumn
@@ -22,15 +19,6 @@ from osakd.runner.progress import Progress as RunProgress
 REFRESHES_PER_SECOND = 4
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_OF_PLAIN_OUTPUT = 160
-
-
-@contextmanager
-def continue_with(*command: str) -> Iterator[None]:
-    """On Ctrl-C, says which command continues."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Continue with: {shlex.join([*launcher(), *command])}") from None
 
 
 class _Display:

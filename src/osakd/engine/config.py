@@ -39,10 +39,10 @@ class Options:
     """How to train; None stands for the data set's recipe.
 
     Args:
-        model: name of the network, or package.module:function for your own; by default the data set's.
+        model: network (osakd list) or package.module:function; by default the data set's.
         epochs: number of passes over the training set; by default the data set's.
         batch_size: number of images per step; by default the data set's, 64.
-        optimizer: optimizer, sgd or adamw.
+        optimizer: optimizer of the weights.
         learning_rate: learning rate at the start of the schedule; by default the data set's.
         momentum: SGD momentum.
         nesterov: use Nesterov momentum in SGD.
@@ -56,7 +56,7 @@ class Options:
         crop_padding: padding of crops: zero (black) or reflect.
         flip: flip half of the training images horizontally.
         fraction: share of each class's training images to use, the same for every seed.
-        validation: share of each class's training images to hold out for validation, drawn by seed.
+        validation: share of each class's training images to hold out for validation.
         resize: size in pixels to which all images are resized: 32, or height x width such as 64x48.
         test_fraction: share of each class that becomes the test split, for data without one.
         label_column: column of Parquet files that holds the class; by default known by its name or type.
@@ -64,10 +64,10 @@ class Options:
         ema: decay of an exponential moving average of the weights, such as 0.99, which is evaluated beside the last
             weights.
         deploy_ema: deploy the averaged weights instead of the last ones.
-        evaluate_every: number of epochs between evaluations; the last epoch is always evaluated.
+        evaluate_every: epochs between evaluations; the last epoch is always evaluated.
         precision: precision of products and convolutions; float32 is IEEE float32 on CUDA too; bf16 is for the
             forward pass.
-        device: device to train on: cpu, cuda or cuda:N; by default cuda where there is one.
+        device: cpu, cuda or cuda:N; by default cuda where there is one.
         executor: serial: step after step; cuda_graph: in a CUDA graph; fused: many runs in one program; by default what
             is fastest for the device and the network.
         kernels: how small convolutional networks are computed on a CPU: native, by osakd's own kernel, or torch, by
@@ -206,9 +206,14 @@ def _plain(option: str, value: Any) -> Any:
 
 
 def recorded_config(folder: Path) -> RunConfig | None:
-    """The configuration of a run folder, with settings that were added later as they were before; None without one."""
+    """The configuration of a run folder, as this version of osakd writes it; None without one."""
     config = read_config(folder)
-    if config is None or config.method not in METHODS:
+    return None if config is None else as_today(config)
+
+
+def as_today(config: RunConfig) -> RunConfig:
+    """A recorded configuration with the settings that were added later, as they were before."""
+    if config.method not in METHODS:
         return config
     known = {field.name for field in fields(METHODS[config.method].settings)}
     return replace(config, settings=asdict(settings_of(config))) if config.settings.keys() <= known else config

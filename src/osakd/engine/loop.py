@@ -20,7 +20,6 @@ from osakd.engine.environment import environment
 from osakd.engine.executors import choose
 from osakd.engine.folders import clear_left_overs
 from osakd.engine.optim import learning_rate
-from osakd.engine.processes import is_first
 from osakd.engine.results import curve_row, not_finite, result_of, with_scores
 from osakd.engine.stages import teacher_digest
 from osakd.engine.waves import common_epoch
@@ -39,7 +38,7 @@ class Planned(NamedTuple):
 
 
 class Loop:
-    """Trains runs that share a program, epoch by epoch. Of several processes only the first one writes files.
+    """Trains runs that share a program, epoch by epoch.
 
     Args:
         runs: the runs.
@@ -66,12 +65,11 @@ class Loop:
         self.results: dict[Path, Result] = {}
         self.steps = steps_of(runs[0].config)
         self.seconds = 0.0
-        self.writes = is_first()
         self.done = self._load(device)
 
     def run(self) -> dict[Path, RunError]:
         """Trains to the end, and returns the errors of runs that failed."""
-        for run in self.runs if self.writes else []:
+        for run in self.runs:
             clear_left_overs(run.folder)
             (run.folder / records.ERROR).unlink(missing_ok=True)
             if not self.done:
@@ -100,7 +98,7 @@ class Loop:
                     self._save(unsaved)
             raise
         for run, network, memory in zip(self.runs, self.executor.deployed(), self.memory_mib, strict=True):
-            if self.writes and run.folder not in self.errors:
+            if run.folder not in self.errors:
                 state.save_student(run.folder, network, run.config, run.data.class_names)
                 (run.folder / records.PREVIOUS).unlink(missing_ok=True)
                 rows = records.read_metrics(run.folder)
@@ -165,8 +163,7 @@ class Loop:
                 continue
             row = curve_row(run.config, epoch, rate, seconds, outcome)
             row = with_scores(row, {split: of_runs[number] for split, of_runs in scores.items()})
-            if self.writes:
-                append(run.folder / records.METRICS, row)
+            append(run.folder / records.METRICS, row)
             rows.append(row)
         return rows
 
@@ -177,7 +174,7 @@ class Loop:
 
     def _save(self, states: Sequence[dict[str, Any]]) -> None:
         for run, of_run in zip(self.runs, states, strict=True):
-            if self.writes and run.folder not in self.errors:
+            if run.folder not in self.errors:
                 checkpoint = of_run | {"teacher": teacher_digest(run.folder)}
                 state.save_checkpoint(run.folder, checkpoint)
 

@@ -22,7 +22,6 @@ from osakd.engine.folders import check_folder, lock_run
 from osakd.engine.loop import Loop, Planned, steps_of
 from osakd.engine.optim import build_optimizer
 from osakd.engine.precision import matmul_precision
-from osakd.engine.processes import as_first, check_same_epoch, check_same_run
 from osakd.engine.stages import previous_stage, stages
 from osakd.engine.waves import memory_mib, replicas_that_fit, waves
 from osakd.errors import RunError
@@ -42,9 +41,6 @@ def train_run(
 ) -> Result:
     """Trains a run and the stages before it, or continues where it stopped.
 
-    Where ``torch.distributed`` runs on several processes, they train it together: every one of them must call this with
-    the same configuration, and with a folder that all of them share.
-
     Args:
         config: the complete configuration.
         data: the data as ``run_view`` gives them for that configuration.
@@ -59,12 +55,10 @@ def train_run(
         The result, which is also recorded in the folder.
 
     Raises:
-        InputError: the folder has another configuration, or this one and ``resume`` is False; or the processes were
-            given different runs.
-        RunError: a loss that is not finite, a disk that cannot be written, or another process that has ended.
+        InputError: the folder has another configuration, or this one and ``resume`` is False.
+        RunError: a loss that is not finite, or a disk that cannot be written.
     """
-    check_same_run(config)
-    finished = as_first(lambda: check_folder(folder, config, resume))
+    finished = check_folder(folder, config, resume)
     if finished is not None:
         return finished
     # The caller's random numbers and precision stay unchanged.
@@ -76,7 +70,7 @@ def train_run(
         with torch.random.fork_rng(devices=[]):
             first, place = stages(config, folder)[0]
             build(first, data, device, place)  # what cannot be built claims no folder
-        as_first(lambda: _claim(folder, config, resume))
+        _claim(folder, config, resume)
         train_run(
             earlier, data, teacher, resume=True, device=device, callback=callback, executor=executor, kernels=kernels
         )
@@ -86,19 +80,17 @@ def train_run(
         memory = memory_mib(replicas, spec)
         recorded = state.read_checkpoints(folder, device)[0]["executor"]
         chosen = choose.alone(replicas, spec, executor, kernels=kernels, recorded=recorded)
-        with ExitStack() as lock:
-            as_first(lambda: lock.enter_context(lock_run(folder)))
+        with lock_run(folder):
             # Check again under the lock: another process may have been here since.
-            finished = as_first(lambda: check_folder(folder, config, resume))
+            finished = check_folder(folder, config, resume)
             if finished is not None:
                 return finished
             chosen.notes.extend(probability_notes(replicas.methods[0].network, replicas.splits[0]["test"]))
             loop = Loop([Planned(config, data, folder)], chosen, device, callback, [memory])
-            check_same_epoch(loop.done)
             errors = loop.run()
             if errors:
                 raise errors[folder]
-            return as_first(lambda: loop.results[folder])
+            return loop.results[folder]
 
 
 def _claim(folder: Path, config: RunConfig, resume: bool) -> None:

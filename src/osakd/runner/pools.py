@@ -1,4 +1,4 @@
-"""Pools of workers: processes of this machine, or the workers of a dask.distributed cluster (submitit: ``submitted``).
+"""Pools of workers: processes of this machine, or the workers of a dask.distributed cluster.
 
 Both use ``concurrent.futures`` executors. A worker that dies loses what its program did since the last checkpoint: here
 the runner submits the program again, on a cluster the scheduler does.

@@ -1,13 +1,12 @@
 """Runs many jobs: fused in one program, or one by one in a pool of workers. Progress is read from their records."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from osakd.engine.config import recorded_config
 from osakd.engine.executors.policy import sharing
@@ -19,7 +18,6 @@ from osakd.records import CHECKPOINT, is_free, read_metrics, read_result, write_
 from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
 from osakd.runner.pools import ClusterPool, InProcessPool, LocalPool, Pool, Run
 from osakd.runner.progress import OnProgress, Progress, TimeLeft, not_started
-from osakd.runner.submitted import SubmititPool
 from osakd.runner.worker import run_fused, run_single
 
 SECONDS_BETWEEN_UPDATES = 0.25
@@ -33,7 +31,6 @@ def run_jobs(
     processes: int,
     on_progress: OnProgress,
     scheduler: str | None = None,
-    submitit: Mapping[str, Any] | None = None,
 ) -> Errors:
     """Runs every job and the stages before it; finished runs are not run again.
 
@@ -47,23 +44,20 @@ def run_jobs(
             everything runs in this process.
         on_progress: called with the progress of every job and stage four times a second.
         scheduler: address of a dask.distributed scheduler, whose workers then run the programs.
-        submitit: parameters of submitit's jobs, which then run the programs, see ``SubmititPool``.
 
     Returns:
         The error of each job that failed, by folder, which is also recorded there; the others have finished.
 
     Raises:
-        InputError: there is no such scheduler or cluster, or both are given.
+        InputError: there is no such scheduler.
         RunError: no process could be started, or the scheduler is gone.
         KeyboardInterrupt: after the workers have been asked to stop.
     """
-    if scheduler and submitit is not None:
-        raise InputError("Give `scheduler` (dask) or `submitit`, not both.")
     chains = [[job] if _finished(job) else with_stages(job) for job in jobs]
     stages = [job for chain in chains for job in chain]
     done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in stages if _finished(job)]
     on_progress(done)
-    runner = _Runner(processes, scheduler, submitit, jobs[0].folder.parent, on_progress)
+    runner = _Runner(processes, scheduler, on_progress)
     runner.states = {state.job.folder: state for state in done}
     runner.states |= {job.folder: not_started(job) for job in stages if job.folder not in runner.states}
     errors: Errors = {}
@@ -89,17 +83,9 @@ class _Runner:
         first_epochs: number of epochs that each job had when it was submitted to a cluster.
     """
 
-    def __init__(
-        self,
-        processes: int,
-        scheduler: str | None,
-        submitit: Mapping[str, Any] | None,
-        folder: Path,
-        on_progress: OnProgress,
-    ) -> None:
-        self.processes, self.scheduler, self.submitit = processes, scheduler, submitit
-        self.folder, self.on_progress = folder, on_progress
-        self.on_cluster = bool(scheduler) or submitit is not None
+    def __init__(self, processes: int, scheduler: str | None, on_progress: OnProgress) -> None:
+        self.processes, self.scheduler, self.on_progress = processes, scheduler, on_progress
+        self.on_cluster = bool(scheduler)
         self.states: dict[Path, Progress] = {}
         self.time_left = TimeLeft()
         self.first_epochs: dict[Path, int] = {}
@@ -112,11 +98,7 @@ class _Runner:
             kernels=jobs[0].kernels if jobs else AUTO,
         )
         programs = programs_of(
-            [
-                job
-                for job in jobs
-                if shared.includes(single_network=settings_of(job.config).single_network) and _startable(job)
-            ]
+            [job for job in jobs if shared.executors and settings_of(job.config).single_network and _startable(job)]
         )
         errors: Errors = {}
         if programs:
@@ -176,8 +158,6 @@ class _Runner:
         """Where programs run: with one process, in this one."""
         if self.scheduler:
             return ClusterPool(self.scheduler)
-        if self.submitit is not None:
-            return SubmititPool(self.submitit, self.folder)
         return InProcessPool(threads) if self.processes == 1 else LocalPool(workers, threads)
 
     def _update(self, program: Program, pool: Pool, errors: Errors, *, done: bool) -> None:

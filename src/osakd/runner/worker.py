@@ -1,11 +1,9 @@
 """A worker, which is a process here or on a cluster: it runs programs, and stops when it is asked to."""
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from osakd.engine.callbacks import Callback
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
     from osakd.data.reading import Reading
     from osakd.engine.loop import Planned
-
-SECONDS_WITHOUT_RUNNER = 60.0
 
 
 class Notes(Protocol):
@@ -74,7 +70,7 @@ _notes: Notes | None = None
 
 
 def _asked_to_stop() -> bool:
-    """Whether to stop; ``initialise_process``, ``run_on_cluster`` and ``run_as_job`` replace this."""
+    """Whether to stop; ``initialise_process`` and ``run_on_cluster`` replace this."""
     return False
 
 
@@ -128,44 +124,6 @@ def run_on_cluster(run: Callable[[Program], Errors], program: Program) -> Errors
     _asked_to_stop = asked
     torch.set_num_threads(1)
     return run(program)
-
-
-def run_as_job(run: Callable[[Program], Errors], program: Program, alive: Path) -> Errors | Exception | None:
-    """Runs a program in a job of submitit, with one thread.
-
-    It stops when the runner is gone: a file that the runner touches is missing, or has not changed for a minute by this
-    machine's clock (the clocks of two machines may differ).
-
-    Args:
-        run: runs it.
-        program: the jobs.
-        alive: the file.
-
-    Returns:
-        The errors of jobs that failed, or what the program raised; None where it was stopped, also because its time
-        was up: it must be submitted again.
-    """
-    import torch
-
-    changed, since, next_look, missing = 0, time.monotonic(), 0.0, False
-
-    def asked() -> bool:
-        nonlocal changed, since, next_look, missing
-        now = time.monotonic()
-        if now >= next_look:
-            next_look, before = now + 1.0, changed
-            missing = not alive.exists()
-            changed = before if missing else alive.stat().st_mtime_ns
-            since = since if changed == before else now
-        return missing or now - since > SECONDS_WITHOUT_RUNNER
-
-    global _asked_to_stop
-    _asked_to_stop = asked
-    torch.set_num_threads(1)
-    try:
-        return run(program)
-    except Exception as error:  # submitit itself would keep no more than the text
-        return None if type(error).__name__ in (_StopRequestError.__name__, "UncompletedJobError") else error
 
 
 def run_single(program: Program) -> Errors:

@@ -14,6 +14,11 @@ from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.optim import Groups
 from osakd.methods.base import Method
 
+
+class UnsupportedError(Exception):
+    """An executor cannot run this network or this precision; the message says why, to follow "since"."""
+
+
 Splits = dict[str, DeviceSplit]
 """The data of a run on its device, by name: ``train``, ``test``, ``validation``."""
 
@@ -52,7 +57,7 @@ class Replicas:
     Attributes:
         methods: one per replica, the replicas of one seed side by side, each seed with the same number of them.
         splits: the data of each seed; seeds may share them.
-        keys: what the method of each replica is; the losses of replicas with equal keys are mapped together.
+        keys: what the method of each replica is; the losses of replicas with equal keys are computed together.
     """
 
     methods: Sequence[Method]

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 import torch
 
-from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import Executor, Replicas, TrainingSpec, UnsupportedError
 from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.policy import CUDA, Sharing, executors_alone
-from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, build_executor, processes_of
-from osakd.engine.processes import joined_processes
+from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, build_executor
 from osakd.errors import InputError, NotFusedError
 
 CLEARLY_FASTER = 0.9
@@ -49,9 +47,9 @@ def alone(replicas: Replicas, spec: TrainingSpec, asked: str, *, kernels: str = 
         InputError: the device does not have this executor, it only runs several runs in one program, or the kernel that
             was asked for cannot be used.
     """
-    on_cuda, processes = replicas.device.type == CUDA, joined_processes()
+    on_cuda = replicas.device.type == CUDA
     why = f"a single run on {'a CUDA device' if on_cuda else 'the CPU'}" if asked == AUTO else "as asked"
-    *preferred, name = executors_alone(asked, replicas.device.type, kernels, recorded, several=processes > 1)
+    *preferred, name = executors_alone(asked, replicas.device.type, kernels, recorded)
     if EXECUTORS[name].native:
         _check_native(name, replicas, spec)
     for better in preferred:
@@ -63,9 +61,7 @@ def alone(replicas: Replicas, spec: TrainingSpec, asked: str, *, kernels: str = 
             name = better
             break
     notes = search_notes(replicas.methods, spec.batch_size, lambda: step_seconds(_build(name, replicas.copied(), spec)))
-    executor = _build(name, replicas, spec)
-    name += f" ({processes} processes)" if processes > 1 else ""
-    return Choice(executor, name, [f"Executor: {name}, {why}.", *_other_number(recorded, processes), *notes])
+    return Choice(_build(name, replicas, spec), name, [f"Executor: {name}, {why}.", *notes])
 
 
 def together(replicas: Replicas, spec: TrainingSpec, sharing: Sharing) -> Choice:
@@ -104,22 +100,11 @@ def together(replicas: Replicas, spec: TrainingSpec, sharing: Sharing) -> Choice
     return Choice(_build(best, replicas, spec), name, [f"Executor: {name}.", *notes])
 
 
-def _other_number(recorded: str, processes: int) -> list[str]:
-    """What a run is told that began on another number of processes."""
-    before = processes_of(recorded) if recorded else processes
-    if before == processes:
-        return []
-    return [
-        f"This run was trained by {before} process{'es' if before > 1 else ''} and goes on with {processes}: it ends "
-        f"with the same results to rounding; bit for bit it continues only with {before}."
-    ]
-
-
 def _check_native(name: str, replicas: Replicas, spec: TrainingSpec) -> None:
     """Checks that the kernel that was asked for can run a step."""
     try:
         step_seconds(_build(name, replicas.copied(), spec))
-    except NotLowerableError as error:
+    except UnsupportedError as error:
         raise InputError(f"The native kernel cannot run this network ({error}): take --kernels {AUTO}.") from error
 
 
@@ -137,8 +122,8 @@ def _seconds_in_processes(replicas: Replicas, spec: TrainingSpec, sharing: Shari
     seconds = []
     try:
         for name in names:
-            if not (EXECUTORS[name].shares_program or EXECUTORS[name].several):
-                with suppress(NotLowerableError):
+            if not EXECUTORS[name].together:
+                with suppress(UnsupportedError):
                     seconds.append(step_seconds(_build(name, replicas.first().copied(), spec)))
     finally:
         torch.set_num_threads(threads)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
-from osakd.engine.executors.registry import REFERENCE, SEVERAL, build_executor
-from osakd.labels.ranks import are_several
+from osakd.engine.executors.registry import REFERENCE, build_executor
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Method
 
@@ -59,7 +58,7 @@ def replica_bytes(replicas: Replicas, spec: TrainingSpec) -> int:
     include the gradients themselves, and weights, gradients, momenta and buffers.
     """
     trial = replicas.first().copied()
-    executor = build_executor(SEVERAL if are_several(None) else REFERENCE, trial, spec)
+    executor = build_executor(REFERENCE, trial, spec)
     (method,), device = trial.methods, trial.device
     state = sum(t.nbytes for t in method.buffers()) + 4 * sum(p.nbytes for p in method.parameters())
     if device.type == "cuda":
@@ -86,8 +85,7 @@ def _one_step(executor: Executor) -> None:
 def _median_seconds(run: Callable[[], object]) -> float:
     run()
     seconds: list[float] = []
-    most = FEWEST if are_several(None) else MOST  # every rank must make as many steps as the others
-    while len(seconds) < FEWEST or (len(seconds) < most and sum(seconds) < SECONDS):
+    while len(seconds) < FEWEST or (len(seconds) < MOST and sum(seconds) < SECONDS):
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)

@@ -31,14 +31,10 @@ class Sharing(NamedTuple):
     executors: tuple[str, ...]
     optional: bool
 
-    def includes(self, *, single_network: bool) -> bool:
-        """Whether methods that train a single network, or several, may share a program."""
-        return any(single_network or not EXECUTORS[name].single_network for name in self.executors)
-
     def resumed(self, recorded: str) -> "Sharing":
         """How runs continue whose checkpoint names an executor: only the same one continues them bit for bit."""
         entry = recorded_executor(recorded)
-        if entry is None or not entry.shares_program:
+        if entry is None or not entry.together:
             return self
         return Sharing((recorded.partition(" ")[0],), optional=False)
 
@@ -51,7 +47,7 @@ def sharing(asked: str, *, on_cluster: bool, kernels: str = AUTO) -> Sharing:
         kernels: the value of ``--kernels``.
         on_cluster: the workers of a cluster run them, which have one thread each.
     """
-    names = tuple(name for name in executors_named(asked, kernels) if EXECUTORS[name].shares_program)
+    names = tuple(name for name in executors_named(asked, kernels) if EXECUTORS[name].together)
     if asked == AUTO:
         return Sharing(() if on_cluster else names, optional=True)
     return Sharing(names, optional=False)
@@ -59,12 +55,10 @@ def sharing(asked: str, *, on_cluster: bool, kernels: str = AUTO) -> Sharing:
 
 def asked_alone(asked: str) -> str:
     """The executor to ask for where a run has its program to itself: one that shares programs cannot run it."""
-    return asked if any(not EXECUTORS[name].shares_program for name in executors_named(asked)) else AUTO
+    return asked if any(not EXECUTORS[name].together for name in executors_named(asked)) else AUTO
 
 
-def executors_alone(
-    asked: str, device: str, kernels: str = AUTO, recorded: str = "", *, several: bool = False
-) -> list[str]:
+def executors_alone(asked: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
     """The executors that may run a single run on a type of device, the preferred one first.
 
     Args:
@@ -73,20 +67,13 @@ def executors_alone(
         kernels: the value of ``--kernels``.
         recorded: the executor that the run's checkpoint names, which alone continues it bit for bit on a CPU:
             there it is preferred.
-        several: several processes train the run together.
 
     Raises:
         InputError: there is none.
     """
     check_device(asked, "float32", device)
     entries = {name: EXECUTORS[name] for name in executors_named(asked, kernels)}
-    alone = [name for name, one in entries.items() if not one.shares_program and _runs_on(device, one)]
-    fitting = [name for name in alone if EXECUTORS[name].several == several]
-    if several and not any(EXECUTORS[name].several for name in executors_named(asked)):
-        raise InputError(
-            f"The executor {asked} runs in one process, but several were started: start it without torchrun, or take "
-            f"--executor {REFERENCE}."
-        )
+    fitting = [name for name, entry in entries.items() if not entry.together and _runs_on(device, entry)]
     same = recorded.partition(" ")[0]
     if device != CUDA and same in fitting:
         return list(dict.fromkeys([same, *fitting[:1]]))

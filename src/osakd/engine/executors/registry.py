@@ -3,7 +3,6 @@
 A new executor is its module and a row here; the contract tests then hold it to ``serial``.
 """
 
-import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,8 +13,6 @@ AUTO = "auto"
 """Stands for the fastest executor that fits."""
 REFERENCE = "serial"
 """The executor that runs any method on any device, and that all others must agree with."""
-SEVERAL = "serial/ranks"
-"""The same on several processes."""
 
 
 class ExecutorEntry(NamedTuple):
@@ -24,52 +21,35 @@ class ExecutorEntry(NamedTuple):
     Attributes:
         builder: ``module:function`` that builds it from ``Replicas`` and a ``TrainingSpec``.
         needs_cuda: it runs on CUDA devices only.
-        shares_program: it trains many runs in one program; else it trains one run.
-        single_network: it can only run methods that train a single network.
+        together: it trains many runs at once, of methods with a single network; else it trains one run of any method.
         captures: it captures its step in a CUDA graph, where the device is a CUDA device.
-        automatic: ``auto`` may choose it.
         native: the native kernel computes its networks, on a CPU in float32.
-        several: it trains one run on several processes, which ``torch.distributed`` joins; else in one.
     """
 
     builder: str
     needs_cuda: bool = False
-    shares_program: bool = False
-    single_network: bool = False
+    together: bool = False
     captures: bool = False
-    automatic: bool = True
     native: bool = False
-    several: bool = False
 
 
 EXECUTORS: dict[str, ExecutorEntry] = {
     "serial": ExecutorEntry("osakd.engine.executors.serial:build"),
     "serial/native": ExecutorEntry("osakd.engine.executors.native.serial:build", native=True),
-    "serial/ranks": ExecutorEntry("osakd.engine.executors.ranks:build", several=True),
-    "serial/ranks-native": ExecutorEntry("osakd.engine.executors.ranks:build_native", native=True, several=True),
     "cuda_graph": ExecutorEntry(
         "osakd.engine.executors.serial:build",
         needs_cuda=True,
         captures=True,
     ),
     "fused/channels": ExecutorEntry(
-        "osakd.engine.executors.fused.folded:build",
-        shares_program=True,
-        single_network=True,
+        "osakd.engine.executors.fused.executor:build",
+        together=True,
         captures=True,
     ),
     "fused/native": ExecutorEntry(
         "osakd.engine.executors.native.folded:build",
-        shares_program=True,
-        single_network=True,
+        together=True,
         native=True,
-    ),
-    # Not automatic: no record shows it faster than one process per run.
-    "fused/vmap": ExecutorEntry(
-        "osakd.engine.executors.fused.mapped:build",
-        shares_program=True,
-        captures=True,
-        automatic=False,
     ),
 }
 """The executor that ``--executor`` names, after a slash its lowering. Of those that fit, later ones are preferred."""
@@ -87,36 +67,12 @@ else:
 def executors_named(asked: str, kernels: str = AUTO) -> list[str]:
     """The entries that values of ``--executor`` and ``--kernels`` stand for."""
     entries = {name: one for name, one in EXECUTORS.items() if kernels == AUTO or one.native == (kernels == "native")}
-    if asked == AUTO:
-        return [name for name, entry in entries.items() if entry.automatic]
-    return [name for name in entries if name.partition("/")[0] == asked]
+    return [name for name in entries if asked in (AUTO, name.partition("/")[0])]
 
 
 def recorded_executor(recorded: str) -> ExecutorEntry | None:
-    """The entry that a record or a checkpoint names, before what was measured; None for one that is not known."""
+    """The entry that a record or a checkpoint names, before what was measured; None for one of an earlier version."""
     return EXECUTORS.get(recorded.partition(" ")[0])
-
-
-def processes_of(recorded: str) -> int:
-    """The number of processes that trained a run with this recorded executor.
-
-    Example:
-        >>> processes_of("serial/ranks (4 processes)"), processes_of("serial")
-        (4, 1)
-    """
-    found = re.search(r"\((\d+) processes\)", recorded)
-    return int(found[1]) if found else 1
-
-
-def shared_program(recorded: str) -> bool:
-    """Whether a run with this recorded executor was trained in one program with others.
-
-    Example:
-        >>> shared_program("fused/channels (16 replicas; per replica and step: ...)"), shared_program("serial")
-        (True, False)
-    """
-    entry = recorded_executor(recorded)
-    return entry is not None and entry.shares_program
 
 
 def build_executor(name: str, replicas: "Replicas", spec: "TrainingSpec") -> "Executor":

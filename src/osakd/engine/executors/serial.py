@@ -47,15 +47,11 @@ class SerialExecutor(StepwiseExecutor):
         with autocast(self.spec.precision, index.device):
             terms = self.method(batch)
         terms.total.backward()
-        self._share_gradients()
         if self.spec.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.spec.max_grad_norm)
         self._apply_gradients()
         self.names = list(terms.parts)
         return torch.stack(list(terms.parts.values()))
-
-    def _share_gradients(self) -> None:
-        """Averages the gradients over the processes, where several train the method."""
 
     def _scores(self, split: str) -> list[dict[str, dict[str, float]]]:
         return [evaluate_method(self.method, self.splits[0][split])]

@@ -16,12 +16,12 @@ from osakd.report.charts.svg import Chart, line_class
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.findings import findings
 from osakd.report.statistics.recommendation import recommendations
-from osakd.report.statistics.runs import State
 from osakd.report.statistics.trends import ACCURACY, ECE, NLL, SOFT_LABELS, trends
 from osakd.report.tables.results import accuracy_table, score_table
 from osakd.report.tables.setup import run_table, settings_of
 from osakd.report.tables.study import against_tables, claims_table, readings_table, weights_table
 from osakd.report.tables.table import Table, html_rows, typeset
+from osakd.runs import State
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from osakd.methods.registry import run_notes
 from osakd.plan import BASELINE, Cell, Column, Experiment, Published
 from osakd.report.statistics.format import title, with_less
-from osakd.report.statistics.runs import Curve, FinishedRun, RunRecord
 from osakd.report.statistics.scores import BEST, LAST, VALIDATION, Measure, Scores
 from osakd.report.statistics.spread import Difference, Spread, welch_sign
+from osakd.runs import Curve, FinishedRun, RunRecord
 
 PAPER_RUNS = 5
 _PAPER_WORDS = {None: "too few runs", 0: "reproduced", 1: "better", -1: "worse"}

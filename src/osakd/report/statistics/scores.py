@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from osakd.report.statistics.runs import Curve, FinishedRun, RunRecord, Series
 from osakd.report.statistics.spread import Difference, Spread, paired_difference, spread
+from osakd.runs import Curve, FinishedRun, RunRecord, Series
 
 LAST_EPOCHS = 10
 """Number of epochs over which the stability of a run is measured."""

@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 
 from osakd.records import DataRecord
 from osakd.report.statistics.column import MethodScores, RecordedColumn
-from osakd.report.statistics.runs import FinishedRun
 from osakd.report.statistics.scores import QUANTITIES
+from osakd.runs import FinishedRun
 
 _ACCURACIES = ("last", "best_on_test", "chosen_on_validation")
 _NOT_SHARED = ("data", "model", "epochs", "method", "settings", "seed")

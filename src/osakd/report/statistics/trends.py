@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from osakd.report.statistics.runs import Curve
+from osakd.runs import Curve
 
 
 @dataclass(frozen=True)

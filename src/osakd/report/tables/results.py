@@ -7,10 +7,10 @@ from statistics import fmean
 from osakd.plan import BASELINE
 from osakd.report.statistics.column import MethodScores, RecordedColumn
 from osakd.report.statistics.format import nats, percent, points, with_less
-from osakd.report.statistics.runs import FinishedRun
 from osakd.report.statistics.scores import BEST, CHOSEN, ECE, LAST, MEMORY, NLL, STEP, Measure
 from osakd.report.statistics.trends import ACCURACY, trends
 from osakd.report.tables.table import Column, Table
+from osakd.runs import FinishedRun
 
 _INTERVAL = "[95 % CI]"
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import FinishedRun, RunRecord
 from osakd.report.tables.table import Column, Table
+from osakd.runs import FinishedRun, RunRecord
 
 
 class _SameSettings(NamedTuple):

@@ -13,8 +13,9 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
+from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.fused import layers as folded_layers
-from osakd.engine.executors.fused.replicas import Layout, NotLowerableError, Parts
+from osakd.engine.executors.fused.layout import Layout, Parts
 from osakd.models.normalise import Normalise
 from osakd.models.resnet import GlobalAverage, PaddedShortcut
 
@@ -28,7 +29,7 @@ class FoldedNetwork(nn.Module):
         input_shape: channels, height and width of an image.
 
     Raises:
-        NotLowerableError: the network has a layer or an operation that cannot be folded.
+        UnsupportedError: the network has a layer or an operation that cannot be folded.
     """
 
     takes_bytes = False
@@ -40,11 +41,11 @@ class FoldedNetwork(nn.Module):
         if len({id(p) for p in parameters}) != sum(
             len(list(m.parameters(recurse=False))) for m in networks[0].modules()
         ):
-            raise NotLowerableError("tied weights")
+            raise UnsupportedError("tied weights")
         was_training = networks[0].training
         graph = _KnownLayers().trace(networks[0].train())
         if str(graph) != str(_KnownLayers().trace(networks[0].eval())):
-            raise NotLowerableError("other layers in training than in evaluation")
+            raise UnsupportedError("other layers in training than in evaluation")
         traced = fx.GraphModule(networks[0], graph)
         ShapeProp(traced).propagate(
             torch.zeros(2, *input_shape, dtype=parameters[0].dtype, device=parameters[0].device)
@@ -119,7 +120,7 @@ def _lower(
         elif kind in _CHANNELWISE:
             folded = folded_layers.Each(layers[0])
         else:
-            raise NotLowerableError(kind.__name__)
+            raise UnsupportedError(kind.__name__)
         folded_names[target] = target.replace(".", "_")
         root.add_module(folded_names[target], folded)
         node.target = folded_names[target]
@@ -133,7 +134,7 @@ def _lower(
     elif node.op == "call_function" and node.target in _CHANNELWISE_FUNCTIONS:
         _call(node, root, folded_layers.Each(cast(Any, node.target)))
     else:
-        raise NotLowerableError(str(node.target))
+        raise UnsupportedError(str(node.target))
 
 
 def _adds_alike(node: fx.Node) -> bool:

@@ -1,24 +1,36 @@
-"""The fused executor: many replicas in one program, each with its own seed and method.
+"""The fused executor: many runs of methods with a single network at once, each with its own seed and method.
 
-Losses are summed, never averaged, and replicas share nothing but images, so none influences another.
+The networks are folded into one. The losses of the replicas of one method are mapped over them by ``torch.func.vmap``,
+and the losses of all replicas are summed, never averaged: replicas share nothing but images, and none influences
+another.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
+from osakd.engine.averaging import is_statistic
 from osakd.engine.evaluate import scores, to_floats
-from osakd.engine.executors.base import Replicas, TrainingSpec
-from osakd.engine.executors.fused.replicas import BuildLowering, StackedParameter, layout_of
+from osakd.engine.executors.base import Replicas, TrainingSpec, UnsupportedError
+from osakd.engine.executors.fused.channels import FoldedNetwork
+from osakd.engine.executors.fused.layout import Layout, layout_of
 from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
-from osakd.engine.optim import Groups, names_by_decay, parameter_group
 from osakd.engine.precision import autocast
-from osakd.methods.base import Method
+from osakd.methods.base import Batch, Method
 
 EVALUATION_IMAGES = 100
+_NETWORK = "network."
+Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
+"""Makes networks one, from their layout and the shape of an image; with the interface of ``FoldedNetwork``."""
+
+
+def build(replicas: Replicas, spec: TrainingSpec) -> "FusedExecutor":
+    """The executor whose networks are folded into channels."""
+    return FusedExecutor(replicas, spec)
 
 
 class FusedExecutor(StepwiseExecutor):
@@ -27,75 +39,80 @@ class FusedExecutor(StepwiseExecutor):
     Args:
         replicas: the methods to train and their data.
         spec: how to train them.
-        lower: makes the replicas one program.
+        fold: makes their networks one.
+
+    Raises:
+        UnsupportedError: a network that cannot be folded, or a method with more than one.
     """
 
-    def __init__(self, replicas: Replicas, spec: TrainingSpec, lower: BuildLowering) -> None:
+    def __init__(self, replicas: Replicas, spec: TrainingSpec, fold: Fold = FoldedNetwork) -> None:
         self.methods, self.layout = list(replicas.methods), layout_of(replicas)
-        self.lowered = lower(replicas)
-        self.stacked = self.lowered.stacked_parameters()
-        self.numbers = [torch.tensor(one.replicas, device=replicas.device) for one in self.stacked]
-        super().__init__(replicas, self._groups(), spec)
+        if any(not name.startswith(_NETWORK) for method in self.methods for name, _ in method.named_parameters()):
+            raise UnsupportedError("a method with parameters outside of its network")
+        networks = [method.network for method in self.methods]
+        height, width, channels = replicas.splits[0]["train"].images.shape[1:]
+        self.network = fold(networks, self.layout, (channels, height, width)).to(replicas.device)
+        by_key: dict[str, list[int]] = {}
+        for number, key in enumerate(replicas.keys):
+            by_key.setdefault(key, []).append(number)
+        self.losses = [_MappedLoss([self.methods[n] for n in numbers], numbers) for numbers in by_key.values()]
+        if any(method.weight_decays() for method in self.methods):
+            raise UnsupportedError("a method with weight decays of its own")
+        self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        super().__init__(replicas, [{"params": self.parameters}], spec)
 
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
-        """Trains on the images at these indices ``[groups, n]``; the parts of every loss, flat."""
+        """Trains on the images at these indices ``[seeds, n]``; the parts of every loss, flat."""
         each = list(enumerate(index.unbind()))
-        target = torch.stack([self.splits[group]["train"].target.index_select(0, own) for group, own in each])
-        images = [self._as_taken(self.images.take(group, own)) for group, own in each]
+        target = torch.stack([self.splits[seed]["train"].target.index_select(0, own) for seed, own in each])
+        images = [self._as_taken(self.images.take(seed, own)) for seed, own in each]
         with autocast(self.spec.precision, index.device):
-            total, parts = self.lowered.losses(images, target, index, (step, progress))
+            logits = self.network.train()(images)
+            per_seed = self.layout.per_group
+            batch = (target.repeat_interleave(per_seed, 0), index.repeat_interleave(per_seed, 0), step, progress)
+            totals, parts = zip(*[loss(logits, *batch) for loss in self.losses], strict=True)
+            total = torch.stack([of_method.sum() for of_method in totals]).sum()
         total.backward()
         if self.spec.max_grad_norm is not None:
             self._clip_gradients(self.spec.max_grad_norm)
         self._apply_gradients()
-        return parts
+        return torch.cat(parts)
 
     @torch.no_grad()
     def _scores(self, split: str) -> list[dict[str, dict[str, float]]]:
-        """The scores of everything that is evaluated; groups that share a split evaluate its images once."""
-        splits = [group[split] for group in self.splits]
-        shared = all(one.images is splits[0].images for one in splits)
+        """The scores of every deployed network; seeds that share a split evaluate its images once."""
+        splits = [seed[split] for seed in self.splits]
+        shared = all(other.images is splits[0].images for other in splits)
         sources = splits[:1] if shared else splits
         index = torch.arange(len(splits[0].target), device=splits[0].target.device)
-        parts = index.split(EVALUATION_IMAGES)
-        images = ([self._as_taken(one.images.index_select(0, part)) for one in sources] for part in parts)
-        chunks = [self.lowered.predict(given) for given in images]
-        by_replica: dict[int, dict[str, dict[str, float]]] = {}
-        for number, (replicas, names) in enumerate(chunks[0]):
-            logits = {name: torch.cat([chunk[number][1][name] for chunk in chunks], dim=1) for name in names}
-            for place, replica in enumerate(replicas):
-                target = splits[replica // self.layout.per_group].target
-                by_replica[replica] = {name: scores(values[place], target) for name, values in logits.items()}
-        return [by_replica[replica] for replica in range(self.layout.replicas)]
+        self.network.eval()
+        logits = torch.cat(
+            [
+                self.network([self._as_taken(source.images.index_select(0, part)) for source in sources])
+                for part in index.split(EVALUATION_IMAGES)
+            ],
+            dim=1,
+        )
+        targets = [splits[replica // self.layout.per_group].target for replica in range(self.layout.replicas)]
+        return [{"student": scores(of_replica, target)} for of_replica, target in zip(logits, targets, strict=True)]
 
     def _as_taken(self, images: Tensor) -> Tensor:
-        """Images of 0 to 255 ``[n, h, w, channels]`` as the program takes them."""
-        return images.permute(0, 3, 1, 2) if self.lowered.takes_bytes else to_floats(images)
+        """Images of 0 to 255 ``[n, h, w, channels]`` as the folded network takes them."""
+        return images.permute(0, 3, 1, 2) if self.network.takes_bytes else to_floats(images)
 
     def _states(self) -> list[dict[str, Any]]:
-        self.lowered.copy_to_methods()
-        settings = {
-            id(parameter): {key: value for key, value in saved.items() if key != "params"}
-            for group, saved in zip(
-                self.optimizer.optimizer.param_groups, self.optimizer.state_dict()["param_groups"], strict=True
-            )
-            for parameter in group["params"]
-        }
+        self._copy_to_methods()
+        (saved,) = self.optimizer.state_dict()["param_groups"]
         states = []
         for replica, method in enumerate(self.methods):
             moments: dict[int, Any] = {}
-            groups: Groups = []
-            first = 0
-            for names in names_by_decay(method).values():
-                stacked = [self.lowered.find(replica, name) for name in names]
-                own = settings[id(stacked[0].parameter)] if stacked else groups[0]
-                groups.append(own | {"params": list(range(first, first + len(names)))})
-                for number, (name, one) in enumerate(zip(names, stacked, strict=True), start=first):
+            names = _trained(method)
+            for number, name in enumerate(names):
+                parameter = self._folded(name)
+                if state := self.optimizer.state.get(parameter):
                     shape = method.get_parameter(name).shape
-                    if state := self.optimizer.state.get(one.parameter):
-                        moments[number] = {key: _part(value, one, replica, shape) for key, value in state.items()}
-                first += len(names)
-            optimizer = {"state": moments, "param_groups": groups}
+                    moments[number] = {key: _part(value, parameter, replica, shape) for key, value in state.items()}
+            optimizer = {"state": moments, "param_groups": [saved | {"params": list(range(len(names)))}]}
             states.append({"method": method.own_state(), "optimizer": optimizer})
         return states
 
@@ -103,82 +120,136 @@ class FusedExecutor(StepwiseExecutor):
     def _load(self, states: Sequence[dict[str, Any]]) -> None:
         for method, state in zip(self.methods, states, strict=True):
             method.load_own_state(state["method"])
-        self.lowered.copy_from_methods()
-        parameters: dict[int, nn.Parameter] = {}
-        parts: dict[int, list[dict[str, Any]]] = {}
-        for replica, (method, state) in enumerate(zip(self.methods, states, strict=True)):
-            names = [name for names in names_by_decay(method).values() for name in names]
-            for number, name in enumerate(names):
-                parameter = self.lowered.find(replica, name).parameter
-                parameters[id(parameter)] = parameter
-                parts.setdefault(id(parameter), []).append(state["optimizer"]["state"].get(number, {}))
-        for key, parameter in parameters.items():
-            first = parts[key][0]
+        for number, method in enumerate(self.methods):
+            for name, tensor in _tensors(method.network):
+                self.network.stacked(name, tensor.shape)[number].copy_(tensor)
+        for loss in self.losses:
+            loss.copy_from([self.methods[number] for number in loss.replicas])
+        for number, name in enumerate(_trained(self.methods[0])):
+            parts = [state["optimizer"]["state"].get(number, {}) for state in states]
+            parameter = self._folded(name)
             self.optimizer.state[parameter] = {
-                name: _joined(name, [part[name] for part in parts[key]], parameter)
-                for name in first
-                if first[name] is not None
+                key: _joined(key, [part[key] for part in parts], parameter)
+                for key, value in parts[0].items()
+                if value is not None
             }
 
     def _updated_methods(self) -> list[Method]:
-        self.lowered.copy_to_methods()
+        self._copy_to_methods()
         return self.methods
 
     def _statistics(self) -> list[Tensor]:
-        return self.lowered.statistics()
-
-    def _groups(self) -> Groups:
-        """The parameters of all replicas by weight decay: first those with the configured one."""
-        by_decay: dict[float | None, dict[int, nn.Parameter]] = {None: {}}
-        for replica, method in enumerate(self.methods):
-            for decay, names in names_by_decay(method).items():
-                for name in names:
-                    parameter = self.lowered.find(replica, name).parameter
-                    by_decay.setdefault(decay, {})[id(parameter)] = parameter
-        return [parameter_group(list(parameters.values()), decay) for decay, parameters in by_decay.items()]
+        return [buffer for name, buffer in self.network.named_buffers() if is_statistic(name)]
 
     def _loss_groups(self) -> list[LossGroup]:
-        return self.lowered.loss_groups()
+        return [LossGroup(loss.replicas, loss.names) for loss in self.losses]
 
     def _finite_weights(self) -> Tensor:
-        bad = torch.zeros(self.layout.replicas, dtype=torch.int64, device=self.numbers[0].device)
-        for (parameter, replicas), numbers in zip(self.stacked, self.numbers, strict=True):
-            spoilt = (~torch.isfinite(parameter)).unflatten(0, (len(replicas), -1)).flatten(1).any(1)
-            bad.index_add_(0, numbers, spoilt.long())
-        return bad == 0
+        each = [torch.isfinite(parameter).unflatten(0, (self.layout.replicas, -1)) for parameter in self.parameters]
+        return torch.stack([finite.flatten(1).all(1) for finite in each]).all(0)
 
     def _clip_gradients(self, max_norm: float) -> None:
         """Clips as ``nn.utils.clip_grad_norm_`` does, each replica with its own norm."""
-        gradients, numbers = [], []
-        for (parameter, replicas), own in zip(self.stacked, self.numbers, strict=True):
-            if parameter.grad is not None:
-                gradients.append(parameter.grad.unflatten(0, (len(replicas), -1)))
-                numbers.append(own)
-        norms = [torch.linalg.vector_norm(g, dim=tuple(range(1, g.ndim))) for g in gradients]
-        squares = torch.zeros(self.layout.replicas, dtype=norms[0].dtype, device=norms[0].device)
-        for own, norm in zip(numbers, norms, strict=True):
-            squares.index_add_(0, own, norm * norm)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        by_replica = [gradient.unflatten(0, (self.layout.replicas, -1)) for gradient in gradients]
+        norms = [torch.linalg.vector_norm(g, dim=tuple(range(1, g.ndim))) for g in by_replica]
+        squares = torch.zeros_like(norms[0])
+        for norm in norms:
+            squares += norm * norm
         factors = (max_norm / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-        for gradient, own in zip(gradients, numbers, strict=True):
-            gradient.mul_(factors.index_select(0, own).view(-1, *[1] * (gradient.ndim - 1)))
+        for gradient in by_replica:
+            gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
 
     def _state(self) -> list[Tensor]:
         average = [] if self.average is None else self.average.state()
-        return [*self.lowered.tensors(), *self.optimizer.tensors(), *average]
+        buffers = [tensor for loss in self.losses for tensor in loss.state.values()]
+        tensors = [*self.network.parameters(), *self.network.buffers(), *buffers]
+        return [*tensors, *self.optimizer.tensors(), *average]
+
+    @torch.no_grad()
+    def _copy_to_methods(self) -> None:
+        """Copies weights and buffers to the method of each replica."""
+        for number, method in enumerate(self.methods):
+            for name, tensor in _tensors(method.network):
+                tensor.copy_(self.network.stacked(name, tensor.shape)[number])
+        for loss in self.losses:
+            loss.copy_to([self.methods[number] for number in loss.replicas])
+
+    def _folded(self, name: str) -> nn.Parameter:
+        """The folded parameter that holds the method's parameter of this name for every replica."""
+        return self.network.find(name.removeprefix(_NETWORK))
 
 
-def _part(value: Any, stacked: StackedParameter, replica: int, shape: torch.Size) -> Any:
+class _KnownOutputs(nn.Module):
+    """Stands for a network whose outputs are already computed."""
+
+    outputs: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:  # noqa: ARG002 - a network's interface
+        return self.outputs
+
+
+class _MappedLoss:
+    """The loss of replicas of one method, mapped over them; their buffers are stacked."""
+
+    def __init__(self, methods: Sequence[Method], replicas: Sequence[int]) -> None:
+        self.replicas = list(replicas)
+        self.index = torch.tensor(self.replicas, device=next(methods[0].parameters()).device)
+        self.names: list[str] = []
+        self.buffers = [name for name, _ in methods[0].named_buffers() if not name.startswith(_NETWORK)]
+        self.state: dict[str, Tensor] = {}
+        self.copy_from(methods)
+        self.template = copy.deepcopy(methods[0])
+        self.network = self.template.network = _KnownOutputs()
+        self.template.train()
+
+    def __call__(
+        self, logits: Tensor, target: Tensor, index: Tensor, step: Tensor, progress: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The totals ``[replicas]`` and the parts, flat, of these replicas."""
+
+        def loss_of(state: dict[str, Tensor], z: Tensor, y: Tensor, i: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            self.network.outputs = z
+            terms = functional_call(self.template, state, (Batch(z, y, i, step, progress),))
+            return terms.total, terms.parts
+
+        own = (tensor.index_select(0, self.index) for tensor in (logits, target, index))
+        totals, parts = vmap(loss_of)(self.state, *own)
+        self.names = list(parts)
+        return totals, torch.cat(list(parts.values()))
+
+    def copy_from(self, methods: Sequence[Method]) -> None:
+        """Stacks the buffers of the methods."""
+        self.state = {name: torch.stack([method.get_buffer(name) for method in methods]) for name in self.buffers}
+
+    def copy_to(self, methods: Sequence[Method]) -> None:
+        """Copies the buffers back to the methods."""
+        for name, stacked in self.state.items():
+            for method, value in zip(methods, stacked, strict=True):
+                method.get_buffer(name).copy_(value)
+
+
+def _trained(method: Method) -> list[str]:
+    """Names of the parameters that train, in the order of the serial executor's optimizer."""
+    return [name for name, parameter in method.named_parameters() if parameter.requires_grad]
+
+
+def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*network.named_parameters(), *network.named_buffers()]
+
+
+def _part(value: Any, parameter: nn.Parameter, replica: int, shape: torch.Size) -> Any:
     """A replica's part of an optimizer's state; what is not per element is the same for all replicas."""
-    if isinstance(value, Tensor) and value.shape == stacked.parameter.shape:
-        return value.view(-1, *shape)[stacked.replicas.index(replica)].clone()
+    if isinstance(value, Tensor) and value.shape == parameter.shape:
+        return value.view(-1, *shape)[replica].clone()
     return copy.deepcopy(value)
 
 
-def _joined(key: str, values: Sequence[Any], stacked: Tensor) -> Any:
-    """The optimizer's state of a stacked parameter from its parts; all replicas share one count of steps."""
+def _joined(key: str, values: Sequence[Any], folded: Tensor) -> Any:
+    """The optimizer's state of a folded parameter from its parts; all replicas share one count of steps."""
     if key == "step" or not isinstance(values[0], Tensor):
         return copy.deepcopy(values[0])
-    joined = torch.zeros_like(stacked)
+    joined = torch.zeros_like(folded)
     for part, value in zip(joined.view(-1, *values[0].shape), values, strict=True):
         part.copy_(value)
     return joined

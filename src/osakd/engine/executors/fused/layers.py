@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.engine.executors.fused.replicas import Layout, NotLowerableError, Parts
+from osakd.engine.executors.base import UnsupportedError
+from osakd.engine.executors.fused.layout import Layout, Parts
 from osakd.models.normalise import Normalise as NormaliseLayer
 from osakd.models.normalise import normalised
 from osakd.models.resnet import PaddedShortcut as PaddedShortcutLayer
@@ -48,7 +49,7 @@ class Conv2d(nn.Module):
         super().__init__()
         first = layers[0]
         if first.padding_mode != "zeros":
-            raise NotLowerableError(f"padding mode {first.padding_mode!r}")
+            raise UnsupportedError(f"padding mode {first.padding_mode!r}")
         self.layout, self.channels, self.inner_groups = layout, first.in_channels, first.groups
         self.stride, self.padding, self.dilation = first.stride, first.padding, first.dilation
         weight = torch.cat([layer.weight.detach() for layer in layers])
@@ -76,7 +77,7 @@ class BatchNorm2d(nn.BatchNorm2d):
     def __init__(self, layers: Sequence[nn.BatchNorm2d], layout: Layout) -> None:
         first = layers[0]
         if first.momentum is None:
-            raise NotLowerableError("BatchNorm2d without momentum")
+            raise UnsupportedError("BatchNorm2d without momentum")
         super().__init__(
             layout.replicas * first.num_features, first.eps, first.momentum, first.affine, first.track_running_stats
         )
@@ -138,7 +139,7 @@ class Linear(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Computes the features of every replica."""
         if not isinstance(features, Tensor):
-            raise NotLowerableError("a linear layer on images")
+            raise UnsupportedError("a linear layer on images")
         weight = self.weight.transpose(1, 2)
         return features @ weight if self.bias is None else torch.baddbmm(self.bias[:, None], features, weight)
 

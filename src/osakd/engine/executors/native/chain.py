@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import UnsupportedError
 from osakd.kernels.operators import Stage
 from osakd.models.normalise import Normalise
 
@@ -49,22 +49,22 @@ class Chain(NamedTuple):
         """What the kernel computes for images of a shape: the convolutions, and the widths of the linear layers.
 
         Raises:
-            NotLowerableError: the network cannot take such images.
+            UnsupportedError: the network cannot take such images.
         """
         stages: list[Stage] = []
         features = shape
         layers = self.layers(network)
         for layer in layers[: len(self.convolutions)]:
             if layer.in_channels != features[0]:
-                raise NotLowerableError(f"{features[0]} channels for a convolution of {layer.in_channels}")
+                raise UnsupportedError(f"{features[0]} channels for a convolution of {layer.in_channels}")
             stages.append(Stage(*features, layer.out_channels, layer.kernel_size[0], layer.padding[0]))
             features = stages[-1].pooled
             if min(features) < 1:
-                raise NotLowerableError("images that are too small")
+                raise UnsupportedError("images that are too small")
         linears = layers[len(self.convolutions) :]
         widths = [math.prod(features), *(layer.out_features for layer in linears)] if linears else []
         if any(layer.in_features != width for layer, width in zip(linears, widths, strict=False)):
-            raise NotLowerableError("images of another size than its linear layers expect")
+            raise UnsupportedError("images of another size than its linear layers expect")
         return tuple(stages), tuple(widths)
 
 
@@ -72,31 +72,31 @@ def find_chain(network: nn.Module) -> Chain:
     """The chain that a network is.
 
     Raises:
-        NotLowerableError: it is none; the message names what is unknown.
+        UnsupportedError: it is none; the message names what is unknown.
     """
     unknown = next((type(one).__name__ for one in network.modules() if _is_unknown(one)), None)
     if unknown:
-        raise NotLowerableError(unknown)
+        raise UnsupportedError(unknown)
     was_training = network.training
     graphs = [_Tracer().trace(network.train(mode)) for mode in (True, False)]
     network.train(was_training)
     if str(graphs[0]) != str(graphs[1]):
-        raise NotLowerableError("other layers in training than in evaluation")
+        raise UnsupportedError("other layers in training than in evaluation")
     letters, names = "", []
     previous: fx.Node | None = None
     for node in graphs[0].nodes:
         if node.op != "placeholder" and node.all_input_nodes != [previous]:
-            raise NotLowerableError("layers that are no chain")
+            raise UnsupportedError("layers that are no chain")
         if node.op not in ("placeholder", "output"):
             letter = _letter(node, network)
             letters += letter
             names.append((letter, str(node.target)))
         previous = node
     if not _CHAIN.fullmatch(letters):
-        raise NotLowerableError("layers in another order than convolution, max-pooling and ReLU, then linear layers")
+        raise UnsupportedError("layers in another order than convolution, max-pooling and ReLU, then linear layers")
     found = {kind: tuple(name for letter, name in names if letter == kind) for kind in "ncl"}
     if len({*found["c"], *found["l"]}) < len(found["c"]) + len(found["l"]):
-        raise NotLowerableError("a layer that is used twice")
+        raise UnsupportedError("a layer that is used twice")
     return Chain(next(iter(found["n"]), None), found["c"], found["l"], "f" in letters)
 
 
@@ -117,7 +117,7 @@ def _letter(node: fx.Node, network: nn.Module) -> str:
         layer = network.get_submodule(str(node.target))
         letter = _LETTERS.get(type(layer))
         if letter is None or not _is_plain(layer):
-            raise NotLowerableError(str(layer))
+            raise UnsupportedError(str(layer))
         return letter
     rest = node.args[1:]
     if node.target in (F.relu, torch.relu, "relu"):
@@ -126,7 +126,7 @@ def _letter(node: fx.Node, network: nn.Module) -> str:
         return "f"
     if node.target is F.max_pool2d and rest and _pools_two(rest[0], node.kwargs, rest[1:]):
         return "p"
-    raise NotLowerableError(str(node.target))
+    raise UnsupportedError(str(node.target))
 
 
 def _is_plain(layer: Any) -> bool:

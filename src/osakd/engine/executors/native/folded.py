@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.engine.executors.base import Replicas, TrainingSpec
+from osakd.engine.executors.base import Replicas, TrainingSpec, UnsupportedError
 from osakd.engine.executors.fused.executor import FusedExecutor
-from osakd.engine.executors.fused.folded import FoldedMethods
-from osakd.engine.executors.fused.replicas import Layout, NotLowerableError, Parts
+from osakd.engine.executors.fused.layout import Layout, Parts
 from osakd.engine.executors.native.chain import find_chain
 from osakd.engine.executors.native.forward import Scaling, checked_stages, weight_and_bias
 from osakd.engine.executors.native.serial import check_kind
@@ -30,10 +29,10 @@ def build(replicas: Replicas, spec: TrainingSpec) -> NativeFusedExecutor:
     """Builds the executor whose networks the kernel computes.
 
     Raises:
-        NotLowerableError: it cannot.
+        UnsupportedError: it cannot.
     """
     check_kind(replicas, spec)
-    return NativeFusedExecutor(replicas, spec, lambda given: FoldedMethods(given, NativeReplicas))
+    return NativeFusedExecutor(replicas, spec, NativeReplicas)
 
 
 class NativeReplicas(nn.Module):
@@ -45,7 +44,7 @@ class NativeReplicas(nn.Module):
         input_shape: channels, height and width of an image.
 
     Raises:
-        NotLowerableError: the network is no chain, or the kernel cannot be used.
+        UnsupportedError: the network is no chain, or the kernel cannot be used.
     """
 
     takes_bytes = True
@@ -62,7 +61,7 @@ class NativeReplicas(nn.Module):
             self.add_module(self.stacked_names[name], _stacked([one.get_submodule(name) for one in networks]))
         own = {f"{name}.{leaf}" for name in names for leaf, _ in first.get_submodule(name).named_parameters()}
         if own != {name for name, _ in first.named_parameters()}:
-            raise NotLowerableError("tied weights, or parameters outside of its layers")
+            raise UnsupportedError("tied weights, or parameters outside of its layers")
         self.scaling = Scaling()
 
     def forward(self, images: Parts) -> Tensor:

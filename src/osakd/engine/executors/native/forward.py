@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.native.chain import Chain, find_chain
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.checks import check
@@ -73,7 +73,7 @@ class NativeForward:
         if shape not in self.plans:
             try:
                 self.plans[shape] = checked_stages(self.module, self.chain, shape)
-            except NotLowerableError:
+            except UnsupportedError:
                 self.plans[shape] = None
         return self.plans[shape]
 
@@ -86,7 +86,7 @@ def lower_method(method: Method, shape: Shape) -> None:
         shape: channels, height and width of an image.
 
     Raises:
-        NotLowerableError: none of its networks is a chain, or the kernel cannot be used.
+        UnsupportedError: none of its networks is a chain, or the kernel cannot be used.
     """
     reasons: list[str] = []
     chains: list[tuple[nn.Module, Chain]] = []
@@ -98,7 +98,7 @@ def lower_method(method: Method, shape: Shape) -> None:
         except Exception as error:  # a user's network may raise anything when it is traced
             reasons.append(" ".join(str(error).split()))
     if not chains:
-        raise NotLowerableError(reasons[0] if reasons else "no convolutions")
+        raise UnsupportedError(reasons[0] if reasons else "no convolutions")
     checked_stages(*chains[0], shape)
     for module, chain in chains:
         module.forward = NativeForward(module, chain)
@@ -108,13 +108,13 @@ def checked_stages(module: nn.Module, chain: Chain, shape: Shape) -> tuple[tuple
     """What the kernel computes for images of a shape, after it was compared with PyTorch.
 
     Raises:
-        NotLowerableError: the kernel cannot be used, or not for this network.
+        UnsupportedError: the kernel cannot be used, or not for this network.
     """
     stages, widths = chain.stages(module, shape)
     try:
         check(stages, widths)
     except NoKernelError as error:
-        raise NotLowerableError(str(error)) from error
+        raise UnsupportedError(str(error)) from error
     return stages, widths
 
 

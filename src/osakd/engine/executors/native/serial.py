@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from osakd.engine.executors.base import Replicas, TrainingSpec
-from osakd.engine.executors.fused.replicas import NotLowerableError
+from osakd.engine.executors.base import Replicas, TrainingSpec, UnsupportedError
 from osakd.engine.executors.native.forward import lower_method
 from osakd.engine.executors.native.labels import check_labels
 from osakd.engine.executors.serial import SerialExecutor
@@ -24,7 +23,7 @@ def build(replicas: Replicas, spec: TrainingSpec) -> NativeSerialExecutor:
     """Builds the executor of one replica, whose networks the kernel computes.
 
     Raises:
-        NotLowerableError: the kernel computes none of them.
+        UnsupportedError: the kernel computes none of them.
     """
     check_kind(replicas, spec)
     height, width, channels = replicas.splits[0]["train"].images.shape[1:]
@@ -36,10 +35,10 @@ def check_kind(replicas: Replicas, spec: TrainingSpec) -> None:
     """Checks what the kernel is for.
 
     Raises:
-        NotLowerableError: another device or another precision, or no kernel.
+        UnsupportedError: another device or another precision, or no kernel.
     """
     if replicas.device.type != "cpu":
-        raise NotLowerableError("the native kernel is for a CPU")
+        raise UnsupportedError("the native kernel is for a CPU")
     if spec.precision != "float32" or torch.get_default_dtype() != torch.float32:
-        raise NotLowerableError("the native kernel is for float32")
+        raise UnsupportedError("the native kernel is for float32")
     check_labels()
