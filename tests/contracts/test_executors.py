@@ -13,7 +13,7 @@ from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.replicas import Layout, NotLowerableError
 from osakd.engine.executors.registry import EXECUTORS, REFERENCE, build_executor
 from osakd.engine.optim import Groups
-from osakd.methods.self_distillation import SelfDistillation
+from osakd.methods.plain import Plain
 from tests.contracts.replicas import (
     ALONE,
     EPOCHS,
@@ -23,6 +23,7 @@ from tests.contracts.replicas import (
     SHARING,
     alone,
     method_of,
+    plain_method,
     replicas,
     run,
     serial,
@@ -181,11 +182,11 @@ def test_a_state_of_parameters_without_axes_goes_from_serial_to_fused(float64: N
 
     options = spec(**({"optimizer": adamw} if kind == "adamw" else {}))
 
-    def methods() -> list[SelfDistillation]:
+    def methods() -> list[Plain]:
         found = []
         for seed in SEEDS:
             torch.manual_seed(seed)
-            found.append(SelfDistillation(Scaled()))
+            found.append(plain_method(Scaled()))
         return found
 
     references = [build_executor(REFERENCE, replicas([method]), options) for method in methods()]

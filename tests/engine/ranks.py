@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from osakd.methods.self_distillation import SelfDistillation
 from torch import Tensor, nn
 
 import osakd
@@ -21,7 +22,6 @@ from osakd.engine.executors.ranks import split_networks
 from osakd.engine.executors.registry import SEVERAL, build_executor
 from osakd.engine.processes import of_all
 from osakd.methods.registry import METHODS
-from osakd.methods.self_distillation import SelfDistillation
 from tests.contracts.replicas import alone, method_of, replicas, spec
 from tests.engine.runs import MEMORY, StopAt
 
