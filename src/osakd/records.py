@@ -31,7 +31,7 @@ _OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class
 _OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_test.accuracy", "best_on_test.epoch"]
 
 
-class DataSource(TypedDict):
+class DataOrigin(TypedDict):
     """Which data a network was trained on, and how they were read; never a path.
 
     Attributes:
@@ -53,7 +53,7 @@ class DataSource(TypedDict):
     image_column: NotRequired[str]
 
 
-class DataRecord(DataSource):
+class DataRecord(DataOrigin):
     """The data of a run, in its configuration.
 
     Attributes:
