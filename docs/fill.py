@@ -16,7 +16,7 @@ from pathlib import Path
 from osakd import write_report
 from osakd.cli.main import main
 from osakd.experiments.table1 import FIGURE1
-from osakd.report.charts.curves import write_panels
+from osakd.report.charts.curves import write_curves
 from osakd.report.layout import planned_column
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,8 +44,8 @@ def filled(page: str) -> str:
 def draw_figure1(folder: Path) -> Path:
     """Draws the panels of Figure 1 that have runs, and returns the picture."""
     columns = [planned_column(FIGURE1, one, ROOT / "records" / FIGURE1.folder_of(one)) for one in FIGURE1.columns]
-    summaries = {one.name: one.summary for one in columns if one.summary}
-    return write_panels(summaries, folder, name="figure1", kinds=("svg",))[0]
+    panels = {column.name: column for column in columns if column.finished}
+    return write_curves(panels, folder, name="figure1", kinds=("svg",))[0]
 
 
 def write(path: Path, content: str) -> None:

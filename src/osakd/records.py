@@ -1,6 +1,6 @@
-"""What a run leaves on disk, and how it is written so that nothing is ever lost. Standard library only.
+"""What a run leaves on disk, and how it is read back. Standard library only.
 
-A run is a folder:
+A run is a folder, ``<label>-seed<seed>``:
 
 ==================== ================================================================================
 ``config.json``      the whole configuration, written before the first step
@@ -16,9 +16,10 @@ Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line o
 have checksums.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from osakd.durable import LEFT_OVER, line, make_folder, write_atomic, write_record
 from osakd.errors import InputError, RunError
@@ -27,8 +28,10 @@ from osakd.read_json import build, damaged, read_json, read_rows
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
 LOCK, TEACHER = ".lock", "teacher"
-_OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
-_OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_test.accuracy", "best_on_test.epoch"]
+OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
+OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_test.accuracy", "best_on_test.epoch"]
+"""Values without which a configuration or a result is of no use."""
+Kind = TypeVar("Kind")
 
 
 class DataOrigin(TypedDict):
@@ -134,7 +137,7 @@ class RunConfig:
 
     def differences(self, other: "RunConfig") -> list[str]:
         """Lists where the other configuration differs, as ``name: ours, not theirs``."""
-        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        mine, theirs = flattened(asdict(self)), flattened(asdict(other))
         keys = list(dict.fromkeys([*mine, *theirs]))
         return [f"{key}: {mine.get(key)}, not {theirs.get(key)}" for key in keys if mine.get(key) != theirs.get(key)]
 
@@ -210,10 +213,10 @@ def read_run(folder: Path) -> RunFiles:
     config = None
     try:
         config = read_config(folder)
-        found = _any_result(folder)
-        if config is None and found is not None:
+        result = _any_result(folder)
+        if config is None and result is not None:
             raise RunError(f"{str(folder)!r} has no {CONFIG}: move the run folder away and run again.")
-        result = _of_all_epochs(found, config)
+        result = _of_all_epochs(result, config)
         return RunFiles(config, result, _rows(folder, result), _error(folder, result), None)
     except (InputError, RunError) as damage:
         return RunFiles(config, None, [], None, str(damage))
@@ -221,8 +224,7 @@ def read_run(folder: Path) -> RunFiles:
 
 def read_config(folder: Path) -> RunConfig | None:
     """Reads the configuration of a run folder; None where there is none."""
-    values = read_json(path := folder / CONFIG)
-    return None if values is None else build(RunConfig, values, path, _OF_CONFIG)
+    return _from_file(RunConfig, folder / CONFIG, OF_CONFIG)
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
@@ -293,8 +295,20 @@ def cut_metrics(folder: Path, epochs: int) -> None:
 
 def _any_result(folder: Path) -> Result | None:
     """The result in a folder, of however many epochs."""
-    values = read_json(path := folder / RESULT)
-    return None if values is None else build(Result, values, path, _OF_RESULT)
+    return _from_file(Result, folder / RESULT, OF_RESULT)
+
+
+def _from_file(kind: type[Kind], path: Path, needed: Sequence[str]) -> Kind | None:
+    """The record in a JSON file; None where there is no file."""
+    values = read_json(path)
+    if values is None:
+        return None
+    try:
+        return build(kind, values, needed)
+    except TypeError as error:
+        raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
+    except ValueError as error:
+        raise damaged(path, error) from error
 
 
 def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | None:
@@ -316,9 +330,12 @@ def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
+def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
     """Nested values by dotted name."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in flattened(value).items()}
+        else:
+            flat[key] = value
     return flat

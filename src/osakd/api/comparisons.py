@@ -15,7 +15,8 @@ from osakd.records import SUMMARY
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
-    from osakd.report.statistics.aggregate import Summary
+    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.summary import Summary
     from osakd.runner.progress import OnProgress, Progress
 
 DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
@@ -28,18 +29,25 @@ class Comparison:
 
     Attributes:
         folder: folder with the runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
-        summary: all values, means, standard deviations, and paired differences to plain training.
+        column: its finished runs and their scores.
     """
 
     folder: Path
-    summary: "Summary"
+    column: "RecordedColumn"
+
+    @property
+    def summary(self) -> "Summary":
+        """All values, means, standard deviations, and paired differences to plain training."""
+        from osakd.report.statistics.summary import summarise
+
+        return summarise(self.column)
 
     def table(self) -> str:
         """The table as Markdown."""
-        from osakd.report.tables.accuracy import comparison_table
+        from osakd.report.tables.results import comparison_table
         from osakd.report.tables.table import markdown
 
-        return markdown(comparison_table(self.summary))
+        return markdown(comparison_table(self.column))
 
 
 class IncompleteError(RunError):
@@ -96,7 +104,7 @@ def compare(
     from osakd.engine.stages import copy_teacher
     from osakd.report.charts.curves import write_curves
     from osakd.report.layout import as_compared
-    from osakd.report.statistics.aggregate import summarise
+    from osakd.report.statistics.column import RecordedColumn
     from osakd.report.write import write_page
     from osakd.runner.jobs import with_absolute_paths
     from osakd.runner.lock import lock_runner
@@ -127,16 +135,17 @@ def compare(
     columns = recorded_columns(folder)  # the records are read once
     runs = {run.folder: run for column in columns for run in column.runs}
     places = [job.folder.resolve() for job in jobs]
-    summary = summarise(folder.name, [runs[place] for place in places if place in runs])
-    write_json(folder / SUMMARY, summary.to_dict())
-    write_curves(summary, folder)
-    labels = [method.label for method in summary.methods if method.predictor is None]
-    write_page(folder.resolve().name, as_compared(columns, labels), folder)
+    comparison = Comparison(
+        folder, RecordedColumn("comparison", folder.name, tuple(runs[place] for place in places if place in runs))
+    )
+    write_json(folder / SUMMARY, dict(comparison.summary))
+    write_curves({"": comparison.column}, folder)
+    write_page(folder.resolve().name, as_compared(columns, list(comparison.column.scores.runs)), folder)
     if errors:
         where, why = next(iter(errors.items()))
         raise IncompleteError(
             f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them; the others are in "
             f"{str(folder / SUMMARY)!r}: {why}",
-            Comparison(folder, summary),
+            comparison,
         )
-    return Comparison(folder, summary)
+    return comparison

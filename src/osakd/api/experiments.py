@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from osakd.api.arguments import exit_unguarded, process_count, seed_list
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError
-from osakd.experiments.kinds import Asked, Reproduction
+from osakd.experiments.reproduction import Reproduction
 from osakd.paths import given_path
 
 if TYPE_CHECKING:
@@ -34,14 +34,15 @@ def reproduce(
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
 
     Args:
-        name: experiment: table1, table2, table2-small, figure1, neighbours, readings, beyond, variants-search,
-            variants, cost or claims.
+        name: experiment: table1, table2, table2-small, figure1, neighbours, readings, variants-search, variants, cost
+            or claims.
         data: only the columns of these data sets: names, or local folders called like them.
         columns: only these columns: their names, which are those of their folders.
         cells: only these cells: their labels.
         seeds: number of seeds, or a list of them; by default those of the experiment.
         epochs: epochs of each run; by default those of the experiment.
-        out: folder of the records. A run lies in ``<out>/<name>/<column>/<method>-seed<seed>``.
+        out: folder of the records. A run lies in ``<out>/<name>/<column>/<cell>-seed<seed>``; finished runs are also
+            packed, in ``<out>/<name>/<column>.jsonl``, and not trained again.
         dry_run: only show what is recorded, and what is missing of the whole.
         processes: number of cores to use; by default all.
         scheduler: address host:port of a dask.distributed scheduler, as for compare.
@@ -57,41 +58,42 @@ def reproduce(
         InputError: an argument cannot be used.
         RunError: another runner is at work on one of the columns.
     """
-    from osakd.experiments.catalogue import find_experiment
+    from osakd.experiments.catalogue import CLAIMS, COST, DECIDE_CLAIMS, find_experiment
+    from osakd.experiments.reproduction import chosen_columns, show_claims, show_cost, show_experiment
 
     exit_unguarded()
-    where = {"device": device, "executor": executor, "kernels": kernels}
     out = given_path(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file: name the folder of the records with --out.")
-    experiment = find_experiment(name)
-    if not experiment.trains:
-        given = {
-            "data": data,
-            "columns": columns,
-            "cells": cells,
-            "seeds": seeds,
-            "epochs": epochs,
-            "processes": processes,
-            "scheduler": scheduler,
-        } | where
+    options = {"device": device, "executor": executor, "kernels": kernels}
+    if name in (COST, CLAIMS):
+        given = {"data": data, "columns": columns, "cells": cells, "seeds": seeds, "epochs": epochs}
+        given |= {"processes": processes, "scheduler": scheduler, **options}
         useless = [key for key, value in given.items() if value not in (None, AUTO)]
         if useless:
             raise InputError(f"`reproduce {name}` trains nothing: leave out {', '.join(useless)}.")
+        if name == CLAIMS:
+            return show_claims(DECIDE_CLAIMS, out)
+        if not dry_run:
+            from osakd.experiments.cost import measure
+
+            measure(out)
+        return show_cost(out)
+    experiment = find_experiment(name)
     if epochs is not None and epochs < 1:
         raise InputError(f"`epochs` must be at least 1, got {epochs}.")
-    asked = Asked(
-        out=out,
-        data=[data] if isinstance(data, str) else data,
-        columns=[columns] if isinstance(columns, str) else columns,
-        cells=[cells] if isinstance(cells, str) else cells,
-        seeds=None if seeds is None else seed_list(seeds),
-        epochs=epochs,
-        processes=process_count(processes),
-        scheduler=scheduler,
-        on_progress=on_progress or (lambda _: None),
-        where={key: value for key, value in where.items() if value is not None},
-        draw=not dry_run,
-    )
-    failed = {} if dry_run else experiment.run(asked)
-    return experiment.show(asked, failed)
+    seeds = None if seeds is None else seed_list(seeds)
+    processes = process_count(processes)
+    chosen = chosen_columns(experiment, _listed(data), _listed(columns), _listed(cells))
+    failed = {}
+    if not dry_run:
+        from osakd.experiments.train import Training, train_missing
+
+        options = {key: value for key, value in options.items() if value is not None}
+        training = Training(seeds, epochs, processes, scheduler, on_progress or (lambda _: None), options)
+        failed = train_missing(experiment, chosen, out, training)
+    return show_experiment(experiment, [column for column, _ in chosen], out, failed, draw=not dry_run)
+
+
+def _listed(names: str | Sequence[str] | None) -> Sequence[str] | None:
+    return [names] if isinstance(names, str) else names

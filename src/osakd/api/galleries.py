@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError
-from osakd.methods.registry import settings_of
+from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.teacher_runs import is_recorded
 from osakd.models.registry import check_trusted
 from osakd.records import STUDENT, RunConfig
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays, Images
-    from osakd.report.page.gallery import Gallery
+    from osakd.report.page.page import Gallery
     from osakd.report.statistics.column import RecordedColumn
-    from osakd.report.statistics.runs import RunRecord
+    from osakd.runs import RunRecord
 
 COUNT, SHOWN = 24, 4
 """Images of a run, and the most classes of a soft label, beside the image's own."""
@@ -62,6 +62,7 @@ def _first(entries: "Sequence[RunRecord]") -> "RunRecord | None":
             for entry in entries
             if entry.result
             and entry.config
+            and entry.config.method in METHODS  # not a retired one
             and settings_of(entry.config).has_soft_labels
             and (entry.folder / STUDENT).exists()
         ),
@@ -82,7 +83,7 @@ def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bo
     from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
-    from osakd.report.page.gallery import Gallery, Picture
+    from osakd.report.page.page import Gallery, Picture
 
     config = entry.config
     if config is None:

@@ -9,7 +9,7 @@ from osakd.cli.command import command
 @command(api.compare, without=("on_progress",), continues=())
 def compare(**options: Any) -> None:
     """Train several methods over several seeds and compare them. The same command continues after a stop."""
-    from osakd.cli.progress import ComparisonProgress, print_summary
+    from osakd.cli.progress import ComparisonProgress, print_comparison
 
     incomplete = None
     with ComparisonProgress() as progress:
@@ -17,7 +17,7 @@ def compare(**options: Any) -> None:
             comparison = api.compare(**options, on_progress=progress.on_progress)
         except api.IncompleteError as error:
             comparison, incomplete = error.comparison, error
-    print_summary(comparison.summary)
+    print_comparison(comparison.column)
     print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
     print(f"Open {comparison.folder}/report.html in a browser to see them.")
     if incomplete is not None:

@@ -2,7 +2,7 @@
 
 from osakd.cli.command import command
 from osakd.data.recipes import DATA
-from osakd.methods.registry import METHODS, PRESETS, SHORTHANDS
+from osakd.methods.registry import METHODS, PRESETS
 from osakd.models.registry import MODELS
 
 
@@ -18,4 +18,4 @@ def list_() -> None:
     print("methods (--method; osakd train --method NAME --help shows its settings)")
     for name, method in METHODS.items():
         print(f"  {name:<28}{(method.settings.__doc__ or '').splitlines()[0]}")
-    print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join([*SHORTHANDS, *PRESETS])}")
+    print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join(PRESETS)}")

@@ -5,17 +5,15 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from osakd.engine.callbacks import Callback
 from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
-from osakd.report.statistics.aggregate import Summary
-from osakd.report.statistics.format import title
-from osakd.report.tables.accuracy import comparison_table
+from osakd.report.statistics.column import RecordedColumn
+from osakd.report.tables.results import comparison_table
+from osakd.report.tables.table import console_tables
 from osakd.runner.progress import Progress as RunProgress
 
 REFRESHES_PER_SECOND = 4
@@ -198,35 +196,16 @@ def describe(row: dict[str, Any]) -> str:
     return f"{scored}{row['images_per_second']:,.0f} images/s"
 
 
-def print_summary(summary: Summary) -> None:
+def print_comparison(column: RecordedColumn) -> None:
     """Prints the table of a comparison and its notes; a narrow terminal gets several tables below each other."""
     console = Console(markup=False)
     if not console.is_terminal:
         console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
-    comparison = comparison_table(summary)
-    rows = comparison.cells
-    console.print(printable(title(summary)), style="bold", highlight=False)
-    for group in _columns_that_fit([comparison.head, *rows], console.width):
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-        for number in group:
-            column = comparison.columns[number]
-            table.add_column(column.head, justify="left" if column.is_text else "right", no_wrap=True)
-        for row in rows:
-            table.add_row(*(row[number] for number in group))
+    console.print(printable(column.title), style="bold", highlight=False)
+    for table in console_tables(comparison_table(column), console.width):
         console.print(table, highlight=False)
         console.print()
-    for executor in dict.fromkeys(environment["executor"] for environment in summary.environments):
+    for executor in dict.fromkeys(run.result.environment["executor"] for run in column.finished):
         console.print(f"Executor: {executor}.", highlight=False)
-    for note in summary.notes:
+    for note in column.notes:
         console.print(printable(note), style="yellow" if note.startswith("Warning") else None, highlight=False)
-
-
-def _columns_that_fit(lines: list[list[str]], width: int) -> list[list[int]]:
-    """Numbers of columns in groups that fit into the width of a terminal, each with the first column in front."""
-    widths = [max(len(line[column]) for line in lines) + 3 for column in range(len(lines[0]))]
-    groups = [[0]]
-    for column in range(1, len(widths)):
-        if len(groups[-1]) > 1 and sum(widths[c] for c in groups[-1]) + widths[column] > width:
-            groups.append([0])
-        groups[-1].append(column)
-    return groups

@@ -206,9 +206,14 @@ def _plain(option: str, value: Any) -> Any:
 
 
 def recorded_config(folder: Path) -> RunConfig | None:
-    """The configuration of a run folder, with settings that were added later as they were before; None without one."""
+    """The configuration of a run folder, as this version of osakd writes it; None without one."""
     config = read_config(folder)
-    if config is None or config.method not in METHODS:
+    return None if config is None else as_today(config)
+
+
+def as_today(config: RunConfig) -> RunConfig:
+    """A recorded configuration with the settings that were added later, as they were before."""
+    if config.method not in METHODS:
         return config
     known = {field.name for field in fields(METHODS[config.method].settings)}
     return replace(config, settings=asdict(settings_of(config))) if config.settings.keys() <= known else config

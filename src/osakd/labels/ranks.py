@@ -75,6 +75,10 @@ class Everyone:
             return self.used if self.first is None else self.first
         return self.first & self.used
 
+    def of_this_rank(self, values: Tensor) -> Tensor:
+        """Of values for all samples ``[m, ...]`` those of this rank's samples ``[n, ...]``."""
+        return values[self.rows]
+
 
 def are_several(group: dist.ProcessGroup | None) -> bool:
     """Whether ``torch.distributed`` runs on several ranks of a group; None for the default one.

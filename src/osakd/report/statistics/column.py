@@ -1,12 +1,19 @@
-"""A column as it is recorded: its runs, and what was planned."""
+"""A column as it is recorded: its runs, what was planned, and the scores of each of its methods."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from osakd.plan import BASELINE, Cell, Column, Experiment
-from osakd.report.statistics.aggregate import MethodSummary, Summary, summarise
-from osakd.report.statistics.pooled import pooled, smaller
-from osakd.report.statistics.runs import FinishedRun, RunRecord, by_label, finished
+from osakd.methods.registry import run_notes
+from osakd.plan import BASELINE, Cell, Column, Experiment, Published
+from osakd.report.statistics.format import title, with_less
+from osakd.report.statistics.scores import BEST, LAST, VALIDATION, Measure, Scores
+from osakd.report.statistics.spread import Difference, Spread, welch_sign
+from osakd.runs import Curve, FinishedRun, RunRecord
+
+PAPER_RUNS = 5
+_PAPER_WORDS = {None: "too few runs", 0: "reproduced", 1: "better", -1: "worse"}
 
 
 @dataclass(frozen=True)
@@ -15,10 +22,10 @@ class RecordedColumn:
 
     Attributes:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
-        name: name of its own folder, such as ``cifar10``.
+        name: name of its folder, such as ``cifar10``.
         runs: its runs, in order.
-        experiment: the experiment that it belongs to; None for a comparison of one's own.
-        plan: the column as it was planned; None for a comparison of one's own.
+        experiment: the experiment that it belongs to; None for a comparison that a user made.
+        plan: the column as it was planned; None for a comparison that a user made.
     """
 
     place: str
@@ -28,36 +35,47 @@ class RecordedColumn:
     plan: Column | None = None
 
     @cached_property
-    def pooled(self) -> list[FinishedRun]:
-        """The runs that means are taken over."""
-        return pooled(self.runs)
+    def scores(self) -> Scores:
+        """The scores of its runs."""
+        return Scores(self.runs)
 
     @cached_property
-    def planned(self) -> dict[str, dict[int, FinishedRun]]:
-        """Those of them that an experiment made, by label and seed: their folders are called so."""
-        return by_label(run for run in self.pooled if run.folder.name == f"{run.label}-seed{run.seed}")
+    def finished(self) -> list[FinishedRun]:
+        """The runs that the scores are of."""
+        return [run for runs in self.scores.runs.values() for run in runs.values()]
+
+    @property
+    def curves(self) -> dict[str, list[Curve]]:
+        """The learning curves of its finished runs by label."""
+        return {label: [run.curve for run in runs.values()] for label, runs in self.scores.runs.items()}
 
     @cached_property
-    def summary(self) -> Summary | None:
-        """The summary of its finished runs; None where there are none."""
-        baselines = {cell.label: cell.baseline for cell in self.cells}
-        return summarise(self.name, self.runs, baselines) if finished(self.runs) else None
+    def methods(self) -> "list[MethodScores]":
+        """The scores of each method, and of the other outputs of its runs: averaged weights, branches, ensembles."""
+        firsts = {label: next(iter(runs.values())) for label, runs in self.scores.runs.items()}
+        return [
+            self.scores_of(label, output)
+            for label, run in firsts.items()
+            for output in ("", *run.result.last.get("others", {}))
+        ]
 
     @property
-    def methods(self) -> list[MethodSummary]:
-        """The summaries of its methods."""
-        return self.summary.methods if self.summary else []
+    def deployed(self) -> "list[MethodScores]":
+        """The scores of the deployed networks alone."""
+        return [method for method in self.methods if not method.output]
 
     @property
-    def deployed(self) -> list[MethodSummary]:
-        """Those of the deployed networks, without branches, peers and ensembles."""
-        return [method for method in self.methods if method.predictor is None]
+    def ranked(self) -> "list[MethodScores]":
+        """The deployed networks by validation accuracy.
 
-    @property
-    def by_validation(self) -> bool:
-        """Whether validation decides: it was planned so, and every run has held images out."""
-        chosen = bool(self.methods) and all("validation" in method.values for method in self.methods)
-        return chosen and self.experiment is not None and self.experiment.view == "readings"
+        Those with the most seeds come first, for seeds differ as much as methods do; of these the best mean first.
+        """
+
+        def key(method: MethodScores) -> tuple[int, float]:
+            validation = method.spread(VALIDATION)
+            return -method.n, -validation.mean if validation else 0.0
+
+        return sorted(self.deployed, key=key)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -65,23 +83,189 @@ class RecordedColumn:
         return self.plan.cells if self.plan else ()
 
     @property
+    def view(self) -> str:
+        """How its experiment is shown; empty for a comparison that a user made."""
+        return self.experiment.view if self.experiment else ""
+
+    @property
+    def by_validation(self) -> bool:
+        """Whether validation decides: it was planned so, and every run has held images out."""
+        return self.view == "readings" and bool(self.methods) and all(row.spread(VALIDATION) for row in self.methods)
+
+    @property
     def note(self) -> str:
         """What every reader should know of it, as a sentence; empty for nothing."""
         return f"{self.plan.note}." if self.plan and self.plan.note else ""
 
     @property
+    def epochs(self) -> int:
+        """The most epochs of its finished runs: methods with stages may share them out; 0 where there are no runs."""
+        return max((run.config.epochs for run in self.finished), default=0)
+
+    @property
     def fraction(self) -> float:
         """The share of the training images that was used."""
-        return self.summary.configuration["fraction"] if self.summary else 1.0
+        return self.finished[0].config.fraction if self.finished else 1.0
 
-    def find(self, label: str) -> MethodSummary | None:
-        """The summary of a method; None where it has no finished run."""
-        return next((method for method in self.methods if method.label == label), None)
+    @cached_property
+    def title(self) -> str:
+        """The line over its tables: what was compared on what; empty where no run has finished."""
+        if not self.finished:
+            return ""
+        config = self.finished[0].config
+        return title(config.data, config.model, self.epochs, config.fraction)
 
-    def baseline_of(self, label: str) -> str:
-        """Label of what a method is compared with."""
-        return self.plan.baseline_of(label) if self.plan else BASELINE
+    @cached_property
+    def notes(self) -> list[str]:
+        """The notes of its methods and runs, each once, and which runs do not count."""
+        of_method: dict[str, list[str]] = {}  # a method's notes are the same for all of its seeds
+        notes: list[str] = []
+        for run in self.finished:
+            config = run.config
+            key = json.dumps([config.method, config.settings, config.batch_size, config.data["class_counts"]])
+            if key not in of_method:
+                of_method[key] = run_notes(config)
+                notes += of_method[key]
+            notes += [f"Note: {note}" for note in run.result.notes]
+        return [*dict.fromkeys(notes), *self.left_out]
 
-    def smaller(self, method: MethodSummary) -> str:
-        """What of a method's runs is smaller than planned, as a list."""
-        return smaller(self.plan, len(method.seeds), method.trained, self.fraction)
+    @property
+    def left_out(self) -> list[str]:
+        """A sentence for each other length among the finished runs: how many do not count, and which."""
+        shorter: dict[int, list[str]] = {}
+        for run in self.scores.shorter:
+            shorter.setdefault(run.config.epochs, []).append(run.folder.name)
+        return [
+            f"{len(names)} run{'s' * (len(names) > 1)} of another length ({epochs} epoch{'s' * (epochs > 1)}) "
+            f"{'are' if len(names) > 1 else 'is'} left out: {', '.join(names)}"
+            for epochs, names in shorter.items()
+        ]
+
+    @property
+    def missing(self) -> str:
+        """How many of the planned runs are missing, such as ``3 of 10 runs``; empty where none is.
+
+        More seeds of one method do not make up for those of another.
+        """
+        seeds = self.plan.seeds if self.plan else 0
+        number = sum(max(0, seeds - self.scores_of(cell.label, mean_with=cell.averaged).n) for cell in self.cells)
+        return f"{number} of {seeds * len(self.cells)} runs" if number else ""
+
+    @property
+    def other_baselines(self) -> str:
+        """Which recorded methods are not compared with plain training, as a sentence; empty where all are."""
+        pairs = [
+            f"{cell.label} to {cell.baseline}"
+            for cell in self.cells
+            if cell.baseline != BASELINE and cell.label in self.scores.runs
+        ]
+        return f"Differences not to {BASELINE}: {', '.join(pairs)}." if pairs else ""
+
+    def scores_of(self, label: str, output: str = "", mean_with: tuple[str, ...] = ()) -> "MethodScores":
+        """The scores of a method, which may have no runs, beside what was planned to compare it with."""
+        cell = next((cell for cell in self.cells if cell.label == label), None)
+        if cell is None:
+            return MethodScores(self, label, output, mean_with)
+        return MethodScores(self, label, output, mean_with, cell.baseline, published=cell.published)
+
+    def find(self, label: str) -> "MethodScores | None":
+        """The scores of a method's deployed network; None where it has no finished run."""
+        return self.scores_of(label) if label in self.scores.runs else None
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """The scores of a method in a column, beside what it is compared with: what a row of a table is of.
+
+    Attributes:
+        column: the column.
+        label: label of the method; it may have no runs.
+        output: which output of its runs is scored, as in ``Measure``.
+        mean_with: outputs that are averaged with it, as in ``Measure``.
+        baseline: label of what it is compared with.
+        baseline_output: which output of that is scored.
+        published: the paper's number; None where it has none.
+        without: seeds that do not count in comparisons.
+    """
+
+    column: RecordedColumn
+    label: str
+    output: str = ""
+    mean_with: tuple[str, ...] = ()
+    baseline: str = BASELINE
+    baseline_output: str = ""
+    published: Published | None = None
+    without: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The label, and which output or mean of outputs it is."""
+        if self.mean_with:
+            return f"{self.label} (mean of {1 + len(self.mean_with)} branches)"
+        return f"{self.label}: {self.output}" if self.output else self.label
+
+    @property
+    def runs(self) -> list[FinishedRun]:
+        """Its runs."""
+        return list(self.column.scores.runs.get(self.label, {}).values())
+
+    @property
+    def n(self) -> int:
+        """Number of its runs that have the output."""
+        return len(self.by_seed(LAST))
+
+    @property
+    def smaller(self) -> str:
+        """What of its runs is smaller than planned, as a list; empty for nothing."""
+        return smaller(self.column.plan, self.runs, self.n) if self.n else ""
+
+    @property
+    def beside_paper(self) -> str:
+        """How its best accuracies compare with the paper's number: by a t test (Welch) with 95 % confidence."""
+        if self.published is None:
+            return "not in the paper"
+        values = [100 * value for value in self.by_seed(BEST).values()]
+        return _PAPER_WORDS[welch_sign(values, self.published.mean, self.published.std, PAPER_RUNS)]
+
+    @property
+    def verdict(self) -> str:
+        """How it compares with the paper's number, and what is smaller than planned."""
+        return with_less(self.beside_paper, self.smaller) if self.n else "not run"
+
+    def of(self, measure: Measure) -> Measure:
+        """A measure of its output."""
+        return replace(measure, output=self.output, mean_with=self.mean_with)
+
+    def by_seed(self, measure: Measure) -> dict[int, float]:
+        """A number of its runs by seed."""
+        return self.column.scores.by_seed(self.label, self.of(measure))
+
+    def spread(self, measure: Measure) -> Spread | None:
+        """Mean and standard deviation of a number over its seeds."""
+        return self.column.scores.spread(self.label, self.of(measure))
+
+    def gain(self, measure: Measure) -> Difference | None:
+        """A number minus that of what it is compared with; None where that is itself, or has no seed in common."""
+        if self.label == self.baseline:
+            return None
+        over = replace(measure, output=self.baseline_output)
+        return self.column.scores.gain(self.label, self.baseline, self.of(measure), over=over, without=self.without)
+
+
+def smaller(plan: Column | None, runs: Collection[FinishedRun], seeds: int, *, without: int = 0) -> str:
+    """What is smaller than planned of some runs, as a list; empty where nothing is, or nothing was planned.
+
+    Args:
+        plan: the column.
+        runs: the runs, at least one.
+        seeds: number of seeds that they are compared over.
+        without: number of planned seeds that do not count on purpose.
+    """
+    if plan is None:
+        return ""
+    wanted = plan.seeds - without
+    epochs, fraction = min(run.config.epochs for run in runs), min(run.config.fraction for run in runs)
+    less = [f"{seeds} of {wanted} seeds"] * (seeds < wanted)
+    less += [f"{epochs} of {plan.epochs} epochs"] * (epochs < plan.epochs)
+    less += [f"{100 * fraction:g} % of the images"] * (fraction < plan.fraction)
+    return ", ".join(less)

@@ -1,0 +1,154 @@
+"""Trains what is missing of an experiment: what is neither packed nor in a run folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from osakd.data.recipes import recipe_for
+from osakd.data.sources import load_data
+from osakd.engine.config import Options, as_today, can_continue
+from osakd.errors import InputError, RunError
+from osakd.plan import SMOOTHING, Column, Experiment
+from osakd.runner.jobs import Job, with_absolute_paths
+from osakd.runner.lock import lock_runner
+from osakd.runner.planning import check_images, plan_run
+from osakd.runner.progress import OnProgress
+from osakd.runner.run import run_jobs
+from osakd.runs import FinishedRun, RunRecord, finished, pack_runs, packed_file, read_runs
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the runs of an experiment are trained.
+
+    Attributes:
+        seeds: seeds of the runs; None for those of the experiment.
+        epochs: epochs of each run; None for those of the experiment.
+        processes: cores to use.
+        scheduler: address of a dask.distributed scheduler; None for this machine.
+        on_progress: called with the progress of every run.
+        options: ``device``, ``executor`` and ``kernels``, where they are given.
+    """
+
+    seeds: Sequence[int] | None
+    epochs: int | None
+    processes: int
+    scheduler: str | None
+    on_progress: OnProgress
+    options: dict[str, Any]
+
+
+def train_missing(
+    experiment: Experiment, columns: Sequence[tuple[Column, str]], out: Path, training: Training
+) -> dict[str, str]:
+    """Trains what is missing of columns. A column that cannot be trained does not stop the others.
+
+    Args:
+        experiment: the experiment.
+        columns: its columns, each with where its images come from.
+        out: folder of the records.
+        training: how they are trained.
+
+    Returns:
+        Why columns failed, by their name.
+
+    Raises:
+        InputError, RunError: no column could be trained.
+    """
+    errors: dict[str, InputError | RunError] = {}
+    for column, data in columns:
+        try:
+            _train_column(column, data, out / experiment.folder_of(column), training)
+        except (InputError, RunError) as error:
+            errors[column.name] = error
+    if len(errors) == len(columns):
+        raise next(iter(errors.values()))
+    return {name: str(error) for name, error in errors.items()}
+
+
+def _train_column(column: Column, data: str, folder: Path, training: Training) -> None:
+    """Trains what is missing of a column, then packs it. Cells that earn another seed get it."""
+    seeds = range(column.seeds) if training.seeds is None else training.seeds
+    jobs = _missing(column, data, seeds, folder, training)
+    with lock_runner(folder, training.on_progress) as call_and_note:
+
+        def run(jobs: Sequence[Job]) -> None:
+            if jobs:
+                run_jobs(
+                    with_absolute_paths(jobs) if training.scheduler else jobs,
+                    processes=training.processes,
+                    on_progress=call_and_note,
+                    scheduler=training.scheduler,
+                )
+
+        try:
+            run(jobs)
+            if column.again_within is not None and training.seeds is None:
+                run(_missing(_promising(column, folder), data, [column.seeds], folder, training))
+        finally:
+            pack_runs(packed_file(folder), finished(read_runs(folder)))
+
+
+def _missing(column: Column, data: str, seeds: Sequence[int], folder: Path, training: Training) -> list[Job]:
+    """The runs of a column that are not packed, seed by seed.
+
+    Raises:
+        InputError: a value out of its range, or a run of another configuration or of other images is recorded there.
+        RunError: a line of the packed file is damaged.
+    """
+    arrays = load_data(data)
+    recipe = vars(recipe_for(column.data))  # by the column's name: a local folder has none
+    options = {key: recipe[key] for key in ("model", "batch_size", "learning_rate", "momentum", "scaling")}
+    options |= {"epochs": column.epochs if training.epochs is None else training.epochs}
+    chosen = Options(**options | dict(column.options) | training.options)
+    jobs = [
+        plan_run(arrays, data, cell.label, cell.method, seed, replace(chosen, **cell.options), folder)
+        for seed in seeds
+        for cell in column.cells
+    ]
+    check_images(jobs, folder)
+    path = packed_file(folder)
+    packed = {run.folder.name: run for run in (read_runs(path) if path.exists() else [])}
+    for run in packed.values():
+        if run.damaged:
+            raise RunError(str(run.error))
+        if jobs and run.config is not None and run.config.data["content"] != arrays.content:
+            raise InputError(
+                f"{str(path)!r} has runs of other images (content {run.config.data['content'][:8]}, not "
+                f"{arrays.content[:8]}): choose another folder with --out."
+            )
+    return [job for job in jobs if not _is_packed(job, packed.get(job.folder.name))]
+
+
+def _is_packed(job: Job, run: RunRecord | None) -> bool:
+    """Whether a run is packed. One that is given more epochs is trained anew.
+
+    Raises:
+        InputError: the packed run has another configuration.
+    """
+    if not isinstance(run, FinishedRun):
+        return False
+    recorded = as_today(run.config)
+    if recorded != job.config and not can_continue(recorded, job.config):
+        raise InputError(
+            f"{run.folder.name!r} is packed with another configuration "
+            f"({'; '.join(recorded.differences(job.config))}): choose another folder with --out."
+        )
+    return recorded == job.config
+
+
+def _promising(column: Column, folder: Path) -> Column:
+    """The column's cells whose best validation accuracy is within ``again_within`` of the best cell's.
+
+    Their baselines come along, and label smoothing: differences need both sides.
+    """
+    accuracies = {
+        run.label: run.result.chosen_on_validation["validation_accuracy"]
+        for run in finished(read_runs(folder))
+        if run.seed < column.seeds and run.result.chosen_on_validation is not None
+    }
+    least = max(accuracies.values(), default=0.0) - (column.again_within or 0.0)
+    chosen = [cell for cell in column.cells if accuracies.get(cell.label, -1.0) >= least]
+    labels = {label for cell in chosen for label in (cell.label, cell.baseline, SMOOTHING)} & set(accuracies)
+    return replace(column, cells=tuple(cell for cell in column.cells if cell.label in labels))
