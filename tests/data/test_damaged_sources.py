@@ -25,7 +25,7 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.Monke
         elif damage == "short":
             path.write_bytes(path.read_bytes()[:300])
         else:
-            path.with_name("about.json").write_text("[]")
+            path.with_name("changes.json").write_text("[]")
     np.testing.assert_array_equal(load_data(folder).train.images, expected)
 
 

@@ -76,7 +76,7 @@ def test_another_weight_is_noticed(tmp_path: Path) -> None:
         osakd.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["images.npy", "about.json"])
+@pytest.mark.parametrize("name", ["images.npy", "changes.json"])
 def test_another_value_in_the_cache_is_decoded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
