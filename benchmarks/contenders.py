@@ -17,7 +17,7 @@ from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.registry import REFERENCE
-from osakd.engine.timing import CLASSES, Contender, seconds_of, synthetic_images, training_spec, training_steps
+from osakd.engine.timing import CLASSES, Contender, seconds_of, synthetic_images, training_steps
 from osakd.errors import RunError
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.labels import native_labels
@@ -43,18 +43,18 @@ def single(
     threads: int | None = None,
 ) -> Contender:
     """The steps of one run, with the native kernel where it fits, or with PyTorch's operators (``torch``)."""
-    spec = training_spec(batch, cuda_graph=cuda_graph)
     names = [REFERENCE] if kernels == "torch" else ["serial/native", REFERENCE]
-    return _on_threads(threads, _first_that_fits(names, [method], split, spec, model=model))
+    return _on_threads(
+        threads, _first_that_fits(names, [method], split, model=model, batch_size=batch, captured=cuda_graph)
+    )
 
 
 def fused(
     seeds: int, methods: Sequence[Any], split: DeviceSplit, *, cuda_graph: bool = False, kernels: str = "auto"
 ) -> Contender:
     """The steps of every seed and method in one program; ``kernels`` as for ``single``."""
-    spec = training_spec(BATCH, cuda_graph=cuda_graph)
     names = ["fused/channels"] if kernels == "torch" else ["fused/native", "fused/channels"]
-    return _first_that_fits(names, list(methods), split, spec, seeds=seeds)
+    return _first_that_fits(names, list(methods), split, batch_size=BATCH, seeds=seeds, captured=cuda_graph)
 
 
 def search(rows: int, device: torch.device, *, ours: bool = True) -> Contender:

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.data.recipes import recipe_for
-from osakd.data.sources import load_data
 from osakd.engine.config import Options
+from osakd.engine.plan import DataSource, Plan, plan_runs
 from osakd.plan import SMOOTHING, Column
 from osakd.records import read_result
-from osakd.runner.jobs import Job, with_absolute_paths
 from osakd.runner.lock import lock_runner
-from osakd.runner.planning import check_images, plan_run
-from osakd.runner.run import run_jobs
+from osakd.runner.run import run_plans
 
 if TYPE_CHECKING:
     from osakd.experiments.kinds import Asked
@@ -33,29 +31,22 @@ def run_column(column: Column, data: str, folder: Path, asked: "Asked") -> None:
         RunError: another runner is at work on the column.
     """
     seeds = list(range(column.seeds)) if asked.seeds is None else asked.seeds
-    jobs = plan_column(column, data, seeds, folder, epochs=asked.epochs, **asked.where)
+    plans = plan_column(column, data, seeds, folder, epochs=asked.epochs, **asked.where)
     with lock_runner(folder, asked.on_progress) as call_and_note:
 
-        def run(jobs: Sequence[Job]) -> None:
-            ready = with_absolute_paths(jobs) if asked.scheduler else jobs
-            run_jobs(
-                ready,
-                processes=asked.processes,
-                on_progress=call_and_note,
-                scheduler=asked.scheduler,
-            )
+        def run(plans: Sequence[Plan]) -> None:
+            run_plans(plans, processes=asked.processes, on_progress=call_and_note, scheduler=asked.scheduler)
 
-        run(jobs)
+        run(plans)
         if column.again_within is not None and asked.seeds is None:
-            chosen = promising(column, jobs, folder)
-            more = plan_column(chosen, data, [column.seeds], folder, epochs=asked.epochs, **asked.where)
-            if more:
-                run(more)
+            chosen = promising(column, plans, folder)
+            if chosen.cells:
+                run(plan_column(chosen, data, [column.seeds], folder, epochs=asked.epochs, **asked.where))
 
 
 def plan_column(
     column: Column, data: str, seeds: Sequence[int], folder: Path, *, epochs: int | None, **where: Any
-) -> list[Job]:
+) -> list[Plan]:
     """The runs of a column, seed by seed.
 
     Args:
@@ -67,33 +58,27 @@ def plan_column(
         where: where to run: ``device``, ``executor``, ``kernels``.
 
     Raises:
-        InputError: as ``plan_run``, or runs of other images are recorded there.
+        InputError: as ``plan_runs``.
     """
-    arrays = load_data(data)
     recipe = vars(recipe_for(column.data))  # by the column's name: a local folder has none of its own
     given = {key: recipe[key] for key in ("model", "batch_size", "learning_rate", "momentum", "scaling")}
     given |= {"epochs": column.epochs if epochs is None else epochs}
     chosen = Options(**given | dict(column.options) | where)
-    jobs = [
-        plan_run(arrays, data, cell.label, cell.method, seed, replace(chosen, **cell.options), folder)
-        for seed in seeds
-        for cell in column.cells
-    ]
-    check_images(jobs, folder)
-    return jobs
+    methods, changes = ({cell.label: getattr(cell, key) for cell in column.cells} for key in ("method", "options"))
+    return plan_runs(DataSource(data), methods, seeds, chosen, folder, changes=changes)
 
 
-def promising(column: Column, jobs: Sequence[Job], folder: Path) -> Column:
+def promising(column: Column, plans: Sequence[Plan], folder: Path) -> Column:
     """The column's cells whose best validation accuracy is within ``again_within`` of the best cell's.
 
     Their baselines come along, and label smoothing: differences need both sides.
 
     Args:
         column: the column.
-        jobs: its runs so far, one for each cell; cells without a result are left out.
+        plans: its runs so far, one for each cell; cells without a result are left out.
         folder: folder of the column.
     """
-    results = {job.label: read_result(folder / job.folder.name) for job in jobs}
+    results = {plan.label: read_result(folder / plan.folder.name) for plan in plans}
     accuracies = {
         label: result.chosen_on_validation["validation_accuracy"]
         for label, result in results.items()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from osakd import records
 from osakd.errors import InputError, RunError
-from osakd.runner.lock import JobNote, RunnerNote, current_runner
+from osakd.runner.lock import RunnerNote, RunNote, current_runner
 
 State = Literal["finished", "running", "waiting", "failed", "stopped", "damaged"]
 
@@ -62,7 +62,7 @@ def status_of(folder: Path) -> list[FolderStatus]:
         raise InputError(f"The folder {str(folder)!r} does not exist: check the path.")
     if (folder / records.CONFIG).exists():
         return [FolderStatus(folder, None, list(_stages(folder, folder.name, {})))]
-    with_runs = [status for one in [folder, *_folders(folder)] if (status := _status(one)).runs]
+    with_runs = [status for place in [folder, *_folders(folder)] if (status := _status(place)).runs]
     if not with_runs:
         raise InputError(f"{str(folder)!r} has no runs: name the folder of a comparison or of records.")
     return with_runs
@@ -70,25 +70,28 @@ def status_of(folder: Path) -> list[FolderStatus]:
 
 def _folders(folder: Path) -> Iterator[Path]:
     """The subfolders that may contain runs."""
-    for one in sorted(folder.iterdir()):
-        if one.is_dir() and not one.name.startswith(".") and not (one / records.CONFIG).exists():
-            yield one
-            yield from _folders(one)
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith(".") and not (path / records.CONFIG).exists():
+            yield path
+            yield from _folders(path)
 
 
 def _status(folder: Path) -> FolderStatus:
     runner = current_runner(folder)
-    notes = runner.jobs if runner else {}
+    notes = runner.runs if runner else {}
     runs = []
-    for one in sorted(folder.iterdir(), key=lambda path: (path.name.rpartition("-seed")[0], len(path.name), path.name)):
-        if (one / records.CONFIG).exists() or (one / records.ERROR).exists():
-            runs += _stages(one, one.name, notes)
+    by_label_and_seed = sorted(
+        folder.iterdir(), key=lambda path: (path.name.rpartition("-seed")[0], len(path.name), path.name)
+    )
+    for path in by_label_and_seed:
+        if (path / records.CONFIG).exists() or (path / records.ERROR).exists():
+            runs += _stages(path, path.name, notes)
     known = {run.name for run in runs}
     runs += [RunStatus(name, "waiting") for name in notes if name not in known]
     return FolderStatus(folder, runner, runs)
 
 
-def _stages(folder: Path, name: str, notes: dict[str, JobNote]) -> Iterator[RunStatus]:
+def _stages(folder: Path, name: str, notes: dict[str, RunNote]) -> Iterator[RunStatus]:
     """All stages of a run, the first stage first."""
     if (folder / records.TEACHER / records.CONFIG).exists():
         yield from _stages(folder / records.TEACHER, f"{name}/{records.TEACHER}", notes)
