@@ -7,9 +7,9 @@ from typing import Any
 
 from osakd.durable import append
 from osakd.plan import Cell, Column, Experiment, View
-from osakd.records import METRICS, Result, RunConfig, read_run, write_config, write_result
+from osakd.records import METRICS, Result, RunConfig, write_config, write_result
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import RunRecord, run_record
+from osakd.runs import RunRecord, read_runs
 
 DATA: dict[str, Any] = {
     "name": "cifar10", "kind": "folder", "content": "0123456789abcdef", "input_shape": [3, 32, 32],
@@ -98,7 +98,7 @@ def planned(
 
 def read(folder: Path) -> RunRecord:
     """A run as a report reads it."""
-    return run_record(folder, read_run(folder))
+    return read_runs(folder)[0]
 
 
 def column_of(runs: Sequence[RunRecord], experiment: Experiment | None = None) -> RecordedColumn:
