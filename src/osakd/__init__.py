@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, load, reproduce, train, write_report
+    from osakd.api import Comparison, Run, compare, evaluate, load, pack, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
     from osakd.deploy.api import export, latency
     from osakd.deploy.hub import OSAKDModel
@@ -47,6 +47,7 @@ __all__ = [
     "latency",
     "load",
     "osakd_loss",
+    "pack",
     "reproduce",
     "soft_label_ceiling",
     "train",
@@ -73,6 +74,7 @@ __getattr__, _names = lazy_names(
         "latency": "deploy.api",
         "load": "api",
         "osakd_loss": "losses.terms",
+        "pack": "api",
         "reproduce": "api",
         "soft_label_ceiling": "labels.ceiling",
         "train": "api",

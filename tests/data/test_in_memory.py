@@ -86,7 +86,7 @@ def test_train_compare_and_evaluate_take_them(tmp_path: Path) -> None:
     assert osakd.evaluate(run.folder, data=Pictures())["accuracy"] == run.result.last["test"]["accuracy"]
     assert osakd.train(data, out=tmp_path / "run", resume=True, **options).result == run.result
     compared = osakd.compare(data, methods=["plain"], seeds=1, processes=1, out=tmp_path / "two", **options)
-    assert compared.summary.data["content"] == run.config.data["content"]
+    assert compared.summary["data"]["content"] == run.config.data["content"]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ EXPERIMENTS = [
 
 
 def shown(folder: Path) -> list[tuple[str, str, bool]]:
-    return [(one.place, one.name, one.summary is not None) for one in recorded_columns(folder, EXPERIMENTS)]
+    return [(one.place, one.name, bool(one.finished)) for one in recorded_columns(folder, EXPERIMENTS)]
 
 
 def test_what_was_not_run_is_shown_where_the_report_is_of_the_folder_above(tmp_path: Path) -> None:

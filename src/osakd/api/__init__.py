@@ -2,7 +2,7 @@
 
 from osakd.api.comparisons import DEFAULT_METHODS, DEFAULT_SEEDS, Comparison, IncompleteError, compare
 from osakd.api.experiments import Reproduction, reproduce
-from osakd.api.reports import write_report
+from osakd.api.reports import Packed, pack, write_report
 from osakd.api.runs import Run, evaluate, load, train
 
 __all__ = [
@@ -10,11 +10,13 @@ __all__ = [
     "DEFAULT_SEEDS",
     "Comparison",
     "IncompleteError",
+    "Packed",
     "Reproduction",
     "Run",
     "compare",
     "evaluate",
     "load",
+    "pack",
     "reproduce",
     "train",
     "write_report",

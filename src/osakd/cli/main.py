@@ -23,6 +23,7 @@ COMMANDS = {
         "run what is missing of a table of the paper, and show ours beside theirs",
     ),
     "report": ("osakd.cli.report:report", "show what is recorded: one page for a browser, tables and figures"),
+    "pack": ("osakd.cli.pack:pack", "put the runs of a folder in one file, without their networks"),
     "status": ("osakd.cli.status:status", "show how far the runs in a folder are, from any terminal"),
     "cost": ("osakd.cli.cost:cost", "count what each method costs, in training and deployed"),
     "list": ("osakd.cli.list:list_", "show the known data, models and methods"),

@@ -11,6 +11,7 @@ from osakd.api.reports import recorded_columns
 from osakd.records import read_result, write_error
 from osakd.report.page.page import page
 from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.scores import LAST
 from tests.report.made import DATA, make_comparison, make_run
 
 RECORDS = Path(__file__).parents[3] / "records"
@@ -191,9 +192,9 @@ def test_another_baseline_is_named_wherever_differences_are(tmp_path: Path) -> N
     for label, batch, accuracy in (("plain", 64, 0.6), ("plain-batch=32", 32, 0.7), ("batch=32", 32, 0.71)):
         make_run(tmp_path / f"readings/study/{label}-seed0", [0.5, accuracy], batch_size=batch, validation=0.1)
     (column,) = recorded_columns(tmp_path / "readings/study")
-    by_label = {method.label: method for method in column.methods}
-    assert by_label["batch=32"].differences["last"].mean == pytest.approx(0.01)
-    assert by_label["plain-batch=32"].differences["last"].mean == pytest.approx(0.1)
+    gains = {method.label: method.gain(LAST) for method in column.methods}
+    means = {label: gain.mean for label, gain in gains.items() if gain}
+    assert means == {"batch=32": pytest.approx(0.01), "plain-batch=32": pytest.approx(0.1)}
     text = plain(page("x", [column]))
     assert text.count("Differences not to plain: batch=32 to plain-batch=32.") == 3
     first, accuracies, *_ = Page(text).tables

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from osakd.records import METRICS, RESULT, read_metrics, write_error
-from osakd.report.charts.trends import RELIABILITY
 from osakd.report.statistics.runs import FinishedRun, compact
+from osakd.report.statistics.trends import RELIABILITY
 from tests.report.made import make_run, read, row
 
 RECORDS = Path(__file__).parents[3] / "records"
