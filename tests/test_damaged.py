@@ -226,8 +226,8 @@ def test_a_damaged_source_is_named(name: str, damage: Damage, words: str, tmp_pa
         ("images.npy", Path.unlink),
         ("images.npy", cut(300)),
         ("images.npy", flipped(-1)),
-        ("about.json", holds("[]")),
-        ("about.json", replaced('"rotated": 0', '"rotated": 1')),
+        ("changes.json", holds("[]")),
+        ("changes.json", replaced('"rotated": 0', '"rotated": 1')),
     ],
 )
 def test_a_damaged_cache_is_made_again(
