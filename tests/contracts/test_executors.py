@@ -23,6 +23,7 @@ from tests.contracts.replicas import (
     TOGETHER,
     alone,
     method_of,
+    plain_method,
     replicas,
     run,
     serial,
