@@ -12,9 +12,9 @@ from osakd.cli.main import main
 from osakd.durable import make_folder
 from osakd.errors import NO_MEMORY, as_sentences
 from osakd.paths import given_path
-from osakd.runner.jobs import Errors
 from osakd.runner.pools import LocalPool
 from osakd.runner.run import _errors
+from osakd.runner.worker import Errors
 
 
 def test_a_path_with_a_null_character_is_named() -> None:
@@ -38,8 +38,8 @@ def test_missing_memory_is_a_sentence(
 
     future: Future[Errors] = Future()
     future.set_exception(error)
-    job = SimpleNamespace(folder=Path("plain-seed0"))
-    (found,) = _errors(future, (job,)).values()  # type: ignore[arg-type]
+    plan = SimpleNamespace(folder=Path("plain-seed0"))
+    (found,) = _errors(future, (plan,)).values()  # type: ignore[arg-type]
     assert str(found) == NO_MEMORY
     monkeypatch.setattr("osakd.api.train", fails)
     assert main(["train"]) == 1
@@ -59,7 +59,7 @@ def test_shared_memory_that_is_full_is_a_sentence(full: str, monkeypatch: pytest
     pool = LocalPool(1, 1)
     monkeypatch.setattr("osakd.runner.pools.ProcessPoolExecutor", fails)
     with pytest.raises(RunError, match="--processes 1, which needs none"):
-        pool.submit(lambda _: {}, ())
+        pool.submit(())
     pool.close()
 
 
