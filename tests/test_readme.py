@@ -10,10 +10,10 @@ import pytest
 from benchmarks.goals import extrapolations, lines, table
 from osakd.records import Result
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import Curve, FinishedRun, Series
 from osakd.report.statistics.summary import summarise
 from osakd.report.tables.results import comparison_table
 from osakd.report.tables.table import markdown
+from osakd.runs import Curve, FinishedRun, Series
 from tests.report.made import CONFIG, ENVIRONMENT, column_of, read
 
 ROOT = Path(__file__).parents[1]

@@ -7,9 +7,9 @@ from typing import Any
 
 from osakd.durable import append
 from osakd.plan import Cell, Column, Experiment, View
-from osakd.records import METRICS, Result, RunConfig, read_run, write_config, write_result
+from osakd.records import METRICS, Result, RunConfig, write_config, write_result
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import FinishedRun, RunRecord, compact, run_record
+from osakd.runs import FinishedRun, RunRecord, curve_of, read_runs
 
 DATA: dict[str, Any] = {
     "name": "cifar10", "kind": "folder", "content": "0123456789abcdef", "input_shape": [3, 32, 32],
@@ -87,7 +87,7 @@ def run_of(
     cost = {"step_ms": 2.5, "memory_mib": 7.0}
     result = Result(len(rows), rows[-1], best, None, 12.5, ENVIRONMENT | (environment or {}), [], cost)
     config = replace(CONFIG, **({"seed": seed, "epochs": len(rows)} | changes))
-    return FinishedRun(label, seed, Path(f"{label}-seed{seed}"), config, result, compact(rows))
+    return FinishedRun(label, seed, Path(f"{label}-seed{seed}"), config, result, curve_of(rows))
 
 
 def make_run(folder: Path, accuracies: Sequence[float], *, finished: bool = True, **changes: Any) -> Path:
@@ -148,7 +148,7 @@ def planned(
 
 def read(folder: Path) -> RunRecord:
     """A run as a report reads it."""
-    return run_record(folder, read_run(folder))
+    return read_runs(folder)[0]
 
 
 def column_of(runs: Sequence[RunRecord], experiment: Experiment | None = None) -> RecordedColumn:
