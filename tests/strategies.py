@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from hypothesis import strategies as st
+from osakd.deploy.about import About
 from PIL import Image
 
 from osakd import records
@@ -24,7 +25,6 @@ from osakd.data.encoded import EncodedSplit
 from osakd.data.parquet import read_parquet
 from osakd.data.reading import Reading
 from osakd.data.sources import load_data
-from osakd.deploy.about import About
 from osakd.errors import InputError, RunError
 from osakd.losses import OSAKDLoss
 from tests.data.made import encode, made_images, write_class_folder

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from osakd.methods.self_distillation import SelfDistillation
 from torch import nn
 
 from osakd.engine.executors import choose
 from osakd.engine.executors.policy import Sharing, sharing
 from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
 from osakd.errors import InputError, NotFusedError
-from osakd.methods.self_distillation import SelfDistillation
 from tests.contracts.replicas import SEEDS, TOGETHER, method_of, replicas, run, spec
 
 ANY = Sharing(tuple(TOGETHER), optional=False)

@@ -6,6 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from osakd.losses.native import native_loss
+from osakd.methods.self_distillation import SelfDistillation
 from torch import Tensor, nn
 from torch.func import vmap
 
@@ -15,10 +17,8 @@ from osakd.kernels import labels as kernel
 from osakd.kernels.labels import native_labels
 from osakd.labels.posterior import neighbour_votes
 from osakd.labels.reliability import Reliability
-from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 from osakd.methods.base import Batch
-from osakd.methods.self_distillation import SelfDistillation
 
 pytestmark = [pytest.mark.usefixtures("instructions"), pytest.mark.compiler]
 
