@@ -94,10 +94,11 @@ def accept(
     def stop(*_: Any, **__: Any) -> None:
         raise ReachedError
 
-    for name in ("train", "compare", "reproduce", "evaluate", "write_report", "export", "latency", "load"):
+    for name in ("train", "compare", "reproduce", "evaluate", "write_report", "load"):
         monkeypatch.setattr(osakd.api, name, stop, raising=False)
     monkeypatch.setattr("osakd.engine.cost.costs", stop)
-    monkeypatch.setattr("osakd.deploy.card.model_card", stop)
+    for name in ("export", "latency", "card"):
+        monkeypatch.setattr(f"osakd.deploy.api.{name}", stop)
     monkeypatch.setattr("osakd.runner.status.status_of", stop)
     monkeypatch.setattr("osakd.engine.allocator.keep_freed_memory", lambda: False)
     monkeypatch.chdir(tmp_path)

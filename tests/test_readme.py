@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.goals import extrapolations, lines, table
+from benchmarks.rows import extrapolations, table
+from osakd.api.reports import recorded_columns
 from osakd.records import Result
-from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.summary import summarise
 from osakd.report.tables.results import comparison_table
 from osakd.report.tables.table import markdown
 from osakd.runs import Curve, FinishedRun, Series
-from tests.report.made import CONFIG, ENVIRONMENT, column_of, read
+from tests.report.made import CONFIG, ENVIRONMENT, column_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -56,20 +55,10 @@ def test_the_demo_s_table_is_its_record() -> None:
 
 def test_the_comparison_page_shows_its_records() -> None:
     page = (ROOT / "docs/comparison.md").read_text()
-    paths = sorted((ROOT / "records/comparison").glob("*.json"))
-    assert paths
-    for path in paths:
-        assert recorded(path) in page
-
-
-def test_the_comparison_on_cifar10_is_what_its_runs_recorded() -> None:
-    folder = ROOT / "records/comparison/cifar10-resnet8"
-    stored = json.loads(folder.with_suffix(".json").read_text())
-    deployed = [method for method in stored["methods"] if method["predictor"] is None]
-    runs = [read(folder / f"{one['label']}-seed{seed}") for one in deployed for seed in one["seeds"]]
-    assert len(runs) == len([path for path in folder.iterdir() if (path / "result.json").exists()])
-    summary = summarise(RecordedColumn("comparison", "cifar10-resnet8", tuple(runs)))
-    assert json.loads(json.dumps(summary)) == stored
+    assert recorded(ROOT / "records/comparison/digits.json") in page
+    (column,) = recorded_columns(ROOT / "records/comparison/cifar10-resnet8.jsonl")
+    assert len(column.finished) == 36
+    assert markdown(comparison_table(column)) in page
 
 
 def test_the_comparison_page_shows_what_cost_prints(capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,9 +74,8 @@ def test_the_performance_page_shows_its_record() -> None:
     page = (ROOT / "docs/performance.md").read_text()
     (stem,) = set(re.findall(r"\(\.\./benchmarks/records/(.+?)\.svg\)", page))
     record = json.loads((ROOT / f"benchmarks/records/{stem}.json").read_text())
-    assert table(lines(record["seconds_per_step"], record["floors"], gpu=False)) in page
+    assert table(record["seconds_per_step"]) in page
     assert (ROOT / f"benchmarks/records/{stem}.svg").exists()
-    assert (ROOT / "benchmarks/records/tried.md").read_text() in page
     for extrapolation in extrapolations(record["seconds_per_step"]):
         assert extrapolation in page
 

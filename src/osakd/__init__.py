@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from osakd.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, export, latency, load, reproduce, train, write_report
+    from osakd.api import Comparison, Run, compare, evaluate, load, pack, reproduce, train, write_report
     from osakd.data.indexed import WithIndex
+    from osakd.deploy.api import export, latency
     from osakd.deploy.hub import OSAKDModel
     from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
@@ -46,6 +47,7 @@ __all__ = [
     "latency",
     "load",
     "osakd_loss",
+    "pack",
     "reproduce",
     "soft_label_ceiling",
     "train",
@@ -67,11 +69,12 @@ __getattr__, _names = lazy_names(
         "build_model": "models.build",
         "compare": "api",
         "evaluate": "api",
-        "export": "api",
+        "export": "deploy.api",
         "knn_posterior": "labels.posterior",
-        "latency": "api",
+        "latency": "deploy.api",
         "load": "api",
         "osakd_loss": "losses.terms",
+        "pack": "api",
         "reproduce": "api",
         "soft_label_ceiling": "labels.ceiling",
         "train": "api",

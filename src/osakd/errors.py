@@ -62,6 +62,16 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
     return InputError(f"Unknown {kind} {got!r}{guess} Known: {', '.join(names)}{remedy}.")
 
 
+def one_line(error: object) -> str:
+    r"""The message of an error of another library, without its line breaks and indents.
+
+    Example:
+        >>> one_line(ValueError("bad value:\n    3"))
+        'bad value: 3'
+    """
+    return " ".join(str(error).split())
+
+
 def printable(text: str) -> str:
     r"""Text in which names from files and folders cannot steer a terminal or a page: such characters are written out.
 

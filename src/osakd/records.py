@@ -34,18 +34,13 @@ OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_te
 Kind = TypeVar("Kind")
 
 
-class DataRecord(TypedDict):
-    """The data of a run, in its configuration; never a path.
+class DataSource(TypedDict):
+    """Which data a network was trained on, and how they were read; never a path.
 
     Attributes:
         name: name of the data set.
         kind: ``named``, ``hub`` or ``folder``.
         content: hash of the images and classes.
-        input_shape: channels, height and width of an image.
-        class_counts: number of training images of each class.
-        train: number of training images.
-        validation: number of images held out for validation.
-        test: number of test images.
         resize: height and width to which images were resized, if they were.
         test_fraction: share of the images that the test split was made of, if it was made.
         label_column: column of the class, if it was named.
@@ -55,15 +50,28 @@ class DataRecord(TypedDict):
     name: str
     kind: str
     content: str
+    resize: NotRequired[list[int]]
+    test_fraction: NotRequired[float]
+    label_column: NotRequired[str]
+    image_column: NotRequired[str]
+
+
+class DataRecord(DataSource):
+    """The data of a run, in its configuration.
+
+    Attributes:
+        input_shape: channels, height and width of an image.
+        class_counts: number of training images of each class.
+        train: number of training images.
+        validation: number of images held out for validation.
+        test: number of test images.
+    """
+
     input_shape: list[int]
     class_counts: list[int]
     train: int
     validation: int
     test: int
-    resize: NotRequired[list[int]]
-    test_fraction: NotRequired[float]
-    label_column: NotRequired[str]
-    image_column: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -229,6 +237,23 @@ def read_result(folder: Path) -> Result | None:
     """Reads the result of a run folder; None while it has not finished all epochs of its configuration."""
     result = _any_result(folder)
     return None if result is None else _of_all_epochs(result, read_config(folder))
+
+
+def read_finished(folder: Path) -> tuple[RunConfig, Result]:
+    """Reads the configuration and the result of a finished run, each file once.
+
+    Raises:
+        InputError: not the folder of a run, or a run that has not finished.
+        RunError: a file is damaged.
+    """
+    config = read_config(folder) if folder.is_dir() else None
+    if config is None:
+        why = "it has no config.json" if folder.is_dir() else "it is a file" if folder.exists() else "it does not exist"
+        raise InputError(f"{str(folder)!r} is not a run folder ({why}): give the folder of a run.")
+    result = _of_all_epochs(_any_result(folder), config)
+    if result is None:
+        raise InputError(f"The run {str(folder)!r} has not finished: go on with `osakd train ... --resume` first.")
+    return config, result
 
 
 def write_result(folder: Path, result: Result) -> None:

@@ -150,22 +150,30 @@ def read_runs(path: Path) -> list[RunRecord]:
         return _read_packed(path)[1]
     if is_run(path):
         return [_read_folder(path)]
-    packed = packed_file(path)
+    folders = [folder for folder in subfolders(path) if is_run(folder)]
+    return _once([*packed_runs(path), *map(_read_folder, folders)])
+
+
+def packed_runs(folder: Path) -> list[RunRecord]:
+    """The runs that are packed beside a folder; a file that is damaged or cannot be read is a damaged run."""
+    path = packed_file(folder)
     try:
-        runs = _read_packed(packed)[1] if packed.is_file() else []
+        return _read_packed(path)[1] if path.is_file() else []
     except InputError:
-        runs = []  # a file of something else
+        return []  # it holds something else
     except RunError as damage:
-        runs = [RunRecord(packed.name, None, packed, None, None, Curve(), str(damage), damaged=True)]
-    return _once([*runs, *(_read_folder(folder) for folder in subfolders(path) if is_run(folder))])
+        return [RunRecord(path.name, None, path, None, None, Curve(), str(damage), damaged=True)]
 
 
-def pack_runs(path: Path, runs: Iterable[RunRecord]) -> None:
+def pack_runs(path: Path, runs: Iterable[RunRecord]) -> int:
     """Adds runs to a packed file, which is made if missing; equal runs make equal bytes.
 
     Args:
         path: the file.
         runs: runs that have finished or failed.
+
+    Returns:
+        The number of runs in the file.
 
     Raises:
         InputError: there is a file of something else.
@@ -191,7 +199,9 @@ def pack_runs(path: Path, runs: Iterable[RunRecord]) -> None:
             values["error"] = run.error
         lines.append(line(values, compact=True))
     header = _HEADER | {"environments": [json.loads(key) for key in numbers]}
-    write_atomic(path, b"".join([line(header, compact=True), *lines]))
+    if lines:
+        write_atomic(path, b"".join([line(header, compact=True), *lines]))
+    return len(lines)
 
 
 def finished(runs: Iterable[RunRecord]) -> list[FinishedRun]:

@@ -260,7 +260,7 @@ def test_a_run_that_has_not_finished_cannot_be_evaluated(tmp_path: Path, capsys:
     assert main(["train", "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
     (tmp_path / "run/student.safetensors").unlink()
     assert main(["evaluate", str(tmp_path / "run")]) == 2
-    assert "has not finished: go on with `osakd train ... --resume` first" in capsys.readouterr().err
+    assert "no network (student.safetensors)" in capsys.readouterr().err
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_plain_lines_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
         display.on_progress(found)
         display.on_progress(found)
     assert capsys.readouterr().out.splitlines() == [
-        "1 runs have already finished.",
+        "Finished before: 1 run.",
         "[2/3] plain-seed2: The disk is full.",
     ]
 

@@ -78,6 +78,15 @@ def test_rows_after_the_checkpoint_are_cut_on_resume(tmp_path: Path) -> None:
     assert [row["epoch"] for row in read_metrics(tmp_path / "a")] == [1, 2, 3, 4]
 
 
+def test_a_run_with_its_first_checkpoint_can_also_start_again(tmp_path: Path) -> None:
+    """Of runs that are trained together, one may have been killed before its first checkpoint."""
+    with pytest.raises(KeyboardInterrupt):
+        osakd.train("digits", epochs=2, out=tmp_path, callbacks=[StopAt(2, 0)])
+    assert [checkpoint["epoch"] for checkpoint in state.read_checkpoints(tmp_path, torch.device("cpu"))] == [1, 0]
+    osakd.train("digits", epochs=2, out=tmp_path, resume=True)
+    assert [checkpoint["epoch"] for checkpoint in state.read_checkpoints(tmp_path, torch.device("cpu"))] == [2]
+
+
 @pytest.mark.parametrize("method", ["plain", MEMORY, "codistillation"])
 def test_a_clean_stop_writes_the_last_epoch(tmp_path: Path, method: Any) -> None:
     """However soon after the start: what the curve shows is what the run continues from."""

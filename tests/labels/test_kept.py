@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from osakd.labels.kept import KeptPerSample
 
 from osakd import DirichletEvidence, LabelAverage, OSAKDLoss, OutputMemory
 from osakd.errors import InputError
-from osakd.labels.kept import KeptPerSample
 
 KINDS: dict[str, Callable[[int, int], KeptPerSample]] = {
     "memory": OutputMemory,

@@ -4,6 +4,13 @@ from math import log
 import numpy as np
 import pytest
 import torch
+from osakd.methods.self_distillation import (
+    SelfDistillation,
+    diagnostics,
+    neighbours_of,
+    shuffled_labels,
+    uniform_labels,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,13 +21,6 @@ from osakd.labels.reliability import Reliability, explained
 from osakd.methods.base import Batch, BuildContext
 from osakd.methods.lookup import method_label, resolve_method
 from osakd.methods.registry import METHODS, build_method
-from osakd.methods.self_distillation import (
-    SelfDistillation,
-    diagnostics,
-    neighbours_of,
-    shuffled_labels,
-    uniform_labels,
-)
 from osakd.methods.settings.base import RunDefaults
 
 

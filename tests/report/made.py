@@ -148,7 +148,8 @@ def planned(
 
 def read(folder: Path) -> RunRecord:
     """A run as a report reads it."""
-    return read_runs(folder)[0]
+    (run,) = read_runs(folder)
+    return run
 
 
 def column_of(runs: Sequence[RunRecord], experiment: Experiment | None = None) -> RecordedColumn:

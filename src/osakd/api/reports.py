@@ -1,7 +1,7 @@
-"""A report of what is recorded, to look at in a browser, and its tables and figures for a paper."""
+"""A report of what is recorded, to look at in a browser, with tables and figures for a paper; and runs in one file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from osakd.api.galleries import galleries_of
 from osakd.errors import InputError
@@ -19,11 +19,11 @@ def write_report(
     data: str | None = None,
     trust: bool = False,
 ) -> Path:
-    """Writes a report of the runs in a folder: one page, tables, figures. Nothing is trained.
+    """Writes a report of the runs in a folder or a packed file: one page, tables, figures. Nothing is trained.
 
     Args:
-        folder: folder of records, of one experiment, column or comparison, or of a run.
-        out: folder to write into; by default the same.
+        folder: folder of records, of one experiment, column or comparison, or of a run; or a packed file.
+        out: folder to write into; by default the same, for a packed file the folder of its name.
         gallery: also show training images with their soft labels, the most ambiguous first; these are images of the
             data. That needs the images and the networks of finished runs.
         data: where the gallery's images are, as for train; by default the data that the runs were trained on.
@@ -34,8 +34,8 @@ def write_report(
 
     Raises:
         InputError: there are no runs, or none that a gallery can be made of.
-        RunError: the disk cannot be written, or the complexity figures beside the runs are damaged. A damaged run is
-            shown as one, beside the others.
+        RunError: the disk cannot be written, or the first line of the packed file or the complexity figures beside the
+            runs are damaged. A damaged run is shown as one, beside the others.
     """
     from osakd.report.layout import read_complexity
     from osakd.report.tables.complexity import complexity_tables
@@ -46,12 +46,12 @@ def write_report(
     place = given_path(folder)
     columns = recorded_columns(place)
     galleries = galleries_of(columns, data, trust=trust) if gallery else []
-    where = place if out is None else given_path(out)
+    place = place.with_suffix("") if place.is_file() else place
     complexity = read_complexity(place)
     return write(
         place.resolve().name,
         columns,
-        where,
+        place if out is None else given_path(out),
         galleries=galleries,
         complexity=complexity_tables(complexity) if complexity else [],
     )
@@ -66,4 +66,59 @@ def recorded_columns(folder: Path) -> "list[RecordedColumn]":
     from osakd.experiments.catalogue import EXPERIMENTS
     from osakd.report import layout
 
-    return layout.recorded_columns(folder, [one for one in EXPERIMENTS.values() if one.has_own_runs])
+    own = [experiment for experiment in EXPERIMENTS.values() if experiment.has_own_runs]
+    return layout.recorded_columns(folder, own)
+
+
+class Packed(NamedTuple):
+    """A file of packed runs.
+
+    Attributes:
+        file: the file.
+        runs: how many runs it holds.
+        left: by their name, why runs are not in it: they have not finished, or are damaged.
+    """
+
+    file: Path
+    runs: int
+    left: dict[str, str]
+
+
+def pack(folder: str | Path, *, to: str | Path | None = None) -> list[Packed]:
+    """Packs the runs in a folder in one file, without their networks: to share, to commit, to make a report of.
+
+    Runs that have finished or failed are added to those that the file has. Nothing is deleted.
+
+    Args:
+        folder: folder of runs, such as a comparison; or folder of records, which gives a file for each column.
+        to: file for one folder of runs; by default the folder's name with the ending ``.jsonl``, beside it.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: there are no runs, several folders of runs for one file, or another file is there.
+        RunError: a line of the file is damaged, or it cannot be written.
+    """
+    from osakd.report.layout import places
+    from osakd.runs import PACKED, pack_runs, packed_file, read_runs
+
+    place = given_path(folder)
+    place = place.resolve() if place.name in ("", "..") else place
+    file = None if to is None else given_path(to)
+    if file is not None and file.suffix != PACKED:
+        raise InputError(f"`to` must be a file that ends with {PACKED}, got {str(file)!r}.")
+    found = [(path, runs) for path, _ in places(place) if (runs := read_runs(path))]
+    if not found:
+        raise InputError(f"{str(place)!r} holds no runs: give the folder of a comparison or of records.")
+    if file is not None and len(found) > 1:
+        raise InputError(
+            f"{str(place)!r} holds {len(found)} folders of runs, each of which has its file: leave `to` out."
+        )
+    packed = []
+    for path, runs in found:
+        target = file or (path if path.is_file() else packed_file(path))
+        done = [run for run in runs if run.state in ("finished", "failed")]
+        left = {run.folder.name: run.state_in_words for run in runs if run.state not in ("finished", "failed")}
+        packed.append(Packed(target, pack_runs(target, done), left))
+    return packed

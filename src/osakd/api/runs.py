@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from osakd.api.arguments import data_or_recorded, logged
 from osakd.api.signatures import takes_options
@@ -12,8 +13,8 @@ from osakd.records import Result, RunConfig, default_folder
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
-    from osakd.deploy.predict import Predictor
     from osakd.engine.callbacks import Callback
+    from osakd.engine.predict import Predictor
 
 
 @dataclass(frozen=True)
@@ -136,26 +137,18 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
-    from osakd.data.reading import Reading, new_reading, recorded_reading
+    from osakd.data.reading import new_reading, recorded_reading
     from osakd.data.sources import load_test
-    from osakd.deploy.exported import ExportedNetwork
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
-    from osakd.records import read_config
 
     network = load(run, trust=trust)
-    if isinstance(network, ExportedNetwork):
-        about = network.about
-        recorded, trained_on = Reading(), about.data_content
-        name = data_or_recorded(data, about.data, about.data_kind, split="test")
-    else:
-        made_of = cast(RunConfig, read_config(given_path(run))).data  # a run's folder: its network could be loaded
-        recorded, trained_on = recorded_reading(made_of), made_of["content"]
-        name = data_or_recorded(data, made_of["name"], made_of["kind"], split="test")
+    source = network.data
+    name = data_or_recorded(data, source["name"], source["kind"], split="test")
     given = {"resize": resize, "label_column": label_column, "image_column": image_column}
     chosen = {key: value for key, value in given.items() if value is not None}
-    reading = new_reading(**vars(recorded) | chosen)
-    arrays = load_test(name, reading, trained_on=trained_on)
+    reading = new_reading(**vars(recorded_reading(source)) | chosen)
+    arrays = load_test(name, reading, trained_on=source["content"])
     if on_note is not None:
         for note in arrays.notes:
             on_note(note)
@@ -177,6 +170,8 @@ def load(run: str | Path, *, trust: bool = False) -> "Predictor":
         InputError: neither, a run that has not finished, one that names a function, without ``trust``, or a file that
             is damaged or whose extra is not installed.
     """
-    from osakd.deploy.models import load_model
+    from osakd.engine.state import load_student
 
-    return load_model(given_path(run), trust=trust)
+    path = given_path(run)
+    # The leaf `deploy` reads exported files; the trunk does not import it.
+    return import_module("osakd.deploy.api").load(path) if path.is_file() else load_student(path, trust=trust)

@@ -10,7 +10,7 @@ import yaml
 from osakd.cli.options import CONFIG, Option, settings_options
 from osakd.cli.spelling import python_name, unknown_option
 from osakd.cli.values import choices, convert, expected, split, takes_several
-from osakd.errors import InputError
+from osakd.errors import InputError, one_line
 from osakd.methods.lookup import given_method
 from osakd.paths import given_path
 
@@ -125,8 +125,9 @@ def read_options(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"The configuration file {str(path)!r} does not exist: check the path.") from None
     except (yaml.YAMLError, ValueError, OSError) as error:  # a ValueError is text that is not UTF-8, or a bad date
-        words = " ".join(str(error).split())
-        raise InputError(f"The configuration file {str(path)!r} cannot be read ({words}): correct it.") from error
+        raise InputError(
+            f"The configuration file {str(path)!r} cannot be read ({one_line(error)}): correct it."
+        ) from error
     if not isinstance(loaded, dict | None) or not isinstance((loaded or {}).get("method", ""), str | dict):
         raise InputError(f"The configuration file {str(path)!r} must hold lines such as `epochs: 5`, `method: osakd`.")
     options = {python_name(str(key)): value for key, value in (loaded or {}).items()}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH_OF_PLAIN_OUTPUT = 160
 DEFAULT_METHODS = ("plain", "osakd", "kd", "born-again", "srdl", "dml", "codistillation")
-"""Those that need no stages of the network, as one and ffl do."""
+"""Methods that any network can have: the methods one and ffl need networks with stages."""
 _SHAPE: dict[str, Any] = {"num_classes": 10, "input_shape": [3, 32, 32], "train_size": 50_000}
 _SCHEDULE = {"epochs": 300, "batch_size": 128}
 _TRAINING = ["method", "params", "passes", "FLOP/\nimage", "kept\nMiB", "teacher\nFLOP", "total\nFLOP", "x\nplain"]
@@ -104,18 +104,18 @@ def paper_lines(rows: "Sequence[Cost]") -> list[str]:
     ]
 
 
-def _data(name: str | None, given: dict[str, Any]) -> "DataArrays":
-    """The data set of that name, or black images of the shape and size given."""
+def _data(name: str | None, options: dict[str, Any]) -> "DataArrays":
+    """The data set of that name, or black images of the shape and the number that the options say."""
     from osakd.data.sources import load_data
     from osakd.engine.cost import shaped
 
     if name is None:
-        shape = _SHAPE | given
+        shape = _SHAPE | options
         channels, height, width = shape["input_shape"]
         size = {"num_classes": shape["num_classes"], "train": shape["train_size"]}
         return shaped(input_shape=(channels, height, width), **size)
-    if given:
-        option = next(iter(given)).replace("_", "-")
+    if options:
+        option = next(iter(options)).replace("_", "-")
         raise InputError(f"--{option} is taken from the data set {name!r}: give either it or --data.")
     return load_data(name)
 

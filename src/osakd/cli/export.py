@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from osakd import api
 from osakd.cli.command import command
+from osakd.deploy import api
 
 
 @command(api.export, positional=("run",))
@@ -13,9 +13,9 @@ def export(**options: Any) -> None:
     The file is compared with PyTorch on the test images and is only written if it computes the same.
     """
     done = api.export(**options)
-    about, proof = done.about, done.proof
-    shape = ", ".join(map(str, about.input_shape))
-    print(f"{done.path}: {done.bytes:,} bytes, {about.number_format}; images {about.input} [n, {shape}]")
+    metadata, proof = done.metadata, done.proof
+    shape = ", ".join(map(str, metadata.input_shape))
+    print(f"{done.path}: {done.bytes:,} bytes, {metadata.number_format}; images {metadata.input} [n, {shape}]")
     print(
         f"{proof.images:,} test images: accuracy {100 * proof.accuracy:.2f} % (PyTorch "
         f"{100 * proof.pytorch_accuracy:.2f} %), {proof.differ:,} predictions differ, logits by up to "

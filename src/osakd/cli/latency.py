@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from osakd import api
 from osakd.cli.command import command
+from osakd.deploy import api
 
 
 @command(api.latency, positional=("models",))
@@ -13,9 +13,9 @@ def latency(models: Sequence[str], **options: Any) -> None:
 
     Args:
         models: run folders and exported files; or one record, whose table is printed.
-        **options: those of ``osakd.latency``.
+        **options: those of ``osakd.deploy.api.latency``.
     """
-    from osakd.deploy.table import latency_text, read_latencies
+    from osakd.deploy.latency import latency_text, read_latencies
     from osakd.paths import given_path
 
     if len(models) == 1 and models[0].endswith(".json"):

@@ -75,7 +75,7 @@ class TrainingProgress(_Display, Callback):
         stage = f", teacher ({config.stage} before the last stage)" if config.stage else ""
         self.console.print(
             printable(config.data["name"]) + f" ({config.data['train']:,} images), {config.model}, {config.method}, "
-            f"seed {config.seed}, {config.epochs} epochs{stage}{from_epoch}",
+            f"seed {config.seed}, {_counted(config.epochs, 'epoch')}{stage}{from_epoch}",
             highlight=False,
         )
         for note in notes:
@@ -116,7 +116,7 @@ class ComparisonProgress(_Display):
         if self._finished is None:
             self._finished = {state.job.name for state in states}
             if states:
-                self.console.print(f"{len(states)} runs have already finished.", highlight=False)
+                self.console.print(f"Finished before: {_counted(len(states), 'run')}.", highlight=False)
             return
         for note in dict.fromkeys(note for state in states for note in state.notes):
             # Each single run measures and notes the same: show the note of the first.
@@ -132,8 +132,8 @@ class ComparisonProgress(_Display):
             if state.job.name not in self._finished:
                 self._finished.add(state.job.name)
                 what = str(state.error or describe(state.rows[-1]))
-                known = sum(one.job.name in self._finished for one in ended)
-                self.line(f"[{known}/{len(states)}] {state.job.name}: {what}", at_once=True)
+                told = sum(other.job.name in self._finished for other in ended)
+                self.line(f"[{told}/{len(states)}] {state.job.name}: {what}", at_once=True)
         for state in states:
             self._show(state, state.job.name)
         running = [f"{_name(s)} at epoch {len(s.rows)}{_left(s)}" for s in states if s.running and s.rows]
@@ -158,6 +158,11 @@ class ComparisonProgress(_Display):
             text = f"epoch {len(state.rows)}/{state.job.config.epochs}"
             text += f", {describe(state.rows[-1])}" if state.rows else ""
             self.bars.update(self._tasks[name], completed=len(state.rows), text=text)
+
+
+def _counted(number: int, noun: str) -> str:
+    """A number and its noun: ``1 run``, ``2 runs``."""
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _name(state: RunProgress) -> str:

@@ -132,5 +132,5 @@ def _loaded(text: str) -> Any:
     """What YAML reads; text that is not YAML stays text."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # a ValueError is a date such as 2024-99-99
         return text

@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 from osakd.errors import InputError
-from osakd.records import DataRecord
+from osakd.records import DataSource
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def new_reading(
     return Reading(size, float(test_fraction), label_column, image_column)
 
 
-def recorded_reading(data: DataRecord) -> Reading:
+def recorded_reading(data: DataSource) -> Reading:
     """How a run read its data, from the description of the data in its configuration."""
     size = data.get("resize")
     return Reading(

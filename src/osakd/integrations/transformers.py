@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from osakd.durable import write_atomic
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError, RunError, one_line
 from osakd.losses.osakd import OSAKDLoss
 
 # A plain import would mean this file to a type checker, where the library is not installed.
@@ -206,7 +206,7 @@ class LossCallback(_hf.TrainerCallback):
             self.loss.load_state_dict(saved["loss"])
         except RuntimeError as error:
             raise InputError(
-                f"The state in {str(path)!r} is of a loss with other parts or sizes ({' '.join(str(error).split())}): "
+                f"The state in {str(path)!r} is of a loss with other parts or sizes ({one_line(error)}): "
                 "build the same loss."
             ) from error
 

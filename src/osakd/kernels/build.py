@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from osakd.durable import write_atomic
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError, RunError, one_line
 from osakd.paths import cache_folder
 
 SOURCE = "kernels.cpp"
@@ -124,4 +124,4 @@ def _run(command: list[str]) -> bytes:
 
 
 def _words(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    return one_line(error).rstrip(".")

@@ -5,6 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+from osakd.errors import one_line
 from osakd.kernels.build import NoKernelError, built_library
 
 _OPENMP = re.compile(r"/lib(g|i)?omp[^/]*$")
@@ -39,7 +40,7 @@ def _found() -> ctypes.CDLL | NoKernelError:
     except NoKernelError as error:
         return error
     except OSError as error:
-        return NoKernelError(f"the kernel cannot be loaded ({' '.join(str(error).split())})")
+        return NoKernelError(f"the kernel cannot be loaded ({one_line(error)})")
     library.osakd_workspace.restype = ctypes.c_int64
     library.osakd_forward.restype = library.osakd_backward.restype = None
     parallel = _openmp()

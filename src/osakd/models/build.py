@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.errors import InputError, unknown_name
+from osakd.errors import InputError, one_line, unknown_name
 from osakd.models.registry import MODELS
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _import_function(target: str) -> Callable[..., Any]:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _check_outputs(network: "nn.Module", name: str, num_classes: int, input_shape: tuple[int, int, int]) -> None:

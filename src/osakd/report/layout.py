@@ -101,13 +101,22 @@ def find_groups(folder: Path) -> list[Group]:
         raise InputError(f"The folder {str(folder)!r} does not exist: give the folder of a run or of records.")
     if is_run(root):
         return [Group("run", root.name, 0, tuple(read_runs(root)))]
-    groups = [group for place, depth in _places(root, 0) for group in _split(place, depth, read_runs(place))]
+    groups = [group for place, depth in places(root) for group in _split(place, depth, read_runs(place))]
     if not groups:
         raise InputError(
             f"{str(folder)!r} holds no runs: give the folder of a run, of a comparison (osakd compare) or of records "
             "(osakd reproduce), or a file of osakd pack."
         )
     return groups
+
+
+def places(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
+    """Each folder that may hold runs, or whose runs may be packed beside it, with how far below the first it lies."""
+    yield folder, depth
+    if depth < DEPTH - 1:
+        inside = {path for path in subfolders(folder) if not is_run(path)}
+        for place in sorted(inside | {path.with_suffix("") for path in folder.glob(f"[!.]*{PACKED}")}):
+            yield from places(place, depth + 1)
 
 
 def as_compared(columns: Sequence[RecordedColumn], labels: Sequence[str]) -> list[RecordedColumn]:
@@ -165,15 +174,6 @@ def _seconds(values: dict[str, list[float]]) -> dict[str, list[float]]:
     if len(rounds) != 1 or rounds == {0} or any(not second > 0 for own in values.values() for second in own):
         raise ValueError("times of steps")
     return values
-
-
-def _places(folder: Path, depth: int) -> Iterator[tuple[Path, int]]:
-    """Each folder that may hold runs, or whose runs may be packed beside it, and its depth."""
-    yield folder, depth
-    if depth < DEPTH - 1:
-        inside = {path for path in subfolders(folder) if not is_run(path)}
-        for place in sorted(inside | {path.with_suffix("") for path in folder.glob(f"[!.]*{PACKED}")}):
-            yield from _places(place, depth + 1)
 
 
 def _split(place: Path, depth: int, recorded: Sequence[RunRecord]) -> list[Group]:

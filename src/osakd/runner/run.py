@@ -12,7 +12,7 @@ from osakd.engine.config import recorded_config
 from osakd.engine.executors.policy import sharing
 from osakd.engine.executors.registry import AUTO
 from osakd.engine.folders import check_folder
-from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory
+from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
 from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_metrics, read_result, write_error
 from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
@@ -222,5 +222,5 @@ def _errors(future: "Future[Errors]", program: Program) -> Errors:
     if is_out_of_memory(error):
         error = RunError(NO_MEMORY)
     if not isinstance(error, InputError | RunError):
-        error = RunError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}.")
+        error = RunError(f"unexpected {type(error).__name__}: {one_line(error)}.")
     return dict.fromkeys((job.folder for job in program), error)

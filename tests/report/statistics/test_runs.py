@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from osakd.report.statistics.runs import FinishedRun, compact
 
 from osakd.records import METRICS, RESULT, read_metrics, write_error
-from osakd.report.statistics.runs import FinishedRun, compact
 from osakd.report.statistics.trends import RELIABILITY
 from tests.report.made import make_run, read, row
 

@@ -11,7 +11,7 @@ from osakd.engine.executors.base import Executor, Replicas, TrainingSpec, Unsupp
 from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.policy import CUDA, Sharing, executors_alone
 from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, build_executor
-from osakd.errors import InputError, NotFusedError
+from osakd.errors import InputError, NotFusedError, one_line
 
 CLEARLY_FASTER = 0.9
 """A time below this share of another one is clearly faster."""
@@ -56,7 +56,7 @@ def alone(replicas: Replicas, spec: TrainingSpec, asked: str, *, kernels: str = 
         try:
             step_seconds(_build(better, replicas.copied(), spec))
         except Exception as error:  # a user's network may raise anything
-            why = f"since {better} cannot run its step ({_words(error)})"
+            why = f"since {better} cannot run its step ({one_line(error)})"
         else:
             name = better
             break
@@ -82,7 +82,7 @@ def together(replicas: Replicas, spec: TrainingSpec, sharing: Sharing) -> Choice
         try:
             seconds[name] = step_seconds(_build(name, replicas.copied(), spec))
         except Exception as error:  # a user's network may raise anything
-            reasons.append(f"{_lowering(name)}: {_words(error)}")
+            reasons.append(f"{_lowering(name)}: {one_line(error)}")
     gc.collect()  # an executor and its steps refer to each other: the memory of a trial is free only now
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor {REFERENCE}.")
@@ -132,7 +132,3 @@ def _seconds_in_processes(replicas: Replicas, spec: TrainingSpec, sharing: Shari
 
 def _lowering(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

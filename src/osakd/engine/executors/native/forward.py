@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.native.chain import Chain, find_chain
+from osakd.errors import one_line
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.checks import check
 from osakd.kernels.operators import Plan, Stage, network
@@ -96,7 +97,7 @@ def lower_method(method: Method, shape: Shape) -> None:
         try:
             chains.append((module, find_chain(module)))
         except Exception as error:  # a user's network may raise anything when it is traced
-            reasons.append(" ".join(str(error).split()))
+            reasons.append(one_line(error))
     if not chains:
         raise UnsupportedError(reasons[0] if reasons else "no convolutions")
     checked_stages(*chains[0], shape)

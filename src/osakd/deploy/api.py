@@ -1,20 +1,21 @@
-"""From a trained network to a device: export and latency."""
+"""The door of the leaf: export a trained network, measure it, load an exported file, write a model card.
+
+Torch is imported when a function is called.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from osakd.api.arguments import at_least_one, data_or_recorded
-from osakd.errors import InputError, unknown_name
-from osakd.paths import given_path
-from osakd.records import Result, RunConfig
+from osakd.errors import unknown_name
+from osakd.paths import given_path, out_path
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from osakd.data.in_memory import Data
     from osakd.deploy.export import Export
-    from osakd.deploy.table import Latencies
+    from osakd.deploy.exported import ExportedNetwork
+    from osakd.deploy.latency import Latencies
 
 
 def export(
@@ -34,15 +35,15 @@ def export(
 
     Args:
         run: folder of the run.
-        to: file to write; its ending is the format: .onnx, .pte (ExecuTorch) or .pt2 (torch.export).
-        int8: quantise weights and activations to int8, for .onnx and .pte.
+        to: file to write; its ending is the format: .onnx or .pte (ExecuTorch).
+        int8: quantise weights and activations to int8.
         calibrate: number of training images that the ranges of int8 activations are measured on, at least 1.
         input: values of the images that the file takes, [n, channels, h, w]: float in [0, 1], or uint8.
         data: data of the proof, as for train; by default those that the run was trained on, if known by name.
         license: licence of the network, such as apache-2.0, which the file then states.
 
     Returns:
-        Its ``path``, ``bytes``, what it says about itself, and the ``proof``.
+        Its ``path``, ``bytes``, ``metadata``, and the ``proof``.
 
     Raises:
         InputError: not a finished run, data that do not fit, a path that cannot be written, or a missing extra.
@@ -50,33 +51,21 @@ def export(
     """
     from osakd.data.reading import recorded_reading
     from osakd.data.sources import load_data, load_test
-    from osakd.deploy.export import check_target, export_network
-    from osakd.engine.state import load_student
-    from osakd.records import read_config, read_result
+    from osakd.deploy.export import export_run
+    from osakd.deploy.exported import format_of
+    from osakd.engine.state import load_run
 
-    folder, path = given_path(run), given_path(to)
     if input not in ("float", "uint8"):
         raise unknown_name("input", input, ("float", "uint8"))
     at_least_one("calibrate", calibrate)
-    check_target(path, int8=int8)
-    if folder.is_file():
-        raise InputError(f"{str(folder)!r} is a file: give the folder of a run.")
-    network = load_student(folder)
-    # Both are there: the network could be loaded.
-    config, result = cast(RunConfig, read_config(folder)), cast(Result, read_result(folder))
-    name = data_or_recorded(data, config.data["name"], config.data["kind"], split="test")
-    reading = recorded_reading(config.data)
-    arrays = load_data(name, reading) if int8 else load_test(name, reading, trained_on=config.data["content"])
-    return export_network(
-        cast("nn.Sequential", network),
-        config,
-        result,
-        arrays,
-        path,
-        int8=int8,
-        calibrate=calibrate,
-        kind=input,
-        license_name=license,
+    out_file = out_path(to)
+    file_format = format_of(out_file)
+    trained = load_run(given_path(run))
+    source = trained.config.data
+    name, reading = data_or_recorded(data, source["name"], source["kind"], split="test"), recorded_reading(source)
+    arrays = load_data(name, reading) if int8 else load_test(name, reading, trained_on=source["content"])
+    return export_run(
+        trained, arrays, out_file, file_format, calibrate=calibrate if int8 else 0, input_values=input, license=license
     )
 
 
@@ -95,17 +84,40 @@ def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Pa
         InputError: one of them is neither a finished run nor an exported file that can be loaded, or the record cannot
             be written.
     """
-    from osakd.deploy.latency import machine, measure
-    from osakd.deploy.table import Latencies, write_latencies
-    from osakd.deploy.target import check_file
+    from osakd.deploy.latency import Latencies, machine, measure, write_latencies
 
     at_least_one("calls", calls)
     paths = [given_path(model) for model in models]
     at_least_one("models", len(paths))
-    target = given_path(record) if record is not None else None
-    if target is not None:
-        check_file(target)
-    found = Latencies(measure(paths, calls=calls), calls, machine())
-    if target is not None:
-        write_latencies(target, found)
-    return found
+    out_file = None if record is None else out_path(record)
+    latencies = Latencies(measure(paths, calls=calls), calls, machine())
+    if out_file is not None:
+        write_latencies(out_file, latencies)
+    return latencies
+
+
+def load(path: str | Path) -> "ExportedNetwork":
+    """Loads an exported file.
+
+    Raises:
+        InputError: there is no such file, it is damaged, it was not written by ``osakd export``, or its extra is not
+            installed.
+    """
+    from osakd.deploy.exported import load_exported
+
+    return load_exported(given_path(path))
+
+
+def card(run: str | Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
+    """The model card of a finished run, as Markdown behind the Hugging Face hub's metadata block.
+
+    Args:
+        run: folder of the run.
+        license: licence of the network, as the hub names it, such as apache-2.0.
+
+    Raises:
+        InputError: not a run folder, or a run that has not finished.
+    """
+    from osakd.deploy.card import model_card
+
+    return model_card(given_path(run), license=license)

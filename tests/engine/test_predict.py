@@ -12,7 +12,7 @@ from PIL import Image
 import osakd
 from osakd.cli.main import main
 from osakd.data.sources import load_data
-from osakd.deploy.predict import Prediction, pixels_of
+from osakd.engine.predict import Prediction, pixels_of
 from tests.deploy.runs import digits_run
 
 SHAPE = (1, 8, 8)

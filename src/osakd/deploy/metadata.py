@@ -1,22 +1,23 @@
-"""What an exported file says about itself, as JSON inside the file, and the checksum of the whole file in it."""
+"""The metadata of an exported file, as JSON inside the file, and the checksum that seals it."""
 
 import json
 import re
 import zlib
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from osakd.errors import InputError
 
+Input = Literal["float", "uint8"]
+"""Values of the images that a file takes: floats in [0, 1], or pixels of 0 to 255."""
 KEY = "osakd"
-"""Name of the entry that holds it in the file."""
-_CHECK = "crc32"
-_PLACE = re.compile(rb'"%s": "([0-9a-f]{8})"' % _CHECK.encode())
-"""Where the checksum of a file stands in it; it is that of the file with eight zeros there."""
+"""Name of the entry of a file that holds its metadata."""
+_CHECK, _UNSEALED = "crc32", 8 * "0"
+_CHECKSUM = re.compile(rb'"crc32": "([0-9a-f]{8})"')
 
 
 @dataclass(frozen=True)
-class About:
+class Metadata:
     """What an exported file holds, and what it was proved on.
 
     Attributes:
@@ -43,7 +44,7 @@ class About:
     model: str
     class_names: tuple[str, ...]
     input_shape: tuple[int, int, int]
-    input: str
+    input: Input
     int8: bool
     mean: list[float]
     std: list[float]
@@ -65,11 +66,11 @@ class About:
         return "int8" if self.int8 else "float32"
 
     def to_json(self) -> str:
-        """The text inside the file."""
-        return json.dumps(asdict(self) | {_CHECK: 8 * "0"})
+        """The text inside the file, with a place for the checksum, see ``sealed``."""
+        return json.dumps(asdict(self) | {_CHECK: _UNSEALED})
 
     @classmethod
-    def from_json(cls, text: str | None, path: str) -> "About":
+    def from_json(cls, text: str | None, path: str) -> "Metadata":
         """Reads the text inside a file.
 
         Raises:
@@ -89,26 +90,25 @@ class About:
 
 
 def sealed(content: bytes) -> bytes:
-    """The content of a file with its checksum in what it says about itself."""
-    return _with_checksum(content, zlib.crc32(content))
+    """The content of a file with its own CRC-32, computed with zeros in its place, in its metadata."""
+    return _CHECKSUM.sub(b'"crc32": "%08x"' % zlib.crc32(content), content, count=1)
 
 
 def check_seal(content: bytes, *, needed: bool = False) -> None:
-    """Checks a file that ``sealed`` made; one that holds no checksum was written by somebody else and is let pass.
+    """Checks a file that ``sealed`` made; a file without a checksum was written by another program and passes.
 
     Args:
         content: the file.
-        needed: do not let it pass: a runtime would end the process where it is damaged.
+        needed: refuse a file without a checksum: its runtime would end the process where the file is damaged.
 
     Raises:
         ValueError: a byte of it has changed, or it has no checksum and needs one.
     """
-    place = _PLACE.search(content)
-    if needed and not place:
-        raise ValueError("it has no checksum of `osakd export`")
-    if place and zlib.crc32(_with_checksum(content, 0)) != int(place[1], 16):
-        raise ValueError("its checksum is another")
-
-
-def _with_checksum(content: bytes, value: int) -> bytes:
-    return _PLACE.sub(b'"%s": "%08x"' % (_CHECK.encode(), value), content, count=1)
+    checksum = _CHECKSUM.search(content)
+    if checksum is None:
+        if needed:
+            raise ValueError("it has no checksum of `osakd export`")
+        return
+    unsealed = content[: checksum.start(1)] + _UNSEALED.encode() + content[checksum.end(1) :]
+    if zlib.crc32(unsealed) != int(checksum[1], 16):
+        raise ValueError("its checksum does not fit")

@@ -1,9 +1,8 @@
-"""Predictions for images as users have them: paths, PIL images, arrays."""
+"""Networks that predict the classes of images as users have them: paths, PIL images, arrays."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from osakd.engine.evaluate import to_floats
 from osakd.errors import InputError
 from osakd.paths import given_path
 from osakd.read_json import read_bytes
+from osakd.records import DataSource
 
 _BATCH = 500
 
@@ -39,10 +39,12 @@ class Predictor(nn.Module):
     Attributes:
         class_names: name of each class.
         input_shape: channels, height and width of an image.
+        data: the data that it was trained on, where a run or an exported file was loaded.
     """
 
     class_names: tuple[str, ...]
     input_shape: tuple[int, int, int]
+    data: DataSource
 
     def predict(self, images: Any) -> list[Prediction]:
         """The class of each image, with probabilities. Images are decoded and resized as in training.
@@ -55,11 +57,11 @@ class Predictor(nn.Module):
             InputError: an image that cannot be read, of another shape, or with values out of range.
         """
         pixels = torch.from_numpy(pixels_of(images, self.input_shape))
-        place = next(self.parameters(), torch.empty(0)).device
+        device = next(self.parameters(), torch.empty(0)).device
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            logits = [self(to_floats(part.to(place))) for part in pixels.split(_BATCH)]
+            logits = [self(to_floats(part.to(device))) for part in pixels.split(_BATCH)]
         self.train(was_training)
         return [self._prediction(row) for row in torch.cat(logits).double().softmax(1).cpu()]
 
@@ -70,7 +72,13 @@ class Predictor(nn.Module):
 
 
 class TrainedNetwork(Predictor, nn.Sequential):
-    """The deployed network of a run: ``Sequential(normalise, network)`` that also predicts."""
+    """The deployed network of a run: ``Sequential(normalise, network)`` that also predicts.
+
+    Attributes:
+        model: name of the network.
+    """
+
+    model: str
 
 
 def pixels_of(images: Any, input_shape: tuple[int, int, int]) -> Images:
@@ -84,23 +92,16 @@ def pixels_of(images: Any, input_shape: tuple[int, int, int]) -> Images:
         InputError: see ``Predictor.predict``.
     """
     channels, height, width = input_shape
-    several = _several(images)
-    if not several:
+    if not isinstance(images, list | tuple):
+        images = list(images) if getattr(images, "ndim", None) == 4 else [images]
+    if not len(images):
         raise InputError("There is no image: give at least one.")
     origins = [
-        str(image) if isinstance(image, str | Path) else f"image {number}" for number, image in enumerate(several)
+        str(image) if isinstance(image, str | Path) else f"image {number}" for number, image in enumerate(images)
     ]
-    encoded = [_encoded(image, origin) for image, origin in zip(several, origins, strict=True)]
+    encoded = [_encoded(image, origin) for image, origin in zip(images, origins, strict=True)]
     decoded = decode(EncodedSplit(encoded, [0] * len(encoded), origins), (height, width))
     return in_channels(decoded.images, channels)
-
-
-def _several(images: Any) -> list[Any]:
-    """A list of images, of one or of several."""
-    if isinstance(images, list | tuple):
-        return list(images)
-    dimensions = getattr(images, "ndim", None)
-    return list(images) if dimensions == 4 else [images]
 
 
 def _encoded(image: Any, origin: str) -> bytes:
@@ -112,9 +113,3 @@ def _encoded(image: Any, origin: str) -> bytes:
             raise InputError(f"The image {origin!r} does not exist: check the path.")
         return content
     return encoded_image(image, origin)
-
-
-def black_images(count: int, input_shape: tuple[int, int, int]) -> Tensor:
-    """Float images of zeros, ``[count, channels, h, w]``, in the memory layout of evaluation."""
-    channels, height, width = input_shape
-    return to_floats(torch.from_numpy(np.zeros((count, height, width, channels), np.uint8)))

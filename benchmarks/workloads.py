@@ -1,4 +1,4 @@
-"""What is timed. Each contender is built once; called with a number of steps, it returns the seconds they took."""
+"""What is timed: each workload is built once; called with a number of steps, it returns the seconds that they took."""
 
 import multiprocessing
 import subprocess
@@ -17,16 +17,18 @@ from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.registry import REFERENCE
-from osakd.engine.timing import CLASSES, Contender, seconds_of, synthetic_images, training_spec, training_steps
+from osakd.engine.timing import CLASSES, seconds_of, synthetic_images, training_steps
 from osakd.errors import RunError
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.labels import native_labels
 from osakd.kernels.library import load
-from osakd.labels.posterior import neighbour_votes
+from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.search import norms_of
 
+Steps = Callable[[int], float]
+"""A workload: runs a number of steps, and returns their seconds."""
 BATCH, K = 64, 8
-COLUMN = ("plain", "osakd-8nn", "osakd-16nn")
+COLUMN = ("plain", "osakd", "osakd-16nn")
 """The methods of a column of the paper's Table I."""
 MEMORY = {"name": "osakd", "pool": "memory"}
 SCRIPT = Path(__file__).with_name("plain_script.py")
@@ -41,48 +43,45 @@ def single(
     cuda_graph: bool = False,
     kernels: str = "auto",
     threads: int | None = None,
-) -> Contender:
+) -> Steps:
     """The steps of one run, with the native kernel where it fits, or with PyTorch's operators (``torch``)."""
-    spec = training_spec(batch, cuda_graph=cuda_graph)
     names = [REFERENCE] if kernels == "torch" else ["serial/native", REFERENCE]
-    return _on_threads(threads, _first_that_fits(names, [method], split, spec, model=model))
+    steps = _first_that_fits(names, [method], split, model=model, batch_size=batch, captured=cuda_graph)
+    return _on_threads(threads, steps)
 
 
 def fused(
     seeds: int, methods: Sequence[Any], split: DeviceSplit, *, cuda_graph: bool = False, kernels: str = "auto"
-) -> Contender:
-    """The steps of every seed and method in one program; ``kernels`` as for ``single``."""
-    spec = training_spec(BATCH, cuda_graph=cuda_graph)
+) -> Steps:
+    """The steps of every seed and method, trained together; ``kernels`` as for ``single``."""
     names = ["fused/channels"] if kernels == "torch" else ["fused/native", "fused/channels"]
-    return _first_that_fits(names, list(methods), split, spec, seeds=seeds)
+    return _first_that_fits(names, list(methods), split, batch_size=BATCH, seeds=seeds, captured=cuda_graph)
 
 
-def search(rows: int, device: torch.device, *, ours: bool = True) -> Contender:
+def search(rows: int, device: torch.device, *, ours: bool = True) -> Steps:
     """Searches of a batch among outputs like those of a trained network: ours, or a product and a top-k."""
     generator = torch.Generator().manual_seed(0)
     outputs = (2 * torch.randn(rows, CLASSES, generator=generator)).softmax(1).to(device)
     exclude = torch.randperm(rows, generator=generator)[:BATCH].to(device)
     queries, norms = outputs[exclude], norms_of(outputs)
     plain_norms = norms.to(outputs.dtype)
-    target, valid = (
-        torch.zeros(rows, dtype=torch.int64, device=device),
-        torch.ones(rows, dtype=torch.bool, device=device),
-    )
-    about = {"num_classes": CLASSES, "k": K, "exclude": exclude, "valid": valid, "norms": norms}
+    target = torch.zeros(rows, dtype=torch.int64, device=device)
+    pool = Pool(outputs, target, torch.ones_like(target, dtype=torch.bool), exclude, norms)
 
     def two_stage() -> object:
         with native_labels() if device.type == "cpu" and has_kernel() else nullcontext():
-            return neighbour_votes(queries, outputs, target, **about)
+            return count_votes(queries, pool, CLASSES, K, include_self=False)
 
     def product() -> object:
         distances = torch.addmm(plain_norms, queries, outputs.T, alpha=-2)
         distances[torch.arange(BATCH, device=device), exclude] = torch.inf
         return torch.topk(distances, K, largest=False)
 
-    return _repeated(two_stage if ours else product, device)
+    call = two_stage if ours else product
+    return lambda steps: seconds_of(lambda: [call() for _ in range(steps)], device)
 
 
-def plain_script(*, workers: int, threads: int, device: str, model: str = "lenet") -> Contender:
+def plain_script(*, workers: int, threads: int, device: str, model: str = "lenet") -> Steps:
     """The ordinary script, started anew; it does not count its own start."""
 
     def run(steps: int) -> float:
@@ -97,7 +96,7 @@ def plain_script(*, workers: int, threads: int, device: str, model: str = "lenet
     return run
 
 
-def processes(count: int, method: str) -> Contender:
+def processes(count: int, method: str) -> Steps:
     """Runs in several processes of one thread at once; the seconds of the slowest divided by their number."""
     context = multiprocessing.get_context("spawn")
     pipes = [context.Pipe() for _ in range(count)]
@@ -113,7 +112,7 @@ def processes(count: int, method: str) -> Contender:
     return run
 
 
-def start(*arguments: str) -> Contender:
+def start(*arguments: str) -> Steps:
     """A Python command from its start to its end."""
 
     def run(steps: int) -> float:
@@ -125,7 +124,7 @@ def start(*arguments: str) -> Contender:
     return run
 
 
-def demo() -> Contender:
+def demo() -> Steps:
     """What ``make demo`` does once everything is set up, each time in a new folder."""
 
     def run(steps: int) -> float:
@@ -144,7 +143,7 @@ def has_kernel() -> bool:
     return True
 
 
-def _first_that_fits(names: Sequence[str], *arguments: Any, **options: Any) -> Contender:
+def _first_that_fits(names: Sequence[str], *arguments: Any, **options: Any) -> Steps:
     """The steps with the first executor that can run them."""
     *preferred, last = names
     for name in preferred:
@@ -153,14 +152,14 @@ def _first_that_fits(names: Sequence[str], *arguments: Any, **options: Any) -> C
     return training_steps(last, *arguments, **options)
 
 
-def _on_threads(threads: int | None, contender: Contender) -> Contender:
+def _on_threads(threads: int | None, workload: Steps) -> Steps:
     """The same on another number of threads."""
 
     def run(steps: int) -> float:
         before = torch.get_num_threads()
         torch.set_num_threads(before if threads is None else threads)
         try:
-            return contender(steps)
+            return workload(steps)
         finally:
             torch.set_num_threads(before)
 
@@ -171,16 +170,9 @@ def _serve(pipe: Connection, method: str) -> None:
     """A process that runs a number of steps whenever it is asked to."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    contender = single(method, synthetic_images(torch.device("cpu")))
+    workload = single(method, synthetic_images(torch.device("cpu")))
     while True:
         try:
-            pipe.send(contender(pipe.recv()))
+            pipe.send(workload(pipe.recv()))
         except (EOFError, KeyboardInterrupt):
             return
-
-
-def _repeated(call: Callable[[], object], device: torch.device) -> Contender:
-    def run(steps: int) -> float:
-        return seconds_of(lambda: [call() for _ in range(steps)], device)
-
-    return run
