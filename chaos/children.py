@@ -26,7 +26,7 @@ from osakd.runner.planning import plan_comparison
 EPOCHS = 4
 METHODS: tuple[dict[str, Any], ...] = (
     {"name": "osakd", "k": 5, "pool": "memory"},
-    {"name": "osakd-bayes", "k": 5},
+    {"name": "bayesian-self-distillation"},
 )
 LOWERINGS = (
     "serial",

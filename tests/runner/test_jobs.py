@@ -19,8 +19,8 @@ def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None
     assert found == [
         "osakd-5nn-memory-seed0",
         "osakd-5nn-memory-seed1",
-        "osakd-8nn-seed0",
+        "osakd-seed0",
         "plain-seed1",
-        "osakd-8nn-seed1",
+        "osakd-seed1",
         "plain-seed0",
     ]

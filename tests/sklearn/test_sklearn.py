@@ -19,7 +19,7 @@ from osakd.methods.registry import METHODS
 
 PAGE = (Path(__file__).parents[2] / "docs/scikit-learn.md").read_text(encoding="utf-8")
 IMAGES_OR_OTHER_NETWORKS = {"kd", "one", "ffl"}
-PER_SAMPLE_OR_MANY = {"averaged-neighbours", "osakd-bayes", "ps-kd", "bayesian-self-distillation", "dlb", "born-again"}
+PER_SAMPLE_OR_MANY = {"ps-kd", "bayesian-self-distillation", "dlb", "born-again"}
 PER_SAMPLE_OR_MANY |= {"srdl", "dml", "codistillation", "bake"} | IMAGES_OR_OTHER_NETWORKS
 
 
