@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from hypothesis import strategies as st
-from osakd.deploy.about import About
 from PIL import Image
 
 from osakd import records
