@@ -6,6 +6,7 @@ import json
 import struct
 import zlib
 from concurrent.futures import Future
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -134,6 +135,7 @@ def test_missing_memory_is_a_sentence(
     job = SimpleNamespace(folder=Path("plain-seed0"))
     (found,) = _errors(future, (job,)).values()  # type: ignore[arg-type]
     assert str(found) == NO_MEMORY
+    import_module("osakd.cli.train")  # its options are those of the function that is replaced
     monkeypatch.setattr("osakd.api.train", fails)
     assert main(["train"]) == 1
     assert capsys.readouterr().err == f"osakd: {NO_MEMORY}\n"
