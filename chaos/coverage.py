@@ -19,8 +19,8 @@ with atheris.instrument_imports(include=["osakd"]):
     from osakd import records
     from osakd.data.decode import decode
     from osakd.data.encoded import EncodedSplit
+    from osakd.data.options import ImageOptions
     from osakd.data.parquet import read_parquet
-    from osakd.data.reading import Reading
     from osakd.errors import InputError, RunError
     from osakd.runner.lock import current_runner
 
@@ -49,7 +49,7 @@ def _note(content: bytes) -> object:
 
 def _parquet(content: bytes) -> object:
     (PLACE / "made.parquet").write_bytes(content)
-    return read_parquet([PLACE / "made.parquet"], Reading())
+    return read_parquet([PLACE / "made.parquet"], ImageOptions())
 
 
 _FILES = {"config": records.CONFIG, "curve": records.METRICS, "result": records.RESULT}

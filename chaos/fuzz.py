@@ -20,8 +20,8 @@ from osakd import records
 from osakd.cli.main import main
 from osakd.data.decode import decode
 from osakd.data.encoded import EncodedSplit
+from osakd.data.options import ImageOptions
 from osakd.data.parquet import read_parquet
-from osakd.data.reading import Reading
 from osakd.errors import InputError, RunError
 from osakd.losses import OSAKDLoss
 
@@ -121,7 +121,7 @@ def _parquet_case(place: Path) -> Case:
 
     def case(rng: random.Random) -> None:
         path.write_bytes(changed(content, rng))
-        read_parquet([path], Reading())
+        read_parquet([path], ImageOptions())
 
     return case
 

@@ -22,8 +22,8 @@ from osakd.cli.main import main
 from osakd.data.cache import cached
 from osakd.data.decode import decode
 from osakd.data.encoded import EncodedSplit
+from osakd.data.options import ImageOptions
 from osakd.data.parquet import read_parquet
-from osakd.data.reading import Reading
 from osakd.durable import make_folder
 from osakd.errors import NO_MEMORY, as_sentences
 from osakd.paths import given_path
@@ -98,7 +98,7 @@ def test_names_in_parquet_that_are_no_text_are_named(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [b"x"], "label": [0], "text": ["name"]}), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"label", b"labe\xff"))
     with pytest.raises(InputError, match=r"a\.parquet' cannot be read"):
-        read_parquet([path], Reading())
+        read_parquet([path], ImageOptions())
 
 
 def test_a_decompression_bomb_is_refused() -> None:

@@ -13,7 +13,7 @@ from osakd.runner.jobs import Errors, Job, Program
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
-    from osakd.data.reading import Reading
+    from osakd.data.options import ImageOptions
     from osakd.engine.loop import Planned
 
 
@@ -149,26 +149,28 @@ def run_fused(program: Program, sharing: Sharing) -> Errors:
 
 
 def _plan(job: Job) -> "Planned":
-    from osakd.data.reading import recorded_reading
+    from osakd.data.options import recorded_options
     from osakd.engine.loop import Planned
 
     if _asked_to_stop():
         raise _StopRequestError
     config = job.config
     channels = config.data["input_shape"][0]
-    reading = recorded_reading(config.data)
+    reading = recorded_options(config.data)
     view = _view(job.data, reading, config.fraction, config.validation, config.seed, channels)
     return Planned(config, view, job.folder)
 
 
 @lru_cache(maxsize=8)
-def _view(data: str, reading: "Reading", fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
+def _view(
+    data: str, reading: "ImageOptions", fraction: float, validation: float, seed: int, channels: int
+) -> "DataArrays":
     """The data as a run sees them; runs of one seed share them."""
     return _load(data, reading).view(fraction=fraction, validation=validation, seed=seed, channels=channels)
 
 
 @lru_cache(maxsize=1)
-def _load(data: str, reading: "Reading") -> "DataArrays":
+def _load(data: str, reading: "ImageOptions") -> "DataArrays":
     from osakd.data.sources import load_data
 
     return load_data(data, reading)
