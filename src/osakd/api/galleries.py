@@ -71,12 +71,12 @@ def _first(entries: "Sequence[RunRecord]") -> "RunRecord | None":
 
 
 def _images(config: RunConfig, data: str | None) -> "DataArrays":
-    from osakd.data.reading import recorded_reading
+    from osakd.data.options import recorded_options
     from osakd.data.sources import load_data
 
     if data is None and config.data["kind"] == "folder":
         raise InputError(f"The run was trained on a local folder called {config.data['name']!r}: name it with --data.")
-    return load_data(data or config.data["name"], recorded_reading(config.data))
+    return load_data(data or config.data["name"], recorded_options(config.data))
 
 
 def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bool) -> "Gallery":

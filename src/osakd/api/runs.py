@@ -121,7 +121,7 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
-    from osakd.data.reading import new_reading, recorded_reading
+    from osakd.data.options import image_options, recorded_options
     from osakd.data.sources import load_test
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
@@ -131,7 +131,7 @@ def evaluate(
     name = data_or_recorded(data, source["name"], source["kind"], split="test")
     given = {"resize": resize, "label_column": label_column, "image_column": image_column}
     chosen = {key: value for key, value in given.items() if value is not None}
-    reading = new_reading(**vars(recorded_reading(source)) | chosen)
+    reading = image_options(**vars(recorded_options(source)) | chosen)
     arrays = load_test(name, reading, trained_on=source["content"])
     if on_note is not None:
         for note in arrays.notes:

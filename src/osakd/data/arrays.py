@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.stratified import draw_share
 from osakd.errors import InputError
 from osakd.records import DataRecord
@@ -48,7 +48,7 @@ class DataArrays:
         test: test images.
         validation: images held out from the training set for validation, if any.
         notes: what the user should know of how the data were read.
-        reading: how they were read.
+        options: how they were read.
     """
 
     name: str
@@ -59,7 +59,7 @@ class DataArrays:
     test: Split
     validation: Split | None = None
     notes: tuple[str, ...] = ()
-    reading: Reading = field(default_factory=Reading)
+    options: ImageOptions = field(default_factory=ImageOptions)
 
     @property
     def num_classes(self) -> int:
@@ -108,7 +108,7 @@ class DataArrays:
             train=len(trained_on),
             validation=len(held_out),
             test=len(self.test),
-            **self.reading.record(),
+            **self.options.record(),
         )
 
     def view(self, *, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
