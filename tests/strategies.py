@@ -21,8 +21,8 @@ from osakd import records
 from osakd.cli.main import main
 from osakd.data.decode import decode
 from osakd.data.encoded import EncodedSplit
-from osakd.data.parquet import read_parquet
 from osakd.data.options import ImageOptions
+from osakd.data.parquet import read_parquet
 from osakd.data.sources import load_data
 from osakd.deploy.metadata import Metadata
 from osakd.errors import InputError, RunError

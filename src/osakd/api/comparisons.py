@@ -98,7 +98,7 @@ def compare(
         RunError: every run failed, or another process runs the same comparison.
     """
     from osakd.data.in_memory import given_data
-    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.config import options_of, image_options_of
     from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
     from osakd.runner.lock import lock_runner
@@ -107,7 +107,7 @@ def compare(
     exit_unguarded()
     chosen, cores = options_of(options), process_count(processes)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
-    source = DataSource(given_data(data), reading_of(chosen))
+    source = DataSource(given_data(data), image_options_of(chosen))
     plans = plan_runs(source, named, seed_list(seeds), chosen, None if out is None else given_path(out))
     folder = plans[0].folder.parent
     for plan in plans:

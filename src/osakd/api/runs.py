@@ -77,13 +77,13 @@ def train(
     from osakd.data.in_memory import given_data
     from osakd.engine import train as engine
     from osakd.engine.callbacks import Callbacks
-    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.config import options_of, image_options_of
     from osakd.engine.environment import pick_device
     from osakd.engine.plan import DataSource, plan_run
 
     chosen = options_of(options)
     pick_device(chosen.device)  # a device that is not there is refused before the images are read
-    source = DataSource(given_data(data), reading_of(chosen))
+    source = DataSource(given_data(data), image_options_of(chosen))
     plan = plan_run(source, method, seed, chosen, None if out is None else given_path(out))
     with logged(log, plan.folder) as logs:
         result = engine.run(plan, Callbacks([*callbacks, *logs]), resume=resume)

@@ -120,7 +120,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
     return Options(**given)
 
 
-def reading_of(options: Options) -> ImageOptions:
+def image_options_of(options: Options) -> ImageOptions:
     """How the options say that the data are read; what ``load_data`` takes.
 
     Raises:
@@ -133,7 +133,7 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     """The complete configuration of a run, with every default filled in and every value checked.
 
     Args:
-        data: the data as ``load_data`` gives them with ``reading_of(options)``.
+        data: the data as ``load_data`` gives them with ``image_options_of(options)``.
         method: the method as the user gives it.
         seed: seed of the run.
         options: how to train.
