@@ -98,7 +98,7 @@ def compare(
         RunError: every run failed, or another process runs the same comparison.
     """
     from osakd.data.in_memory import given_data
-    from osakd.engine.config import options_of, image_options_of
+    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
     from osakd.runner.lock import lock_runner

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,7 +76,7 @@ def train(
     from osakd.data.in_memory import given_data
     from osakd.engine import train as engine
     from osakd.engine.callbacks import Callbacks
-    from osakd.engine.config import options_of, image_options_of
+    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.environment import pick_device
     from osakd.engine.plan import DataSource, plan_run
 
@@ -155,7 +154,10 @@ def load(run: str | Path, *, trust: bool = False) -> "Predictor":
             is damaged or whose extra is not installed.
     """
     from osakd.engine.state import load_student
+    from osakd.leaves import load as load_object
+    from osakd.leaves import offered
 
-    path = given_path(run)
-    # The leaf `deploy` reads exported files; the trunk does not import it.
-    return import_module("osakd.deploy.api").load(path) if path.is_file() else load_student(path, trust=trust)
+    path, loaders = given_path(run), offered("loaders")
+    if path.is_file() and loaders:
+        return load_object(loaders["exported"])(path)
+    return load_student(path, trust=trust)
