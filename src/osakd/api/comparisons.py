@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from osakd.report.statistics.summary import Summary
     from osakd.runner.progress import OnProgress, Progress
 
-DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
+DEFAULT_METHODS = ("plain", "osakd", "osakd-16nn", "label-smoothing")
 DEFAULT_SEEDS = 5
 
 
