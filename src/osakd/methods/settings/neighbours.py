@@ -44,7 +44,6 @@ class NeighbourSettings(Settings):
     label_smoothing: float = setting(0.0, "label smoothing of the cross-entropy", least=0, below=1)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.soft_weight is not None and self.balance != "additive" and self.soft_weight > 1:
             raise InputError(f"`soft_weight` must be at most 1 with balance {self.balance!r}, got {self.soft_weight}.")
 
