@@ -50,10 +50,10 @@ def galleries_of(panels: "Sequence[RecordedPanel]", data: str | None, *, trust: 
 
 
 def _first(runs: "Iterable[RunRecord]") -> "FinishedRun | None":
-    from osakd.runs import FinishedRun
+    from osakd.runs import finished
 
-    for run in runs:
-        is_known = isinstance(run, FinishedRun) and run.config.method in METHODS  # not a retired method
+    for run in finished(runs):
+        is_known = run.config.method in METHODS  # not a retired method
         if is_known and settings_of(run.config).has_soft_labels and (run.folder / STUDENT).exists():
             return run
     return None
