@@ -17,10 +17,10 @@ from osakd import records
 from osakd.data.sources import load_data
 from osakd.engine import loop
 from osakd.engine.config import Options
+from osakd.engine.plan import DataSource, plan_runs
 from osakd.engine.state import read_checkpoints
 from osakd.errors import InputError, RunError
-from osakd.runner.planning import plan_comparison
-from osakd.runner.run import run_jobs
+from osakd.runner.run import run_plans
 
 SMALL: dict[str, Any] = {"epochs": 4, "fraction": 0.4, "batch_size": 32, "ema": 0.9, "device": "cpu"}
 METHODS: tuple[dict[str, Any], ...] = ({"name": "osakd", "k": 5, "pool": "memory"}, {"name": "ps-kd"})
@@ -72,11 +72,11 @@ def compare(methods: Sequence[str | Mapping[str, Any]], folder: Path, **options:
         RunError: as above.
     """
     loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-    _, jobs = plan_comparison("digits", methods, [0], Options(**(SMALL | options)), folder)
-    errors = run_jobs(jobs, processes=1, on_progress=lambda _: None)
+    plans = plan_runs(DataSource("digits"), methods, [0], Options(**(SMALL | options)), folder)
+    errors = run_plans(plans, processes=1, on_progress=lambda _: None)
     if errors:
         raise next(iter(errors.values()))
-    return jobs[0].folder
+    return plans[0].folder
 
 
 def start(work: Callable[[], object], log: Path) -> int:

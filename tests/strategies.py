@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from hypothesis import strategies as st
-from osakd.deploy.about import About
 from PIL import Image
 
 from osakd import records
@@ -25,8 +24,10 @@ from osakd.data.encoded import EncodedSplit
 from osakd.data.parquet import read_parquet
 from osakd.data.reading import Reading
 from osakd.data.sources import load_data
+from osakd.deploy.metadata import Metadata
 from osakd.errors import InputError, RunError
 from osakd.losses import OSAKDLoss
+from osakd.runs import pack_runs, read_runs
 from tests.data.made import encode, made_images, write_class_folder
 from tests.report.made import make_run
 
@@ -257,27 +258,27 @@ def _folders(place: Path) -> Kind:
     return Kind(image_folders(), read)
 
 
-def _notes(place: Path) -> Kind:
-    sound = About(
-        "lenet",
-        ("a", "b"),
-        (1, 8, 8),
-        "float",
-        False,
-        [0.5],
-        [0.5],
-        1,
-        1,
-        *["osakd", "digits", "named", "0"],
-        1,
-        0.5,
-        None,
-        None,
-        "0",
-    )
-    return Kind(
-        damaged_json(sound.to_json().encode()), lambda text: About.from_json(text.decode(errors="replace"), "x")
-    )
+def _metadata(place: Path) -> Kind:
+    names = {"model": "lenet", "method": "osakd", "data": "digits", "data_kind": "named", "data_content": "0"}
+    numbers = {"parameters": 1, "macs": 1, "test_images": 1, "accuracy": 0.5, "mean": [0.5], "std": [0.5]}
+    of_file = {"class_names": ("a", "b"), "input_shape": (1, 8, 8), "input": "float", "int8": False}
+    sound = Metadata(**names, **numbers, **of_file, commit=None, license=None, osakd="0").to_json()  # type: ignore[arg-type]
+    text = damaged_json(sound.encode()).map(lambda content: content.decode(errors="replace"))
+    return Kind(text, lambda content: Metadata.from_json(content, "x.onnx"))
+
+
+def _packed(place: Path) -> Kind:
+    runs = [make_run(place / f"runs/plain-seed{seed}", [0.5, 0.6]) for seed in (0, 1)]
+    path = place / "packed.jsonl"
+    pack_runs(path, [run for folder in runs for run in read_runs(folder)])
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        damages = [run.error for run in read_runs(path) if run.damaged]
+        if damages:
+            raise RunError(damages[0])
+
+    return Kind(damaged_json(path.read_bytes()), read)
 
 
 def _commands(place: Path) -> Kind:
@@ -312,7 +313,8 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "folders of images": _folders,
     "Parquet files": _parquet,
     **{name: partial(_run_file, name) for name in (records.CONFIG, records.METRICS, records.RESULT)},
-    "notes of exported files": _notes,
+    "packed runs": _packed,
+    "metadata of exported files": _metadata,
     "command lines and YAML": _commands,
     "tensors into the loss": lambda place: Kind(loss_inputs(), _loss_of),
 }

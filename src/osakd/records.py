@@ -34,7 +34,7 @@ OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_te
 Kind = TypeVar("Kind")
 
 
-class DataSource(TypedDict):
+class DataOrigin(TypedDict):
     """Which data a network was trained on, and how they were read; never a path.
 
     Attributes:
@@ -56,7 +56,7 @@ class DataSource(TypedDict):
     image_column: NotRequired[str]
 
 
-class DataRecord(DataSource):
+class DataRecord(DataOrigin):
     """The data of a run, in its configuration.
 
     Attributes:

@@ -167,20 +167,6 @@ def test_fused_on_request_is_refused_where_it_cannot_be(tmp_path: Path, random_m
         osakd.compare("digits", methods=["plain"], seeds=2, epochs=1, model=random_model, executor="fused")
 
 
-def test_seeds_with_other_methods_do_not_share_a_program(tmp_path: Path) -> None:
-    from osakd.engine.config import Options
-    from osakd.runner.jobs import programs_of
-    from osakd.runner.planning import plan_comparison
-
-    _, jobs = plan_comparison("digits", ["plain", "osakd", "label-smoothing"], [0, 1, 2], Options(), tmp_path)
-    (whole,) = programs_of(jobs)
-    assert len(whole) == 9
-    assert [job.config.seed for job in whole] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    first, second = programs_of([job for job in jobs if (job.label, job.config.seed) != ("plain", 1)])
-    assert (len(first), len(second)) == (6, 2)
-    assert programs_of(jobs[:1]) == []
-
-
 def test_no_methods_and_no_seeds() -> None:
     with pytest.raises(InputError, match="Give at least one method"):
         osakd.compare("digits", methods=[])

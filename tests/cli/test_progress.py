@@ -12,7 +12,7 @@ from osakd.cli import progress
 from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
-from osakd.runner.jobs import Job
+from osakd.engine.plan import DataSource, Plan
 from osakd.runner.progress import Progress
 from tests.report.made import column_of, read
 
@@ -21,9 +21,9 @@ def row(epoch: int, accuracy: float = 0.5) -> dict[str, Any]:
     return {"epoch": epoch, "test": {"accuracy": accuracy}, "images_per_second": 1234.5}
 
 
-def jobs(tmp_path: Path) -> list[Job]:
+def jobs(tmp_path: Path) -> list[Plan]:
     config = configure(load_data("digits"), "plain", 0, Options(epochs=4))
-    return [Job("plain", "digits", "plain", config, tmp_path / f"plain-seed{seed}", None) for seed in range(3)]
+    return [Plan("plain", tmp_path / f"plain-seed{seed}", config, DataSource("digits")) for seed in range(3)]
 
 
 @pytest.fixture

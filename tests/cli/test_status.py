@@ -12,8 +12,8 @@ from filelock import FileLock
 import osakd
 from osakd import RunError
 from osakd.cli.main import main
+from osakd.engine.plan import DataSource, Plan
 from osakd.records import read_config, write_error
-from osakd.runner.jobs import Job
 from osakd.runner.lock import NOTE, lock_runner
 from osakd.runner.progress import Progress, TimeLeft, not_started
 from osakd.runner.status import status_of
@@ -62,7 +62,7 @@ def test_nobody_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_a_runner_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = read_config(runs / "plain-seed2")
     assert config is not None
-    jobs = [Job("plain", "digits", "plain", config, runs / f"plain-seed{seed}", None) for seed in (2, 10, 12)]
+    jobs = [Plan("plain", runs / f"plain-seed{seed}", config, DataSource("digits")) for seed in (2, 10, 12)]
     states = [
         Progress(jobs[0], [], running=True, done=False, seconds_left=130.0),
         not_started(jobs[1]),
@@ -97,7 +97,7 @@ def test_the_time_left_is_estimated_from_this_start(runs: Path, monkeypatch: pyt
     """An epoch in two seconds, two epochs before this start: the first one seen may not be whole."""
     config = read_config(runs / "plain-seed2")
     assert config is not None
-    job = Job("plain", "digits", "plain", config, runs / "plain-seed2", None)
+    job = Plan("plain", runs / "plain-seed2", config, DataSource("digits"))
     clock = iter([0.0, 1.0, 2.5, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     time_left = TimeLeft()
@@ -108,7 +108,7 @@ def test_the_time_left_shrinks_within_an_epoch(runs: Path, monkeypatch: pytest.M
     """Epochs of a minute, of ten; the one after the third takes longer, and says nothing until it ends."""
     config = read_config(runs / "plain-seed2")
     assert config is not None
-    job = Job("plain", "digits", "plain", replace(config, epochs=10), runs / "plain-seed2", None)
+    job = Plan("plain", runs / "plain-seed2", replace(config, epochs=10), DataSource("digits"))
     seen = [(0, 0), (60, 1), (100, 1), (120, 2), (150, 2), (180, 3), (220, 3), (240, 3), (300, 3), (310, 4)]
     monkeypatch.setattr(time, "monotonic", iter([second for second, _ in seen]).__next__)
     time_left = TimeLeft()

@@ -11,18 +11,20 @@ from torch import nn
 from osakd.data.augment import draw
 from osakd.data.sources import load_data
 from osakd.data.streams import permutation
-from osakd.engine import loop
 from osakd.engine.build import on_device
-from osakd.engine.config import Options, configure, run_view
-from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
+from osakd.engine.config import Options, configure
+from osakd.engine.executors.base import Executor, Replicas
 from osakd.engine.executors.registry import EXECUTORS, REFERENCE, build_executor
-from osakd.engine.optim import Groups
+from osakd.engine.plan import DataSource, Plan, plan_run
 from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
+from osakd.methods.plain import Plain
 from osakd.methods.registry import METHODS, build_method
 from osakd.methods.settings.base import RunDefaults, Settings, Stage
+from osakd.methods.settings.plain import PlainSettings
 from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
+from osakd.records import RunConfig
 
 SEEDS = (0, 1)
 FOLDING: list[Any] = [
@@ -39,9 +41,9 @@ OTHERS: list[Any] = [
     {"name": "ffl", "shared": False, "peer": "resnet8"},
 ]
 VARIANTS = [*FOLDING, *OTHERS]
-TOGETHER = [name for name, entry in EXECUTORS.items() if entry.together and not entry.native]
+TOGETHER = [name for name, entry in EXECUTORS.items() if entry.together and entry.kernels == "torch"]
 """The executors that run many replicas together; the native kernel, which has no float64, has its own tests."""
-ALONE = [name for name, entry in EXECUTORS.items() if not (entry.together or entry.native)]
+ALONE = [name for name, entry in EXECUTORS.items() if not entry.together and entry.kernels == "torch"]
 """The executors that run one replica, but for the native kernel."""
 STEPS, EPOCHS = 10, 5
 CPU = torch.device("cpu")
@@ -96,6 +98,11 @@ def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Metho
     return method.to(device).to(memory_format=torch.channels_last)
 
 
+def plain_method(network: nn.Module) -> Plain:
+    shape = {"num_classes": 10, "num_samples": 600, "input_shape": (1, 8, 8)}
+    return Plain(PlainSettings(), BuildContext.of(lambda _: network, **shape))
+
+
 def earlier_stages(settings: Settings | None) -> list[Stage]:
     """The latest first."""
     stage = settings.previous_stage() if settings else None
@@ -107,12 +114,10 @@ def variants_of(name: str) -> list[Any]:
     return FOLDING if EXECUTORS[name].together else VARIANTS
 
 
-def spec(**changes: Any) -> TrainingSpec:
-    def sgd(groups: Groups) -> torch.optim.Optimizer:
-        return torch.optim.SGD(groups, 0.02, momentum=0.9, weight_decay=1e-3, fused=True)
-
-    options = {"optimizer": sgd, "batch_size": 64, "max_grad_norm": 2.0, "total_steps": STEPS * EPOCHS}
-    return TrainingSpec(**options | changes)
+def config(**changes: Any) -> RunConfig:
+    """SGD with momentum, weight decay and clipping, on the digits."""
+    sgd = {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 1e-3, "max_grad_norm": 2.0}
+    return configure(load_data("digits"), "plain", 0, Options(**{"epochs": EPOCHS, "batch_size": 64} | sgd | changes))
 
 
 def run(
@@ -130,16 +135,27 @@ def run(
     return history
 
 
-def together(name: str, model: str, variants: Sequence[Any] = FOLDING, device: str = "cpu", **changes: Any) -> Any:
+def together(
+    name: str,
+    model: str,
+    variants: Sequence[Any] = FOLDING,
+    device: str = "cpu",
+    *,
+    captured: bool = False,
+    **changes: Any,
+) -> Any:
     """The executor of that name, with every variant for each seed."""
     methods = [method_of(variant, seed, model, device) for seed in SEEDS for variant in variants]
     keys = [str(variant) for _ in SEEDS for variant in variants]
-    return build_executor(name, replicas(methods, keys, device), spec(**changes))
+    return build_executor(name, replicas(methods, keys, device, **changes), captured=captured)
 
 
-def alone(name: str, variant: Any, seed: int, model: str, device: str = "cpu", **changes: Any) -> Any:
+def alone(
+    name: str, variant: Any, seed: int, model: str, device: str = "cpu", *, captured: bool = False, **changes: Any
+) -> Any:
     """The executor of that name, with one replica."""
-    return build_executor(name, replicas([method_of(variant, seed, model, device)], [""], device), spec(**changes))
+    methods = [method_of(variant, seed, model, device)]
+    return build_executor(name, replicas(methods, [""], device, **changes), captured=captured)
 
 
 def serial(variant: Any, seed: int, model: str, device: str = "cpu", **changes: Any) -> Any:
@@ -147,19 +163,22 @@ def serial(variant: Any, seed: int, model: str, device: str = "cpu", **changes: 
     return alone(REFERENCE, variant, seed, model, device, **changes)
 
 
-def replicas(methods: Sequence[Method], keys: Sequence[str] | None = None, device: str = "cpu") -> Replicas:
+def replicas(
+    methods: Sequence[Method], keys: Sequence[str] | None = None, device: str = "cpu", **changes: Any
+) -> Replicas:
     """Methods of as many seeds as ``SEEDS``, or one method, on the digits."""
     splits = on_device(load_data("digits"), torch.device(device))
     seeds = len(SEEDS) if len(methods) > 1 else 1
-    return Replicas(methods, [splits] * seeds, keys or ["plain"] * len(methods))
+    return Replicas(methods, [splits] * seeds, config(**changes), keys or ["plain"] * len(methods))
 
 
-def planned(tmp_path: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[loop.Planned]:
-    data = load_data("digits")
-    plans = []
-    for seed in SEEDS:
-        for variant in variants:
-            config = configure(data, variant, seed, Options(**options))
-            view = run_view(data, config)
-            plans.append(loop.Planned(config, view, tmp_path / f"{config.method}-seed{seed}"))
-    return plans
+def plans_of(folder: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[Plan]:
+    """The plans of every variant for each seed, which must be trained together, by PyTorch's operators."""
+    source = DataSource("digits")
+    chosen = Options(**{"executor": "fused", "kernels": "torch"} | options)
+    names = [variant if isinstance(variant, str) else variant["name"] for variant in variants]
+    return [
+        plan_run(source, variant, seed, chosen, folder / f"{name}-seed{seed}", label=name)
+        for seed in SEEDS
+        for name, variant in zip(names, variants, strict=True)
+    ]

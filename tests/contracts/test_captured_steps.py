@@ -20,21 +20,14 @@ CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 def test_captured_equals_eager_over_epochs_with_a_changing_rate(variant: Any, kind: str, device: str) -> None:
     """Bit for bit on the CPU, where the same operators run."""
 
-    def optimizer(parameters: Any) -> torch.optim.Optimizer:
-        if kind == "adamw":
-            return torch.optim.AdamW(parameters, 0.02, fused=True)
-        return torch.optim.SGD(parameters, 0.02, momentum=0.9, nesterov=True, weight_decay=1e-3, fused=True)
-
     model = "staged" if variant in OTHERS else "residual"
-    eager, cuda_graph = (
-        serial(variant, 0, model, device=device, cuda_graph=cuda_graph, optimizer=optimizer)
-        for cuda_graph in (False, True)
-    )
+    changes: dict[str, Any] = {"device": device, "optimizer": kind, "nesterov": kind == "sgd"}
+    eager, cuda_graph = (serial(variant, 0, model, captured=captured, **changes) for captured in (False, True))
     for epoch, rate in ((1, 0.02), (2, 0.002)):
         expected, found = (run(executor, [0], [epoch], rate=rate) for executor in (eager, cuda_graph))
         assert found[0][0] == pytest.approx(expected[0][0], rel=0 if device == "cpu" else 1e-3)
     # A state goes from one to the other, and from epoch to epoch.
-    again = serial(variant, 0, model, device=device, cuda_graph=True, optimizer=optimizer)
+    again = serial(variant, 0, model, captured=True, **changes)
     again.load(copy.deepcopy(eager.states()))
     eager.load(copy.deepcopy(cuda_graph.states()))
     expected, found = (run(executor, [0], [3]) for executor in (eager, again))
@@ -48,7 +41,7 @@ def test_captured_equals_eager_over_epochs_with_a_changing_rate(variant: Any, ki
 def test_a_shared_step_can_be_captured(name: str, device: str) -> None:
     variants = variants_of(name)
     eager, cuda_graph = (
-        together(name, "staged", variants, device=device, cuda_graph=cuda_graph) for cuda_graph in (False, True)
+        together(name, "staged", variants, device=device, captured=captured) for captured in (False, True)
     )
     seeds = [seed for seed in SEEDS for _ in variants]
     expected, found = (run(executor, seeds, [1, 2]) for executor in (eager, cuda_graph))
@@ -74,7 +67,7 @@ def fake(executor: Executor) -> None:
 def test_a_whole_step_runs_on_fake_tensors(name: str, variant: Any) -> None:
     """They have no values: whatever asks for one raises."""
     model = "staged" if variant in OTHERS else "residual"
-    fake(alone(name, variant, 0, model, cuda_graph=EXECUTORS[name].captures))
+    fake(alone(name, variant, 0, model, captured=EXECUTORS[name].captures))
 
 
 @pytest.mark.parametrize("name", TOGETHER)
@@ -91,7 +84,7 @@ def test_fake_tensors_catch_a_step_that_waits() -> None:
 
 
 def test_warming_up_draws_no_random_numbers_and_leaves_the_state_even_when_it_fails() -> None:
-    executor = serial("plain", 0, "lenet-digits", cuda_graph=True)
+    executor = serial("plain", 0, "lenet-digits", captured=True)
     before = copy.deepcopy(executor.states()[0]["method"])
     torch.manual_seed(0)
     run(executor, [0], [1], rate=0.0)
@@ -99,7 +92,7 @@ def test_warming_up_draws_no_random_numbers_and_leaves_the_state_even_when_it_fa
     torch.manual_seed(0)
     assert torch.equal(found, torch.rand(1))
     assert all(torch.equal(before[name], value) for name, value in executor.states()[0]["method"].items())
-    fails = serial("plain", 0, "lenet-digits", cuda_graph=True)
+    fails = serial("plain", 0, "lenet-digits", captured=True)
     step, calls = fails.steps.step, []
 
     def fail(*inputs: Any) -> torch.Tensor:

@@ -4,16 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from osakd.methods.self_distillation import SelfDistillation
 from torch import nn
 
 from osakd.engine.executors import choose
-from osakd.engine.executors.policy import Sharing, sharing
+from osakd.engine.executors.policy import executors_together
 from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
+from osakd.engine.executors.steps import EagerSteps
 from osakd.errors import InputError, NotFusedError
-from tests.contracts.replicas import SEEDS, TOGETHER, method_of, replicas, run, spec
-
-ANY = Sharing(tuple(TOGETHER), optional=False)
+from tests.contracts.replicas import SEEDS, method_of, plain_method, replicas, run
 
 
 class ByValue(nn.Module):
@@ -34,7 +32,7 @@ def plain_replicas() -> Any:
 def test_a_network_that_branches_on_values_is_not_fused_but_runs() -> None:
     networks = [nn.Sequential(nn.Flatten(), nn.Linear(64, 32), ByValue()) for _ in SEEDS]
     with pytest.raises(NotFusedError, match=r"cannot be fused \(channels: .*\): take --executor serial"):
-        choose.together(replicas([SelfDistillation(network) for network in networks]), spec(), ANY)
+        choose.together(replicas([plain_method(network) for network in networks]), "fused", "torch")
 
 
 @pytest.mark.parametrize(("process", "fused_anyway"), [(0.1, False), (10.0, True)])
@@ -43,19 +41,18 @@ def test_processes_are_preferred_where_they_are_clearly_faster(
 ) -> None:
     monkeypatch.setattr(choose, "_seconds_in_processes", lambda *_: process)
     monkeypatch.setattr(choose, "step_seconds", lambda *_: 1.0)
-    optional = ANY._replace(optional=True)
     if fused_anyway:
-        choose.together(plain_replicas(), spec(), optional)
+        choose.together(plain_replicas())
     else:
         with pytest.raises(NotFusedError, match=r"A process for each run is faster .* \(100.0 ms per replica"):
-            choose.together(plain_replicas(), spec(), optional)
-    assert choose.together(plain_replicas(), spec(), ANY).name.startswith("fused/")
+            choose.together(plain_replicas())
+    assert choose.together(plain_replicas(), "fused").name.startswith("fused/")
 
 
 def test_the_executor_is_recorded_with_its_time() -> None:
     given = plain_replicas()
     before = [p.clone() for p in given.methods[0].parameters()]
-    name = choose.together(given, spec(), ANY).name
+    name = choose.together(given, "fused", "torch").name
     assert name.startswith("fused/channels (2 replicas; per replica and step: channels ")
     assert all(torch.equal(a, b) for a, b in zip(before, given.methods[0].parameters(), strict=True))
 
@@ -63,41 +60,40 @@ def test_the_executor_is_recorded_with_its_time() -> None:
 def test_a_single_run_on_the_cpu_is_serial() -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
     for asked, why in ((AUTO, "a single run on the CPU"), ("serial", "as asked")):
-        choice = choose.alone(given, spec(), asked, kernels="torch")
+        choice = choose.alone(given, asked, "torch")
         assert choice.name == "serial"
         assert choice.notes == [f"Executor: serial, {why}."]
-        assert choice.executor.spec.cuda_graph is False
+        assert isinstance(choice.executor.steps, EagerSteps)
     with pytest.raises(
         InputError, match="The executor cuda_graph needs a CUDA device, this run is on cpu: take serial"
     ):
-        choose.alone(given, spec(), "cuda_graph")
-    with pytest.raises(InputError, match="The executor fused trains several runs in one program: use osakd compare"):
-        choose.alone(given, spec(), "fused")
+        choose.alone(given, "cuda_graph")
+    with pytest.raises(InputError, match="The executor fused trains several runs together: use osakd compare"):
+        choose.alone(given, "fused")
 
 
-def fails(*_: object) -> None:
+def fails(*_: object, **__: object) -> None:
     raise ValueError("no\nsuch luck")
 
 
 def test_the_preferred_executor_is_left_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """An executor that is only a row of the table is preferred to earlier rows, and left where it cannot run a step."""
     given = replicas([method_of("plain", 0, "lenet-digits")])
-    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("osakd.engine.executors.serial:build"))
-    assert choose.alone(given, spec(), AUTO, kernels="torch").name == "made-up"
-    assert choose.alone(given, spec(), "made-up").notes == ["Executor: made-up, as asked."]
+    monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("osakd.engine.executors.serial:SerialExecutor"))
+    assert choose.alone(given, AUTO, "torch").name == "made-up"
+    assert choose.alone(given, "made-up").notes == ["Executor: made-up, as asked."]
     monkeypatch.setitem(EXECUTORS, "made-up", ExecutorEntry("tests.contracts.test_choose:fails"))
-    choice = choose.alone(given, spec(), AUTO, kernels="torch")
+    choice = choose.alone(given, AUTO, "torch")
     assert choice.name == "serial"
     assert choice.notes == ["Executor: serial, since made-up cannot run its step (no such luck)."]
 
 
 def test_an_executor_is_a_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     given = plain_replicas()
-    row = ExecutorEntry("osakd.engine.executors.fused.executor:build", together=True)
+    row = ExecutorEntry("osakd.engine.executors.fused.executor:FusedExecutor", together=True)
     monkeypatch.setitem(EXECUTORS, "fused/made-up", row)
-    shared = sharing("fused", on_cluster=False)
-    assert "fused/made-up" in shared.executors
+    assert "fused/made-up" in executors_together("fused")
     monkeypatch.setattr(choose, "step_seconds", lambda *_: 1.0)
-    choice = choose.together(given, spec(), shared.resumed("fused/made-up (9 replicas; measured long ago)"))
+    choice = choose.together(given, recorded="fused/made-up (9 replicas; measured long ago)")
     assert choice.name.startswith("fused/made-up (2 replicas; per replica and step: made-up 500.00 ms)")
     run(choice.executor, SEEDS, [1])

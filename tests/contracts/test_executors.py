@@ -13,7 +13,6 @@ from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.layout import Layout
 from osakd.engine.executors.registry import EXECUTORS, REFERENCE, build_executor
-from osakd.engine.optim import Groups
 from tests.contracts.replicas import (
     ALONE,
     EPOCHS,
@@ -23,10 +22,10 @@ from tests.contracts.replicas import (
     TOGETHER,
     alone,
     method_of,
+    plain_method,
     replicas,
     run,
     serial,
-    spec,
     together,
     variants_of,
 )
@@ -74,7 +73,7 @@ def test_runs_together_equal_serial_ones_replica_by_replica(float64: None, name:
 def test_an_executor_of_one_run_equals_serial(float64: None, name: str, variant: Any) -> None:
     """After 20 steps; where there is no CUDA, captured steps are replayed by calling them."""
     model = "staged" if variant in OTHERS else "residual"
-    single = alone(name, variant, 0, model, cuda_graph=EXECUTORS[name].captures)
+    single = alone(name, variant, 0, model, captured=EXECUTORS[name].captures)
     reference = serial(variant, 0, model)
     for one, other in zip(run(single, [0], [1, 2]), run(reference, [0], [1, 2]), strict=True):
         assert one[0] == pytest.approx(other[0], abs=1e-9)
@@ -95,12 +94,12 @@ def assert_equal_runs(state: dict[str, Any], scores: dict[str, dict[str, float]]
         assert scores[name] == pytest.approx(values, abs=1e-9)
 
 
-@pytest.mark.parametrize("cuda_graph", [False, True])
+@pytest.mark.parametrize("captured", [False, True])
 @pytest.mark.parametrize("name", TOGETHER)
-def test_images_are_augmented_alike_on_every_executor(float64: None, name: str, cuda_graph: bool) -> None:
+def test_images_are_augmented_alike_on_every_executor(float64: None, name: str, captured: bool) -> None:
     variants = ["plain", "osakd"]
     order = [(seed, variant) for seed in SEEDS for variant in variants]
-    changes = {"cuda_graph": cuda_graph, "reflect": True}
+    changes = {"captured": captured, "crop": 2, "crop_padding": "reflect"}
     history = run(together(name, "staged", variants, **changes), [seed for seed, _ in order], [1, 2], crop=2)
     for number, (seed, variant) in enumerate(order):
         found = run(serial(variant, seed, "staged", **changes), [seed], [1, 2], crop=2)
@@ -122,10 +121,7 @@ def test_in_float32_the_losses_stay_within_a_thousandth(name: str) -> None:
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize("name", [name for name in (*ALONE, *TOGETHER) if name != REFERENCE])
 def test_a_state_goes_from_serial_to_any_executor_and_back(float64: None, name: str, kind: str) -> None:
-    def adamw(groups: Groups) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(groups, 0.02, fused=True)
-
-    changes = {"optimizer": adamw} if kind == "adamw" else {}
+    changes = {"optimizer": "adamw"} if kind == "adamw" else {}
     # Not the residual network: its bias before a BatchNorm has no gradient but rounding, which AdamW blows up.
     model = "lenet-digits" if kind == "adamw" else "residual"
     variants = STATEFUL if EXECUTORS[name].together else [*STATEFUL, "codistillation", "ffl"]
@@ -146,7 +142,7 @@ def test_a_state_goes_from_serial_to_any_executor_and_back(float64: None, name: 
         middle = shared.states()
     else:
         for (seed, variant), part in zip(order, parts, strict=True):
-            single = alone(name, variant, seed, model, cuda_graph=EXECUTORS[name].captures, **changes)
+            single = alone(name, variant, seed, model, captured=EXECUTORS[name].captures, **changes)
             single.load([part])
             run(single, [seed], [2])
             middle += copy.deepcopy(single.states())
@@ -206,7 +202,7 @@ def test_what_is_frozen_stays_frozen(name: str) -> None:
     methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
     frozen = [next(method.parameters()).requires_grad_(False) for method in methods]
     before = [parameter.clone() for parameter in frozen]
-    executor = build_executor(name, replicas(methods), spec())
+    executor = build_executor(name, replicas(methods))
     run(executor, SEEDS, [1])
     executor.load(copy.deepcopy(executor.states()))
     assert all(torch.equal(a, b) for a, b in zip(frozen, before, strict=True))
@@ -217,7 +213,7 @@ def test_a_method_with_parameters_or_weight_decays_of_its_own_is_not_folded() ->
     methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
     methods[1].weight_decays = lambda: {"network": 0.1}  # type: ignore[method-assign] - a method of one's own
     with pytest.raises(UnsupportedError, match="weight decays"):
-        build_executor("fused/channels", replicas(methods), spec())
+        build_executor("fused/channels", replicas(methods))
     methods[0].register_parameter("gate", nn.Parameter(torch.zeros(1)))
     with pytest.raises(UnsupportedError, match="parameters outside of its network"):
-        build_executor("fused/channels", replicas(methods), spec())
+        build_executor("fused/channels", replicas(methods))

@@ -1,6 +1,7 @@
 """Whole runs that go on in one program: what they leave, and how they stop, fail and go on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,8 @@ import torch
 from osakd import InputError
 from osakd.engine import loop, state, train
 from osakd.engine.executors.fused.executor import FusedExecutor
-from osakd.engine.executors.policy import Sharing
 from osakd.records import read_metrics, read_result
-from tests.contracts.replicas import CPU, TOGETHER, planned
-
-ANY = Sharing(tuple(TOGETHER), optional=False)
+from tests.contracts.replicas import CPU, plans_of
 
 
 class Stop(loop.Callback):
@@ -29,11 +27,11 @@ class Stop(loop.Callback):
 
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, validation: float) -> None:
-    plans = planned(tmp_path / "fused", epochs=3, validation=validation)
-    assert train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY) == {}
+    plans = plans_of(tmp_path / "fused", epochs=3, validation=validation)
+    assert train.run_together(plans, loop.Callback()) == {}
     for plan in plans:
         alone = tmp_path / "serial" / plan.folder.name
-        expected = train.train_run(plan.config, plan.data, alone, resume=False, device=CPU, callback=loop.Callback())
+        expected = train.run(replace(plan, folder=alone, executor="serial"), loop.Callback())
         found = read_result(plan.folder)
         assert found is not None
         assert found.environment["executor"].startswith("fused/")
@@ -51,13 +49,11 @@ def test_stopped_fused_runs_go_on_bit_for_bit(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     memory = {"name": "osakd", "k": 5, "pool": "memory"}
     with pytest.raises(KeyboardInterrupt):
-        train.train_fused(
-            planned(tmp_path / "a", ["plain", memory], epochs=4), device=CPU, callback=Stop(3), sharing=ANY
-        )
+        train.run_together(plans_of(tmp_path / "a", ["plain", memory], epochs=4), Stop(3))
     for place in ("a", "b"):
-        plans = planned(tmp_path / place, ["plain", memory], epochs=4)
-        train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
-    for plan in planned(tmp_path / "a", ["plain", memory], epochs=4):
+        plans = plans_of(tmp_path / place, ["plain", memory], epochs=4)
+        train.run_together(plans, loop.Callback())
+    for plan in plans_of(tmp_path / "a", ["plain", memory], epochs=4):
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -73,15 +69,15 @@ def test_killed_between_two_checkpoints_they_go_back_to_the_same_epoch(
             raise KeyboardInterrupt
         save(folder, what, **how)
 
-    plans = planned(tmp_path / "a", epochs=4)
+    plans = plans_of(tmp_path / "a", epochs=4)
     with monkeypatch.context() as patch:
         patch.setattr(state, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
-            train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
+            train.run_together(plans, loop.Callback())
     assert [state.read_checkpoints(plan.folder, CPU)[0]["epoch"] for plan in plans] == [3, 3, 2, 2]
     for place in ("a", "b"):
-        again = planned(tmp_path / place, epochs=4)
-        train.train_fused(again, device=CPU, callback=loop.Callback(), sharing=ANY)
+        again = plans_of(tmp_path / place, epochs=4)
+        train.run_together(again, loop.Callback())
     for plan in plans:
         one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
         assert all(torch.equal(one[name], other[name]) for name in one)
@@ -96,8 +92,8 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
         return [found[0], found[1]._replace(first_bad_step=4), *found[2:]]
 
     monkeypatch.setattr(FusedExecutor, "run_epoch", spoil)
-    plans = planned(tmp_path, epochs=2)
-    errors = train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
+    plans = plans_of(tmp_path, epochs=2)
+    errors = train.run_together(plans, loop.Callback())
     assert list(errors) == [plans[1].folder]
     assert "not finite at step 5 of epoch 1" in str(errors[plans[1].folder])
     assert [read_result(plan.folder) is not None for plan in plans] == [True, False, True, True]
@@ -110,15 +106,15 @@ def test_networks_that_cannot_be_fused_say_why(tmp_path: Path, monkeypatch: pyte
         "    return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, num_classes))\n"
     )
     monkeypatch.chdir(tmp_path)
-    plans = planned(tmp_path / "runs", epochs=1, model="random_model:net")
+    plans = plans_of(tmp_path / "runs", epochs=1, model="random_model:net")
     with pytest.raises(InputError, match=r"cannot be fused \(channels: Dropout\): take --executor serial"):
-        train.train_fused(plans, device=CPU, callback=loop.Callback(), sharing=ANY)
+        train.run_together(plans, loop.Callback())
     assert not list((tmp_path / "runs").rglob("config.json"))
 
 
 def test_runs_at_different_epochs_are_refused(tmp_path: Path) -> None:
-    plans = planned(tmp_path, epochs=1)
-    train.train_run(*plans[0], resume=False, device=CPU, callback=loop.Callback())
-    more = planned(tmp_path, epochs=2)
-    with pytest.raises(InputError, match="Runs that stopped at different epochs cannot continue in one program"):
-        train.train_fused(more, device=CPU, callback=loop.Callback(), sharing=ANY)
+    plans = plans_of(tmp_path, epochs=1)
+    train.run(replace(plans[0], executor="serial"), loop.Callback())
+    more = plans_of(tmp_path, epochs=2)
+    with pytest.raises(InputError, match="Runs that stopped at different epochs cannot continue together"):
+        train.run_together(more, loop.Callback())

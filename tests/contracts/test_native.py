@@ -15,8 +15,7 @@ from osakd.engine.executors import choose
 from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.native import serial as native
 from osakd.engine.executors.native.chain import find_chain
-from osakd.engine.executors.policy import Sharing
-from osakd.engine.executors.registry import AUTO, EXECUTORS
+from osakd.engine.executors.registry import AUTO
 from osakd.errors import InputError
 from osakd.kernels import library
 from osakd.kernels.build import NoKernelError
@@ -31,7 +30,6 @@ from tests.contracts.replicas import (
     replicas,
     run,
     serial,
-    spec,
     together,
 )
 
@@ -104,11 +102,11 @@ def test_what_is_frozen_stays_frozen_and_networks_may_have_no_bias() -> None:
         method.network = copy.deepcopy(body)
     frozen = [method.network[0].weight.requires_grad_(False) for method in methods]
     before = frozen[0].clone()
-    shared = choose.build_executor(TOGETHER, replicas(methods), spec())
+    shared = choose.build_executor(TOGETHER, replicas(methods))
     run(shared, SEEDS, [1])
     states = copy.deepcopy(shared.states())
     assert torch.equal(states[0]["method"]["network.0.weight"], before)
-    reference = choose.build_executor("serial", replicas([copy.deepcopy(methods[0])]), spec())
+    reference = choose.build_executor("serial", replicas([copy.deepcopy(methods[0])]))
     reference.load(states[:1])
     run(reference, [0], [2])
     run(shared, SEEDS, [2])
@@ -185,7 +183,7 @@ def test_a_network_written_with_functions_is_a_chain() -> None:
 @pytest.mark.compiler
 def test_the_kernel_is_chosen_where_it_can_run(kernels: str, recorded: str, expected: str) -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
-    found = choose.alone(given, spec(), AUTO, kernels=kernels, recorded=recorded)
+    found = choose.alone(given, AUTO, kernels, recorded)
     assert found.name == expected
     assert found.notes == [f"Executor: {expected}, a single run on the CPU."]
     assert ("forward" in vars(given.methods[0].network)) == (expected == ALONE)
@@ -194,29 +192,28 @@ def test_the_kernel_is_chosen_where_it_can_run(kernels: str, recorded: str, expe
 def test_without_a_compiler_a_run_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
     monkeypatch.setattr(library, "_found", lambda: NoKernelError("there is no C++ compiler"))
-    found = choose.alone(given, spec(), AUTO)
+    found = choose.alone(given)
     assert found.name == "serial"
     assert found.notes == ["Executor: serial, since serial/native cannot run its step (there is no C++ compiler)."]
     with pytest.raises(
         InputError, match=r"cannot run this network \(there is no C\+\+ compiler\): take --kernels auto"
     ):
-        choose.alone(given, spec(), AUTO, kernels="native")
+        choose.alone(given, AUTO, "native")
 
 
 def test_another_precision_is_left_to_pytorch() -> None:
-    given = replicas([method_of("plain", 0, "lenet-digits")])
+    given = replicas([method_of("plain", 0, "lenet-digits")], precision="bf16")
     with pytest.raises(UnsupportedError, match="for float32"):
-        native.build(given, spec(precision="bf16"))
+        native.NativeSerialExecutor(given)
 
 
 @pytest.mark.compiler
 def test_the_fastest_lowering_of_many_runs_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
     monkeypatch.setattr(choose, "_seconds_in_processes", lambda *_: 1e9)
-    found = choose.together(replicas(methods), spec(), Sharing(("fused/channels", TOGETHER), optional=True))
+    found = choose.together(replicas(methods))
     assert found.name.startswith(("fused/native (2 replicas", "fused/channels (2 replicas"))
     assert "native " in found.name
-    assert EXECUTORS[TOGETHER].native
 
 
 @pytest.mark.compiler

@@ -146,7 +146,7 @@ def test_a_named_column_that_does_not_fit(tmp_path: Path, reading: Reading, mess
 def test_columns_are_for_parquet_only(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`label_column` is for Parquet files, but .* holds folders of images"):
         load_data(str(write_image_folder(tmp_path)), Reading(label_column="x"))
-    with pytest.raises(InputError, match="'digits' has splits and classes of its own: leave `image_column` out"):
+    with pytest.raises(InputError, match=r"'digits' has splits and classes .*leave `image_column` out"):
         load_data("digits", Reading(image_column="x"))
 
 

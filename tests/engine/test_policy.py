@@ -7,14 +7,7 @@ from typing import get_args
 import pytest
 
 from osakd.engine.executors import policy
-from osakd.engine.executors.policy import Sharing
-from osakd.engine.executors.registry import (
-    AUTO,
-    EXECUTORS,
-    REFERENCE,
-    ExecutorName,
-    executors_named,
-)
+from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, ExecutorEntry, ExecutorName, KernelsName
 from osakd.errors import InputError
 
 
@@ -25,11 +18,8 @@ def test_the_registry_and_the_policy_need_no_torch() -> None:
 
 def test_the_options_are_those_of_the_registry() -> None:
     assert get_args(ExecutorName) == ("auto", "serial", "cuda_graph", "fused")
-    assert executors_named("fused") == ["fused/channels", "fused/native"]
-    assert executors_named("fused", "torch") == ["fused/channels"]
-    assert executors_named(AUTO, "native") == ["serial/native", "fused/native"]
-    assert executors_named(REFERENCE) == [REFERENCE, "serial/native"]
-    assert EXECUTORS[REFERENCE] == EXECUTORS[REFERENCE]._replace(needs_cuda=False, together=False)
+    assert get_args(KernelsName) == ("auto", "torch", "native")
+    assert EXECUTORS[REFERENCE] == ExecutorEntry(EXECUTORS[REFERENCE].builder)  # any device, no condition
 
 
 @pytest.mark.parametrize(
@@ -67,30 +57,24 @@ def test_the_kernel_is_for_a_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "on_cluster", "expected"),
+    ("asked", "kernels", "recorded", "expected"),
     [
-        (AUTO, False, Sharing(("fused/channels", "fused/native"), optional=True)),
-        (AUTO, True, Sharing((), optional=True)),
-        ("fused", True, Sharing(("fused/channels", "fused/native"), optional=False)),
-        ("serial", False, Sharing((), optional=False)),
-        ("cuda_graph", False, Sharing((), optional=False)),
+        (AUTO, AUTO, "", ["fused/channels", "fused/native"]),
+        ("fused", "torch", "", ["fused/channels"]),
+        ("serial", AUTO, "", []),
+        ("cuda_graph", AUTO, "", []),
+        ("fused", AUTO, "serial", ["fused/channels", "fused/native"]),
+        ("fused", AUTO, "fused/vmap (3 replicas)", ["fused/channels", "fused/native"]),  # of an earlier version
+        (AUTO, AUTO, "fused/native (4 replicas; ...)", ["fused/native"]),
     ],
 )
-def test_which_executors_train_runs_together(asked: str, on_cluster: bool, expected: Sharing) -> None:
-    assert policy.sharing(asked, on_cluster=on_cluster) == expected
+def test_which_executors_train_runs_together(asked: str, kernels: str, recorded: str, expected: list[str]) -> None:
+    assert policy.executors_together(asked, kernels, recorded) == expected
 
 
-def test_runs_continue_with_the_executor_of_their_checkpoint() -> None:
-    shared = policy.sharing("fused", on_cluster=False)
-    for recorded in ("", "serial", "fused/vmap (3 replicas)"):  # the last is of an earlier version
-        assert shared.resumed(recorded) == shared
-    automatic = policy.sharing(AUTO, on_cluster=False)
-    assert automatic.resumed("fused/native (4 replicas; ...)") == Sharing(("fused/native",), optional=False)
-
-
-def test_a_job_that_shares_no_program_takes_an_executor_of_single_runs() -> None:
-    asked = {name: policy.asked_alone(name) for name in get_args(ExecutorName)}
-    assert asked == {"auto": "auto", "serial": "serial", "cuda_graph": "cuda_graph", "fused": "auto"}
+def test_a_run_that_is_left_alone_takes_an_executor_of_single_runs() -> None:
+    alone = {asked: policy.for_single_run(asked) for asked in get_args(ExecutorName)}
+    assert alone == {"auto": "auto", "serial": "serial", "cuda_graph": "cuda_graph", "fused": "auto"}
 
 
 def test_what_needs_cuda() -> None:

@@ -14,7 +14,8 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine import loop
 from osakd.engine.config import Options, configure
-from osakd.engine.stages import copy_teacher, stages, teachers
+from osakd.engine.plan import DataSource, plan_run
+from osakd.engine.stages import copy_teacher, teachers
 from osakd.records import read_config, read_metrics, read_result, write_config
 
 KD = {"name": "kd-additive", "teacher": "lenet-digits"}
@@ -32,16 +33,21 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_stages_of_each_method(tmp_path: Path) -> None:
-    data = load_data("digits")
+    source = DataSource("digits")
     found = {}
     for method in ("plain", "kd", "srdl", {"name": "born-again", "generations": 3}, "dml"):
-        config = configure(data, method, 0, Options(epochs=9, weight_decay=0.1))
-        chain = stages(config, tmp_path)
-        assert all(one.weight_decay == 0.1 and one.seed == 0 for one, _ in chain)
+        stages = plan_run(source, method, 0, Options(epochs=9, weight_decay=0.1), tmp_path).stages()
+        assert all(stage.config.weight_decay == 0.1 and stage.config.seed == 0 for stage in stages)
         name = method if isinstance(method, str) else "born-again"
         found[name] = [
-            (one.method, one.model, one.epochs, one.stage, folder.relative_to(tmp_path).as_posix())
-            for one, folder in chain
+            (
+                stage.config.method,
+                stage.config.model,
+                stage.config.epochs,
+                stage.config.stage,
+                stage.folder.relative_to(tmp_path).as_posix(),
+            )
+            for stage in stages
         ]
     lenet = "lenet-digits"
     assert found == {
@@ -114,9 +120,9 @@ def test_a_teacher_of_other_names(tmp_path: Path, teacher: Path) -> None:
 
 def configured(teacher: Path) -> Any:
     method = {"name": "kd", "teacher": str(teacher)}
-    config = configure(load_data("digits"), method, 0, Options(epochs=2))
-    copy_teacher(method, config, teacher.parent / "kd")
-    return config
+    plan = plan_run(DataSource("digits"), method, 0, Options(epochs=2), teacher.parent / "kd")
+    copy_teacher(plan)
+    return plan.config
 
 
 def test_a_copy_that_was_cut_short_is_made_again(tmp_path: Path, teacher: Path) -> None:

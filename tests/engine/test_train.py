@@ -13,8 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import osakd
 from osakd import InputError, RunError
-from osakd.data.sources import load_data
-from osakd.engine import loop, train
+from osakd.engine import loop
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.records import read_metrics
 from tests.conftest import as_ordinary_user
@@ -183,10 +182,9 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, read_only_folder: Path) -> None:
-    run = osakd.train("digits", epochs=1, out=tmp_path)
-    data, cpu = load_data("digits"), torch.device("cpu")
+    osakd.train("digits", epochs=1, out=tmp_path)
     with as_ordinary_user(), pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
-        train.train_run(run.config, data, read_only_folder / "run", resume=False, device=cpu, callback=loop.Callback())
+        osakd.train("digits", epochs=1, out=read_only_folder / "run")
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:

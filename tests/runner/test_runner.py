@@ -14,12 +14,11 @@ import pytest
 import osakd
 from osakd import RunError
 from osakd.engine.config import Options
+from osakd.engine.plan import DataSource, Plan, plan_runs
 from osakd.records import LOCK, STUDENT, read_error, read_metrics, read_result, write_config, write_error
-from osakd.runner.jobs import Job
 from osakd.runner.lock import NOTE, current_runner, lock_runner
-from osakd.runner.planning import plan_comparison
 from osakd.runner.progress import Progress
-from osakd.runner.run import run_jobs
+from osakd.runner.run import run_plans
 
 
 def workers() -> list[int]:
@@ -28,10 +27,10 @@ def workers() -> list[int]:
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-def plan(folder: Path, epochs: int, executor: Any, methods: list[str] | None = None) -> list[Job]:
-    # Lowerings differ by rounding, and the time of a busy machine must not choose one for each of two comparisons.
+def plans_of(folder: Path, epochs: int, executor: Any) -> list[Plan]:
+    # Executors differ by rounding, and the time of a busy machine must not choose one for each of two comparisons.
     options = Options(epochs=epochs, executor=executor, kernels="torch" if executor == "auto" else "auto")
-    return plan_comparison("digits", methods or ["plain"], [0, 1], options, folder)[1]
+    return plan_runs(DataSource("digits"), ["plain"], [0, 1], options, folder)
 
 
 @pytest.mark.parametrize(("executor", "processes", "made_by"), [("serial", 2, "serial"), ("auto", 2, "fused/channels")])
@@ -53,9 +52,9 @@ def test_a_killed_worker_costs_nothing_but_time(
         "osakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS, choose.CLEARLY_FASTER = 0.0, 0.0\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    errors = run_jobs(plan(tmp_path / "killed", 40, executor), processes=processes, on_progress=kill_a_worker)
+    errors = run_plans(plans_of(tmp_path / "killed", 40, executor), processes=processes, on_progress=kill_a_worker)
     assert (len(killed), errors) == (1, {})
-    run_jobs(plan(tmp_path / "whole", 40, executor), processes=processes, on_progress=lambda _: None)
+    run_plans(plans_of(tmp_path / "whole", 40, executor), processes=processes, on_progress=lambda _: None)
     for seed in (0, 1):
         one, other = tmp_path / f"killed/plain-seed{seed}", tmp_path / f"whole/plain-seed{seed}"
         assert [row["epoch"] for row in read_metrics(one)] == list(range(1, 41))
@@ -68,8 +67,8 @@ def test_a_killed_worker_costs_nothing_but_time(
 
 def test_a_worker_that_always_dies_is_given_up_and_recorded(tmp_path: Path) -> None:
     """The other run goes on meanwhile, and the error is gone as soon as the run is tried again."""
-    jobs = plan(tmp_path, 2, "serial")
-    doomed = jobs[0].folder
+    plans = plans_of(tmp_path, 2, "serial")
+    doomed = plans[0].folder
 
     def kill_who_works_at_it(_: list[Progress]) -> None:
         for worker in workers():
@@ -77,11 +76,13 @@ def test_a_worker_that_always_dies_is_given_up_and_recorded(tmp_path: Path) -> N
                 if doomed / LOCK in [file.readlink() for file in Path(f"/proc/{worker}/fd").iterdir()]:
                     os.kill(worker, signal.SIGKILL)
 
-    errors = run_jobs(plan(tmp_path, 2000, "serial")[:1] + jobs[1:], processes=2, on_progress=kill_who_works_at_it)
+    errors = run_plans(
+        plans_of(tmp_path, 2000, "serial")[:1] + plans[1:], processes=2, on_progress=kill_who_works_at_it
+    )
     assert list(errors) == [doomed]
     assert read_error(doomed) == str(errors[doomed])
     assert "died 3 times without a checkpoint in between" in str(errors[doomed])
-    assert read_result(jobs[1].folder) is not None
+    assert read_result(plans[1].folder) is not None
 
 
 def test_a_failed_run_is_recorded_until_it_finishes(tmp_path: Path) -> None:
@@ -99,11 +100,11 @@ def test_a_failed_run_is_recorded_until_it_finishes(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> None:
-    jobs = plan(tmp_path, 1, "serial")
+    plans = plans_of(tmp_path, 1, "serial")
     (tmp_path / "plain-seed0").mkdir()
     (tmp_path / "plain-seed0/mine.txt").write_text("mine")
-    errors = run_jobs(jobs, processes=1, on_progress=lambda _: None)
-    assert list(errors) == [jobs[0].folder]
+    errors = run_plans(plans, processes=1, on_progress=lambda _: None)
+    assert list(errors) == [plans[0].folder]
     assert [path.name for path in (tmp_path / "plain-seed0").iterdir()] == ["mine.txt"]
 
 
@@ -180,16 +181,16 @@ def test_a_finished_run_of_before_a_setting_existed_is_finished(tmp_path: Path) 
     osakd_only = {"name": "osakd", "reliability": False}
     options = Options(epochs=1, executor="fused")
 
-    def planned(methods: list[Any]) -> list[Job]:
-        return plan_comparison("digits", methods, [0, 1], options, tmp_path)[1]
+    def plans_for(methods: list[Any]) -> list[Plan]:
+        return plan_runs(DataSource("digits"), methods, [0, 1], options, tmp_path)
 
-    first = planned([osakd_only])
-    assert run_jobs(first, processes=1, on_progress=lambda _: None) == {}
-    for job in first:
-        older = {name: value for name, value in job.config.settings.items() if name != "reliability"}
-        write_config(job.folder, replace(job.config, settings=older))
+    first = plans_for([osakd_only])
+    assert run_plans(first, processes=1, on_progress=lambda _: None) == {}
+    for plan in first:
+        older = {name: value for name, value in plan.config.settings.items() if name != "reliability"}
+        write_config(plan.folder, replace(plan.config, settings=older))
     before: list[Progress] = []
-    jobs = planned([osakd_only, "plain"])
-    assert run_jobs(jobs, processes=1, on_progress=lambda states: before.extend([] if before else states)) == {}
-    assert {state.job.folder for state in before} == {job.folder for job in first}
-    assert all(read_result(job.folder) is not None for job in jobs)
+    plans = plans_for([osakd_only, "plain"])
+    assert run_plans(plans, processes=1, on_progress=lambda states: before.extend([] if before else states)) == {}
+    assert {state.plan.folder for state in before} == {plan.folder for plan in first}
+    assert all(read_result(plan.folder) is not None for plan in plans)

@@ -89,8 +89,8 @@ def logged(log: str | None, folder: Path | None = None) -> "Iterator[list[Tensor
         raise unknown_name("log", log, ["tensorboard"])
     from osakd.runner.tensorboard import TensorBoard
 
-    with TensorBoard(folder) as one:
-        yield [one]
+    with TensorBoard(folder) as log_of_runs:
+        yield [log_of_runs]
 
 
 def exit_unguarded() -> None:

@@ -98,54 +98,57 @@ def compare(
         RunError: every run failed, or another process runs the same comparison.
     """
     from osakd.data.in_memory import given_data
-    from osakd.engine.config import options_of
-    from osakd.engine.environment import pick_device
-    from osakd.engine.executors.policy import check_device, needs_cuda
+    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
-    from osakd.report.charts.curves import write_curves
-    from osakd.report.layout import as_compared
-    from osakd.report.statistics.column import RecordedColumn
-    from osakd.report.write import write_page
-    from osakd.runner.jobs import with_absolute_paths
     from osakd.runner.lock import lock_runner
-    from osakd.runner.planning import plan_comparison
-    from osakd.runner.run import run_jobs
+    from osakd.runner.run import run_plans
 
     exit_unguarded()
-    chosen = options_of(options)
-    processes, numbers = process_count(processes), seed_list(seeds)
-    if needs_cuda(chosen.executor, chosen.precision):
-        check_device(chosen.executor, chosen.precision, pick_device(chosen.device).type)
+    chosen, cores = options_of(options), process_count(processes)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
-    folder, jobs = plan_comparison(given_data(data), named, numbers, chosen, None if out is None else given_path(out))
-    jobs = with_absolute_paths(jobs) if scheduler else jobs
-    for job in jobs:
-        copy_teacher(job.method, job.config, job.folder, trust=chosen.trust)
+    source = DataSource(given_data(data), reading_of(chosen))
+    plans = plan_runs(source, named, seed_list(seeds), chosen, None if out is None else given_path(out))
+    folder = plans[0].folder.parent
+    for plan in plans:
+        copy_teacher(plan)
     with logged(log) as logs:
-        listeners = [*([on_progress] if on_progress else []), *(one.on_progress for one in logs)]
+        listeners = [*([on_progress] if on_progress else []), *(log.on_progress for log in logs)]
 
         def tell(states: "list[Progress]") -> None:
             for listener in listeners:
                 listener(states)
 
         with lock_runner(folder, tell) as call_and_note:
-            errors = run_jobs(jobs, processes=processes, on_progress=call_and_note, scheduler=scheduler)
-    if len(errors) == len(jobs):
+            errors = run_plans(plans, processes=cores, on_progress=call_and_note, scheduler=scheduler)
+    if len(errors) == len(plans):
         raise next(iter(errors.values()))
+    comparison = _reported(folder, [plan.folder for plan in plans])
+    if errors:
+        failed, why = next(iter(errors.items()))
+        raise IncompleteError(
+            f"{len(errors)} of {len(plans)} runs failed, {failed.name} among them; the others are in "
+            f"{str(folder / SUMMARY)!r}: {why}",
+            comparison,
+        )
+    return comparison
+
+
+def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
+    """Writes summary, curves and report of a comparison."""
+    from osakd.report.charts.curves import write_curves
+    from osakd.report.layout import as_compared
+    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.write import write_page
+
     columns = recorded_columns(folder)  # the records are read once
-    runs = {run.folder: run for column in columns for run in column.runs}
-    places = [job.folder.resolve() for job in jobs]
+    recorded = {run.folder: run for column in columns for run in column.runs}
+    places = [place.resolve() for place in runs]
     comparison = Comparison(
-        folder, RecordedColumn("comparison", folder.name, tuple(runs[place] for place in places if place in runs))
+        folder,
+        RecordedColumn("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded)),
     )
     write_json(folder / SUMMARY, dict(comparison.summary))
     write_curves({"": comparison.column}, folder)
     write_page(folder.resolve().name, as_compared(columns, list(comparison.column.scores.runs)), folder)
-    if errors:
-        where, why = next(iter(errors.items()))
-        raise IncompleteError(
-            f"{len(errors)} of {len(jobs)} runs failed, {where.name} among them; the others are in "
-            f"{str(folder / SUMMARY)!r}: {why}",
-            comparison,
-        )
     return comparison

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from osakd.api.arguments import data_or_recorded, logged
 from osakd.api.signatures import takes_options
 from osakd.paths import given_path
-from osakd.records import Result, RunConfig, default_folder
+from osakd.records import Result, RunConfig
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
@@ -75,35 +75,19 @@ def train(
         2
     """
     from osakd.data.in_memory import given_data
-    from osakd.data.sources import load_data
+    from osakd.engine import train as engine
     from osakd.engine.callbacks import Callbacks
-    from osakd.engine.config import configure, options_of, reading_of, run_view
+    from osakd.engine.config import options_of, reading_of
     from osakd.engine.environment import pick_device
-    from osakd.engine.folders import check_folder
-    from osakd.engine.stages import copy_teacher
-    from osakd.engine.train import train_run
-    from osakd.methods.lookup import method_label
+    from osakd.engine.plan import DataSource, plan_run
 
     chosen = options_of(options)
-    device = pick_device(chosen.device)
-    arrays = load_data(given_data(data), reading_of(chosen))
-    config = configure(arrays, method, seed, chosen)
-    default = default_folder(arrays.name, config.model, method_label(method), f"seed{seed}")
-    folder = default if out is None else given_path(out)
-    check_folder(folder, config, resume)
-    copy_teacher(method, config, folder, trust=chosen.trust)
-    with logged(log, folder) as logs:
-        result = train_run(
-            config,
-            run_view(arrays, config),
-            folder,
-            resume=resume,
-            device=device,
-            callback=Callbacks([*callbacks, *logs]),
-            executor=chosen.executor,
-            kernels=chosen.kernels,
-        )
-    return Run(folder, config, result)
+    pick_device(chosen.device)  # a device that is not there is refused before the images are read
+    source = DataSource(given_data(data), reading_of(chosen))
+    plan = plan_run(source, method, seed, chosen, None if out is None else given_path(out))
+    with logged(log, plan.folder) as logs:
+        result = engine.run(plan, Callbacks([*callbacks, *logs]), resume=resume)
+    return Run(plan.folder, plan.config, result)
 
 
 def evaluate(

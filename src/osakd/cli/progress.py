@@ -114,7 +114,7 @@ class ComparisonProgress(_Display):
     def on_progress(self, states: list[RunProgress]) -> None:
         """Shows the progress of every run; those of the first call finished before."""
         if self._finished is None:
-            self._finished = {state.job.name for state in states}
+            self._finished = {state.plan.name for state in states}
             if states:
                 self.console.print(f"Finished before: {_counted(len(states), 'run')}.", highlight=False)
             return
@@ -129,19 +129,19 @@ class ComparisonProgress(_Display):
             self.console.print(f"The runs do not share a program: {reason}", highlight=False)
         ended = [state for state in states if state.done and not isinstance(state.error, NotFusedError)]
         for state in ended:
-            if state.job.name not in self._finished:
-                self._finished.add(state.job.name)
+            if state.plan.name not in self._finished:
+                self._finished.add(state.plan.name)
                 what = str(state.error or describe(state.rows[-1]))
-                told = sum(other.job.name in self._finished for other in ended)
-                self.line(f"[{told}/{len(states)}] {state.job.name}: {what}", at_once=True)
+                told = sum(other.plan.name in self._finished for other in ended)
+                self.line(f"[{told}/{len(states)}] {state.plan.name}: {what}", at_once=True)
         for state in states:
-            self._show(state, state.job.name)
+            self._show(state, state.plan.name)
         running = [f"{_name(s)} at epoch {len(s.rows)}{_left(s)}" for s in states if s.running and s.rows]
         if running:
             self.line(f"[{len(ended)}/{len(states)}] {', '.join(running)}")
         if self.bars is not None:
-            epochs = sum(s.job.config.epochs if s.done else s.replicas * len(s.rows) for s in states)
-            total = sum(state.job.config.epochs for state in states)
+            epochs = sum(s.plan.config.epochs if s.done else s.replicas * len(s.rows) for s in states)
+            total = sum(state.plan.config.epochs for state in states)
             if "" not in self._tasks:
                 self._tasks[""] = self.bars.add_task("all runs", total=total, text="")
             text = f"{len(ended)} of {len(states)} runs done"
@@ -154,8 +154,8 @@ class ComparisonProgress(_Display):
             self.bars.remove_task(self._tasks.pop(name))
         elif state.running and state.replicas:
             if name not in self._tasks:
-                self._tasks[name] = self.bars.add_task(_name(state), total=state.job.config.epochs, text="")
-            text = f"epoch {len(state.rows)}/{state.job.config.epochs}"
+                self._tasks[name] = self.bars.add_task(_name(state), total=state.plan.config.epochs, text="")
+            text = f"epoch {len(state.rows)}/{state.plan.config.epochs}"
             text += f", {describe(state.rows[-1])}" if state.rows else ""
             self.bars.update(self._tasks[name], completed=len(state.rows), text=text)
 
@@ -167,7 +167,7 @@ def _counted(number: int, noun: str) -> str:
 
 def _name(state: RunProgress) -> str:
     """The run's name, and how many other runs share its program."""
-    return state.job.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
+    return state.plan.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
 
 
 def _left(state: RunProgress) -> str:

@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any
 
 from osakd.errors import InputError
-from osakd.records import DataSource
+from osakd.records import DataOrigin
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Reading:
     image_column: str | None = None
 
     def record(self) -> dict[str, Any]:
-        """What a run's configuration records of it: what was given, and nothing else."""
+        """What a run's configuration records: the options that are not at their defaults."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items() if value}
 
 
@@ -58,7 +58,7 @@ def new_reading(
     return Reading(size, float(test_fraction), label_column, image_column)
 
 
-def recorded_reading(data: DataSource) -> Reading:
+def recorded_reading(data: DataOrigin) -> Reading:
     """How a run read its data, from the description of the data in its configuration."""
     size = data.get("resize")
     return Reading(
@@ -69,15 +69,15 @@ def recorded_reading(data: DataSource) -> Reading:
     )
 
 
-def _size(given: Any) -> tuple[int, int]:
-    sides = given
-    if isinstance(given, str):
-        numbers = re.fullmatch(r"\s*(\d+)(?:\s*[xX×]\s*(\d+))?\s*", given)  # noqa: RUF001 - what a person may paste
+def _size(size: Any) -> tuple[int, int]:
+    sides = size
+    if isinstance(size, str):
+        numbers = re.fullmatch(r"\s*(\d+)(?:\s*[xX×]\s*(\d+))?\s*", size)  # noqa: RUF001 - what a person may paste
         sides = [int(side) for side in numbers.groups() if side is not None] if numbers else []
-    elif isinstance(given, Integral) and not isinstance(given, bool):
-        sides = [given]
-    if not isinstance(sides, list | tuple) or len(sides) not in (1, 2) or not all(_is_length(one) for one in sides):
-        raise InputError(f"`resize` must be a size in pixels such as 32 or 64x48 (height x width), got {given!r}.")
+    elif isinstance(size, Integral) and not isinstance(size, bool):
+        sides = [size]
+    if not isinstance(sides, list | tuple) or len(sides) not in (1, 2) or not all(map(_is_length, sides)):
+        raise InputError(f"`resize` must be a size in pixels such as 32 or 64x48 (height x width), got {size!r}.")
     return int(sides[0]), int(sides[-1])
 
 

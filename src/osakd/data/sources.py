@@ -158,9 +158,9 @@ def _digits(reading: Reading) -> DataArrays:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    given = [option for option in ("test_fraction", "label_column", "image_column") if getattr(reading, option)]
-    if given:
-        raise InputError(f"The data 'digits' has splits and classes of its own: leave `{given[0]}` out.")
+    for option in ("test_fraction", "label_column", "image_column"):
+        if getattr(reading, option):
+            raise InputError(f"The data 'digits' has splits and classes already: leave `{option}` out.")
     bunch: Any = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
     classes = bunch.target.astype(np.int64)
@@ -168,9 +168,8 @@ def _digits(reading: Reading) -> DataArrays:
     train, test = train_test_split(rows, train_size=600, stratify=classes, random_state=0)
     content = content_hash(*(([images[rows].tobytes()], classes[rows]) for rows in (train, test)))
     if reading.resize:
-        images = np.stack([np.asarray(resized(Image.fromarray(one[..., 0]), reading.resize)) for one in images])[
-            ..., None
-        ]
+        pictures = [Image.fromarray(image[..., 0]) for image in images]
+        images = np.stack([np.asarray(resized(picture, reading.resize)) for picture in pictures])[..., None]
     return DataArrays(
         name="digits",
         kind="named",

@@ -1,7 +1,9 @@
-"""From a configuration to what an executor runs: the method on its device, and the images beside it."""
+"""From plans to what an executor trains: the methods on their device, and the images beside them."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from osakd.data.arrays import DataArrays, Split
 from osakd.data.streams import torch_seed
 from osakd.engine.evaluate import DeviceSplit
+from osakd.engine.executors.base import Replicas, Splits
 from osakd.engine.stages import teachers
 from osakd.methods.base import BuildContext, Method
 from osakd.methods.registry import build_method, settings_of
@@ -16,21 +19,27 @@ from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
 from osakd.records import RunConfig
 
-
-class Built(NamedTuple):
-    """A method and its data on one device."""
-
-    method: Method
-    splits: dict[str, DeviceSplit]
+if TYPE_CHECKING:
+    from osakd.engine.plan import Plan
 
 
-def build(
-    config: RunConfig,
-    data: DataArrays,
-    device: torch.device,
-    folder: Path,
-    splits: dict[str, DeviceSplit] | None = None,
-) -> Built:
+def build_replicas(plans: "Sequence[Plan]", device: torch.device) -> Replicas:
+    """The methods of runs that differ only in seed and method, and their images, which the runs of a seed share.
+
+    Args:
+        plans: the plans of one seed side by side, each seed with the same methods in the same order.
+        device: device to train on.
+    """
+    by_seed = {plan.config.seed: plan.data for plan in plans}
+    return Replicas(
+        methods=[build(plan.config, by_seed[plan.config.seed], device, plan.folder) for plan in plans],
+        splits=[on_device(data, device) for data in by_seed.values()],
+        config=plans[0].config,
+        keys=[json.dumps([plan.config.method, plan.config.settings], sort_keys=True) for plan in plans],
+    )
+
+
+def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Path) -> Method:
     """Builds the method of a run; the deployed network starts equal for every method of one seed.
 
     Args:
@@ -38,7 +47,6 @@ def build(
         data: the data as ``run_view`` gives them for that configuration.
         device: device to train on.
         folder: the run's folder, which holds its teachers.
-        splits: the data on the device, if they are there already.
     """
     torch.manual_seed(torch_seed(seed=config.seed, stage=config.stage, stream="init", epoch=0))
 
@@ -59,11 +67,10 @@ def build(
         teachers=teachers(config, folder, data.class_names),
     )
     method = build_method(config.method, settings_of(config), context)
-    method = method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
-    return Built(method, splits or on_device(data, device))
+    return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
 
 
-def on_device(data: DataArrays, device: torch.device) -> dict[str, DeviceSplit]:
+def on_device(data: DataArrays, device: torch.device) -> Splits:
     """The splits of the data on a device, by name."""
     splits = {"train": data.train, "test": data.test} | ({"validation": data.validation} if data.validation else {})
     return {name: _to_device(split, device) for name, split in splits.items()}

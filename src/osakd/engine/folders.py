@@ -23,23 +23,33 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
     """
     if folder.name == records.TEACHER and folder.is_symlink():
         raise InputError(f"{str(folder)!r} is a link to another folder: put the teacher's own folder there.")
-    recorded = recorded_config(folder)
+    recorded = check_configuration(folder, config)
     if recorded is None:
         if not records.is_free(folder):
             raise InputError(f"{str(folder)!r} is not empty and is not a run folder: choose another folder.")
         return None
-    if not can_continue(recorded, config):
-        why = "; ".join(recorded.differences(config))
-        more = " (more epochs continue only a constant schedule)" if recorded.schedule != "constant" else ""
-        raise InputError(
-            f"{str(folder)!r} has a run of another configuration ({why}){more}: choose another folder with --out."
-        )
     if not resume:
         raise InputError(f"{str(folder)!r} already has this run: continue it with --resume, or choose another --out.")
     result = records.read_result(folder)
     if result is not None and recorded != config and not records.has_checkpoint(folder):
         raise InputError(f"{str(folder)!r} has no checkpoint to continue from: choose another folder with --out.")
     return result if recorded == config else None
+
+
+def check_configuration(folder: Path, config: RunConfig) -> RunConfig | None:
+    """The configuration of the run in a folder, which this one may continue; None where there is no run.
+
+    Raises:
+        InputError: it has another configuration.
+    """
+    recorded = recorded_config(folder)
+    if recorded is not None and not can_continue(recorded, config):
+        why = "; ".join(recorded.differences(config))
+        more = " (more epochs continue only a constant schedule)" if recorded.schedule != "constant" else ""
+        raise InputError(
+            f"{str(folder)!r} has a run of another configuration ({why}){more}: choose another folder with --out."
+        )
+    return recorded
 
 
 def clear_left_overs(folder: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from osakd.data.arrays import DataArrays
 from osakd.data.streams import permutation
-from osakd.engine.build import build
+from osakd.engine.build import build, on_device
 from osakd.engine.evaluate import DeviceSplit, to_floats
 from osakd.engine.state import load_student
 from osakd.errors import InputError
@@ -49,11 +49,11 @@ def most_ambiguous(
     """
     if not settings_of(config).has_soft_labels:
         raise InputError(f"A run of {config.method!r} has no soft labels of neighbours to show.")
-    method, splits = build(config, data, device, folder)
+    method = build(config, data, device, folder)
     criterion = next(module for module in method.modules() if isinstance(module, OSAKDLoss))
     method.network.load_state_dict(load_student(folder, trust=trust).state_dict())
     method.eval()
-    labels = final_soft_labels(method.network, criterion, splits["train"], config).double().cpu()
+    labels = final_soft_labels(method.network, criterion, on_device(data, device)["train"], config).double().cpu()
     # Rounded: what is equal but for the order of a sum shall count as equal.
     entropies = (-torch.xlogy(labels, labels).sum(1)).round(decimals=9).tolist()
     own = labels.gather(1, torch.from_numpy(data.train.target)[:, None])[:, 0].tolist()

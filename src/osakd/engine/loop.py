@@ -1,44 +1,39 @@
-"""The epochs of one run, or of runs that share a program: training, evaluation, records, checkpoints."""
+"""The epochs of one run, or of runs that are trained together: training, evaluation, records, checkpoints."""
 
 import copy
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from osakd import records
-from osakd.data.arrays import DataArrays
 from osakd.data.augment import draw
 from osakd.data.streams import permutation, torch_seed
 from osakd.durable import append
 from osakd.engine import state
 from osakd.engine.callbacks import Callback
 from osakd.engine.environment import environment
-from osakd.engine.executors import choose
+from osakd.engine.executors.choose import Choice
+from osakd.engine.executors.steps import steps_per_epoch
 from osakd.engine.folders import clear_left_overs
+from osakd.engine.groups import common_epoch
 from osakd.engine.optim import learning_rate
 from osakd.engine.results import curve_row, not_finite, result_of, with_scores
 from osakd.engine.stages import teacher_digest
-from osakd.engine.waves import common_epoch
 from osakd.errors import InputError, RunError
-from osakd.records import Result, RunConfig
+from osakd.records import Result
+
+if TYPE_CHECKING:
+    from osakd.engine.plan import Plan
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
-class Planned(NamedTuple):
-    """A run to train: its configuration, its data as ``run_view`` gives them, and its folder."""
-
-    config: RunConfig
-    data: DataArrays
-    folder: Path
-
-
 class Loop:
-    """Trains runs that share a program, epoch by epoch.
+    """Trains runs together, epoch by epoch.
 
     Args:
         runs: the runs.
@@ -50,8 +45,8 @@ class Loop:
 
     def __init__(
         self,
-        runs: Sequence[Planned],
-        chosen: choose.Choice,
+        runs: "Sequence[Plan]",
+        chosen: Choice,
         device: torch.device,
         callback: Callback,
         memory_mib: Sequence[float],
@@ -59,11 +54,11 @@ class Loop:
         self.memory_mib = list(memory_mib)
         self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
         data = runs[0].data
-        self.notes = [*data.describe_classes(), *data.notes, *chosen.notes]
+        self.data_notes, self.notes = data.notes, [*data.describe_classes(), *data.notes, *chosen.notes]
         self.made_by = environment(device) | {"executor": chosen.name}  # now: files may change later
         self.errors: dict[Path, RunError] = {}
         self.results: dict[Path, Result] = {}
-        self.steps = steps_of(runs[0].config)
+        self.steps = steps_per_epoch(runs[0].config.data["train"], runs[0].config.batch_size)
         self.seconds = 0.0
         self.done = self._load(device)
 
@@ -99,10 +94,10 @@ class Loop:
             raise
         for run, network, memory in zip(self.runs, self.executor.deployed(), self.memory_mib, strict=True):
             if run.folder not in self.errors:
-                state.save_student(run.folder, network, run.config, run.data.class_names)
+                state.save_student(run.folder, network, run.config, run.source.arrays.class_names)
                 (run.folder / records.PREVIOUS).unlink(missing_ok=True)
                 rows = records.read_metrics(run.folder)
-                result = result_of(run.config, rows, self.seconds, self.made_by, self.steps, memory, run.data.notes)
+                result = result_of(run.config, rows, self.seconds, self.made_by, self.steps, memory, self.data_notes)
                 records.write_result(run.folder, result)
                 self.results[run.folder] = result
         return self.errors
@@ -111,7 +106,7 @@ class Loop:
         """Loads the last epoch of which every run has a checkpoint, and returns its number."""
         done = common_epoch([run.folder for run in self.runs], device) or 0
         of_runs = (state.read_checkpoints(run.folder, device) for run in self.runs)
-        checkpoints = [next(one for one in of_run if one["epoch"] == done) for of_run in of_runs]
+        checkpoints = [next(each for each in of_run if each["epoch"] == done) for of_run in of_runs]
         self.seconds = checkpoints[0]["seconds"]
         for run, checkpoint in zip(self.runs, checkpoints, strict=True):
             self.notes.extend(checkpoint.get("notes", ()))
@@ -177,9 +172,3 @@ class Loop:
             if run.folder not in self.errors:
                 checkpoint = of_run | {"teacher": teacher_digest(run.folder)}
                 state.save_checkpoint(run.folder, checkpoint)
-
-
-def steps_of(config: RunConfig) -> int:
-    """Number of steps in an epoch; a last batch of one image is dropped."""
-    full, rest = divmod(config.data["train"], config.batch_size)
-    return full + (rest > 1)

@@ -14,7 +14,7 @@ from osakd.engine.evaluate import to_floats
 from osakd.errors import InputError
 from osakd.paths import given_path
 from osakd.read_json import read_bytes
-from osakd.records import DataSource
+from osakd.records import DataOrigin
 
 _BATCH = 500
 
@@ -44,7 +44,7 @@ class Predictor(nn.Module):
 
     class_names: tuple[str, ...]
     input_shape: tuple[int, int, int]
-    data: DataSource
+    data: DataOrigin
 
     def predict(self, images: Any) -> list[Prediction]:
         """The class of each image, with probabilities. Images are decoded and resized as in training.

@@ -4,23 +4,22 @@ The run of the stage before lies in the folder ``teacher`` of a run, is a run fo
 its own. Its weights are never in its student's checkpoint.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from osakd import records
 from osakd.durable import make_folder, write_atomic
 from osakd.errors import InputError, RunError
-from osakd.methods.lookup import given_method
 from osakd.methods.registry import settings_of
 from osakd.methods.teacher_runs import network_digest
 from osakd.models.registry import check_trusted
-from osakd.paths import given_path
 from osakd.records import TEACHER, RunConfig
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from osakd.engine.plan import Plan
 
 _COPIED = (records.CONFIG, records.METRICS, records.RESULT, records.STUDENT)
 """The network comes last: a folder that has it is complete."""
@@ -41,32 +40,20 @@ def previous_stage(config: RunConfig) -> RunConfig | None:
     )
 
 
-def stages(config: RunConfig, folder: Path) -> list[tuple[RunConfig, Path]]:
-    """Every stage of a run with its folder, the first stage first."""
-    earlier = previous_stage(config)
-    return [*(stages(earlier, folder / TEACHER) if earlier else []), (config, folder)]
-
-
-def copy_teacher(method: str | Mapping[str, Any], config: RunConfig, folder: Path, *, trust: bool = False) -> None:
+def copy_teacher(plan: "Plan") -> None:
     """Copies the run that teaches, where the user names one, into the run's folder, which then needs no other folder.
 
-    Args:
-        method: the method as the user gave it.
-        config: the complete configuration.
-        folder: the run's folder.
-        trust: the teacher's network may be a function that its folder names, whose code runs.
-
     Raises:
-        InputError: it is one, without ``trust``, and is not the network that the user names too.
+        InputError: its network is a function that its folder names, without ``trust``, and is not the network that the
+            user names too.
     """
-    wanted, copy = settings_of(config).given_teacher(), folder / TEACHER
-    if wanted is None:
+    if plan.teacher is None:
         return
-    source = given_path(given_method(method)[1].teacher)
-    found = records.read_config(source)
-    if found is not None:
-        check_trusted([found.model], source, trust=trust or found.model == config.model)
-    if wanted == network_digest(copy):
+    source, copy = plan.teacher, plan.folder / TEACHER
+    theirs = records.read_config(source)
+    if theirs is not None:
+        check_trusted([theirs.model], source, trust=plan.trust or theirs.model == plan.config.model)
+    if settings_of(plan.config).given_teacher() == network_digest(copy):
         return
     make_folder(copy)
     for file in _COPIED:
@@ -93,12 +80,12 @@ def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "
     if earlier is None and wanted is None:
         return []
     place = folder / TEACHER
-    found = records.read_config(place)
-    if found is None or records.read_result(place) is None:
+    theirs = records.read_config(place)
+    if theirs is None or records.read_result(place) is None:
         raise RunError(f"The teacher's run {str(place)!r} is missing or not finished: give the same command again.")
     if wanted is not None and wanted != network_digest(place):
         raise RunError(f"The teacher in {str(place)!r} is not the one that this run began with: choose another folder.")
-    _check_data(found, config)
+    _check_data(theirs, config)
     network = load_student(place, trust=True)  # the user names it, or `copy_teacher` has asked
     known: tuple[str, ...] = network.class_names  # type: ignore[assignment] - set by load_student
     if match_classes(known, class_names) != list(range(len(known))):
@@ -106,18 +93,20 @@ def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "
             f"The teacher knows the classes {listed(known)}, but the data have {listed(class_names)}: take a teacher "
             "of the same classes in the same order."
         )
-    return [network, *(teachers(found, place, class_names) if earlier else [])]
+    return [network, *(teachers(theirs, place, class_names) if earlier else [])]
 
 
 def _check_data(teacher: RunConfig, config: RunConfig) -> None:
     """A teacher from elsewhere must know the same classes, and must not have seen what this run holds out."""
     theirs, ours = teacher.data, config.data
-    for what, one, other in (
+    for what, of_teacher, of_run in (
         ("classes", len(theirs["class_counts"]), len(ours["class_counts"])),
         ("images of shape", theirs["input_shape"], ours["input_shape"]),
     ):
-        if one != other:
-            raise InputError(f"The teacher knows {what} {one}, but the data have {other}: take another teacher.")
+        if of_teacher != of_run:
+            raise InputError(
+                f"The teacher knows {what} {of_teacher}, but the data have {of_run}: take another teacher."
+            )
     if config.validation and theirs["content"] == ours["content"]:
         held_out = (config.validation, config.seed, config.fraction)
         if (teacher.validation, teacher.seed, teacher.fraction) != held_out:

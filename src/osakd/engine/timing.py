@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,20 +10,23 @@ import torch
 from torch import nn
 
 from osakd.data.streams import permutation
+from osakd.engine.config import Options, configure
+from osakd.engine.cost import shaped
 from osakd.engine.evaluate import DeviceSplit
-from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
+from osakd.engine.executors.base import Executor, Replicas
 from osakd.engine.executors.registry import REFERENCE, build_executor
-from osakd.engine.optim import Groups
+from osakd.engine.stages import previous_stage
 from osakd.methods.base import BuildContext, Method
-from osakd.methods.lookup import resolve_method
-from osakd.methods.registry import build_method
-from osakd.methods.settings.base import RunDefaults
+from osakd.methods.registry import build_method, settings_of
 from osakd.models.build import build_model
+from osakd.records import RunConfig
 
 Contender = Callable[[int], float]
 """Runs a number of steps, and returns their seconds."""
 IMAGES, SHAPE, CLASSES = 50_000, (3, 32, 32), 10
 """Number and shape of CIFAR-10's training images."""
+EPOCHS = 1000
+"""Length of the schedule that the timed steps are at the beginning of."""
 
 
 class Timed(NamedTuple):
@@ -62,11 +64,11 @@ def step_times(
     """
     split, decays = synthetic_images(device), ema or {}
 
-    def contender(method: Any, decay: float | None) -> Contender:
-        spec = replace(training_spec(batch_size), ema=decay)
-        return training_steps(REFERENCE, [method], split, spec, model=model)
+    def contender(label: str) -> Contender:
+        options = {"model": model, "batch_size": batch_size, "ema": decays.get(label)}
+        return training_steps(REFERENCE, [methods[label]], split, **options)
 
-    group = {label: Timed(partial(contender, method, decays.get(label)), steps) for label, method in methods.items()}
+    group = {label: Timed(partial(contender, label), steps) for label in methods}
     return interleaved(group, rounds, warm_up=steps)
 
 
@@ -104,31 +106,40 @@ def synthetic_images(device: torch.device, shape: tuple[int, int, int] = SHAPE) 
     return DeviceSplit(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
 
 
-def training_spec(batch_size: int, *, cuda_graph: bool = False) -> TrainingSpec:
-    """Plain SGD with momentum at a constant learning rate."""
-
-    def sgd(groups: Groups) -> torch.optim.Optimizer:
-        return torch.optim.SGD(groups, 0.001, momentum=0.9, fused=True)
-
-    return TrainingSpec(optimizer=sgd, batch_size=batch_size, total_steps=10**6, cuda_graph=cuda_graph)
-
-
 def training_steps(
-    executor: str, methods: list[Any], split: DeviceSplit, spec: TrainingSpec, *, model: str = "lenet", seeds: int = 1
+    executor: str,
+    methods: list[Any],
+    split: DeviceSplit,
+    *,
+    model: str = "lenet",
+    batch_size: int = 64,
+    seeds: int = 1,
+    ema: float | None = None,
+    captured: bool | None = None,
 ) -> Contender:
-    """The training steps of methods over seeds in one program.
+    """The training steps of methods over seeds together, by SGD with momentum 0.9 at a constant learning rate.
 
     Args:
         executor: a name of ``EXECUTORS``.
         methods: names, or mappings with name and settings.
         split: the training images.
-        spec: how to train.
         model: name of the network.
+        batch_size: number of images per step.
         seeds: number of seeds.
+        ema: decay of a moving average of the weights.
+        captured: see ``build_executor``.
+
+    Raises:
+        UnsupportedError: the executor cannot run these networks.
     """
-    built = [_method(method, model, split, seed) for seed in range(seeds) for method in methods]
-    replicas = Replicas(built, [{"train": split}] * seeds, [str(method) for _ in range(seeds) for method in methods])
-    return _steps_of(build_executor(executor, replicas, spec), split)
+    numbers, options = range(seeds), Options(model=model, batch_size=batch_size, epochs=EPOCHS, momentum=0.9, ema=ema)
+    images, (_, height, width, channels) = len(split.target), split.images.shape
+    data = shaped(num_classes=CLASSES, input_shape=(channels, height, width), train=images)
+    configs = [configure(data, method, seed, options) for seed in numbers for method in methods]
+    keys = [str(method) for _ in numbers for method in methods]
+    built = [_method(config, split.images.device) for config in configs]
+    replicas = Replicas(built, [{"train": split}] * seeds, configs[0], keys)
+    return _steps_of(build_executor(executor, replicas, captured=captured), split)
 
 
 def seconds_of(call: Callable[[], object], device: torch.device) -> float:
@@ -147,30 +158,29 @@ def _steps_of(executor: Executor, split: DeviceSplit) -> Contender:
     orders = [permutation(len(split.target), seed=number, stage=0, stream="order", epoch=1) for number in numbers]
 
     def run(steps: int) -> float:
-        given = [np.resize(order, steps * executor.spec.batch_size) for order in orders]
+        given = [np.resize(order, steps * executor.config.batch_size) for order in orders]
         epoch = partial(executor.run_epoch, given, rate=0.001, first_step=0, on_step=lambda _: None)
         return seconds_of(epoch, split.target.device)
 
     return run
 
 
-def _method(method: Any, model: str, split: DeviceSplit, seed: int) -> Method:
-    torch.manual_seed(seed)
-    height, width, channels = split.images.shape[1:]
-    shape = (channels, height, width)
+def _method(config: RunConfig, device: torch.device) -> Method:
+    """The method of a run, without input scaling and with untrained teachers."""
+    torch.manual_seed(config.seed)
+    channels, height, width = config.data["input_shape"]
 
-    def build_network(other: str | None) -> nn.Module:
-        return build_model(other or model, num_classes=CLASSES, input_shape=shape)
+    def build_network(name: str | None) -> nn.Module:
+        return build_model(name or config.model, num_classes=CLASSES, input_shape=(channels, height, width))
 
-    name, settings = resolve_method(method, RunDefaults(model=model))
-    stage = settings.previous_stage()
+    stage = previous_stage(config)
     context = BuildContext(
         network=build_network(None),
         num_classes=CLASSES,
-        num_samples=len(split.target),
-        input_shape=shape,
+        num_samples=config.data["train"],
+        input_shape=(channels, height, width),
         build_network=build_network,
         teachers=[build_network(stage.model)] if stage else [],
     )
-    built = build_method(name, settings, context)
-    return built.to(split.target.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
+    built = build_method(config.method, settings_of(config), context)
+    return built.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from osakd.data.recipes import recipe_for
-from osakd.data.sources import load_data
 from osakd.engine.config import Options, as_today, can_continue
+from osakd.engine.plan import DataSource, Plan, plan_runs
 from osakd.errors import InputError, RunError
 from osakd.plan import SMOOTHING, Column, Experiment
-from osakd.runner.jobs import Job, with_absolute_paths
 from osakd.runner.lock import lock_runner
-from osakd.runner.planning import check_images, plan_run
 from osakd.runner.progress import OnProgress
-from osakd.runner.run import run_jobs
+from osakd.runner.run import run_plans
 from osakd.runs import FinishedRun, RunRecord, finished, pack_runs, packed_file, read_runs
 
 
@@ -70,58 +68,51 @@ def train_missing(
 def _train_column(column: Column, data: str, folder: Path, training: Training) -> None:
     """Trains what is missing of a column, then packs it. Cells that earn another seed get it."""
     seeds = range(column.seeds) if training.seeds is None else training.seeds
-    jobs = _missing(column, data, seeds, folder, training)
+    plans = _missing(column, data, seeds, folder, training)
     with lock_runner(folder, training.on_progress) as call_and_note:
 
-        def run(jobs: Sequence[Job]) -> None:
-            if jobs:
-                run_jobs(
-                    with_absolute_paths(jobs) if training.scheduler else jobs,
-                    processes=training.processes,
-                    on_progress=call_and_note,
-                    scheduler=training.scheduler,
+        def run(plans: Sequence[Plan]) -> None:
+            if plans:
+                run_plans(
+                    plans, processes=training.processes, on_progress=call_and_note, scheduler=training.scheduler
                 )
 
         try:
-            run(jobs)
+            run(plans)
             if column.again_within is not None and training.seeds is None:
                 run(_missing(_promising(column, folder), data, [column.seeds], folder, training))
         finally:
             pack_runs(packed_file(folder), finished(read_runs(folder)))
 
 
-def _missing(column: Column, data: str, seeds: Sequence[int], folder: Path, training: Training) -> list[Job]:
+def _missing(column: Column, data: str, seeds: Sequence[int], folder: Path, training: Training) -> list[Plan]:
     """The runs of a column that are not packed, seed by seed.
 
     Raises:
         InputError: a value out of its range, or a run of another configuration or of other images is recorded there.
         RunError: a line of the packed file is damaged.
     """
-    arrays = load_data(data)
+    source = DataSource(data)
     recipe = vars(recipe_for(column.data))  # by the column's name: a local folder has none
     options = {key: recipe[key] for key in ("model", "batch_size", "learning_rate", "momentum", "scaling")}
     options |= {"epochs": column.epochs if training.epochs is None else training.epochs}
     chosen = Options(**options | dict(column.options) | training.options)
-    jobs = [
-        plan_run(arrays, data, cell.label, cell.method, seed, replace(chosen, **cell.options), folder)
-        for seed in seeds
-        for cell in column.cells
-    ]
-    check_images(jobs, folder)
+    methods, changes = ({cell.label: getattr(cell, key) for cell in column.cells} for key in ("method", "options"))
+    plans = plan_runs(source, methods, seeds, chosen, folder, changes=changes) if column.cells else []
     path = packed_file(folder)
     packed = {run.folder.name: run for run in (read_runs(path) if path.exists() else [])}
     for run in packed.values():
         if run.damaged:
             raise RunError(str(run.error))
-        if jobs and run.config is not None and run.config.data["content"] != arrays.content:
+        if plans and run.config is not None and run.config.data["content"] != source.arrays.content:
             raise InputError(
                 f"{str(path)!r} has runs of other images (content {run.config.data['content'][:8]}, not "
-                f"{arrays.content[:8]}): choose another folder with --out."
+                f"{source.arrays.content[:8]}): choose another folder with --out."
             )
-    return [job for job in jobs if not _is_packed(job, packed.get(job.folder.name))]
+    return [plan for plan in plans if not _is_packed(plan, packed.get(plan.folder.name))]
 
 
-def _is_packed(job: Job, run: RunRecord | None) -> bool:
+def _is_packed(plan: Plan, run: RunRecord | None) -> bool:
     """Whether a run is packed. One that is given more epochs is trained anew.
 
     Raises:
@@ -130,12 +121,12 @@ def _is_packed(job: Job, run: RunRecord | None) -> bool:
     if not isinstance(run, FinishedRun):
         return False
     recorded = as_today(run.config)
-    if recorded != job.config and not can_continue(recorded, job.config):
+    if recorded != plan.config and not can_continue(recorded, plan.config):
         raise InputError(
             f"{run.folder.name!r} is packed with another configuration "
-            f"({'; '.join(recorded.differences(job.config))}): choose another folder with --out."
+            f"({'; '.join(recorded.differences(plan.config))}): choose another folder with --out."
         )
-    return recorded == job.config
+    return recorded == plan.config
 
 
 def _promising(column: Column, folder: Path) -> Column:

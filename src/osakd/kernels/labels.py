@@ -51,6 +51,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
     """
     plain = criterion.memory is None and criterion.weight is None and criterion.ignore_index is None
     plain = plain and criterion.reduction == "mean" and target.dtype == torch.int64 and target.ndim == 1
+    plain = plain and logits.shape == (len(target), criterion.num_classes)
     plain = plain and not (criterion.gather and are_several(criterion.group))
     if not plain or criterion.k > len(logits) - (not criterion.include_self) or not _takes(logits, target):
         return None

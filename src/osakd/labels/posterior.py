@@ -139,12 +139,10 @@ class Posterior(NamedTuple):
     used: Tensor | None
     everyone: Everyone | None = None
 
-    @torch.no_grad()
     def reliability(self) -> Tensor:
         """The share of the classes' entropy that the other samples' votes explain, a scalar from 0 to 1."""
         return explained(self.scores())
 
-    @torch.no_grad()
     def scores(self) -> Tensor:
         """The ``log_scores`` of the other samples' votes ``[2, c]``.
 

@@ -25,7 +25,7 @@ class Samples(NamedTuple):
 
     logits: Tensor
     target: Tensor
-    index: Tensor | None  # pyright: ignore[reportIncompatibleMethodOverride] - nobody searches these samples
+    index: Tensor | None  # pyright: ignore[reportIncompatibleMethodOverride] - not a sequence to search
 
 
 def as_samples(logits: Tensor, target: Tensor, index: Tensor | None, num_classes: int) -> Samples:

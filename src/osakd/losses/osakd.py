@@ -241,7 +241,7 @@ class OSAKDLoss(nn.Module):
         soft_labels, everyone, samples = posterior.soft_labels, posterior.everyone, posterior.samples
         reliability, total = 1.0, None
         if self.reliability is not None:
-            with torch.autocast(soft_labels.device.type, enabled=False):
+            with torch.no_grad(), torch.autocast(soft_labels.device.type, enabled=False):
                 reliability = self.reliability(posterior.scores())
         if everyone is not None:
             # The average over the ranks is then the mean over all samples.

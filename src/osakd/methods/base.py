@@ -66,7 +66,7 @@ class Batch(NamedTuple):
 
     images: Float[Tensor, "n channels h w"]
     target: Int[Tensor, " n"]
-    index: Int[Tensor, " n"]  # pyright: ignore[reportIncompatibleMethodOverride] - nobody searches a batch
+    index: Int[Tensor, " n"]  # pyright: ignore[reportIncompatibleMethodOverride] - not a sequence to search
     step: Int[Tensor, ""]
     progress: Float[Tensor, ""]
 

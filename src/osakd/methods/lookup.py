@@ -42,11 +42,11 @@ def given_method(method: str | Mapping[str, Any]) -> tuple[str, Any]:
     Raises:
         InputError: as ``resolve_method``.
     """
-    given: dict[str, Any] = {"name": method} if isinstance(method, str) else dict(method)
-    name, neighbours = str(given.pop("name", "")), {}
+    changes: dict[str, Any] = {"name": method} if isinstance(method, str) else dict(method)
+    name, neighbours = str(changes.pop("name", "")), {}
     if match := _WITH_NEIGHBOURS.fullmatch(name):
         name, neighbours = match[1], {"k": int(match[2])}
-    values: dict[str, Any] = {"name": name} | PRESETS.get(name, {}) | neighbours | given
+    values: dict[str, Any] = {"name": name} | PRESETS.get(name, {}) | neighbours | changes
     name = str(values.pop("name"))
     kind = entry_of(name, f"; osakd-16nn is osakd with 16 neighbours, and there are {', '.join(PRESETS)}").settings
     known = [field.name for field in fields(kind)]
@@ -73,15 +73,15 @@ def method_label(method: str | Mapping[str, Any]) -> str:
         >>> method_label("uniform-smoothing"), method_label({"name": "osakd-shuffled", "k": 4})
         ('osakd-uniform', 'osakd-shuffled-4nn')
     """
-    name, given = given_method(method)
+    name, chosen = given_method(method)
     defaults = asdict(METHODS[name].settings())
-    settings = {key: value for key, value in asdict(given).items() if key not in given.in_label}
+    settings = {key: value for key, value in asdict(chosen).items() if key not in chosen.in_label}
     bases = {key: defaults | preset for key, preset in PRESETS.items() if preset["name"] == name} | {name: defaults}
     differences = {
         base: {key: value for key, value in settings.items() if value != values[key]} for base, values in bases.items()
     }
     base = min(differences, key=lambda base: len(differences[base]))
-    parts = [given.label(base)]
+    parts = [chosen.label(base)]
     for key, value in differences[base].items():
         words = value if isinstance(value, list) else [value]
         parts += [word if isinstance(word, str) else f"{key}={word}" for word in words]

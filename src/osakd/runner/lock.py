@@ -25,8 +25,8 @@ SECONDS_TO_WAIT = 1.0
 
 
 @dataclass(frozen=True)
-class JobNote:
-    """How far a job is, as its runner notes it.
+class RunNote:
+    """How far a run is, as its runner notes it.
 
     Attributes:
         running: a worker is training it.
@@ -41,20 +41,20 @@ class JobNote:
 
 @dataclass(frozen=True)
 class RunnerNote:
-    """Who runs the jobs in a folder.
+    """Who trains the runs in a folder.
 
     Attributes:
         process: number of the process.
         host: name of its machine.
         since: when it started.
-        jobs: how far each job is, by name.
+        runs: how far each run is, by name.
         certain: the runner is known to be alive; else the lock could not be tried.
     """
 
     process: int
     host: str
     since: str
-    jobs: dict[str, JobNote]
+    runs: dict[str, RunNote]
     certain: bool = True
 
 
@@ -88,8 +88,8 @@ def lock_runner(folder: Path, on_progress: OnProgress) -> Iterator[OnProgress]:
         on_progress(states)
         if time.monotonic() - noted >= SECONDS_BETWEEN_NOTES:
             noted = time.monotonic()
-            with suppress(RunError, InputError):  # a full disk must not stop runs for want of a note
-                _write(folder, replace(me, jobs={state.job.name: _job_note(state) for state in states}))
+            with suppress(RunError, InputError):  # a full disk must not stop runs: the note can wait
+                _write(folder, replace(me, runs={state.plan.name: _run_note(state) for state in states}))
 
     with lock_folder(folder, SECONDS_TO_WAIT, refusal):
         try:
@@ -128,8 +128,8 @@ def _read(folder: Path) -> RunnerNote | None:
     """The runner's note; None where it cannot be read or is incomplete."""
     try:
         note = json.loads((folder / NOTE).read_bytes())
-        jobs = {name: JobNote(**job) for name, job in note["jobs"].items()}
-        return RunnerNote(note["process"], note["host"], note["since"], jobs)
+        runs = {name: RunNote(**run) for name, run in note["runs"].items()}
+        return RunnerNote(note["process"], note["host"], note["since"], runs)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -139,5 +139,5 @@ def _description(folder: Path) -> str:
     return f"process {note.process} on {note.host}, since {note.since}" if note else "another process"
 
 
-def _job_note(state: Progress) -> JobNote:
-    return JobNote(state.running, not (state.running or state.done), state.seconds_left)
+def _run_note(state: Progress) -> RunNote:
+    return RunNote(state.running, not (state.running or state.done), state.seconds_left)

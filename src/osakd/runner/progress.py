@@ -1,4 +1,4 @@
-"""How far the runs of a comparison are, as the runner sees them."""
+"""How far runs are, as the runner sees them."""
 
 import time
 from collections.abc import Callable
@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from osakd.engine.plan import Plan
 from osakd.errors import InputError, RunError
-from osakd.runner.jobs import Job
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is.
+    """How far a run is.
 
     Attributes:
-        job: the job.
+        plan: the run.
         rows: its learning curve so far.
         running: a worker is training it.
         done: it has ended.
         error: why it failed, if it did.
-        replicas: number of runs in its program; 0 for a run that another job of the program stands for.
-        notes: sentences about its program, from its start.
+        replicas: number of runs that are trained together with it; 0 where another run of its group stands for it.
+        notes: sentences about its group, from its start.
         seconds_left: estimated seconds until it ends; None before two epochs were seen.
     """
 
-    job: Job
+    plan: Plan
     rows: list[dict[str, Any]]
     running: bool
     done: bool
@@ -36,12 +36,12 @@ class Progress:
 
 
 OnProgress = Callable[[list[Progress]], None]
-"""Is called with the progress of every job and stage four times a second."""
+"""Is called with the progress of every run and stage four times a second."""
 
 
 @dataclass
 class _Seen:
-    """The first and the latest number of epochs seen of a job, and when each was seen first."""
+    """The first and the latest number of epochs seen of a run, and when each was seen first."""
 
     first: int
     since: float | None
@@ -50,15 +50,15 @@ class _Seen:
 
 
 class TimeLeft:
-    """Estimates the time left of running jobs from the epochs seen since their start."""
+    """Estimates the time left of running runs from the epochs seen since their start."""
 
     def __init__(self) -> None:
         self._seen: dict[Path, _Seen] = {}
 
-    def estimate(self, job: Job, epochs: int) -> float | None:
-        """Seconds left of a job with this number of epochs now; None before two epochs of this start were seen."""
+    def estimate(self, plan: Plan, epochs: int) -> float | None:
+        """Seconds left of a run with this number of epochs now; None before two epochs of this start were seen."""
         now = time.monotonic()
-        seen = self._seen.setdefault(job.folder, _Seen(epochs, None, epochs, now))
+        seen = self._seen.setdefault(plan.folder, _Seen(epochs, None, epochs, now))
         if epochs > seen.latest:
             seen.latest, seen.at = epochs, now
             if seen.since is None:  # the first epoch seen is not whole, or includes the start-up
@@ -67,13 +67,13 @@ class TimeLeft:
             return None
         epoch = (seen.at - seen.since) / (epochs - seen.first)
         # However long the running epoch takes, no more than the time of one epoch is taken off for it.
-        return (job.config.epochs - epochs) * epoch - min(now - seen.at, epoch)
+        return (plan.config.epochs - epochs) * epoch - min(now - seen.at, epoch)
 
-    def forget(self, job: Job) -> None:
-        """Forgets a job that has stopped; its next start is estimated anew."""
-        self._seen.pop(job.folder, None)
+    def forget(self, plan: Plan) -> None:
+        """Forgets a run that has stopped; its next start is estimated anew."""
+        self._seen.pop(plan.folder, None)
 
 
-def not_started(job: Job) -> Progress:
-    """The progress of a job that has not started."""
-    return Progress(job, [], running=False, done=False)
+def not_started(plan: Plan) -> Progress:
+    """The progress of a run that has not started."""
+    return Progress(plan, [], running=False, done=False)

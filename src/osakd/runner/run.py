@@ -1,151 +1,149 @@
-"""Runs many jobs: fused in one program, or one by one in a pool of workers. Progress is read from their records."""
+"""Runs many plans: together in one process, or one by one in a pool of workers. Progress is read from their records."""
 
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from osakd.engine.config import recorded_config
-from osakd.engine.executors.policy import sharing
+from osakd.engine.environment import pick_device
+from osakd.engine.executors.policy import executors_together, for_single_run
 from osakd.engine.executors.registry import AUTO
 from osakd.engine.folders import check_folder
+from osakd.engine.plan import Plan
 from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
-from osakd.methods.registry import settings_of
-from osakd.records import CHECKPOINT, is_free, read_metrics, read_result, write_error
-from osakd.runner.jobs import Errors, Job, Program, longest_first, programs_of, with_stages
-from osakd.runner.pools import ClusterPool, InProcessPool, LocalPool, Pool, Run
+from osakd.leaves import load, offered
+from osakd.records import CHECKPOINT, is_free, read_metrics, write_error
+from osakd.runner.groups import groups_of, longest_first
+from osakd.runner.pools import InProcessPool, LocalPool, Pool
 from osakd.runner.progress import OnProgress, Progress, TimeLeft, not_started
-from osakd.runner.worker import run_fused, run_single
+from osakd.runner.worker import Errors, Group
 
 SECONDS_BETWEEN_UPDATES = 0.25
 MOST_DEATHS = 3
-"""Number of times that the worker of a program may die without a checkpoint in between."""
+"""Number of times that the worker of a group may die without a checkpoint in between."""
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    processes: int,
-    on_progress: OnProgress,
-    scheduler: str | None = None,
+def run_plans(
+    plans: Sequence[Plan], *, processes: int, on_progress: OnProgress, scheduler: str | None = None
 ) -> Errors:
-    """Runs every job and the stages before it; finished runs are not run again.
+    """Runs every plan and the stages before it; finished runs are not run again.
 
-    Jobs that differ only in seed and method share a program where their executor allows it, see
-    ``engine.executors.policy``; else each job has its own program, one at a time on a GPU. A worker that dies costs the
-    epochs since its last checkpoint.
+    Runs that differ only in seed and method are trained together where their executor allows it, see
+    ``engine.executors.policy``; else each is trained alone, one at a time on a GPU. A worker that dies costs the epochs
+    since its last checkpoint.
 
     Args:
-        jobs: the jobs of one comparison; the longest start first, so that no core waits for the last one.
-        processes: number of cores to use: threads of a fused program, or processes of one thread each; with 1
-            everything runs in this process.
-        on_progress: called with the progress of every job and stage four times a second.
-        scheduler: address of a dask.distributed scheduler, whose workers then run the programs.
+        plans: the runs of one comparison; the longest start first, so that no core waits for the last one.
+        processes: number of cores to use: threads where runs are trained together, or processes of one thread each;
+            with 1 everything runs in this process.
+        on_progress: called with the progress of every run and stage four times a second.
+        scheduler: address of a dask.distributed scheduler, whose workers then train the runs.
 
     Returns:
-        The error of each job that failed, by folder, which is also recorded there; the others have finished.
+        The error of each run that failed, by folder, which is also recorded there; the others have finished.
 
     Raises:
         InputError: there is no such scheduler.
         RunError: no process could be started, or the scheduler is gone.
         KeyboardInterrupt: after the workers have been asked to stop.
     """
-    chains = [[job] if _finished(job) else with_stages(job) for job in jobs]
-    stages = [job for chain in chains for job in chain]
-    done = [Progress(job, read_metrics(job.folder), running=False, done=True) for job in stages if _finished(job)]
-    on_progress(done)
-    runner = _Runner(processes, scheduler, on_progress)
-    runner.states = {state.job.folder: state for state in done}
-    runner.states |= {job.folder: not_started(job) for job in stages if job.folder not in runner.states}
-    errors: Errors = {}
-    for level in range(max(len(chain) for chain in chains)):
-        due = [chain[level] for chain in chains if level < len(chain) and chain[-1].folder not in errors]
-        failed = runner.run_level([job for job in due if not runner.states[job.folder].done])
-        for chain in chains:
-            for folder in {job.folder for job in chain} & set(failed):
-                errors[chain[-1].folder] = failed[folder]
-                _record(chain[-1], failed[folder])
-                for job in chain[level:]:  # later stages cannot run
-                    runner.states[job.folder] = replace(not_started(job), done=True, error=failed[folder])
+    if scheduler:  # a worker of a cluster may have been started in another folder
+        plans = [replace(plan, folder=plan.folder.absolute()) for plan in plans]
+    runner, errors = _Runner(processes, scheduler, on_progress), Errors()
+    stages_of: dict[Path, list[Plan]] = {}
+    for plan in plans:
+        try:
+            states = _recorded_states(plan)
+        except (InputError, RunError) as error:
+            errors[plan.folder] = error
+            _record(plan, error)
+            states = [replace(not_started(plan), done=True, error=error)]
+        stages_of[plan.folder] = [state.plan for state in states]
+        runner.states |= {state.plan.folder: state for state in states}
+    on_progress([state for state in runner.states.values() if state.done])
+    for level in range(max(len(stages) for stages in stages_of.values())):
+        of_level = [stages[level] for stages in stages_of.values() if level < len(stages)]
+        failed = runner.run_level([stage for stage in of_level if not runner.states[stage.folder].done])
+        for plan in plans:
+            for number, stage in enumerate(stages_of[plan.folder]):
+                if stage.folder in failed:
+                    errors[plan.folder] = failed[stage.folder]
+                    _record(plan, errors[plan.folder])
+                    for later in stages_of[plan.folder][number:]:  # later stages cannot run
+                        state = replace(not_started(later), done=True, error=failed[stage.folder])
+                        runner.states[later.folder] = state
         if failed:
             on_progress(list(runner.states.values()))
     return errors
 
 
 class _Runner:
-    """Runs jobs level by level.
+    """Runs plans level by level.
 
     Attributes:
-        states: the progress of every job.
-        first_epochs: number of epochs that each job had when it was submitted to a cluster.
+        states: the progress of every run and stage.
+        first_epochs: number of epochs that each run had when it was submitted to a cluster.
     """
 
     def __init__(self, processes: int, scheduler: str | None, on_progress: OnProgress) -> None:
         self.processes, self.scheduler, self.on_progress = processes, scheduler, on_progress
-        self.on_cluster = bool(scheduler)
         self.states: dict[Path, Progress] = {}
         self.time_left = TimeLeft()
         self.first_epochs: dict[Path, int] = {}
 
-    def run_level(self, jobs: Sequence[Job]) -> Errors:
-        """Runs jobs that wait for no other."""
-        shared = sharing(
-            jobs[0].executor if jobs else AUTO,
-            on_cluster=self.on_cluster,
-            kernels=jobs[0].kernels if jobs else AUTO,
-        )
-        programs = programs_of(
-            [job for job in jobs if shared.executors and settings_of(job.config).single_network and _startable(job)]
-        )
-        errors: Errors = {}
-        if programs:
-            run = partial(run_fused, sharing=shared)
-            errors |= self._run_all(programs, run, workers=1, threads=self.processes)
-        fused = {job.folder for program in programs for job in program}
-        if shared.optional:
+    def run_level(self, plans: Sequence[Plan]) -> Errors:
+        """Runs plans that wait for no other."""
+        if not plans:
+            return {}
+        executor, kernels = plans[0].executor, plans[0].kernels
+        # The workers of a cluster have one thread each: runs are trained together there only on request.
+        shares = executors_together(executor, kernels) and not (self.scheduler and executor == AUTO)
+        groups = groups_of(plans) if shares else []
+        errors = self._run_all(groups, workers=1, threads=self.processes) if groups else {}
+        together = {plan.folder for group in groups for plan in group}
+        if executor == AUTO:
             # What cannot be fused, or is faster in processes, runs one by one.
-            fused -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
-            errors = {folder: error for folder, error in errors.items() if folder in fused}
-        singles: list[Program] = [(job,) for job in longest_first(job for job in jobs if job.folder not in fused)]
-        self.states |= {job.folder: not_started(job) for (job,) in singles}
+            together -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
+            errors = {folder: error for folder, error in errors.items() if folder in together}
+        left = [plan for plan in plans if plan.folder not in together]
+        singles: list[Group] = [(replace(plan, executor=for_single_run(executor)),) for plan in longest_first(left)]
+        self.states |= {plan.folder: not_started(plan) for (plan,) in singles}
         if singles:
-            errors |= self._run_all(singles, run_single, workers=self._workers(singles[0][0]), threads=1)
+            errors |= self._run_all(singles, workers=self._workers(singles[0][0]), threads=1)
         return errors
 
-    def _workers(self, job: Job) -> int:
-        from osakd.engine.environment import pick_device
-
-        on_gpu = not self.on_cluster and pick_device(job.device).type != "cpu"
+    def _workers(self, plan: Plan) -> int:
+        on_gpu = not self.scheduler and pick_device(plan.device).type != "cpu"
         return 1 if on_gpu else self.processes
 
-    def _run_all(self, programs: Sequence[Program], run: Run, *, workers: int, threads: int) -> Errors:
-        """Runs programs in a pool; a program whose worker died continues from its checkpoints in another worker."""
+    def _run_all(self, groups: Sequence[Group], *, workers: int, threads: int) -> Errors:
+        """Runs groups in a pool; a group whose worker died continues from its checkpoints in another worker."""
         pool = self._pool(workers, threads)
-        left, running = deque(programs), dict[Future[Errors], Program]()
+        waiting, running = deque(groups), dict[Future[Errors], Group]()
         deaths: dict[Path, tuple[int, int]] = {}
         errors: Errors = {}
         try:
-            while left or running:
-                while left and pool.is_free():
-                    program = left.popleft()
-                    running[pool.submit(run, program)] = program
+            while waiting or running:
+                while waiting and pool.is_free():
+                    group = waiting.popleft()
+                    running[pool.submit(group)] = group
                 ended, _ = wait(running, SECONDS_BETWEEN_UPDATES, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    program = running.pop(future)
+                    group = running.pop(future)
                     if not pool.release(future):
-                        errors |= _errors(future, program)
-                    elif _may_retry(program, deaths):
-                        left.appendleft(program)
-                        self.time_left.forget(program[0])
+                        errors |= _errors(future, group)
+                    elif _may_retry(group, deaths):
+                        waiting.appendleft(group)
+                        self.time_left.forget(group[0])
                         continue
                     else:
-                        errors |= dict.fromkeys((job.folder for job in program), _worker_died(program))
-                    self._update(program, pool, errors, done=True)
-                for program in running.values():
-                    self._update(program, pool, errors, done=False)
+                        errors |= dict.fromkeys((plan.folder for plan in group), _worker_died(group))
+                    self._update(group, pool, errors, done=True)
+                for group in running.values():
+                    self._update(group, pool, errors, done=False)
                 self.on_progress(list(self.states.values()))
         except BaseException:
             pool.stop()
@@ -155,72 +153,79 @@ class _Runner:
         return errors
 
     def _pool(self, workers: int, threads: int) -> Pool:
-        """Where programs run: with one process, in this one."""
+        """Where groups are trained: with one process, in this one."""
         if self.scheduler:
-            return ClusterPool(self.scheduler)
+            pools = offered("pools")
+            if "scheduler" not in pools:
+                raise InputError("`scheduler` needs a part of osakd that is not installed here: leave it out.")
+            return load(pools["scheduler"])(self.scheduler)
         return InProcessPool(threads) if self.processes == 1 else LocalPool(workers, threads)
 
-    def _update(self, program: Program, pool: Pool, errors: Errors, *, done: bool) -> None:
-        """Updates the states of a program's jobs."""
-        notes = pool.notes().get(str(program[0].folder), ())
-        for number, job in enumerate(program):
-            running = not done and job.folder.exists()
-            rows = read_metrics(job.folder) if (running and not number) or done else []
-            if self.on_cluster and running:  # it may still wait for a worker, until new epochs show that it does not
-                running = len(rows) > self.first_epochs.setdefault(job.folder, len(rows))
-            seconds_left = self.time_left.estimate(job, len(rows)) if running and not number else None
-            replicas = 0 if number else len(program)
-            error = errors.get(job.folder)
-            self.states[job.folder] = Progress(job, rows, running, done, error, replicas, notes, seconds_left)
+    def _update(self, group: Group, pool: Pool, errors: Errors, *, done: bool) -> None:
+        """Updates the states of the runs of a group."""
+        notes = pool.notes().get(str(group[0].folder), ())
+        for number, plan in enumerate(group):
+            running = not done and plan.folder.exists()
+            rows = read_metrics(plan.folder) if (running and not number) or done else []
+            if self.scheduler and running:  # it may still wait for a worker, until new epochs show that it does not
+                running = len(rows) > self.first_epochs.setdefault(plan.folder, len(rows))
+            seconds_left = self.time_left.estimate(plan, len(rows)) if running and not number else None
+            replicas = 0 if number else len(group)
+            error = errors.get(plan.folder)
+            self.states[plan.folder] = Progress(plan, rows, running, done, error, replicas, notes, seconds_left)
 
 
-def _may_retry(program: Program, deaths: dict[Path, tuple[int, int]]) -> bool:
-    """Whether a program whose worker died is tried again: not after ``MOST_DEATHS`` deaths without a checkpoint."""
-    folder = program[0].folder
+def _recorded_states(plan: Plan) -> list[Progress]:
+    """The progress of all stages of a run as its records say, of a finished run that of its last stage alone.
+
+    Raises:
+        InputError: a folder has other content, or a run of another configuration.
+        RunError: its records are damaged.
+    """
+    states = []
+    for stage in reversed(plan.stages()):
+        done = check_folder(stage.folder, stage.config, resume=True) is not None
+        rows = read_metrics(stage.folder) if done else []
+        states.insert(0, Progress(stage, rows, running=False, done=done))
+        if done:
+            break
+    return states
+
+
+def _may_retry(group: Group, deaths: dict[Path, tuple[int, int]]) -> bool:
+    """Whether a group whose worker died is tried again: not after ``MOST_DEATHS`` deaths without a checkpoint."""
+    folder = group[0].folder
     saved = (folder / CHECKPOINT).stat().st_mtime_ns if (folder / CHECKPOINT).exists() else 0
     before, last_saved = deaths.get(folder, (0, saved))
     deaths[folder] = (before + 1 if saved == last_saved else 1, saved)
     return deaths[folder][0] < MOST_DEATHS
 
 
-def _worker_died(program: Program) -> RunError:
-    less = "--executor serial makes one run at a time" if len(program) > 1 else "a smaller --batch-size"
+def _worker_died(group: Group) -> RunError:
+    less = "--executor serial makes one run at a time" if len(group) > 1 else "a smaller --batch-size"
     return RunError(
         f"Its worker process died {MOST_DEATHS} times without a checkpoint in between, killed from outside (out of "
         f"memory?): give the same command again; {less} needs less memory."
     )
 
 
-def _startable(job: Job) -> bool:
-    """Whether a job can start in its folder. One that cannot would stop its program; alone it fails with its reason."""
-    try:
-        check_folder(job.folder, job.config, resume=True)
-    except InputError:
-        return False
-    return True
-
-
-def _finished(job: Job) -> bool:
-    return recorded_config(job.folder) == job.config and read_result(job.folder) is not None
-
-
-def _record(job: Job, error: InputError | RunError) -> None:
-    """Records why a job failed, unless its folder has other content or cannot be written."""
+def _record(plan: Plan, error: InputError | RunError) -> None:
+    """Records why a run failed, unless its folder has other content or cannot be written."""
     with suppress(InputError, RunError):
-        if is_free(job.folder) or recorded_config(job.folder) == job.config:
-            write_error(job.folder, str(error))
+        if is_free(plan.folder) or recorded_config(plan.folder) == plan.config:
+            write_error(plan.folder, str(error))
 
 
-def _errors(future: "Future[Errors]", program: Program) -> Errors:
+def _errors(future: "Future[Errors]", group: Group) -> Errors:
     if future.cancelled():
         raise RunError("The dask scheduler is gone: start it again, and give the same command.")
     error = future.exception()
     if error is None:
         return future.result()
     if type(error).__name__ == "KilledWorker":
-        error = _worker_died(program)
+        error = _worker_died(group)
     if is_out_of_memory(error):
         error = RunError(NO_MEMORY)
     if not isinstance(error, InputError | RunError):
         error = RunError(f"unexpected {type(error).__name__}: {one_line(error)}.")
-    return dict.fromkeys((job.folder for job in program), error)
+    return dict.fromkeys((plan.folder for plan in group), error)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from osakd import records
 from osakd.errors import InputError, RunError
 from osakd.read_json import subfolders
-from osakd.runner.lock import JobNote, RunnerNote, current_runner
+from osakd.runner.lock import RunnerNote, RunNote, current_runner
 from osakd.runs import PACKED, packed_runs
 
 State = Literal["finished", "running", "waiting", "failed", "stopped", "damaged"]
@@ -80,7 +80,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 def _status(folder: Path) -> FolderStatus:
     runner = current_runner(folder)
-    notes = runner.jobs if runner else {}
+    notes = runner.runs if runner else {}
     runs = []
     inside = sorted(subfolders(folder), key=lambda path: (path.name.rpartition("-seed")[0], len(path.name), path.name))
     for path in inside:
@@ -99,7 +99,7 @@ def _status(folder: Path) -> FolderStatus:
     return FolderStatus(folder, runner, runs)
 
 
-def _stages(folder: Path, name: str, notes: dict[str, JobNote]) -> Iterator[RunStatus]:
+def _stages(folder: Path, name: str, notes: dict[str, RunNote]) -> Iterator[RunStatus]:
     """All stages of a run, the first stage first."""
     if (folder / records.TEACHER / records.CONFIG).exists():
         yield from _stages(folder / records.TEACHER, f"{name}/{records.TEACHER}", notes)

@@ -59,11 +59,11 @@ class TensorBoard(Callback):
     def on_progress(self, states: Sequence[Progress]) -> None:
         """Writes what is new of many runs; the ``on_progress`` of a comparison."""
         for state in states:
-            self.write(state.job.folder, state.rows)
-            writer, written = self._open.get(state.job.folder, (None, 0))
+            self.write(state.plan.folder, state.rows)
+            writer, written = self._open.get(state.plan.folder, (None, 0))
             if state.done and writer is not None:  # it has a thread and an open file
                 writer.close()
-                self._open[state.job.folder] = None, written
+                self._open[state.plan.folder] = None, written
 
     def write(self, folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         """Writes the rows of a run's curve that are not written yet; all of them where the curve has become shorter."""

@@ -1,24 +1,25 @@
-"""A worker, which is a process here or on a cluster: it runs programs, and stops when it is asked to."""
+"""A worker: it trains a group of runs, tells the notes of their start, and stops when it is asked to."""
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from osakd.engine.callbacks import Callback
-from osakd.engine.executors.policy import Sharing, asked_alone
+from osakd.errors import InputError, RunError
 from osakd.records import RunConfig
-from osakd.runner.jobs import Errors, Job, Program
 
 if TYPE_CHECKING:
-    from osakd.data.arrays import DataArrays
-    from osakd.data.reading import Reading
-    from osakd.engine.loop import Planned
+    from osakd.engine.plan import Plan
+
+Group = Sequence["Plan"]
+"""Runs that are trained together, or a single run."""
+Errors = dict[Path, InputError | RunError]
+"""The errors of runs that failed, by their folders."""
 
 
 class Notes(Protocol):
-    """A queue of the notes of programs, each with the folder of its first job; a new process puts an empty folder."""
+    """A queue of the notes of groups, each with the folder of its first run; a new process puts an empty folder."""
 
     def put(self, item: tuple[str, list[str]], /) -> None:
         """Adds an item."""
@@ -38,137 +39,81 @@ class Flag(Protocol):
     value: int
 
 
-@dataclass
-class SharedFlag:
-    """A number that threads share."""
+class Control(NamedTuple):
+    """How a worker is told to stop, and where its notes go.
 
-    value: int
+    Attributes:
+        asked_to_stop: whether it has been asked to stop.
+        notes: queue of notes; None where nobody reads them.
+    """
+
+    asked_to_stop: Callable[[], bool]
+    notes: Notes | None = None
 
 
-class _StopRequestError(Exception):
-    """Raised where this worker was asked to stop."""
+class StopRequestError(Exception):
+    """The worker was asked to stop."""
 
 
 class _StopAtRequest(Callback):
-    """The callback of a run in a pool: it stops the run when asked to, or when the parent process is gone."""
+    """The callback of a group: it passes on the notes, and stops the runs when the worker is asked to."""
 
-    def __init__(self, program: Program) -> None:
-        self.folder = str(program[0].folder)
+    def __init__(self, group: Group, control: Control) -> None:
+        self.folder, self.control = str(group[0].folder), control
 
     def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:  # noqa: ARG002 - the callback's interface
         """Passes on the notes, which are not in the records."""
-        if _notes is not None:
-            _notes.put((self.folder, list(notes)))
+        if self.control.notes is not None:
+            self.control.notes.put((self.folder, list(notes)))
 
     def on_step_begin(self, epoch: int, step: int) -> None:  # noqa: ARG002 - the callback's interface
-        """Stops the run."""
-        if _asked_to_stop():
-            raise _StopRequestError
+        """Stops the runs."""
+        if self.control.asked_to_stop():
+            raise StopRequestError
 
 
-_notes: Notes | None = None
+def run_group(group: Group, control: Control, threads: int) -> Errors:
+    """Trains a group of runs in this process; the errors of those that failed.
 
-
-def _asked_to_stop() -> bool:
-    """Whether to stop; ``initialise_process`` and ``run_on_cluster`` replace this."""
-    return False
-
-
-def initialise_process(stop: Flag, notes: Notes, parent: int, threads: int) -> None:
-    """Initialises a process of this machine."""
+    Args:
+        group: the runs.
+        control: how the worker is told to stop.
+        threads: number of threads to compute with.
+    """
     import torch
 
+    from osakd.engine.train import run, run_together
+
+    if control.asked_to_stop():
+        raise StopRequestError
+    torch.set_num_threads(threads)
+    callback = _StopAtRequest(group, control)
+    if len(group) > 1:
+        return dict(run_together(group, callback))
+    run(group[0], callback)
+    return {}
+
+
+_control: Control | None = None
+"""The control of a process of a pool: what processes share can be inherited alone, not sent with a group."""
+
+
+def initialise_process(stop: Flag, notes: Notes, parent: int) -> None:
+    """Prepares a process of a pool on this machine."""
     from osakd.engine.allocator import keep_freed_memory
 
-    def asked() -> bool:
+    def asked_to_stop() -> bool:
         if os.getppid() != parent:
             os._exit(1)  # no parent is left to report to
         return bool(stop.value)
 
-    global _asked_to_stop, _notes
-    _asked_to_stop, _notes = asked, notes
-    torch.set_num_threads(threads)
+    global _control
+    _control = Control(asked_to_stop, notes)
     keep_freed_memory()
     notes.put(("", []))
 
 
-def run_here(run: Callable[[Program], Errors], program: Program, stop: Flag, notes: Notes, threads: int) -> Errors:
-    """Runs a program in a thread of this process."""
-    import torch
-
-    global _asked_to_stop, _notes
-    before = _asked_to_stop, _notes
-    _asked_to_stop, _notes = (lambda: bool(stop.value)), notes
-    torch.set_num_threads(threads)
-    try:
-        return run(program)
-    finally:
-        _asked_to_stop, _notes = before
-
-
-def run_on_cluster(run: Callable[[Program], Errors], program: Program) -> Errors:
-    """Runs a program on a worker of a dask.distributed cluster, with one thread.
-
-    It stops when its task is cancelled, which also happens when the client is gone.
-    """
-    import torch
-    from distributed import get_worker
-
-    worker = get_worker()
-    task = worker.state.tasks[str(worker.get_current_task())]
-
-    def asked() -> bool:
-        return task.state == "cancelled"
-
-    global _asked_to_stop
-    _asked_to_stop = asked
-    torch.set_num_threads(1)
-    return run(program)
-
-
-def run_single(program: Program) -> Errors:
-    """Runs one job in its own program."""
-    from osakd.engine.environment import pick_device
-    from osakd.engine.train import train_run
-
-    (job,) = program
-    plan, device, callback = _plan(job), pick_device(job.device), _StopAtRequest(program)
-    asked = {"executor": asked_alone(job.executor), "kernels": job.kernels}
-    train_run(*plan, resume=True, device=device, callback=callback, **asked)
-    return {}
-
-
-def run_fused(program: Program, sharing: Sharing) -> Errors:
-    """Runs jobs in one program; the errors of those that failed."""
-    from osakd.engine.environment import pick_device
-    from osakd.engine.train import train_fused
-
-    plans = [_plan(job) for job in program]
-    device = pick_device(program[0].device)
-    return dict(train_fused(plans, device=device, callback=_StopAtRequest(program), sharing=sharing))
-
-
-def _plan(job: Job) -> "Planned":
-    from osakd.data.reading import recorded_reading
-    from osakd.engine.loop import Planned
-
-    if _asked_to_stop():
-        raise _StopRequestError
-    config = job.config
-    channels = config.data["input_shape"][0]
-    reading = recorded_reading(config.data)
-    view = _view(job.data, reading, config.fraction, config.validation, config.seed, channels)
-    return Planned(config, view, job.folder)
-
-
-@lru_cache(maxsize=8)
-def _view(data: str, reading: "Reading", fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
-    """The data as a run sees them; runs of one seed share them."""
-    return _load(data, reading).view(fraction=fraction, validation=validation, seed=seed, channels=channels)
-
-
-@lru_cache(maxsize=1)
-def _load(data: str, reading: "Reading") -> "DataArrays":
-    from osakd.data.sources import load_data
-
-    return load_data(data, reading)
+def run_in_process(group: Group, threads: int) -> Errors:
+    """Trains a group of runs in a process that ``initialise_process`` prepared."""
+    assert _control is not None  # noqa: S101 - the pool's initialiser
+    return run_group(group, _control, threads)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from osakd.engine.evaluate import DeviceSplit
-from osakd.engine.optim import Groups
 from osakd.methods.base import Method
+from osakd.records import RunConfig
 
 
 class UnsupportedError(Exception):
@@ -23,45 +23,20 @@ Splits = dict[str, DeviceSplit]
 """The data of a run on its device, by name: ``train``, ``test``, ``validation``."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingSpec:
-    """What an executor must know of a configuration; it is the same for all replicas of a program.
-
-    Attributes:
-        optimizer: builds the optimizer of groups of parameters.
-        batch_size: number of images per step and replica; a last batch of one image is dropped.
-        total_steps: number of steps of the whole schedule, from which a step's progress is computed.
-        max_grad_norm: largest gradient norm of each replica, above which gradients are clipped; None: they are not.
-        precision: precision of the forward pass: ``float32``, ``tf32`` or ``bf16``.
-        ema: decay of the exponential moving average of weights; None: they are not averaged.
-        deploy_ema: deploy the averaged weights instead of the last ones.
-        reflect: padding of random crops is a reflection of the image, else black.
-        cuda_graph: capture the whole step once and replay it.
-    """
-
-    optimizer: Callable[[Groups], torch.optim.Optimizer]
-    batch_size: int
-    total_steps: int
-    max_grad_norm: float | None = None
-    precision: str = "float32"
-    ema: float | None = None
-    deploy_ema: bool = False
-    reflect: bool = False
-    cuda_graph: bool = False
-
-
 @dataclass(frozen=True)
 class Replicas:
-    """The methods that one program trains, and their data.
+    """The methods of runs that are trained together, and their data.
 
     Attributes:
         methods: one per replica, the replicas of one seed side by side, each seed with the same number of them.
         splits: the data of each seed; seeds may share them.
+        config: how they are trained; their configurations differ in method, settings and seed alone.
         keys: what the method of each replica is; the losses of replicas with equal keys are computed together.
     """
 
     methods: Sequence[Method]
     splits: Sequence[Splits]
+    config: RunConfig
     keys: Sequence[str] = ("",)
 
     @property
@@ -73,9 +48,16 @@ class Replicas:
         """The same replicas with copies of the methods, for a trial that changes them."""
         return replace(self, methods=copy.deepcopy(list(self.methods)))
 
-    def first(self) -> "Replicas":
-        """The first replica alone."""
-        return Replicas(self.methods[:1], self.splits[:1], self.keys[:1])
+    def part(self, numbers: Sequence[int]) -> "Replicas":
+        """Some of the replicas: those of whole seeds, or several of one seed."""
+        per_seed = len(self.methods) // len(self.splits)
+        seeds = list(dict.fromkeys(number // per_seed for number in numbers))
+        return replace(
+            self,
+            methods=[self.methods[number] for number in numbers],
+            splits=[self.splits[seed] for seed in seeds],
+            keys=[self.keys[number] for number in numbers],
+        )
 
 
 class EpochOutcome(NamedTuple):
@@ -91,12 +73,12 @@ class Executor(Protocol):
     Attributes:
         splits: the data of each seed.
         replicas: number of replicas.
-        spec: how they are trained.
+        config: how they are trained.
     """
 
     splits: list[Splits]
     replicas: int
-    spec: TrainingSpec
+    config: RunConfig
 
     def run_epoch(
         self,

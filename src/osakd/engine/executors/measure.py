@@ -2,16 +2,15 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import median
 
 import torch
 from torch import Tensor
 
-from osakd.engine.executors.base import Executor, Replicas, TrainingSpec
+from osakd.engine.executors.base import Executor, Replicas
 from osakd.engine.executors.registry import REFERENCE, build_executor
 from osakd.losses.osakd import OSAKDLoss
-from osakd.methods.base import Method
 
 FEWEST, MOST, SECONDS = 3, 30, 0.2
 """Steps that are timed: as many as fit into so many seconds, within these bounds."""
@@ -22,16 +21,15 @@ def step_seconds(executor: Executor) -> float:
     return _median_seconds(lambda: _one_step(executor))
 
 
-def search_notes(methods: Sequence[Method], batch_size: int, seconds_per_step: Callable[[], float]) -> list[str]:
+def search_notes(replicas: Replicas, seconds_per_step: Callable[[], float]) -> list[str]:
     """Predicts which share of a step the search over a memory takes, as a sentence; none without a memory.
 
     Args:
-        methods: methods of the replicas that a step trains.
-        batch_size: number of images per step.
+        replicas: what a step trains.
         seconds_per_step: measures a step, including the search; called only where there is a memory.
     """
-    parts = [part for method in methods for part in method.modules()]
-    losses = [part for part in parts if isinstance(part, OSAKDLoss) and part.memory is not None]
+    modules = [module for method in replicas.methods for module in method.modules()]
+    losses = [module for module in modules if isinstance(module, OSAKDLoss) and module.memory is not None]
     if not losses:
         return []
     loss = copy.deepcopy(losses[0])
@@ -41,7 +39,7 @@ def search_notes(methods: Sequence[Method], batch_size: int, seconds_per_step: C
     outputs.normal_(generator=generator).copy_(outputs.softmax(1))
     index = torch.arange(len(outputs), device=outputs.device)
     loss.memory.train().write(index, outputs.clone(), loss.memory.target.clone())
-    index = index[:batch_size]
+    index = index[: replicas.config.batch_size]
     logits, target = outputs[index].log(), loss.memory.target[index]
     seconds = len(losses) * _median_seconds(lambda: loss.posterior(logits, target, index).soft_labels.sum().item())
     whole = max(seconds, seconds_per_step())
@@ -51,21 +49,21 @@ def search_notes(methods: Sequence[Method], batch_size: int, seconds_per_step: C
     ]
 
 
-def replica_bytes(replicas: Replicas, spec: TrainingSpec) -> int:
-    """Peak bytes of the first replica, measured on one training step of a copy.
+def memory_mib(replicas: Replicas) -> float:
+    """Peak memory in MiB of the first replica, measured on one training step of a copy.
 
     On CUDA the allocator counts. Elsewhere the tensors that the step saves for its gradients are counted, twice to
     include the gradients themselves, and weights, gradients, momenta and buffers.
     """
-    trial = replicas.first().copied()
-    executor = build_executor(REFERENCE, trial, spec)
+    trial = replicas.part([0]).copied()
+    executor = build_executor(REFERENCE, trial)
     (method,), device = trial.methods, trial.device
     state = sum(t.nbytes for t in method.buffers()) + 4 * sum(p.nbytes for p in method.parameters())
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         _one_step(executor)
-        return torch.cuda.max_memory_allocated(device) - before + state
+        return _mib(torch.cuda.max_memory_allocated(device) - before + state)
     saved: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -74,11 +72,15 @@ def replica_bytes(replicas: Replicas, spec: TrainingSpec) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         _one_step(executor)
-    return 2 * sum(saved.values()) + state
+    return _mib(2 * sum(saved.values()) + state)
+
+
+def _mib(count: int) -> float:
+    return round(count / 2**20, 3)
 
 
 def _one_step(executor: Executor) -> None:
-    index = torch.arange(min(executor.spec.batch_size, len(executor.splits[0]["train"].target))).numpy()
+    index = torch.arange(min(executor.config.batch_size, len(executor.splits[0]["train"].target))).numpy()
     executor.run_epoch([index] * executor.replicas, rate=0.0, first_step=0, on_step=lambda _: None)
 
 

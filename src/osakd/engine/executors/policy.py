@@ -1,68 +1,44 @@
-"""Who runs what: which executors may run one run, which may run many in one program, and what they need.
+"""Which executors may run one run, which may train many together, and on which devices.
 
 This is the only place that decides it; ``choose`` builds and times what is allowed here. It imports no torch.
 """
 
-from typing import NamedTuple
-
-from osakd.engine.executors.registry import (
-    AUTO,
-    EXECUTORS,
-    REFERENCE,
-    ExecutorEntry,
-    executors_named,
-    recorded_executor,
-)
+from osakd.engine.executors.registry import AUTO, CUDA, EXECUTORS, REFERENCE
 from osakd.errors import InputError
 
-CUDA = "cuda"
 _CUDA_PRECISIONS = ("tf32",)
 
 
-class Sharing(NamedTuple):
-    """How runs share programs.
-
-    Attributes:
-        executors: names of the executors that may run them, of which the fastest is taken; none: nothing is shared.
-        optional: where sharing is impossible, or a process for each run is clearly faster, the runs are trained one by
-            one; else sharing was asked for, and must be possible.
-    """
-
-    executors: tuple[str, ...]
-    optional: bool
-
-    def resumed(self, recorded: str) -> "Sharing":
-        """How runs continue whose checkpoint names an executor: only the same one continues them bit for bit."""
-        entry = recorded_executor(recorded)
-        if entry is None or not entry.together:
-            return self
-        return Sharing((recorded.partition(" ")[0],), optional=False)
-
-
-def sharing(asked: str, *, on_cluster: bool, kernels: str = AUTO) -> Sharing:
-    """How the runs of a comparison share programs.
+def executors_together(executor: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
+    """The executors that may train many runs together, of which the fastest is taken; none for single runs.
 
     Args:
-        asked: the value of ``--executor``.
+        executor: the value of ``--executor``.
         kernels: the value of ``--kernels``.
-        on_cluster: the workers of a cluster run them, which have one thread each.
+        recorded: the executor that the checkpoints of the runs name; where it trains runs together it alone continues
+            them bit for bit.
     """
-    names = tuple(name for name in executors_named(asked, kernels) if EXECUTORS[name].together)
-    if asked == AUTO:
-        return Sharing(() if on_cluster else names, optional=True)
-    return Sharing(names, optional=False)
+    if were_together(recorded):
+        return [_recorded(recorded)]
+    return [name for name in _named(executor, kernels) if EXECUTORS[name].together]
 
 
-def asked_alone(asked: str) -> str:
-    """The executor to ask for where a run has its program to itself: one that shares programs cannot run it."""
-    return asked if any(not EXECUTORS[name].together for name in executors_named(asked)) else AUTO
+def were_together(recorded: str) -> bool:
+    """Whether a run with this recorded executor was trained together with others.
+
+    Example:
+        >>> were_together("fused/channels (16 replicas; per replica and step: ...)"), were_together("serial")
+        (True, False)
+    """
+    name = _recorded(recorded)
+    return bool(name) and EXECUTORS[name].together
 
 
-def executors_alone(asked: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
+def executors_alone(executor: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
     """The executors that may run a single run on a type of device, the preferred one first.
 
     Args:
-        asked: the value of ``--executor``.
+        executor: the value of ``--executor``.
         device: the type of device.
         kernels: the value of ``--kernels``.
         recorded: the executor that the run's checkpoint names, which alone continues it bit for bit on a CPU:
@@ -71,33 +47,33 @@ def executors_alone(asked: str, device: str, kernels: str = AUTO, recorded: str 
     Raises:
         InputError: there is none.
     """
-    check_device(asked, "float32", device)
-    entries = {name: EXECUTORS[name] for name in executors_named(asked, kernels)}
-    fitting = [name for name, entry in entries.items() if not entry.together and _runs_on(device, entry)]
-    same = recorded.partition(" ")[0]
+    check_device(executor, "float32", device)
+    fitting = _fitting(executor, device, kernels)
+    same = _recorded(recorded)
     if device != CUDA and same in fitting:
         return list(dict.fromkeys([same, *fitting[:1]]))
-    if not fitting and kernels == "native":
+    if fitting:
+        return fitting[::-1]
+    if _fitting(executor, device, AUTO):
         raise InputError(
-            f"The native kernel does not run with the executor {asked} on {device}: take --kernels {AUTO}."
+            f"The {kernels} kernel does not run with the executor {executor} on {device}: take --kernels {AUTO}."
         )
-    if not fitting:
-        raise InputError(
-            f"The executor {asked} trains several runs in one program: use osakd compare, or choose another executor."
-        )
-    return fitting[::-1]
+    raise InputError(
+        f"The executor {executor} trains several runs together: use osakd compare, or choose another executor."
+    )
 
 
-def _runs_on(device: str, entry: ExecutorEntry) -> bool:
-    return not entry.native if device == CUDA else not entry.needs_cuda
+def for_single_run(executor: str) -> str:
+    """The value of ``--executor`` for a run that is trained alone: ``auto`` for what only trains runs together."""
+    return AUTO if all(EXECUTORS[name].together for name in _named(executor)) else executor
 
 
-def needs_cuda(asked: str, precision: str) -> bool:
+def needs_cuda(executor: str, precision: str) -> bool:
     """Whether only a CUDA device has this executor or this precision."""
-    return precision in _CUDA_PRECISIONS or all(EXECUTORS[name].needs_cuda for name in executors_named(asked))
+    return precision in _CUDA_PRECISIONS or all(EXECUTORS[name].device == CUDA for name in _named(executor))
 
 
-def check_device(asked: str, precision: str, device: str) -> None:
+def check_device(executor: str, precision: str, device: str) -> None:
     """Checks that a type of device has an executor and a precision.
 
     Raises:
@@ -105,7 +81,28 @@ def check_device(asked: str, precision: str, device: str) -> None:
     """
     if device == CUDA:
         return
-    if needs_cuda(asked, "float32"):
-        raise InputError(f"The executor {asked} needs a CUDA device, this run is on {device}: take {REFERENCE}.")
+    if needs_cuda(executor, "float32"):
+        raise InputError(f"The executor {executor} needs a CUDA device, this run is on {device}: take {REFERENCE}.")
     if precision in _CUDA_PRECISIONS:
         raise InputError(f"`precision` {precision} needs a CUDA device, this run is on {device}: take float32.")
+
+
+def _fitting(executor: str, device: str, kernels: str) -> list[str]:
+    """The executors of single runs that a type of device has."""
+    entries = {name: EXECUTORS[name] for name in _named(executor, kernels)}
+    return [name for name, entry in entries.items() if not entry.together and entry.device in ("", device)]
+
+
+def _named(executor: str, kernels: str = AUTO) -> list[str]:
+    """The entries that values of ``--executor`` and ``--kernels`` stand for."""
+    return [
+        name
+        for name, entry in EXECUTORS.items()
+        if executor in (AUTO, name.partition("/")[0]) and kernels in (AUTO, entry.kernels)
+    ]
+
+
+def _recorded(recorded: str) -> str:
+    """The name of the executor in a record, where what was measured follows; empty for one of an earlier version."""
+    name = recorded.partition(" ")[0]
+    return name if name in EXECUTORS else ""

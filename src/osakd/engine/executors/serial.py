@@ -8,16 +8,11 @@ from torch import Tensor, nn
 
 from osakd.engine.averaging import is_statistic
 from osakd.engine.evaluate import evaluate_method, to_floats
-from osakd.engine.executors.base import Replicas, TrainingSpec
+from osakd.engine.executors.base import Replicas
 from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
 from osakd.engine.optim import names_by_decay, parameter_group
 from osakd.engine.precision import autocast
 from osakd.methods.base import Batch, Method
-
-
-def build(replicas: Replicas, spec: TrainingSpec) -> "SerialExecutor":
-    """Builds the executor of one replica."""
-    return SerialExecutor(replicas, spec)
 
 
 class SerialExecutor(StepwiseExecutor):
@@ -25,10 +20,10 @@ class SerialExecutor(StepwiseExecutor):
 
     Args:
         replicas: one replica.
-        spec: how to train it.
+        captured: the whole step is captured once and replayed.
     """
 
-    def __init__(self, replicas: Replicas, spec: TrainingSpec) -> None:
+    def __init__(self, replicas: Replicas, *, captured: bool = False) -> None:
         (self.method,) = replicas.methods
         by_decay = {
             decay: [self.method.get_parameter(name) for name in names]
@@ -37,18 +32,18 @@ class SerialExecutor(StepwiseExecutor):
         self.parameters = [parameter for parameters in by_decay.values() for parameter in parameters]
         self.names: list[str] = []
         groups = [parameter_group(parameters, decay) for decay, parameters in by_decay.items()]
-        super().__init__(replicas, groups, spec)
+        super().__init__(replicas, groups, captured=captured)
 
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """Trains on the images at these indices ``[1, n]``; the parts of the loss, ``[parts]``."""
         index = index.squeeze(0)
         target = self.splits[0]["train"].target.index_select(0, index)
         batch = Batch(to_floats(self.images.take(0, index)), target, index, step, progress)
-        with autocast(self.spec.precision, index.device):
+        with autocast(self.config.precision, index.device):
             terms = self.method(batch)
         terms.total.backward()
-        if self.spec.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.spec.max_grad_norm)
+        if self.config.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         self._apply_gradients()
         self.names = list(terms.parts)
         return torch.stack(list(terms.parts.values()))

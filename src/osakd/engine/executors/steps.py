@@ -150,6 +150,12 @@ def _side_stream() -> Iterator[None]:
     torch.cuda.current_stream().wait_stream(stream)
 
 
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Number of batches of an epoch, see ``split_order``."""
+    full, rest = divmod(images, batch_size)
+    return full + (rest > 1)
+
+
 def split_order(order: Tensor, batch_size: int) -> list[Tensor]:
     """The batches of an epoch: ``[seeds, m]`` is split along the last axis.
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from osakd.data.augment import crop_and_flip
 from osakd.engine.averaging import WeightAverage, averaged_names
-from osakd.engine.executors.base import EpochOutcome, Replicas, Splits, TrainingSpec
-from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps, Steps
-from osakd.engine.optim import Groups, ScheduledOptimizer
+from osakd.engine.executors.base import EpochOutcome, Replicas, Splits
+from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps, Steps, steps_per_epoch
+from osakd.engine.optim import Groups, ScheduledOptimizer, build_optimizer
 from osakd.methods.base import Method
 
 AVERAGED, LAST = "averaged", "last"
@@ -58,18 +58,20 @@ class StepwiseExecutor(ABC):
     Args:
         replicas: the methods to train and their data.
         groups: the parameters to train, as groups for the optimizer.
-        spec: how to train them.
+        captured: the whole step is captured once and replayed.
     """
 
-    def __init__(self, replicas: Replicas, groups: Groups, spec: TrainingSpec) -> None:
-        self.splits, self.replicas, self.spec = list(replicas.splits), len(replicas.methods), spec
-        self.images = _TrainingImages(self.splits, spec.reflect)
-        self.optimizer = ScheduledOptimizer(spec.optimizer(groups), captured=spec.cuda_graph)
+    def __init__(self, replicas: Replicas, groups: Groups, *, captured: bool) -> None:
+        config = self.config = replicas.config
+        self.splits, self.replicas = list(replicas.splits), len(replicas.methods)
+        self.images = _TrainingImages(self.splits, reflect=config.crop_padding == "reflect")
+        self.optimizer = ScheduledOptimizer(build_optimizer(config, groups), captured=captured)
         trained = [parameter for group in groups for parameter in group["params"]]
-        self.average = None if spec.ema is None else WeightAverage([*trained, *self._statistics()], spec.ema)
-        clock = {"batch_size": spec.batch_size, "total_steps": spec.total_steps}
+        self.average = None if config.ema is None else WeightAverage([*trained, *self._statistics()], config.ema)
+        total_steps = config.epochs * steps_per_epoch(config.data["train"], config.batch_size)
+        clock = {"batch_size": config.batch_size, "total_steps": total_steps}
         self.steps: Steps = EagerSteps(self.step, **clock)
-        if spec.cuda_graph:
+        if captured:
             self.steps = CUDAGraphSteps(self.step, self._state, **clock)
 
     def run_epoch(
@@ -118,8 +120,8 @@ class StepwiseExecutor(ABC):
         with self.average.swapped():
             averaged = self._scores(split)
         return [
-            _deployed_first(one, other, averaged_deployed=self.spec.deploy_ema)
-            for one, other in zip(last, averaged, strict=True)
+            _deployed_first(*of_replica, averaged_deployed=self.config.deploy_ema)
+            for of_replica in zip(last, averaged, strict=True)
         ]
 
     def states(self) -> list[dict[str, Any]]:
@@ -143,7 +145,7 @@ class StepwiseExecutor(ABC):
 
     def deployed(self) -> list[nn.Module]:
         """The deployed networks."""
-        if self.average is None or not self.spec.deploy_ema:
+        if self.average is None or not self.config.deploy_ema:
             return [method.network for method in self._updated_methods()]
         with self.average.swapped():
             networks = [copy.deepcopy(method.network) for method in self._updated_methods()]
@@ -205,7 +207,7 @@ def _deployed_first(
 class _TrainingImages:
     """The training images of each seed on their device, augmented as was drawn for the epoch."""
 
-    def __init__(self, splits: Sequence[Splits], reflect: bool) -> None:
+    def __init__(self, splits: Sequence[Splits], *, reflect: bool) -> None:
         self.splits, self.reflect = splits, reflect
         self.drawn: Tensor | None = None
 

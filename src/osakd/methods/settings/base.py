@@ -28,7 +28,7 @@ def setting(
     """A field of a settings class: its default, its help text, and its bounds.
 
     Args:
-        default: value where none is given; None where it depends on the run, see ``Settings.resolve``.
+        default: value by default; None where it depends on the run, see ``Settings.resolve``.
         help: one phrase for ``--help``, without a full stop.
         least: smallest value allowed.
         above: the value must be larger than this.
@@ -151,7 +151,7 @@ class Settings:
         return None
 
     def given_teacher(self) -> str | None:
-        """The finished run that teaches instead of an own stage, as a folder or recorded; None for none."""
+        """The finished run that teaches instead of a stage, as a folder or a digest; None for none."""
         return None
 
     def searches_memory(self) -> bool:

@@ -51,7 +51,7 @@ class NeighbourSettings(Settings):
         return name if self.k == NeighbourSettings.k and name != "osakd-paper" else f"{name}-{self.k}nn"
 
     def resolve(self, run: RunDefaults) -> Self:
-        """The weight is the data set's where none is given."""
+        """The weight is the data set's by default."""
         return self if self.soft_weight is not None else replace(self, soft_weight=run.soft_weight)
 
     def check_batch(self, batch_size: int) -> None:

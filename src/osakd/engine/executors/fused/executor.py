@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 
 from osakd.engine.averaging import is_statistic
 from osakd.engine.evaluate import scores, to_floats
-from osakd.engine.executors.base import Replicas, TrainingSpec, UnsupportedError
+from osakd.engine.executors.base import Replicas, UnsupportedError
 from osakd.engine.executors.fused.channels import FoldedNetwork
 from osakd.engine.executors.fused.layout import Layout, layout_of
 from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
@@ -28,24 +28,19 @@ Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
 """Makes networks one, from their layout and the shape of an image; with the interface of ``FoldedNetwork``."""
 
 
-def build(replicas: Replicas, spec: TrainingSpec) -> "FusedExecutor":
-    """The executor whose networks are folded into channels."""
-    return FusedExecutor(replicas, spec)
-
-
 class FusedExecutor(StepwiseExecutor):
     """Runs the epochs of many replicas at once.
 
     Args:
         replicas: the methods to train and their data.
-        spec: how to train them.
+        captured: the whole step is captured once and replayed.
         fold: makes their networks one.
 
     Raises:
         UnsupportedError: a network that cannot be folded, or a method with more than one.
     """
 
-    def __init__(self, replicas: Replicas, spec: TrainingSpec, fold: Fold = FoldedNetwork) -> None:
+    def __init__(self, replicas: Replicas, *, captured: bool = False, fold: Fold = FoldedNetwork) -> None:
         self.methods, self.layout = list(replicas.methods), layout_of(replicas)
         if any(not name.startswith(_NETWORK) for method in self.methods for name, _ in method.named_parameters()):
             raise UnsupportedError("a method with parameters outside of its network")
@@ -59,22 +54,22 @@ class FusedExecutor(StepwiseExecutor):
         if any(method.weight_decays() for method in self.methods):
             raise UnsupportedError("a method with weight decays of its own")
         self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        super().__init__(replicas, [{"params": self.parameters}], spec)
+        super().__init__(replicas, [{"params": self.parameters}], captured=captured)
 
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """Trains on the images at these indices ``[seeds, n]``; the parts of every loss, flat."""
         each = list(enumerate(index.unbind()))
         target = torch.stack([self.splits[seed]["train"].target.index_select(0, own) for seed, own in each])
         images = [self._as_taken(self.images.take(seed, own)) for seed, own in each]
-        with autocast(self.spec.precision, index.device):
+        with autocast(self.config.precision, index.device):
             logits = self.network.train()(images)
             per_seed = self.layout.per_group
             batch = (target.repeat_interleave(per_seed, 0), index.repeat_interleave(per_seed, 0), step, progress)
             totals, parts = zip(*[loss(logits, *batch) for loss in self.losses], strict=True)
             total = torch.stack([of_method.sum() for of_method in totals]).sum()
         total.backward()
-        if self.spec.max_grad_norm is not None:
-            self._clip_gradients(self.spec.max_grad_norm)
+        if self.config.max_grad_norm is not None:
+            self._clip_gradients(self.config.max_grad_norm)
         self._apply_gradients()
         return torch.cat(parts)
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.engine.executors.base import Replicas, TrainingSpec, UnsupportedError
+from osakd.engine.executors.base import Replicas, UnsupportedError
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.fused.layout import Layout, Parts
 from osakd.engine.executors.native.chain import find_chain
@@ -17,22 +17,24 @@ from osakd.kernels.operators import Plan, network
 
 
 class NativeFusedExecutor(FusedExecutor):
-    """Runs the epochs of many replicas at once, whose networks and soft labels the kernel computes."""
+    """Runs the epochs of many replicas at once, whose networks and soft labels the kernel computes.
+
+    Args:
+        replicas: the methods to train and their data.
+        captured: as for ``FusedExecutor``.
+
+    Raises:
+        UnsupportedError: the kernel cannot compute their networks.
+    """
+
+    def __init__(self, replicas: Replicas, *, captured: bool = False) -> None:
+        check_kind(replicas)
+        super().__init__(replicas, captured=captured, fold=NativeReplicas)
 
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """Trains on the images at these indices ``[groups, n]``; the parts of every loss, flat."""
         with native_labels():
             return super().step(index, step, progress)
-
-
-def build(replicas: Replicas, spec: TrainingSpec) -> NativeFusedExecutor:
-    """Builds the executor whose networks the kernel computes.
-
-    Raises:
-        UnsupportedError: it cannot.
-    """
-    check_kind(replicas, spec)
-    return NativeFusedExecutor(replicas, spec, NativeReplicas)
 
 
 class NativeReplicas(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from osakd.engine.executors.base import Replicas, TrainingSpec, UnsupportedError
+from osakd.engine.executors.base import Replicas, UnsupportedError
 from osakd.engine.executors.native.forward import lower_method
 from osakd.engine.executors.native.labels import check_labels
 from osakd.engine.executors.serial import SerialExecutor
@@ -11,7 +11,21 @@ from osakd.kernels.labels import native_labels
 
 
 class NativeSerialExecutor(SerialExecutor):
-    """Runs the epochs of one method, whose networks and soft labels the kernel computes."""
+    """Runs the epochs of one method, whose networks and soft labels the kernel computes.
+
+    Args:
+        replicas: one replica.
+        captured: as for ``SerialExecutor``.
+
+    Raises:
+        UnsupportedError: the kernel computes none of its networks.
+    """
+
+    def __init__(self, replicas: Replicas, *, captured: bool = False) -> None:
+        check_kind(replicas)
+        height, width, channels = replicas.splits[0]["train"].images.shape[1:]
+        lower_method(replicas.methods[0], (channels, height, width))
+        super().__init__(replicas, captured=captured)
 
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """Trains on the images at these indices ``[1, n]``; the parts of the loss, ``[parts]``."""
@@ -19,19 +33,7 @@ class NativeSerialExecutor(SerialExecutor):
             return super().step(index, step, progress)
 
 
-def build(replicas: Replicas, spec: TrainingSpec) -> NativeSerialExecutor:
-    """Builds the executor of one replica, whose networks the kernel computes.
-
-    Raises:
-        UnsupportedError: the kernel computes none of them.
-    """
-    check_kind(replicas, spec)
-    height, width, channels = replicas.splits[0]["train"].images.shape[1:]
-    lower_method(replicas.methods[0], (channels, height, width))
-    return NativeSerialExecutor(replicas, spec)
-
-
-def check_kind(replicas: Replicas, spec: TrainingSpec) -> None:
+def check_kind(replicas: Replicas) -> None:
     """Checks what the kernel is for.
 
     Raises:
@@ -39,6 +41,6 @@ def check_kind(replicas: Replicas, spec: TrainingSpec) -> None:
     """
     if replicas.device.type != "cpu":
         raise UnsupportedError("the native kernel is for a CPU")
-    if spec.precision != "float32" or torch.get_default_dtype() != torch.float32:
+    if replicas.config.precision != "float32" or torch.get_default_dtype() != torch.float32:
         raise UnsupportedError("the native kernel is for float32")
     check_labels()

@@ -114,7 +114,7 @@ def test_the_scheduler_goes_while_runs_are_made(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The last test that uses it."""
-    monkeypatch.setattr("osakd.runner.pools.SECONDS_TO_CONNECT", 1.0)
+    monkeypatch.setattr("osakd.cluster.SECONDS_TO_CONNECT", 1.0)
 
     def kill_the_scheduler(states: list[Progress]) -> None:
         if any(state.rows for state in states) and not killed:
@@ -137,7 +137,7 @@ def test_the_scheduler_goes_while_runs_are_made(
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("osakd.runner.pools.SECONDS_TO_CONNECT", 0.5)
+    monkeypatch.setattr("osakd.cluster.SECONDS_TO_CONNECT", 0.5)
     with pytest.raises(InputError, match=r"No dask scheduler answers at '127.0.0.1:1'"):
         osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler="127.0.0.1:1")
 
