@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
+from osakd.report.statistics.column import RecordedColumn
 
 from osakd.api.reports import recorded_columns
 from osakd.records import write_error
 from osakd.report.page.page import page
-from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.scores import LAST
 from tests.report.made import DATA, make_comparison, make_run
 
