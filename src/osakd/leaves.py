@@ -16,13 +16,10 @@ class Leaf:
 
     Attributes:
         executors: rows for ``engine.executors.registry.EXECUTORS`` by name: the fields of an ``ExecutorEntry``.
-        kernels: values of ``--kernels``, each with a function that says for what processor the kernel is built, or
-            raises a ``LookupError`` that says why it cannot be used here.
         pools: by name of the option that takes its address, the class of a pool of workers, see ``runner.pools.Pool``.
     """
 
     executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    kernels: Mapping[str, str] = field(default_factory=dict)
     pools: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -42,7 +39,6 @@ LEAVES: dict[str, Leaf] = {
                 "together": True,
             },
         },
-        kernels={"native": "osakd.kernels.library:instruction_set"},
     ),
 }
 

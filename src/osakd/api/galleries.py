@@ -79,7 +79,6 @@ def _images(config: RunConfig, data: str | None) -> "DataArrays":
 
 
 def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bool) -> "Gallery":
-    from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
     from osakd.report.page.gallery import Gallery, Picture
@@ -88,7 +87,7 @@ def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bo
     if config is None:
         raise InputError(f"{entry.folder.name!r} has no configuration.")
     check_trusted([config.model, *_functions(config.settings)], entry.folder, trust=trust)
-    view = run_view(arrays, config)
+    view = arrays.view(config)
     pictures = []
     for row, soft_label, entropy in most_ambiguous(
         config, view, entry.folder, pick_device(None), count=COUNT, trust=trust
