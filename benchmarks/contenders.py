@@ -22,7 +22,7 @@ from osakd.errors import RunError
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.labels import native_labels
 from osakd.kernels.library import load
-from osakd.labels.posterior import neighbour_votes
+from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.search import norms_of
 
 BATCH, K = 64, 8
@@ -68,11 +68,11 @@ def search(rows: int, device: torch.device, *, ours: bool = True) -> Contender:
         torch.zeros(rows, dtype=torch.int64, device=device),
         torch.ones(rows, dtype=torch.bool, device=device),
     )
-    about = {"num_classes": CLASSES, "k": K, "exclude": exclude, "valid": valid, "norms": norms}
+    pool = Pool(outputs, target, valid, exclude, norms)
 
     def two_stage() -> object:
         with native_labels() if device.type == "cpu" and has_kernel() else nullcontext():
-            return neighbour_votes(queries, outputs, target, **about)
+            return count_votes(queries, pool, CLASSES, K, include_self=False)
 
     def product() -> object:
         distances = torch.addmm(plain_norms, queries, outputs.T, alpha=-2)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from osakd.runner.planning import plan_comparison
 
 from osakd import records
 from osakd.data.sources import load_data
@@ -21,12 +22,11 @@ from osakd.engine.executors.registry import EXECUTORS
 from osakd.engine.state import read_checkpoints
 from osakd.errors import InputError, RunError
 from osakd.runner import run as runner
-from osakd.runner.planning import plan_comparison
 
 EPOCHS = 4
 METHODS: tuple[dict[str, Any], ...] = (
     {"name": "osakd", "k": 5, "pool": "memory"},
-    {"name": "osakd-bayes", "k": 5},
+    {"name": "bayesian-self-distillation"},
 )
 LOWERINGS = (
     "serial",

@@ -125,14 +125,7 @@ def test_a_card_names_what_is_recorded_beside_the_deployed_network(name: str) ->
     def build(_: str | None) -> Any:
         return build_model("resnet8", num_classes=4, input_shape=shape)
 
-    context = BuildContext(
-        network=build(None),
-        num_classes=4,
-        num_samples=16,
-        input_shape=shape,
-        build_network=build,
-        teachers=[build(None)],
-    )
+    context = BuildContext.of(build, num_classes=4, num_samples=16, input_shape=shape, teachers=[build(None)])
     method = build_method(name, settings, context)
     from torch import zeros
 

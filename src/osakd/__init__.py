@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from osakd.deploy.hub import OSAKDModel
     from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
-    from osakd.labels.average import LabelAverage
     from osakd.labels.ceiling import soft_label_ceiling
-    from osakd.labels.evidence import DirichletEvidence
     from osakd.labels.memory import OutputMemory
     from osakd.labels.posterior import knn_posterior
     from osakd.labels.reliability import Reliability
@@ -32,9 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Callback",
     "Comparison",
-    "DirichletEvidence",
     "InputError",
-    "LabelAverage",
     "OSAKDLoss",
     "OSAKDModel",
     "OutputMemory",
@@ -60,9 +56,7 @@ __getattr__, _names = lazy_names(
     {
         "Callback": "engine.callbacks",
         "Comparison": "api",
-        "DirichletEvidence": "labels.evidence",
         "InputError": "errors",
-        "LabelAverage": "labels.average",
         "OSAKDLoss": "losses.osakd",
         "OSAKDModel": "deploy.hub",
         "OutputMemory": "labels.memory",

@@ -18,8 +18,10 @@ from osakd.engine.executors.registry import EXECUTORS, REFERENCE, build_executor
 from osakd.engine.plan import DataSource, Plan, plan_run
 from osakd.methods.base import BuildContext, Method
 from osakd.methods.lookup import resolve_method
+from osakd.methods.plain import Plain
 from osakd.methods.registry import METHODS, build_method
 from osakd.methods.settings.base import RunDefaults, Settings, Stage
+from osakd.methods.settings.plain import PlainSettings
 from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
 from osakd.records import RunConfig
@@ -94,6 +96,11 @@ def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Metho
     )
     method = build_method(name, settings, context)
     return method.to(device).to(memory_format=torch.channels_last)
+
+
+def plain_method(network: nn.Module) -> Plain:
+    shape = {"num_classes": 10, "num_samples": 600, "input_shape": (1, 8, 8)}
+    return Plain(PlainSettings(), BuildContext.of(lambda _: network, **shape))
 
 
 def earlier_stages(settings: Settings | None) -> list[Stage]:

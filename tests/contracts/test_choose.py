@@ -11,8 +11,7 @@ from osakd.engine.executors.policy import executors_together
 from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
 from osakd.engine.executors.steps import EagerSteps
 from osakd.errors import InputError, NotFusedError
-from osakd.methods.self_distillation import SelfDistillation
-from tests.contracts.replicas import SEEDS, method_of, replicas, run
+from tests.contracts.replicas import SEEDS, method_of, plain_method, replicas, run
 
 
 class ByValue(nn.Module):
@@ -33,7 +32,7 @@ def plain_replicas() -> Any:
 def test_a_network_that_branches_on_values_is_not_fused_but_runs() -> None:
     networks = [nn.Sequential(nn.Flatten(), nn.Linear(64, 32), ByValue()) for _ in SEEDS]
     with pytest.raises(NotFusedError, match=r"cannot be fused \(channels: .*\): take --executor serial"):
-        choose.together(replicas([SelfDistillation(network) for network in networks]), "fused", "torch")
+        choose.together(replicas([plain_method(network) for network in networks]), "fused", "torch")
 
 
 @pytest.mark.parametrize(("process", "fused_anyway"), [(0.1, False), (10.0, True)])

@@ -12,13 +12,10 @@ from torch.func import vmap
 from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.native import labels as checked
 from osakd.kernels import labels as kernel
-from osakd.kernels.labels import native_labels
-from osakd.labels.posterior import neighbour_votes
+from osakd.kernels.labels import native_labels, native_loss
+from osakd.labels.posterior import VOTE_COUNTERS, Pool, count_votes
 from osakd.labels.reliability import Reliability
-from osakd.losses.native import native_loss
-from osakd.losses.osakd import OSAKDLoss
-from osakd.methods.base import Batch
-from osakd.methods.self_distillation import SelfDistillation
+from osakd.losses.osakd import LOSSES, OSAKDLoss
 
 pytestmark = [pytest.mark.usefixtures("instructions"), pytest.mark.compiler]
 
@@ -41,9 +38,9 @@ def test_neighbours_are_those_of_a_stable_sort(n, m, columns, k, values, masked,
     target, k = torch.randint(4, (m,), generator=generator), min(k, m)
     exclude = torch.randint(m, (n,), generator=generator) if excluded else None
     valid = torch.rand(m, generator=generator) < 0.5 if masked else None
-    given = {"num_classes": 4, "k": k, "exclude": exclude, "valid": valid}
+    pool = Pool(references, target, valid, exclude)
     with native_labels():
-        found = neighbour_votes(queries, references, target, **given)
+        found = count_votes(queries, pool, 4, k, include_self=False)
     distances = (queries[:, None] - references).double().square().sum(2)
     if valid is not None:
         distances[:, ~valid] = torch.inf
@@ -54,7 +51,7 @@ def test_neighbours_are_those_of_a_stable_sort(n, m, columns, k, values, masked,
     assert torch.equal(found.rows[present], order[:, :k][present])
     classes = (target[order[:, :k]][:, :, None] == torch.arange(4)) & present[:, :, None]
     assert torch.equal(found.classes, classes.sum(1).float())
-    assert torch.equal(found.shares(), neighbour_votes(queries, references, target, **given).shares())
+    assert torch.equal(found.shares(), count_votes(queries, pool, 4, k, include_self=False).shares())
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -83,14 +80,13 @@ def both(logits: Tensor, target: Tensor, **options: Any) -> list[tuple[dict[str,
     """The parts and the gradient of the second batch, the kernel's and PyTorch's in float64."""
     found = []
     for own in (logits.clone(), logits.double()):
-        method = SelfDistillation(nn.Identity(), loss_of(logits.shape[1], **options))
-        nothing = torch.zeros(())
+        loss = loss_of(logits.shape[1], **options)
         with native_labels():
-            method(Batch(own.flip(0), target.flip(0), torch.arange(len(own)), nothing, nothing))
-            terms = method(Batch(own.requires_grad_(), target, torch.arange(len(own)), nothing, nothing))
-        terms.total.backward()
+            loss.measured(own.flip(0), target.flip(0))
+            total, figures = loss.measured(own.requires_grad_(), target)
+        total.backward()
         assert own.grad is not None
-        found.append((terms.parts, own.grad))
+        found.append((figures, own.grad))
     return found
 
 
@@ -100,7 +96,6 @@ def test_the_loss_and_its_gradient_are_pytorchs(options: dict[str, Any], n: int,
     generator = torch.Generator().manual_seed(n)
     logits = 3 * torch.randn(n, classes, generator=generator)
     target = torch.randint(classes, (n,), generator=generator)
-    assert native_loss(OSAKDLoss(classes, k, ignore_index=None), logits, target) is None  # not asked for
     logits += 3 * nn.functional.one_hot(target, classes)  # the neighbours know something of the classes
     (parts, gradient), (expected, true_gradient) = both(logits, target, k=k, **options)
     assert list(parts) == list(expected)
@@ -140,14 +135,10 @@ def test_a_loss_that_is_not_a_number_stays_one() -> None:
 
 
 def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() -> None:
-    method = SelfDistillation(nn.Identity(), OSAKDLoss(3, k=8, include_self=False, ignore_index=None))
-    nothing = torch.zeros(())
+    loss = OSAKDLoss(3, k=8, include_self=False, ignore_index=None)
     with native_labels():
         for samples in (12, 5):
-            terms = method(
-                Batch(torch.randn(samples, 3), torch.arange(samples) % 3, torch.arange(samples), nothing, nothing)
-            )
-            assert terms.total.isfinite()
+            assert loss.measured(torch.randn(samples, 3), torch.arange(samples) % 3).total.isfinite()
 
 
 def test_replicas_are_mapped() -> None:
@@ -178,13 +169,21 @@ def test_the_operators_are_well_registered() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"weights": "distance"}, {"reduction": "sum"}, {"weight": torch.ones(3)}, {"k": 13}],
+    [{"reduction": "sum"}, {"weight": torch.ones(3)}, {"k": 13}, {"ignore_index": -100}],
     ids=str,
 )
 def test_what_the_kernel_does_not_know_is_left_to_pytorch(options: dict[str, Any]) -> None:
     criterion = OSAKDLoss(3, **({"k": 3, "ignore_index": None} | options))
+    assert native_loss(criterion, torch.randn(12, 3), torch.arange(12) % 3) is None
+
+
+def test_the_kernel_is_used_inside_its_context_alone() -> None:
+    assert not VOTE_COUNTERS
     with native_labels():
-        assert native_loss(criterion, torch.randn(12, 3), torch.arange(12) % 3) is None
+        assert VOTE_COUNTERS
+        assert LOSSES
+    assert not VOTE_COUNTERS
+    assert not LOSSES
 
 
 def test_a_difference_switches_the_kernel_off(monkeypatch: pytest.MonkeyPatch) -> None:

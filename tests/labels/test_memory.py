@@ -64,5 +64,44 @@ def test_training_with_a_memory_needs_the_index() -> None:
         loss(torch.zeros(3, 2), torch.tensor([0, 1, 0]))
 
 
+LOGITS, TARGET = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 3
+
+
+def loss_with_memory(num_samples: int) -> OSAKDLoss:
+    return OSAKDLoss(3, k=2, memory=OutputMemory(num_samples, 3))
+
+
+@pytest.mark.parametrize(("sizes", "name"), [((-1, 3), "num_samples"), ((3, 0), "num_classes")])
+def test_sizes_out_of_range_are_refused(sizes: tuple[int, int], name: str) -> None:
+    with pytest.raises(InputError, match=f"`{name}` must be at least"):
+        OutputMemory(*sizes)
+
+
+def test_resized_it_is_as_new() -> None:
+    loss = loss_with_memory(6)
+    loss(LOGITS, TARGET, torch.arange(6))
+    assert loss.memory is not None
+    loss.memory.resize(9)
+    torch.testing.assert_close(loss.memory.state_dict(), OutputMemory(9, 3).state_dict())
+
+
+def test_an_empty_memory_takes_the_size_of_the_state_that_it_loads() -> None:
+    loss, empty = loss_with_memory(6), loss_with_memory(0)
+    loss(LOGITS, TARGET, torch.arange(6))
+    empty.load_state_dict(loss.state_dict())
+    torch.testing.assert_close(empty.state_dict(), loss.state_dict())
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        loss_with_memory(7).load_state_dict(loss.state_dict())
+
+
+def test_an_empty_memory_cannot_train_and_knows_no_neighbours() -> None:
+    loss = loss_with_memory(0)
+    with pytest.raises(InputError, match="give it as `num_samples`"):
+        loss(LOGITS, TARGET, torch.arange(6))
+    loss.eval()
+    assert torch.equal(loss.soft_labels(LOGITS, TARGET), torch.nn.functional.one_hot(TARGET).float())
+    assert loss(LOGITS, TARGET).isfinite()
+
+
 def test_prints_its_size() -> None:
     assert str(OutputMemory(5, 3)) == "OutputMemory(num_samples=5, num_classes=3)"

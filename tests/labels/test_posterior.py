@@ -7,6 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from osakd import knn_posterior
 from osakd.errors import InputError
+from osakd.labels.posterior import Pool, count_votes
 from tests.references.posterior import posterior, sorted_neighbours
 
 
@@ -86,6 +87,25 @@ def test_few_and_no_valid_neighbours() -> None:
     none = knn_posterior(queries, references, target, num_classes=3, k=3, valid=torch.tensor([False, False, False]))
     torch.testing.assert_close(some, torch.tensor([[0.5, 0.0, 0.5]]))
     torch.testing.assert_close(none, torch.full((1, 3), 1 / 3))
+
+
+@pytest.mark.parametrize("pseudo_count", [0.5, 2.0])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_pseudo_count_is_added_to_every_class(pseudo_count: float, masked: bool) -> None:
+    """By counting neighbour by neighbour; three samples lie on one point."""
+    generator = np.random.default_rng(1)
+    points, target = generator.dirichlet(np.ones(3), size=30), generator.integers(0, 3, 30)
+    points[5] = points[6] = points[7]
+    valid = generator.random(30) < 0.4 if masked else np.ones(30, bool)
+    votes = np.zeros((30, 3))
+    for number, rows in enumerate(sorted_neighbours(points, points, np.arange(30), valid)):
+        for row in rows[:6]:
+            votes[number, target[row]] += 1
+    outputs = torch.from_numpy(points)
+    pool = Pool(outputs, torch.from_numpy(target), torch.from_numpy(valid) if masked else None, torch.arange(30))
+    found = count_votes(outputs, pool, 3, 6, include_self=False)
+    expected = (votes + pseudo_count) / (votes.sum(1, keepdims=True) + 3 * pseudo_count)
+    np.testing.assert_allclose(found.shares(pseudo_count), expected, atol=1e-12)
 
 
 def test_a_sample_is_not_its_own_neighbour() -> None:

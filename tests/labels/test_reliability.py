@@ -110,7 +110,8 @@ BATCHES = [(torch.tensor([3, 4, 2, 4]), [0, 0, 1, 0]), (torch.tensor([4, 3]), [1
 
 def scores_of(right: torch.Tensor, target: list[int]) -> torch.Tensor:
     own = torch.tensor(target)
-    return log_scores(torch.where(F.one_hot(own, 2) > 0, right[:, None], 4 - right[:, None]).double(), own)
+    one_hot = F.one_hot(own, 2).double()
+    return log_scores(torch.where(one_hot > 0, right[:, None], 4 - right[:, None]).double(), one_hot)
 
 
 def test_it_is_that_of_the_latest_batches_in_which_every_class_counts_the_same() -> None:
@@ -128,7 +129,7 @@ def test_it_is_that_of_the_latest_batches_in_which_every_class_counts_the_same()
     reliability.eval()
     assert reliability(scores_of(torch.tensor([0, 0]), [0, 1])).item() == pytest.approx(expected)
     assert reliability.state_dict()["scores"].flatten().tolist() == pytest.approx([*sums, *samples])
-    with pytest.raises(InputError, match=r"`momentum` must be at least 0 and below 1, got 1.0"):
+    with pytest.raises(InputError, match=r"`momentum` .* below 1, got 1\.0"):
         Reliability(momentum=1.0)
 
 
@@ -139,7 +140,7 @@ def test_a_power_makes_little_knowledge_count_less_but_is_no_part_of_the_value()
         assert squared(scores_of(right, target)).item() == pytest.approx(value**2)
         assert squared.value.item() == pytest.approx(value)
     for power in (0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(InputError, match=r"`power` must be above 0 and finite, got"):
+        with pytest.raises(InputError, match="`power` must be"):
             Reliability(power=power)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import start_processes
 from torch.nn.parallel import DistributedDataParallel
 
-from osakd import DirichletEvidence, LabelAverage, OSAKDLoss, OutputMemory, Reliability
+from osakd import OSAKDLoss, OutputMemory, Reliability
 from osakd.errors import InputError
 
 C, N, BATCH, FEATURES = 3, 96, 48, 5
@@ -26,17 +26,15 @@ SIZES = {1: [48], 2: [31, 17], 4: [20, 0, 5, 23]}
 """Samples of each rank in every second step; in the others all have equally many."""
 KINDS: dict[str, Callable[[], OSAKDLoss]] = {
     "batch": lambda: OSAKDLoss(C, k=5),
-    "others": lambda: OSAKDLoss(C, k=4, include_self=False, weights="distance", divergence="mse", reliability=False),
+    "others": lambda: OSAKDLoss(C, k=4, include_self=False, divergence="mse", reliability=False),
     "memory": lambda: OSAKDLoss(
         C,
         k=4,
         include_self=False,
         memory=OutputMemory(N, C),
-        average=LabelAverage(N, C),
         reliability=Reliability(),
         balance="convex",
     ),
-    "evidence": lambda: OSAKDLoss(C, k=5, evidence=DirichletEvidence(N, C), reliability=Reliability()),
     "ignored": lambda: OSAKDLoss(C, k=5, reliability=False, weight=torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1),
     "probabilities": lambda: OSAKDLoss(C, k=5, weight=torch.tensor([1.0, 2.0, 0.5])),
 }
@@ -176,9 +174,8 @@ def repeated_rows() -> tuple[Tensor, Tensor]:
 
 
 def repeated_loss(kind: str) -> OSAKDLoss:
-    memory, average = OutputMemory(7, C) if kind == "memory" else None, LabelAverage(7, C)
-    loss = OSAKDLoss(C, k=2, include_self=kind == "self", memory=memory, average=average, reliability=Reliability())
-    return loss.double()
+    memory = OutputMemory(7, C) if kind == "memory" else None
+    return OSAKDLoss(C, k=2, include_self=kind == "self", memory=memory, reliability=Reliability()).double()
 
 
 def repeated(rank: int, world: int) -> dict[str, Any]:
@@ -188,7 +185,7 @@ def repeated(rank: int, world: int) -> dict[str, Any]:
     results = {}
     for kind in ("self", "others", "memory"):
         loss = repeated_loss(kind)
-        soft_labels = loss.soft_labels(logits[own], target[own], torch.tensor(REPEATED)[own])
+        soft_labels = loss.terms(logits[own], target[own], torch.tensor(REPEATED)[own]).soft_labels
         results[kind] = {"soft_labels": soft_labels, "state": loss.state_dict()}
     return results
 

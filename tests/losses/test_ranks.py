@@ -38,7 +38,7 @@ def one() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def ranks(one: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Results:
     """What each rank of two and of four processes gives."""
-    states = {kind: one[kind]["half"] for kind in ("memory", "evidence")}
+    states = {kind: one[kind]["half"] for kind in ("memory", "batch")}
     return {
         world: on_ranks(world, everything, str(tmp_path_factory.mktemp("ranks") / "store"), states) for world in (2, 4)
     }
@@ -71,7 +71,7 @@ def test_what_is_kept_is_equal_on_all_ranks(ranks: Results, world: int, kind: st
 
 
 @each_world
-@pytest.mark.parametrize("kind", ["memory", "evidence"])
+@pytest.mark.parametrize("kind", ["memory", "batch"])
 def test_a_state_continues_on_another_number_of_processes(
     ranks: Results, one: dict[str, Any], world: int, kind: str
 ) -> None:
@@ -85,7 +85,7 @@ def test_a_state_continues_on_another_number_of_processes(
 def test_a_repeated_sample_is_one_sample(ranks: Results, world: int, kind: str) -> None:
     logits, target = (rows[:7] for rows in repeated_rows())
     loss = repeated_loss(kind)
-    expected = loss.soft_labels(logits, target, torch.arange(7))
+    expected = loss.terms(logits, target, torch.arange(7)).soft_labels
     found = [rank["repeated"][kind] for rank in ranks[world]]
     close(torch.cat([rank["soft_labels"] for rank in found]), expected[REPEATED])
     for rank in found:

@@ -2,11 +2,12 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from osakd.methods.base import Batch, Method
+from osakd.methods.base import Batch, BuildContext, Method
 
 N, FEATURES = 6, 5
 
@@ -35,6 +36,20 @@ def batch(
 ) -> Batch:
     images = torch.randn(N, *shape, generator=torch.Generator().manual_seed(0))
     return Batch(images, torch.arange(N) % num_classes, torch.arange(N), torch.tensor(step), torch.tensor(progress))
+
+
+def context(
+    build_network: Callable[[str | None], nn.Module],
+    *,
+    num_classes: int = 3,
+    num_samples: int = N,
+    input_shape: tuple[int, int, int] = (1, 1, FEATURES),
+    teachers: Sequence[nn.Module] = (),
+) -> BuildContext:
+    """What a method is built from; the first call of ``build_network`` gives the deployed network."""
+    return BuildContext.of(
+        build_network, num_classes=num_classes, num_samples=num_samples, input_shape=input_shape, teachers=teachers
+    )
 
 
 def softmax(logits: Tensor, temperature: float = 1.0) -> list[list[float]]:

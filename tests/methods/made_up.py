@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from osakd.methods.base import Batch, BuildContext, LossTerms, Method
+from osakd.methods.base import Batch, LossTerms, Method
 from osakd.methods.settings.base import Settings, setting
 
 
@@ -23,17 +23,11 @@ class ConfidencePenaltySettings(Settings):
 
 
 class ConfidencePenalty(Method):
-    def __init__(self, network: nn.Module, penalty: float) -> None:
-        super().__init__()
-        self.network, self.penalty = network, penalty
+    settings: ConfidencePenaltySettings
 
     def forward(self, batch: Batch) -> LossTerms:
         logits = self.network(batch.images)
         log_p = logits.log_softmax(1)
         entropy: Tensor = -(log_p.exp() * log_p).sum(1).mean()
-        total = F.cross_entropy(logits, batch.target) - self.penalty * entropy
+        total = F.cross_entropy(logits, batch.target) - self.settings.penalty * entropy
         return LossTerms(total, {"total": total.detach(), "entropy": entropy.detach()}, logits)
-
-
-def build(settings: ConfidencePenaltySettings, context: BuildContext) -> ConfidencePenalty:
-    return ConfidencePenalty(context.network, settings.penalty)

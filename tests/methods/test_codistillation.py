@@ -2,31 +2,27 @@
 
 import copy
 import math
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from osakd.errors import InputError
 from osakd.methods.codistillation import Codistillation
 from osakd.methods.dml import MutualLearning
-from osakd.methods.settings.networks import CodistillationSettings
-from tests.methods.made import N, batch, cross_entropy, gradients, network, softmax
-
-DEFAULTS: dict[str, Any] = asdict(CodistillationSettings())
-DEFAULTS.pop("copies")
+from osakd.methods.settings.networks import CodistillationSettings, DMLSettings
+from tests.methods.made import N, batch, context, cross_entropy, gradients, network, softmax
 
 
-def codistillation(first: nn.Module, others: list[nn.Module], **changes: float) -> Codistillation:
+def codistillation(*networks: nn.Module, **changes: Any) -> Codistillation:
     """With the settings' defaults."""
-    return Codistillation(first, others, **DEFAULTS | changes)
+    left = iter(networks)
+    return Codistillation(CodistillationSettings(copies=len(networks), **changes), context(lambda _: next(left)))
 
 
 def test_it_is_its_equation_with_three_copies() -> None:
     networks = [network(hidden=4 + number) for number in range(3)]
-    method = codistillation(networks[0], networks[1:], burn_in=0.0, soft_weight=0.5)
+    method = codistillation(*networks, burn_in=0.0, soft_weight=0.5)
     given = batch(progress=0.5)
     terms = method(given)
     # The older weights are those of now (step 0), but in eval mode.
@@ -45,7 +41,7 @@ def test_it_is_its_equation_with_three_copies() -> None:
 
 
 def test_during_the_burn_in_it_is_plain_training() -> None:
-    method = codistillation(network(), [network()], burn_in=0.3)
+    method = codistillation(network(), network(), burn_in=0.3)
     before, after = method(batch(progress=0.29)), method(batch(progress=0.31))
     assert before.parts["weighted_soft"] == 0
     assert before.parts["soft"] > 0
@@ -54,7 +50,7 @@ def test_during_the_burn_in_it_is_plain_training() -> None:
 
 
 def test_weights_are_exchanged_every_so_many_steps_and_statistics_with_them() -> None:
-    method = codistillation(network(), [network()], refresh=3)
+    method = codistillation(network(), network(), refresh=3)
     for step in range(5):
         before = copy.deepcopy(method.stale.state_dict())
         method(batch(step=step))
@@ -67,7 +63,7 @@ def test_weights_are_exchanged_every_so_many_steps_and_statistics_with_them() ->
 
 
 def test_the_older_weights_predict_in_eval_mode_and_get_no_gradient() -> None:
-    method = codistillation(network(), [network()])
+    method = codistillation(network(), network())
     for _ in range(2):
         method.train()
         assert not any(module.training for module in method.stale.modules())
@@ -81,8 +77,9 @@ def test_without_batchnorm_and_delay_its_gradient_is_that_of_mutual_learning() -
     """DML's divergence and the cross-entropy with the same targets have the same gradient."""
     torch.manual_seed(0)
     first, second = network(norm=False), network(norm=False)
-    peers = MutualLearning(copy.deepcopy(first), [copy.deepcopy(second)], soft_weight=1.0)
-    copies = codistillation(first, [second], burn_in=0.0, refresh=1)
+    left = iter(copy.deepcopy([first, second]))
+    peers = MutualLearning(DMLSettings(peers=[""]), context(lambda _: next(left)))
+    copies = codistillation(first, second, burn_in=0.0, refresh=1)
     for step in range(3):
         given = batch(step=step, progress=step / 3)
         expected, found = gradients(peers, given), gradients(copies, given)
@@ -93,11 +90,9 @@ def test_without_batchnorm_and_delay_its_gradient_is_that_of_mutual_learning() -
 
 
 def test_what_the_copies_know_is_in_the_checkpoint() -> None:
-    method = codistillation(network(), [network()])
+    method = codistillation(network(), network())
     assert {name.partition(".")[0] for name in method.own_state()} == {"network", "copies", "stale"}
 
 
-def test_it_predicts_with_each_copy_and_needs_two() -> None:
-    assert list(codistillation(network(), [network()]).predict(batch().images)) == ["student", "copy2", "ensemble"]
-    with pytest.raises(InputError, match="at least one other copy"):
-        codistillation(network(), [])
+def test_it_predicts_with_each_copy() -> None:
+    assert list(codistillation(network(), network()).predict(batch().images)) == ["student", "copy2", "ensemble"]

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from osakd.errors import InputError
 from osakd.methods.bake import propagate
-from osakd.methods.base import Batch, BuildContext, Method
+from osakd.methods.base import Batch, Method
 from osakd.methods.cs_kd import next_of_class
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import build_method
-from tests.methods.made import softmax
+from tests.methods.made import context, softmax
 
 M, N, C, WIDTH = 8, 5, 4, 3
 GENERATOR = torch.Generator().manual_seed(0)
@@ -25,10 +25,8 @@ IMAGES, CLASSES = torch.randn(M, 1, 1, WIDTH, generator=GENERATOR), torch.tensor
 def method_of(name: str, **settings: Any) -> Method:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(WIDTH, 6), nn.Linear(6, C))
-    context = BuildContext(
-        network=network, num_classes=C, num_samples=M, input_shape=(1, 1, WIDTH), build_network=lambda _: network
-    )
-    return build_method(*resolve_method({"name": name, **settings}), context)
+    given = context(lambda _: network, num_classes=C, num_samples=M, input_shape=(1, 1, WIDTH))
+    return build_method(*resolve_method({"name": name, **settings}), given)
 
 
 def batches(epochs: int) -> Iterator[Batch]:
@@ -269,12 +267,6 @@ def test_bake_is_its_equation() -> None:
 
 
 def test_bake_needs_a_network_that_shows_its_features() -> None:
-    context = BuildContext(
-        network=nn.Sequential(nn.Flatten(), nn.Linear(WIDTH, C), nn.Identity()),
-        num_classes=C,
-        num_samples=M,
-        input_shape=(1, 1, WIDTH),
-        build_network=lambda _: nn.Identity(),
-    )
+    network = nn.Sequential(nn.Flatten(), nn.Linear(WIDTH, C), nn.Identity())
     with pytest.raises(InputError, match="This network does not show its features"):
-        build_method(*resolve_method("bake"), context)
+        build_method(*resolve_method("bake"), context(lambda _: network, num_classes=C, input_shape=(1, 1, WIDTH)))

@@ -19,7 +19,9 @@ NAME = "confidence-penalty"
 
 @pytest.fixture(autouse=True)
 def entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(METHODS, NAME, MethodEntry(ConfidencePenaltySettings, "tests.methods.made_up:build"))
+    monkeypatch.setitem(
+        METHODS, NAME, MethodEntry(ConfidencePenaltySettings, "tests.methods.made_up:ConfidencePenalty")
+    )
 
 
 class StopAfter(Callback):

@@ -10,26 +10,31 @@ from torch import Tensor
 from osakd.errors import InputError
 from osakd.methods.ffl import FeatureFusion, Fusion
 from osakd.methods.one import NativeEnsemble
-from osakd.models.branches import head, run
-from tests.methods.made import N, batch, cross_entropy, divergence, gradients, staged
+from osakd.methods.settings.networks import FFLSettings, ONESettings
+from osakd.models.branches import run
+from tests.methods.made import N, batch, context, cross_entropy, divergence, gradients, staged
 
 SHAPE = (1, 4, 4)
 
 
 def native(num_classes: int = 3, branches: int = 2) -> NativeEnsemble:
     torch.manual_seed(0)
-    heads = [head(staged(num_classes), "stage2") for _ in range(branches - 1)]
-    return NativeEnsemble(staged(num_classes), heads, share="stage2", channels=4, temperature=3.0, ramp_end=0.5)
+    settings = ONESettings(branches=branches, share="stage2", ramp_end=0.5)
+    return NativeEnsemble(settings, context(lambda _: staged(num_classes), num_classes=num_classes, input_shape=SHAPE))
 
 
 def fused(num_classes: int = 3, *, shared: bool = True) -> FeatureFusion:
+    """Without a shared trunk the second network is smaller."""
     torch.manual_seed(0)
-    other = staged(num_classes, width=4 if shared else 3)
-    maps = (8, 8) if shared else (8, 6)
-    share = "stage2" if shared else None
-    branch = head(other, "stage2") if shared else other
-    options = {"temperature": 3.0, "ramp_end": 0.5, "fusion_weight_decay": 1e-5}
-    return FeatureFusion(staged(num_classes), branch, Fusion(maps, num_classes), share=share, **options)
+    settings = FFLSettings(shared=shared, share="stage2" if shared else None, peer=None if shared else "", ramp_end=0.5)
+    return FeatureFusion(
+        settings,
+        context(
+            lambda name: staged(num_classes, width=4 if name is None else 3),
+            num_classes=num_classes,
+            input_shape=SHAPE,
+        ),
+    )
 
 
 def weight(progress: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError
-from osakd.methods.registry import settings_of
+from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.teacher_runs import is_recorded
 from osakd.models.registry import check_trusted
 from osakd.records import STUDENT, RunConfig
@@ -62,6 +62,7 @@ def _first(entries: "Sequence[RunRecord]") -> "RunRecord | None":
             for entry in entries
             if entry.result
             and entry.config
+            and entry.config.method in METHODS  # not a retired one
             and settings_of(entry.config).has_soft_labels
             and (entry.folder / STUDENT).exists()
         ),

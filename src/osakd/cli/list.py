@@ -6,7 +6,7 @@ from osakd.cli.options import new_parser, parse
 from osakd.data.recipes import DATA
 from osakd.kernels.build import NoKernelError
 from osakd.kernels.library import instruction_set
-from osakd.methods.registry import METHODS, PRESETS, SHORTHANDS
+from osakd.methods.registry import METHODS, PRESETS
 from osakd.models.registry import MODELS
 
 
@@ -24,7 +24,7 @@ def command(argv: Sequence[str]) -> int:
     print("methods (--method; osakd train --method NAME --help shows its settings)")
     for name, method in METHODS.items():
         print(f"  {name:<28}{(method.settings.__doc__ or '').splitlines()[0]}")
-    print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join([*SHORTHANDS, *PRESETS])}")
+    print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join(PRESETS)}")
     print(f"kernels (--kernels; small convolutional networks on a CPU): {_kernels()}")
     return 0
 

@@ -13,9 +13,8 @@ from osakd.engine.build import build, on_device
 from osakd.engine.evaluate import DeviceSplit, to_floats
 from osakd.engine.state import load_student
 from osakd.errors import InputError
-from osakd.losses.osakd import OSAKDLoss
-from osakd.losses.pool import SPACES
-from osakd.losses.terms import at_least_float32
+from osakd.labels.samples import at_least_float32
+from osakd.losses.osakd import SPACES, OSAKDLoss
 from osakd.methods.registry import settings_of
 from osakd.records import RunConfig
 

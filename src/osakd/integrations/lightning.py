@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from osakd.data.indexed import WithIndex
 from osakd.errors import InputError
-from osakd.labels.targets import as_probabilities
+from osakd.labels.samples import as_probabilities
 from osakd.losses.osakd import OSAKDLoss
 from osakd.losses.terms import LossParts
 
@@ -26,8 +26,8 @@ except ModuleNotFoundError:  # the same library under its other name
 class OSAKDCallback(Callback):
     """Looks after each ``OSAKDLoss`` of a ``LightningModule``, whatever it is called there.
 
-    - A memory, an average or evidence that is made for 0 samples gets the size of the training set. That is the length
-      of its ``WithIndex``, or of the dataset of the training dataloader.
+    - A memory that is made for 0 samples gets the size of the training set. That is the length of its ``WithIndex``, or
+      of the dataset of the training dataloader.
     - The loss is in training mode in each training step, even if the module is not. In validation, test and prediction
       it is in eval mode: nothing is written into a memory, and no rank waits for others.
     - The parts of the loss in training are logged as means over each epoch, under the name of the attribute: for
@@ -92,12 +92,13 @@ def _losses_of(module: nn.Module) -> Iterator[tuple[str, OSAKDLoss]]:
 
 
 def _set_sizes(trainer: Any, module: nn.Module) -> None:
-    """Gives everything that is kept for 0 samples the size of the training set."""
-    unsized = [kept for _, loss in _losses_of(module) for kept in loss.kept if not kept.num_samples]
+    """Gives every memory for 0 samples the size of the training set."""
+    memories = [loss.memory for _, loss in _losses_of(module) if loss.memory is not None]
+    unsized = [memory for memory in memories if not memory.num_samples]
     if unsized:
         dataset = getattr(trainer.fit_loop._data_source.dataloader(), "dataset", None)
-        for kept in unsized:
-            kept.resize(_samples_of(dataset))
+        for memory in unsized:
+            memory.resize(_samples_of(dataset))
 
 
 def _samples_of(dataset: Any) -> int:
@@ -110,7 +111,7 @@ def _samples_of(dataset: Any) -> int:
     except TypeError as error:
         raise InputError(
             "The size of the training set cannot be read from the training dataloader: give `num_samples` to the "
-            "memory, average or evidence of the loss."
+            "memory of the loss."
         ) from error
 
 

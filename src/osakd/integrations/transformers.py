@@ -152,7 +152,7 @@ class PackIndex:
 class LossCallback(_hf.TrainerCallback):
     """Writes the state of a loss into every checkpoint of a ``Trainer``, and reads it when training is resumed.
 
-    Needed for a loss that keeps something: a memory, an average, evidence or a reliability. A resumed training then
+    Needed for a loss that keeps something: a memory or a reliability. A resumed training then
     ends as one that was never stopped. It reads the checkpoint in ``TrainingArguments.output_dir``; to resume from
     another folder, name it in ``TrainingArguments(resume_from_checkpoint=...)`` too.
 

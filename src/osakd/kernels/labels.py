@@ -13,26 +13,94 @@ import torch
 from torch import Tensor
 
 from osakd.kernels.library import load
+from osakd.labels.posterior import VOTE_COUNTERS, Pool
+from osakd.labels.ranks import are_several
+from osakd.losses.osakd import LOSSES, MeasuredLoss, OSAKDLoss
+from osakd.losses.terms import BALANCES
 
 _Pointer = ctypes.c_void_p
-_active = False
 FIGURES, WEIGHTS = 8, 7
 
 
 @contextmanager
 def native_labels() -> Iterator[None]:
     """Inside, soft labels are computed by the kernel where it can; the caller has made sure that there is one."""
-    global _active
-    before, _active = _active, True
+    VOTE_COUNTERS.append(native_votes)
+    LOSSES.append(native_loss)
     try:
         yield
     finally:
-        _active = before
+        VOTE_COUNTERS.pop()
+        LOSSES.pop()
 
 
-def takes(*tensors: Tensor) -> bool:
-    """Whether the kernel computes with these tensors: inside ``native_labels``, on a CPU, in float32 or int64."""
-    return _active and all(one.is_cpu and one.dtype in (torch.float32, torch.int64) for one in tensors)
+def native_votes(
+    queries: Tensor, pool: Pool, num_classes: int, k: int, exclude: Tensor | None, all_found: bool
+) -> "Neighbours | None":
+    """The neighbours and their votes, see ``VOTE_COUNTERS``; None where the kernel does not compute them."""
+    if pool.target.dtype != torch.int64 or not 1 <= k <= len(pool.outputs) or not _takes(queries, pool.outputs):
+        return None
+    settings = {"num_classes": num_classes, "k": k, "count_all": all_found}
+    return neighbours(queries, pool.outputs, pool.target, exclude=exclude, valid=pool.valid, **settings)
+
+
+def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> MeasuredLoss | None:
+    """The loss of logits ``[n, c]`` and classes ``[n]``; None where the kernel does not compute it.
+
+    It knows the mean over a mini-batch whose samples have equal weights, and neighbours in that batch.
+    """
+    plain = criterion.memory is None and criterion.weight is None and criterion.ignore_index is None
+    plain = plain and criterion.reduction == "mean" and target.dtype == torch.int64 and target.ndim == 1
+    plain = plain and logits.shape == (len(target), criterion.num_classes)
+    plain = plain and not (criterion.gather and are_several(criterion.group))
+    if not plain or criterion.k > len(logits) - (not criterion.include_self) or not _takes(logits, target):
+        return None
+    reliability = criterion.reliability
+    hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, 1.0)
+    given_up = 0.0 if reliability is None else 1.0 - float(hard_weight)
+    # The kernel sums the squared error over the classes.
+    share = 1 / criterion.num_classes if criterion.divergence == "mse" else 1.0
+    settings = LossSettings(
+        criterion.k,
+        criterion.include_self,
+        softmax=criterion.space == "softmax",
+        squared=criterion.divergence != "kl",
+        hard_weight=float(hard_weight) + given_up,
+        soft_weight=float(soft_weight) * share,
+        given_up=given_up,
+        pseudo_count=criterion.pseudo_count,
+        momentum=reliability.momentum if reliability is not None and reliability.training else 1.0,
+        power=1.0 if reliability is None else reliability.power,
+        label_smoothing=criterion.label_smoothing,
+    )
+    before = None if reliability is None else reliability.scores
+    total, figures, _, after = distillation(logits, target, before, settings)
+    value, hard, soft, mass, entropy, agreement, now, running = figures.unbind()
+    soft = soft if share == 1 else share * soft
+    if reliability is not None:
+        factor = running.pow(reliability.power)
+        hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, factor)
+        if reliability.training:
+            reliability.scores.copy_(after)
+    return MeasuredLoss(
+        total,
+        {
+            "total": value,
+            "hard": hard,
+            "soft": soft,
+            "weighted_hard": hard_weight * hard,
+            "weighted_soft": soft_weight * soft,
+            "soft_label_mass": mass,
+            "soft_label_entropy": entropy,
+            "soft_label_agreement": agreement,
+            "soft_label_reliability": now,
+        },
+    )
+
+
+def _takes(*tensors: Tensor) -> bool:
+    """Whether the kernel computes with these tensors: on a CPU, in float32 or int64."""
+    return all(tensor.is_cpu and tensor.dtype in (torch.float32, torch.int64) for tensor in tensors)
 
 
 class Neighbours(NamedTuple):
@@ -64,9 +132,9 @@ def neighbours(
 
     The arguments are those of ``knn_posterior``; unless ``count_all``, neighbours that are infinitely far have no vote.
     """
-    given = [None if one is None else one[None] for one in (exclude, valid)]
-    found = _NEIGHBOURS(queries[None], references[None], target[None], *given, k, num_classes, count_all)
-    return Neighbours(*(one[0] for one in found))
+    masks = [None if mask is None else mask[None] for mask in (exclude, valid)]
+    results = _NEIGHBOURS(queries[None], references[None], target[None], *masks, k, num_classes, count_all)
+    return Neighbours(*(result[0] for result in results))
 
 
 class LossSettings(NamedTuple):
@@ -156,8 +224,8 @@ def _neighbours(
     distances = queries.new_empty(replicas, n, k)
     rows, votes = target.new_empty(replicas, n, k), queries.new_zeros(replicas, n, num_classes)
     sizes = [replicas, n, references.shape[1], columns, k, num_classes, int(count_all)]
-    given = [one if one is None else one.contiguous() for one in (queries, references, target, exclude, valid)]
-    load().osakd_neighbours(_numbers(sizes), *_addresses([*given, distances, rows, votes]), torch.get_num_threads())
+    inputs = [part if part is None else part.contiguous() for part in (queries, references, target, exclude, valid)]
+    load().osakd_neighbours(_numbers(sizes), *_addresses([*inputs, distances, rows, votes]), torch.get_num_threads())
     return distances, rows, votes
 
 
@@ -174,8 +242,8 @@ def _distillation(
     addresses = _addresses([logits, target, scores, total, figures, soft_labels, gradient, after])
     if len(weights) != WEIGHTS:
         raise ValueError(f"The kernel reads {WEIGHTS} weights, got {len(weights)}.")
-    own = (ctypes.c_float * WEIGHTS)(*weights)
-    load().osakd_distillation(_numbers([replicas, n, classes, *flags]), own, *addresses, torch.get_num_threads())
+    floats = (ctypes.c_float * WEIGHTS)(*weights)
+    load().osakd_distillation(_numbers([replicas, n, classes, *flags]), floats, *addresses, torch.get_num_threads())
     return total, figures, soft_labels, gradient, after
 
 
@@ -212,9 +280,9 @@ class _Differentiable(torch.autograd.Function):
     """The loss, whose gradient the forward pass has computed."""
 
     @staticmethod
-    def forward(ctx: Any, *given: Any) -> Any:
+    def forward(ctx: Any, *arguments: Any) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
-            total, figures, soft_labels, gradient, after = _DISTILLATION(*given)
+            total, figures, soft_labels, gradient, after = _DISTILLATION(*arguments)
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(figures, soft_labels, gradient, after)
         ctx.set_materialize_grads(False)
@@ -231,13 +299,13 @@ def _mapped(operator: Callable[..., Any]) -> Callable[..., Any]:
     def rule(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
         size = info.batch_size
         flat = [
-            (one.expand(size, *one.shape) if dim is None else one.movedim(dim, 0)).flatten(0, 1)
-            if isinstance(one, Tensor)
-            else one
-            for one, dim in zip(arguments, in_dims, strict=True)
+            (value.expand(size, *value.shape) if dim is None else value.movedim(dim, 0)).flatten(0, 1)
+            if isinstance(value, Tensor)
+            else value
+            for value, dim in zip(arguments, in_dims, strict=True)
         ]
-        found = operator(*flat)
-        return tuple(one.unflatten(0, (size, -1)) for one in found), (0,) * len(found)
+        results = operator(*flat)
+        return tuple(result.unflatten(0, (size, -1)) for result in results), (0,) * len(results)
 
     return rule
 
@@ -248,7 +316,7 @@ def _numbers(sizes: Sequence[int]) -> Any:
 
 def _addresses(tensors: Sequence[Tensor | None]) -> list[Any]:
     """The addresses of the tensors; null for None."""
-    return [_Pointer(None if one is None else one.data_ptr()) for one in tensors]
+    return [_Pointer(None if tensor is None else tensor.data_ptr()) for tensor in tensors]
 
 
 _LIBRARY.impl("neighbours", _neighbours, "CPU")

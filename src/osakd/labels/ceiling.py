@@ -69,8 +69,8 @@ def ceiling_note(
         pseudo_count: pseudo-count added to every class.
     """
     batch_size = min(batch_size, sum(class_counts))
-    found = soft_label_ceiling(batch_size, class_counts, k, include_self=include_self)
-    mass = (k * found + pseudo_count) / (k + pseudo_count * len(class_counts))
+    ceiling = soft_label_ceiling(batch_size, class_counts, k, include_self=include_self)
+    mass = (k * ceiling + pseudo_count) / (k + pseudo_count * len(class_counts))
     which = (
         f"k = {k}"
         + (", the sample itself among them," if include_self else "")

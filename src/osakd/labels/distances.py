@@ -1,7 +1,7 @@
 """Squared Euclidean distances by direct differences, and the k smallest of a row, stably.
 
-Direct differences keep ties exact and tiny distances apart; the norm expansion loses both to cancellation when outputs
-are confident.
+Direct differences keep ties exact and tiny distances distinct; the norm expansion loses both to cancellation when
+outputs are confident.
 """
 
 import torch
@@ -49,7 +49,7 @@ def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
 
 
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
-    """Distances ``[n, m]`` of queries ``[n, c]`` to references ``[m, c]``, or to each query's own ``[n, m, c]``.
+    """Distances ``[n, m]`` of queries ``[n, c]`` to references ``[m, c]``, or of each query ``[n, m, c]``.
 
     Differences are summed class by class, so a pair's distance does not depend on the other pairs. Many references are
     compared in chunks that fit the cache. A distance that is NaN becomes infinite.
@@ -77,16 +77,16 @@ def smallest_in_two_stages(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     The k smallest lie in those blocks: a value outside them is preceded by k block minima.
     """
-    n, rows = distances.shape
-    padding = -rows % BLOCK_ROWS
+    n, length = distances.shape
+    padding = -length % BLOCK_ROWS
     blocks = torch.nn.functional.pad(distances, (0, padding), value=torch.inf).unflatten(1, (-1, BLOCK_ROWS))
     _, best = smallest(blocks.amin(2), k)
     # Ascending blocks keep the candidates in the order of their index, so that ties still go to the lower one.
     best = best.sort(dim=1).values
     candidates = blocks.gather(1, best[:, :, None].expand(n, k, BLOCK_ROWS)).flatten(1)
     nearest, position = smallest(candidates, k)
-    found = best.gather(1, position // BLOCK_ROWS) * BLOCK_ROWS + position % BLOCK_ROWS
-    return nearest, found.clamp(max=rows - 1)
+    rows = best.gather(1, position // BLOCK_ROWS) * BLOCK_ROWS + position % BLOCK_ROWS
+    return nearest, rows.clamp(max=length - 1)
 
 
 def _chunk_distances(queries: Tensor, references: Tensor) -> Tensor:

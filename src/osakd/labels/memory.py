@@ -1,22 +1,26 @@
 """A memory of the network's outputs for the whole training set, to search neighbours beyond the mini-batch."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
+from osakd.checks import whole
 from osakd.errors import InputError
-from osakd.labels.kept import KeptPerSample
+from osakd.labels.samples import read_extremes
 from osakd.labels.search import norms_of
 
 
-class OutputMemory(KeptPerSample):
+class OutputMemory(nn.Module):
     """The latest output and the class of every training sample, by sample index.
 
     Its state is buffers, so it moves with its parent module and is in its state dict. Rows that were never written are
-    not ``valid``. In eval mode it is only read.
+    not ``valid``. In eval mode it is only read. A memory for 0 samples takes their number from the state dict that it
+    loads, or from ``resize``.
 
     Args:
-        num_samples: number of training samples; 0 if it is not known yet: ``resize`` or a loaded state dict sets it.
+        num_samples: number of training samples; 0 if it is not known yet.
         num_classes: number of classes, at least 1.
 
     Raises:
@@ -29,23 +33,34 @@ class OutputMemory(KeptPerSample):
         2
     """
 
-    rows = "outputs"
     outputs: Float[Tensor, "m c"]
     target: Int[Tensor, " m"]
     valid: Bool[Tensor, " m"]
     norms: Float[Tensor, " m"]
 
     def __init__(self, num_samples: int, num_classes: int) -> None:
-        super().__init__(num_samples, num_classes)
-        self.register_buffer("outputs", torch.zeros(num_samples, num_classes))
+        super().__init__()
+        num_samples = whole("num_samples", num_samples, least=0)
+        self.register_buffer("outputs", torch.zeros(num_samples, whole("num_classes", num_classes, least=1)))
         self.register_buffer("target", torch.zeros(num_samples, dtype=torch.int64))
         self.register_buffer("valid", torch.zeros(num_samples, dtype=torch.bool))
         # As ``norms_of`` gives them: infinite where nothing was written.
         self.register_buffer("norms", torch.full((num_samples,), torch.inf, dtype=torch.float64))
 
+    @property
+    def num_samples(self) -> int:
+        """Number of training samples; 0 if it is not known yet."""
+        return len(self.outputs)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.outputs.shape[1]
+
     def resize(self, num_samples: int) -> None:
         """Forgets everything, and makes room for so many training samples."""
-        super().resize(num_samples)
+        for name, buffer in self.named_buffers():
+            setattr(self, name, buffer.new_zeros((num_samples, *buffer.shape[1:])))
         self.norms.fill_(torch.inf)
 
     @torch.no_grad()
@@ -73,6 +88,42 @@ class OutputMemory(KeptPerSample):
         self.target[index] = target.to(torch.int64)
         self.valid[index] = torch.ones_like(index, dtype=torch.bool) if valid is None else valid
 
+    def check_index(self, index: Tensor | None, target: Tensor, *, values: bool) -> None:
+        """Checks the index of a batch that is looked up here, and in training mode written.
+
+        Args:
+            index: row of each sample ``[n]``, or None.
+            target: class index of each sample ``[n]``, or its class probabilities, which a memory cannot hold.
+            values: whether the values of the index are looked at.
+
+        Raises:
+            InputError: a memory of unknown size or no index in training; class probabilities; an index of another
+                length, or with values outside the training set.
+        """
+        if index is None and not self.training:
+            return
+        if not self.num_samples:
+            raise InputError(
+                "The loss does not know the number of training samples yet: give it as `num_samples`, call `resize`, "
+                "or train with an integration of osakd, which does."
+            )
+        if index is None:
+            raise InputError(
+                "A loss with a memory needs the samples' `index` in training: wrap the training set in `WithIndex` and "
+                "call loss(logits, target, index); for other data call loss.eval() first."
+            )
+        if target.is_floating_point():
+            raise InputError("A memory holds class indices, but `target` has class probabilities: give indices.")
+        if len(index) != len(target):
+            raise InputError(f"`index` must hold one index per sample ({len(target)}), got {len(index)}.")
+        extremes = read_extremes(index) if values else None
+        if extremes is not None and not (extremes[0] >= 0 and extremes[1] < self.num_samples):
+            wrong = extremes[0] if extremes[0] < 0 else extremes[1]
+            raise InputError(
+                f"`index` must lie between 0 and {self.num_samples - 1} (the training set), got {wrong}: number the "
+                "training samples with `WithIndex`, and call loss.eval() before other data."
+            )
+
     def check_classes(self, index: Int[Tensor, " n"], target: Int[Tensor, " n"]) -> None:
         """Checks that samples have the classes that they had before: others show that the index is of other data.
 
@@ -95,4 +146,10 @@ class OutputMemory(KeptPerSample):
 
     def extra_repr(self) -> str:
         """The sizes, for ``print``."""
-        return f"num_samples={self.outputs.shape[0]}, num_classes={self.outputs.shape[1]}"
+        return f"num_samples={self.num_samples}, num_classes={self.num_classes}"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        loaded = state_dict.get(prefix + "outputs")
+        if loaded is not None and not self.num_samples:
+            self.resize(len(loaded))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -55,15 +55,16 @@ def k_nearest(
     rows = references.shape[0]
     if not 1 <= k <= rows:
         raise InputError(f"`k` must be between 1 and {rows} (the number of references), got {k}.")
-    queries, references = _at_least_float32(queries, references)
     if queries.shape[1] == 0:
         raise InputError("`queries` must have at least one column, got none.")
-    if uses_block_search(len(queries), rows, k):
-        return k_nearest_of_many(queries, references, k, exclude, valid, norms)
-    distances = batch_distances if len(queries) * rows <= DIRECT_PAIRS else squared_distances
-    return smallest(mask_rows(distances(queries, references), exclude=exclude, valid=valid), k)
-
-
-def _at_least_float32(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(torch.promote_types(queries.dtype, references.dtype), torch.float32)
-    return queries.to(dtype), references.to(dtype)
+    queries, references = queries.to(dtype), references.to(dtype)
+    if len(queries) * rows <= DIRECT_PAIRS:
+        distances = batch_distances(queries, references)
+    elif uses_block_search(len(queries), rows, k):
+        return k_nearest_of_many(queries, references, k, exclude, valid, norms)
+    else:
+        distances = squared_distances(queries, references)
+    if exclude is not None or valid is not None:
+        distances = mask_rows(distances, exclude=exclude, valid=valid)
+    return smallest(distances, k)

@@ -10,45 +10,103 @@ Reference:
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from osakd.errors import InputError
-from osakd.kernels import labels as kernel
+from osakd.checks import whole
+from osakd.labels.memory import OutputMemory
 from osakd.labels.neighbours import k_nearest
 from osakd.labels.ranks import Everyone
 from osakd.labels.reliability import explained, log_scores
-from osakd.labels.targets import any_ignored, as_probabilities
+from osakd.labels.samples import Samples, as_probabilities, without_ignored
 
-Weights = Literal["uniform", "distance"]
+
+class Pool(NamedTuple):
+    """The labelled samples among which neighbours are searched: the mini-batch, that of all ranks, or a memory.
+
+    Attributes:
+        outputs: outputs of the references, in the space in which neighbours are searched ``[m, c]``.
+        target: class index of each reference ``[m]``, or its class probabilities ``[m, num_classes]``.
+        valid: False for references that are never neighbours ``[m]``; None where all may be.
+        rows: row of the pool that is query i itself ``[n]``; None for queries that are not in the pool.
+        norms: ``norms_of(outputs)``, where it is kept.
+    """
+
+    outputs: Tensor
+    target: Tensor
+    valid: Tensor | None = None
+    rows: Tensor | None = None
+    norms: Tensor | None = None
+
+
+def pool_of(
+    outputs: Tensor,
+    target: Tensor,
+    used: Tensor | None,
+    index: Tensor | None,
+    *,
+    memory: OutputMemory | None,
+    everyone: Everyone | None,
+    check: bool,
+) -> Pool:
+    """The pool of a batch, for the samples of this rank; in training mode a memory takes the batch up first.
+
+    Args:
+        outputs: outputs of the samples, of all ranks where they were joined ``[m, c]``.
+        target: class index of each sample ``[m]``, or its class probabilities ``[m, c]``.
+        used: False for samples that are ignored ``[m]``; None where all are used.
+        index: row of each sample in the memory ``[m]``; None for samples outside the training set.
+        memory: the memory to search; None to search the batch.
+        everyone: the batches of all ranks, where they were joined; else None.
+        check: compare the classes of the samples with those that the memory holds.
+
+    Raises:
+        InputError: a sample had another class before.
+    """
+    if memory is None and everyone is not None:
+        return Pool(outputs, target, everyone.counted(), everyone.rows)
+    if memory is None:
+        return Pool(outputs, target, used, torch.arange(len(outputs), device=outputs.device))
+    if not memory.num_samples:  # eval mode before training: no sample has a neighbour
+        return Pool(outputs, target, torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device))
+    if index is not None:
+        if check and memory.training:
+            memory.check_classes(index, target)
+        memory.write(index, outputs, target, used)
+        index = index if everyone is None else everyone.of_this_rank(index)
+    return Pool(memory.outputs, memory.target, memory.valid, index, memory.norms)
 
 
 class Votes(NamedTuple):
     r"""The votes of the neighbours of each query.
 
     Attributes:
-        classes: weight of the neighbours of each class ``[n, c]``.
-        total: weight of all neighbours, a number or ``[n, 1]``; 1 where there are none.
+        classes: number of neighbours of each class ``[n, c]``.
+        total: number of all neighbours, a number or ``[n, 1]``; 1 where there are none.
         rows: rows of the neighbours ``[n, k]``.
-        weights: weight of each neighbour ``[n, k]``; None where all are 1.
-        own: row of the query itself ``[n]``, if it may be a neighbour; else None.
-        present: False for queries without any neighbour ``[n, 1]``; None where every query has k.
+        counted: 1 for neighbours that were found, 0 for missing ones ``[n, k]``; None where every query has k.
+        itself: row of the query itself ``[n]``, if it may be a neighbour; else None.
     """
 
     classes: Tensor
     total: Tensor | int
     rows: Tensor
-    weights: Tensor | None
-    own: Tensor | None
-    present: Tensor | None
+    counted: Tensor | None
+    itself: Tensor | None
+
+    @property
+    def present(self) -> Tensor:
+        """False for queries without any neighbour ``[n, 1]``; for votes with missing neighbours."""
+        assert self.counted is not None  # noqa: S101 - for the type checker
+        return self.counted.sum(1, keepdim=True) > 0
 
     def shares(self, pseudo_count: float = 0.0) -> Tensor:
         r"""The share of each class ``[n, c]``; without any neighbour it is meaningless.
 
-        .. math:: q[j] = (\sum_{i: y_i = j} w_i + \alpha) / (\sum_i w_i + \alpha c)
+        .. math:: q[j] = (k_j + \alpha) / (k + \alpha c)
 
         With a pseudo-count :math:`\alpha` above 0 it is the posterior mean under a symmetric Dirichlet prior: no class
         is left without mass, however few the neighbours.
@@ -61,14 +119,6 @@ class Votes(NamedTuple):
         """
         return (self.classes + pseudo_count) / (self.total + pseudo_count * self.classes.shape[1])
 
-    def of_others(self, target: Tensor) -> Tensor:
-        """The votes ``[n, c]`` without that of the query itself, whose class (or class probabilities) is the target."""
-        if self.own is None:
-            return self.classes
-        itself = self.rows == self.own[:, None]
-        weight = (itself if self.weights is None else itself * self.weights).sum(1, keepdim=True)
-        return self.classes - weight * as_probabilities(target, self.classes)
-
 
 class Posterior(NamedTuple):
     """What the neighbours of each sample say about its class.
@@ -76,6 +126,7 @@ class Posterior(NamedTuple):
     Attributes:
         soft_labels: class probabilities ``[n, c]``.
         votes: the votes of the neighbours.
+        samples: the samples.
         target: class index ``[n]`` of each sample, 0 where it is ignored, or its class probabilities ``[n, c]``.
         used: False for samples that are ignored ``[n]``; None where all are used.
         everyone: the batches of all ranks, where they were joined; else None.
@@ -83,6 +134,7 @@ class Posterior(NamedTuple):
 
     soft_labels: Tensor
     votes: Votes
+    samples: Samples
     target: Tensor
     used: Tensor | None
     everyone: Everyone | None = None
@@ -96,11 +148,16 @@ class Posterior(NamedTuple):
 
         Where the ranks were joined they are those of all their samples, and every rank must take part.
         """
-        votes, everyone = self.votes.of_others(self.target), self.everyone
-        if everyone is None:
-            return log_scores(votes, self.target, self.used)
-        (votes,) = everyone.ranks.gather(votes)
-        return log_scores(votes, everyone.target, everyone.counted())
+        votes, used, everyone = self.votes.classes, self.used, self.everyone
+        classes = as_probabilities(self.target, votes)
+        if self.votes.itself is not None:
+            itself = self.votes.rows == self.votes.itself[:, None]
+            counted = itself if self.votes.counted is None else itself * self.votes.counted
+            votes = votes - counted.sum(1, keepdim=True) * classes
+        if everyone is not None:
+            (votes,), classes, used = everyone.ranks.gather(votes), everyone.target, everyone.counted()
+            classes = as_probabilities(classes, votes)
+        return log_scores(votes, classes, used)
 
 
 def knn_posterior(
@@ -144,101 +201,47 @@ def knn_posterior(
                 [1.0000, 0.0000],
                 [0.5000, 0.5000]])
     """
-    if num_classes < 1:
-        raise InputError(f"`num_classes` must be at least 1, got {num_classes}.")
+    whole("num_classes", num_classes, least=1)
     if not target.is_floating_point():
-        any_ignored(target if valid is None else torch.where(valid, target, 0), num_classes)
-    votes = neighbour_votes(queries, references, target, num_classes=num_classes, k=k, exclude=exclude, valid=valid)
-    return votes.shares() if votes.present is None else torch.where(votes.present, votes.shares(), 1 / num_classes)
+        without_ignored(target if valid is None else torch.where(valid, target, 0), num_classes)
+    votes = count_votes(queries, Pool(references, target, valid, exclude), num_classes, k, include_self=False)
+    return votes.shares() if votes.counted is None else torch.where(votes.present, votes.shares(), 1 / num_classes)
 
 
-def neighbour_votes(
-    queries: Float[Tensor, "n c"],
-    references: Float[Tensor, "m c"],
-    target: Int[Tensor, " m"] | Float[Tensor, "m num_classes"],
-    *,
-    num_classes: int,
-    k: int,
-    exclude: Int[Tensor, " n"] | None = None,
-    own: Int[Tensor, " n"] | None = None,
-    valid: Bool[Tensor, " m"] | None = None,
-    norms: Float[Tensor, " m"] | None = None,
-    weights: Weights = "uniform",
-) -> Votes:
-    r"""The votes of each query's neighbours, of which ``knn_posterior`` is the shares.
+VoteCounter = Callable[[Tensor, Pool, int, int, Tensor | None, bool], tuple[Tensor, Tensor, Tensor] | None]
+VOTE_COUNTERS: list[VoteCounter] = []
+"""Other implementations of ``count_votes``, tried before PyTorch's operators, the latest first.
 
-    Args:
-        queries: see ``knn_posterior``.
-        references: see ``knn_posterior``.
-        target: see ``knn_posterior``.
-        num_classes: see ``knn_posterior``.
-        k: see ``knn_posterior``.
-        exclude: see ``knn_posterior``.
-        own: row of ``references`` that is the query itself, if it may be a neighbour.
-        valid: see ``knn_posterior``.
-        norms: see ``k_nearest``.
-        weights: ``"uniform"`` counts every neighbour once; ``"distance"`` by ``nearness``.
+Their arguments are the queries, the pool, the number of classes, k, the row of the pool that is the query itself and
+never its neighbour, and whether every query has k neighbours. They give the distances and the rows of the neighbours
+``[n, k]``, and the neighbours of each class ``[n, c]``; None for what they do not compute.
+"""
 
-    Returns:
-        The votes; those of queries without any neighbour are zeros, and ``present`` marks them. In a mini-batch every
-        query has k.
+
+def count_votes(queries: Tensor, pool: Pool, num_classes: int, k: int, *, include_self: bool) -> Votes:
+    """The votes of the k nearest of the pool for each query ``[n, c]``, 1 to the size of the pool.
+
+    A query is its own neighbour only with ``include_self``. No gradient flows into the votes.
     """
-    queries, references = queries.detach(), references.detach()
-    all_present = valid is None and k <= len(references) - (exclude is not None)
-    indices = target.dtype == torch.int64
-    if indices and weights == "uniform" and 1 <= k <= len(references) and kernel.takes(queries, references, target):
-        given = {"num_classes": num_classes, "k": k, "exclude": exclude, "valid": valid, "count_all": all_present}
-        distances, rows, classes = kernel.neighbours(queries, references, target, **given)
-        if all_present:
-            return Votes(classes, k, rows, None, own, None)
-        each = _equal(distances)
-        total = each.sum(1, keepdim=True)
-        return Votes(classes, total.clamp(min=1), rows, each, own, total > 0)
-    distances, rows = k_nearest(queries, references, k, exclude=exclude, valid=valid, norms=norms)
-    # A comparison, not F.one_hot: that one cannot be mapped over replicas.
-    if target.is_floating_point():
-        counted = target.detach()[rows].to(distances.dtype)
+    queries, pool = queries.detach(), pool._replace(outputs=pool.outputs.detach())
+    itself, exclude = (pool.rows, None) if include_self else (None, pool.rows)
+    all_found = pool.valid is None and k <= len(pool.outputs) - (exclude is not None)
+    for counter in reversed(VOTE_COUNTERS):
+        result = counter(queries, pool, num_classes, k, exclude, all_found)
+        if result is not None:
+            distances, rows, classes = result
+            break
     else:
-        counted = target[rows][:, :, None] == torch.arange(num_classes, device=target.device)
-    if all_present and weights == "uniform":
-        return Votes(counted.sum(1).to(distances.dtype), k, rows, None, own, None)
-    each = WEIGHTS[weights](distances)
-    total = each.sum(1, keepdim=True)
-    classes = (counted * each[:, :, None]).sum(1)
-    return Votes(classes, total.clamp(min=1), rows, each, own, None if all_present else total > 0)
-
-
-def nearness(distances: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-    r"""Weights of neighbours that fall with their distance: 1 for the nearest, 0 for the farthest.
-
-    .. math:: w_i = (d_k - d_i) / (d_k - d_1)
-
-    Where the batch holds fewer samples of a class than k, its far neighbours of other classes count for little.
-
-    Args:
-        distances: squared distances in ascending order; infinite for missing neighbours.
-
-    Returns:
-        Weights between 0 and 1; all are 1 where all neighbours are equally far, missing neighbours have 0.
-
-    Example:
-        >>> nearness(torch.tensor([[1.0, 4.0, 9.0], [4.0, 4.0, 4.0]]))
-        tensor([[1.0000, 0.5000, 0.0000],
-                [1.0000, 1.0000, 1.0000]])
-
-    Reference:
-        Dudani, "The distance-weighted k-nearest-neighbor rule", IEEE Trans. Systems, Man and Cybernetics, 1976.
-    """
-    distances = distances.sqrt()
-    present = torch.isfinite(distances)
-    farthest = torch.where(present, distances, 0).amax(1, keepdim=True)
-    span = farthest - distances[:, :1]
-    weights = torch.where(span > 0, (farthest - distances) / span, 1)
-    return torch.where(present, weights, 0)
-
-
-def _equal(distances: Tensor) -> Tensor:
-    return torch.isfinite(distances).to(distances.dtype)
-
-
-WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {"uniform": _equal, "distance": nearness}
+        distances, rows = k_nearest(queries, pool.outputs, k, exclude=exclude, valid=pool.valid, norms=pool.norms)
+        if pool.target.is_floating_point():
+            each = pool.target.detach()[rows].to(distances.dtype)
+        else:
+            # A comparison, not F.one_hot: that one cannot be mapped over replicas.
+            each = pool.target[rows][:, :, None] == torch.arange(num_classes, device=rows.device)
+        if not all_found:
+            each = each * torch.isfinite(distances)[:, :, None]
+        classes = each.sum(1).to(distances.dtype)
+    if all_found:
+        return Votes(classes, k, rows, None, itself)
+    counted = torch.isfinite(distances).to(distances.dtype)
+    return Votes(classes, counted.sum(1, keepdim=True).clamp(min=1), rows, counted, itself)

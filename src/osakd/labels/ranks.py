@@ -21,12 +21,12 @@ class Ranks(NamedTuple):
 
     Attributes:
         sizes: number of samples of each rank, in rank order.
-        own: this rank.
+        rank: this rank.
         group: process group; None for the default one.
     """
 
     sizes: list[int]
-    own: int
+    rank: int
     group: dist.ProcessGroup | None
 
     def gather(self, *tensors: Tensor) -> list[Tensor]:
@@ -75,6 +75,10 @@ class Everyone:
             return self.used if self.first is None else self.first
         return self.first & self.used
 
+    def of_this_rank(self, values: Tensor) -> Tensor:
+        """Of values for all samples ``[m, ...]`` those of this rank's samples ``[n, ...]``."""
+        return values[self.rows]
+
 
 def are_several(group: dist.ProcessGroup | None) -> bool:
     """Whether ``torch.distributed`` runs on several ranks of a group; None for the default one.
@@ -106,29 +110,29 @@ def join(points: Tensor, target: Tensor, index: Tensor | None, group: dist.Proce
     tensors = [points.detach(), target.detach()] + ([] if index is None else [index.long()])
     ranks = _ranks_of(tensors, group)
     points, target, *rest = ranks.gather(*tensors)
-    start = sum(ranks.sizes[: ranks.own])
+    start = sum(ranks.sizes[: ranks.rank])
     rows = torch.arange(len(points), device=points.device)
     if not rest:
-        return Everyone(points, target, None, rows[start : start + ranks.sizes[ranks.own]], None, ranks)
+        return Everyone(points, target, None, rows[start : start + ranks.sizes[ranks.rank]], None, ranks)
     first = _first_rows(rest[0])
-    own = first[start : start + ranks.sizes[ranks.own]]
-    return Everyone(points[first], target[first], rest[0], own, first == rows, ranks)
+    rows_of_this_rank = first[start : start + ranks.sizes[ranks.rank]]
+    return Everyone(points[first], target[first], rest[0], rows_of_this_rank, first == rows, ranks)
 
 
 def _ranks_of(tensors: Sequence[Tensor], group: dist.ProcessGroup | None) -> Ranks:
     """The sizes of all ranks, which must give tensors of the same types and widths."""
     widths = [_as_bytes(tensor).shape[1] for tensor in tensors] + [0] * (3 - len(tensors))
     kind = [tensors[1].is_floating_point(), *widths]
-    own = torch.tensor([len(tensors[0]), *kind], device=tensors[0].device)
-    received = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(received, own, group=group)
+    sizes = torch.tensor([len(tensors[0]), *kind], device=tensors[0].device)
+    received = [torch.empty_like(sizes) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(received, sizes, group=group)
     counts = torch.stack(received).tolist()
-    if any(one[1:] != other[1:] for one, other in pairwise(counts)):
+    if any(before[1:] != after[1:] for before, after in pairwise(counts)):
         raise InputError(
             "The ranks must agree: give every rank the samples' `index` or none, targets of one kind (class indices or "
             "class probabilities), and logits of one type."
         )
-    return Ranks([one[0] for one in counts], dist.get_rank(group), group)
+    return Ranks([size for size, *_ in counts], dist.get_rank(group), group)
 
 
 def _first_rows(index: Tensor) -> Tensor:

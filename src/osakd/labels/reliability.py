@@ -9,37 +9,34 @@ than that, and almost 1 if all neighbours are of the sample's class. Votes that 
 know nothing.
 """
 
-from math import inf
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from osakd.errors import InputError
-from osakd.labels.targets import as_probabilities
+from osakd.checks import number
+from osakd.labels.samples import as_probabilities
 
 FEWEST_SAMPLES = 1e-6
 """A class with less than so many samples, those of long ago counted for less, was not seen."""
 
 
-def vote_pseudo_count(num_classes: int) -> float:
-    """The pseudo-count of every class, so that one without votes is not impossible; together at most one neighbour."""
-    return min(0.1, 1 / num_classes)
-
-
 @torch.no_grad()
 def log_scores(
-    votes: Float[Tensor, "n c"],
-    target: Int[Tensor, " n"] | Float[Tensor, "n c"],
-    used: Bool[Tensor, " n"] | None = None,
+    votes: Float[Tensor, "n c"], classes: Float[Tensor, "n c"], used: Bool[Tensor, " n"] | None = None
 ) -> Float[Tensor, "2 c"]:
-    """The sum of the log scores of each class's samples, and how many; arguments of ``explained_entropy``."""
-    pseudo_count = vote_pseudo_count(votes.shape[1])
+    """The sum of the log scores of each class's samples, and how many.
+
+    Args:
+        votes: number of neighbours of each class, the sample itself not among them.
+        classes: class probabilities of each sample.
+        used: False for samples that do not count.
+    """
+    # So that a class without votes is not impossible; together at most one neighbour.
+    pseudo_count = min(0.1, 1 / votes.shape[1])
     shares = (votes + pseudo_count) / (votes.sum(1, keepdim=True) + pseudo_count * votes.shape[1])
-    counted = as_probabilities(target, shares)
     if used is not None:
-        counted = torch.where(used[:, None], counted, 0)
-    return torch.stack([(counted * shares.log()).sum(0), counted.sum(0)])
+        classes = torch.where(used[:, None], classes, 0)
+    return torch.stack([(classes * shares.log()).sum(0), classes.sum(0)])
 
 
 def explained(scores: Float[Tensor, "2 c"]) -> Float[Tensor, ""]:
@@ -59,7 +56,7 @@ def explained_entropy(
     """The share of the entropy of equally frequent classes that the votes of one batch explain.
 
     Args:
-        votes: weight of the neighbours of each class (at least 2), the sample itself not among them.
+        votes: number of neighbours of each class (at least 2 classes), the sample itself not among them.
         target: class index of each sample, 0 to c - 1, or its class probabilities.
         used: False for samples that do not count.
 
@@ -74,7 +71,7 @@ def explained_entropy(
         >>> explained_entropy(torch.tensor([[9.0, 1.0]]).expand(10, 2), torch.arange(10) // 9).item()
         0.0
     """
-    return explained(log_scores(votes, target, used))
+    return explained(log_scores(votes, as_probabilities(target, votes), used))
 
 
 class Reliability(nn.Module):
@@ -96,7 +93,7 @@ class Reliability(nn.Module):
 
     Example:
         >>> reliability = Reliability(momentum=0.5, power=1.0).resize(2)
-        >>> now = log_scores(torch.tensor([[8.0, 0.0], [0.0, 8.0]]), torch.tensor([0, 1]))
+        >>> now = log_scores(torch.tensor([[8.0, 0.0], [0.0, 8.0]]), torch.eye(2))
         >>> round(reliability(now).item(), 4)
         0.9823
     """
@@ -104,12 +101,9 @@ class Reliability(nn.Module):
     scores: Float[Tensor, "2 c"]
 
     def __init__(self, *, momentum: float = 0.9, power: float = 2.0) -> None:
-        if not 0 <= momentum < 1:
-            raise InputError(f"`momentum` must be at least 0 and below 1, got {momentum}.")
-        if not 0 < power < inf:
-            raise InputError(f"`power` must be above 0 and finite, got {power}.")
         super().__init__()
-        self.momentum, self.power = momentum, power
+        self.momentum = number("momentum", momentum, least=0, below=1)
+        self.power = number("power", power, above=0)
         self.register_buffer("scores", torch.zeros(2, 0))
 
     def resize(self, num_classes: int) -> "Reliability":
@@ -120,7 +114,7 @@ class Reliability(nn.Module):
 
     @property
     def value(self) -> Float[Tensor, ""]:
-        """The share that is explained by now, 0 before the first batch; not raised to the power."""
+        """The share that is explained so far, 0 before the first batch; not raised to the power."""
         return explained(self.scores)
 
     @torch.no_grad()
@@ -128,7 +122,7 @@ class Reliability(nn.Module):
         """Takes up the ``log_scores`` of a batch and returns the share to the power; in eval mode takes up nothing."""
         if self.training:
             self.scores.copy_((self.momentum * self.scores.to(now.dtype) + now).to(self.scores.dtype))
-        return self.value.pow(self.power)
+        return explained(self.scores).pow(self.power)
 
     def extra_repr(self) -> str:
         """The settings, for ``print``."""

@@ -7,7 +7,7 @@ product's type, c columns and :math:`e = 8 (c + 3) u`, the norm expansion and ev
 
 .. math:: d(q, r) \ge (1 - e) |r|^2 - 2 \, q \cdot r + (1 - e) |q|^2.
 
-The k nearest are certain where the k-th distance found is below the bound of every block left out. Queries for which
+The k nearest are certain where the k-th distance is below the bound of every block left out. Queries for which
 that fails in float32 (their neighbours are closer than its resolution, as confident outputs are) are searched again in
 float64, and what is left is compared with every reference. Elsewhere every distance is computed: a decision that
 depends on values would make the host wait.
@@ -51,21 +51,21 @@ def _filtered(
     queries: Tensor, references: Tensor, k: int, exclude: Tensor | None, valid: Tensor | None, norms: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     distances = torch.empty(len(queries), k, dtype=queries.dtype)
-    found = torch.empty(len(queries), k, dtype=torch.int64)
+    rows = torch.empty(len(queries), k, dtype=torch.int64)
     left = torch.arange(len(queries))
     if norms is None or norms.dtype != torch.float64:  # a module's cast may have rounded them
         norms = norms_of(references, valid)
     elif valid is not None:
         norms = torch.where(valid, norms, torch.inf)
     for dtype in (torch.float32, torch.float64):
-        own = None if exclude is None else exclude[left]
-        distances[left], found[left], certain = _search_blocks(queries[left], references, k, own, norms, dtype)
+        excluded = None if exclude is None else exclude[left]
+        distances[left], rows[left], certain = _search_blocks(queries[left], references, k, excluded, norms, dtype)
         left = left[~certain]
         if not len(left):
-            return distances, found
-    own = None if exclude is None else exclude[left]
-    distances[left], found[left] = _compare_with_all(queries[left], references, k, own, valid)
-    return distances, found
+            return distances, rows
+    excluded = None if exclude is None else exclude[left]
+    distances[left], rows[left] = _compare_with_all(queries[left], references, k, excluded, valid)
+    return distances, rows
 
 
 @k_nearest_of_many.register_fake
@@ -82,8 +82,8 @@ def _(
 
 @k_nearest_of_many.register_vmap
 def _(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | int | None) -> object:
-    """Replica by replica: each has a memory of its own, and one alone fills the cores."""
-    found = [
+    """Replica by replica: each has another memory, and one search fills the cores."""
+    results = [
         k_nearest_of_many(
             *(
                 argument.select(dim, replica) if isinstance(argument, Tensor) and dim is not None else argument
@@ -92,7 +92,7 @@ def _(info: Any, in_dims: tuple[int | None, ...], *arguments: Tensor | int | Non
         )
         for replica in range(info.batch_size)
     ]
-    return tuple(torch.stack(part) for part in zip(*found, strict=True)), (0, 0)
+    return tuple(torch.stack(part) for part in zip(*results, strict=True)), (0, 0)
 
 
 def norms_of(references: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -11,36 +11,46 @@ Reference:
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from osakd.checks import choice, number, whole
 from osakd.errors import InputError
-from osakd.labels.average import LabelAverage
 from osakd.labels.ceiling import usual_pseudo_count
-from osakd.labels.evidence import DirichletEvidence
-from osakd.labels.kept import KeptPerSample
 from osakd.labels.memory import OutputMemory
-from osakd.labels.posterior import WEIGHTS, Posterior, Weights, neighbour_votes
+from osakd.labels.posterior import Posterior, count_votes, pool_of
 from osakd.labels.ranks import are_several, join
 from osakd.labels.reliability import Reliability
-from osakd.labels.targets import as_probabilities
-from osakd.losses.inputs import as_reliability, as_samples, check_gathered, check_k, check_kept, check_numbers
-from osakd.losses.pool import SPACES, Space, mean_total, pool_of
-from osakd.losses.terms import (
-    DIVERGENCES,
-    REDUCTIONS,
-    Balance,
-    Divergence,
-    LossParts,
-    Reduction,
-    at_least_float32,
-    check_weight,
-    look_up,
-    loss_parts,
-)
+from osakd.labels.samples import as_probabilities, as_samples, without_ignored
+from osakd.losses.terms import Balance, Divergence, LossParts, Reduction, check_options, count_of, loss_parts
+
+Space = Literal["softmax", "logits"]
+SPACES: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda logits: logits.softmax(1),
+    # Clamped: the difference of two infinite logits would be NaN.
+    "logits": lambda logits: logits.clamp(min=torch.finfo(logits.dtype).min),
+}
+"""The outputs among which neighbours are searched, from logits ``[n, c]``."""
+
+
+class MeasuredLoss(NamedTuple):
+    """The loss of a batch, with figures to log.
+
+    Attributes:
+        total: the loss, a scalar.
+        figures: scalars by name, without gradient: the loss and its parts as in ``LossParts``; ``soft_label_mass``, the
+            soft labels' mean probability of the true class; ``soft_label_entropy``, their mean entropy in nats;
+            ``soft_label_agreement``, the share of samples whose most probable class is the true one (of equal ones the
+            lowest class counts); ``soft_label_reliability``, what the neighbours of this batch know of the classes.
+    """
+
+    total: Tensor
+    figures: dict[str, Tensor]
 
 
 class OSAKDLoss(nn.Module):
@@ -58,27 +68,22 @@ class OSAKDLoss(nn.Module):
         memory: search neighbours among the latest outputs of the whole training set, not in the mini-batch. Every call
             in training mode then needs the samples' ``index``.
         pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0. None: 2.5 / classes.
-        weights: ``"uniform"`` counts every neighbour once, as in the paper; ``"distance"`` weights them by
-            ``nearness``.
-        average: average each sample's soft labels over the epochs; needs the ``index`` as a memory does.
-        reliability: weight the distillation term by how much the neighbours know of the classes by now, 0 to 1: True,
+        reliability: weight the distillation term by how much the neighbours know of the classes so far, 0 to 1: True,
             or a ``Reliability`` with other settings. With a convex balance the cross-entropy gets the rest. False: the
             paper's constant weight.
-        evidence: gather each sample's soft labels as evidence, from its own class on, and learn from its expectation
-            alone, without ``soft_weight`` and ``balance``; ``reliability`` weights the votes. Needs the ``index`` too.
         weight: weight of each class, as in ``nn.CrossEntropyLoss``, see ``osakd_loss``.
-        ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: without gradient, nobody's
-            neighbours, not in the mean. None: there are none, and values are not checked, which saves time.
+        ignore_index: class index of samples to leave out, as in ``nn.CrossEntropyLoss``: they have no gradient, are not
+            in the mean, and are never neighbours. None: there are none, and values are not checked, which saves time.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``, as in ``nn.CrossEntropyLoss``.
         label_smoothing: label smoothing of the cross-entropy, from 0 to 1.
         gather: where ``torch.distributed`` runs on several ranks, join their batches in training mode, see below.
         group: process group whose ranks are joined; None for the default one. A loss with a group cannot be pickled.
 
     In training mode the batches of all ranks are one batch: its samples are neighbours, and every rank writes all of
-    them into memories, averages, evidence and reliability. Every rank must take part in every call, with an empty batch
-    if it has no samples. Samples with one ``index`` are one sample. A mean is that over all samples once it is averaged
-    over the ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's own samples.
-    In eval mode nothing is joined, so one rank alone may validate.
+    them into the memory and the reliability. Every rank must take part in every call, with an empty batch if it has no
+    samples. Samples with one ``index`` are one sample. A mean is that over all samples after it is averaged over the
+    ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's samples alone. In eval
+    mode nothing is joined, so one rank alone may validate.
 
     Attributes:
         observe: None, or a function that is called with the ``LossParts`` and the targets of every batch, for logging.
@@ -108,10 +113,7 @@ class OSAKDLoss(nn.Module):
         include_self: bool = True,
         memory: OutputMemory | None = None,
         pseudo_count: float | None = None,
-        weights: Weights = "uniform",
-        average: LabelAverage | None = None,
         reliability: Reliability | bool = True,
-        evidence: DirichletEvidence | None = None,
         weight: Float[Tensor, " c"] | None = None,
         ignore_index: int | None = -100,
         reduction: Reduction = "mean",
@@ -120,33 +122,41 @@ class OSAKDLoss(nn.Module):
         group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        check_numbers(num_classes, k, pseudo_count, label_smoothing, weight)
-        check_gathered(num_classes, memory, average, evidence, label_smoothing)
-        check_weight(soft_weight, balance)
-        look_up("divergence", divergence, DIVERGENCES)
-        look_up("space", space, SPACES)
-        look_up("weights", weights, WEIGHTS)
-        look_up("reduction", reduction, dict.fromkeys(REDUCTIONS))
-        self.num_classes, self.k, self.soft_weight = int(num_classes), int(k), soft_weight
+        self.num_classes, self.k = whole("num_classes", num_classes, least=2), whole("k", k, least=1)
+        check_options(soft_weight, divergence, balance, reduction)
+        choice("space", space, SPACES)
+        number("label_smoothing", label_smoothing, least=0, most=1)
+        if pseudo_count is not None:
+            number("pseudo_count", pseudo_count, least=0)
+        if memory is not None and memory.num_classes != num_classes:
+            raise InputError(f"The memory is for {memory.num_classes} classes, but `num_classes` is {num_classes}.")
+        if weight is not None and not isinstance(weight, Tensor):
+            raise InputError(
+                f"`weight` must be a tensor, got {type(weight).__name__}: convert it with torch.as_tensor."
+            )
+        if weight is not None and weight.shape != (num_classes,):
+            raise InputError(f"`weight` must be of shape [{num_classes}], got {list(weight.shape)}.")
+        if not isinstance(reliability, Reliability | bool):
+            raise InputError(f"`reliability` must be True, False or a Reliability, got {reliability!r}.")
+        if reliability is not False and k == 1 and include_self:
+            raise InputError(
+                "With `k` = 1 the only neighbour is the sample itself, which is never reliable: take a larger k, or "
+                "include_self=False."
+            )
+        self.soft_weight, self.include_self = soft_weight, include_self
+        self.memory, self.ignore_index = memory, ignore_index
         self.space: Space = space
         self.divergence: Divergence = divergence
         self.balance: Balance = balance
-        self.include_self, self.memory, self.ignore_index = include_self, memory, ignore_index
-        self.pseudo_count = usual_pseudo_count(num_classes) if pseudo_count is None else pseudo_count
-        self.reliability = as_reliability(reliability, num_classes, k, include_self=include_self)
-        self.average, self.evidence = average, evidence
-        self.weights: Weights = weights
-        self.register_buffer("weight", weight)
         self.reduction: Reduction = reduction
+        self.pseudo_count = usual_pseudo_count(num_classes) if pseudo_count is None else pseudo_count
+        chosen = Reliability() if reliability is True else reliability or None
+        self.reliability = chosen and chosen.resize(num_classes)
+        self.register_buffer("weight", weight)
         self.label_smoothing, self.gather, self.group = label_smoothing, gather, group
         self.observe: Callable[[LossParts, Tensor], None] | None = None
         self._started = False
         self.register_load_state_dict_post_hook(_continue)
-
-    @property
-    def kept(self) -> list[KeptPerSample]:
-        """What it keeps of every training sample: those of memory, average and evidence that it has."""
-        return [kept for kept in (self.memory, self.average, self.evidence) if kept is not None]
 
     def forward(
         self,
@@ -166,7 +176,7 @@ class OSAKDLoss(nn.Module):
         Returns:
             The loss, a scalar; with the reduction ``"none"`` a value per sample.
         """
-        total = self.terms(logits, target, index).total
+        total = self.terms_from(self.posterior(logits, target, index)).total
         return total.unflatten(0, (len(logits), *logits.shape[2:])) if self.reduction == "none" else total
 
     def terms(
@@ -176,7 +186,7 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> LossParts:
         """The loss of a batch with all its parts by name, for logging; further dimensions are joined to the first."""
-        return self.terms_from(self.posterior(logits, target, index), logits, target, index)
+        return self.terms_from(self.posterior(logits, target, index))
 
     def soft_labels(
         self,
@@ -186,112 +196,126 @@ class OSAKDLoss(nn.Module):
     ) -> Float[Tensor, "m c"]:
         """The soft labels of a batch, at least float32; without any neighbour the hard label.
 
-        Look in eval mode: in training mode the running values take the batch up, as in a call of the loss.
+        In training mode a memory takes the batch up, as in a call of the loss; the reliability does not.
         """
-        return self._learned(self.posterior(logits, target, index), index)[0]
+        return self.posterior(logits, target, index).soft_labels
 
-    @torch.no_grad()
     def posterior(
         self,
         logits: Float[Tensor, "n c *d"],
         target: Int[Tensor, "n *d"] | Float[Tensor, "n c *d"],
         index: Int[Tensor, " n"] | None = None,
     ) -> Posterior:
-        """What the neighbours of this batch say, before it is averaged or gathered over the epochs."""
-        samples, target = as_samples(logits, target, index, self.num_classes)
-        if logits.ndim > 2 and not self.kept:
-            index = None  # of images, not of their positions
-        self._check_batch(samples, target.is_floating_point(), index)
-        with torch.autocast(logits.device.type, enabled=False):
-            return self._posterior(samples, target, index)
+        """What the neighbours of each sample of a batch say about its class, without gradient."""
+        samples = as_samples(logits, target, index, self.num_classes)
+        if self.memory is not None:
+            self.memory.check_index(samples.index, samples.target, values=self.ignore_index is not None)
+        with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
+            points, classes, everyone = SPACES[self.space](samples.logits), samples.target, None
+            if self.training and self.gather and are_several(self.group):
+                # Without a memory the index of images is not one of their positions.
+                index = None if logits.ndim > 2 and self.memory is None else samples.index
+                everyone = join(points, classes, index, self.group)
+                points, classes, index = everyone.points, everyone.target, everyone.index
+            if self.training and not self._started:
+                self._check_k(len(points))
+            used = None
+            if self.ignore_index is not None:
+                classes, used = without_ignored(classes, self.num_classes, self.ignore_index)
+            if everyone is not None:
+                everyone = replace(everyone, target=classes, used=used)
+            check = self.ignore_index is not None
+            pool = pool_of(points, classes, used, index, memory=self.memory, everyone=everyone, check=check)
+            if everyone is not None:
+                points, classes = everyone.of_this_rank(points), everyone.of_this_rank(classes)
+                used = None if used is None else everyone.of_this_rank(used)
+            k = min(self.k, len(pool.outputs))
+            votes = count_votes(points, pool, self.num_classes, k, include_self=self.include_self)
+            soft_labels = votes.shares(self.pseudo_count)
+            if votes.counted is not None:
+                soft_labels = torch.where(votes.present, soft_labels, as_probabilities(classes, soft_labels))
+        return Posterior(soft_labels, votes, samples, classes, used, everyone)
 
-    def terms_from(
-        self,
-        posterior: Posterior,
-        logits: Float[Tensor, "n c *d"],
-        target: Int[Tensor, "n *d"] | Float[Tensor, "n c *d"],
-        index: Int[Tensor, " n"] | None = None,
-    ) -> LossParts:
-        """As ``terms``, with the soft labels of a given posterior; the running values are updated in training mode."""
-        logits, target = as_samples(logits, target, index, self.num_classes)
-        soft_labels, reliability = self._learned(posterior, index)
-        alone = self.evidence is not None
+    def terms_from(self, posterior: Posterior) -> LossParts:
+        """As ``terms``, with the soft labels of a posterior; in training mode the reliability takes it up."""
+        soft_labels, everyone, samples = posterior.soft_labels, posterior.everyone, posterior.samples
+        reliability, total = 1.0, None
+        if self.reliability is not None:
+            with torch.no_grad(), torch.autocast(soft_labels.device.type, enabled=False):
+                reliability = self.reliability(posterior.scores())
+        if everyone is not None:
+            # The average over the ranks is then the mean over all samples.
+            total = count_of(everyone.target, everyone.used, self.weight, soft_labels.dtype) / len(everyone.ranks.sizes)
         parts = loss_parts(
-            logits,
-            target,
+            samples.logits,
+            samples.target,
             soft_labels,
-            soft_weight=1.0 if alone else self.soft_weight,
+            posterior.used,
+            soft_weight=self.soft_weight,
             divergence=self.divergence,
-            balance="convex" if alone else self.balance,
+            balance=self.balance,
             reliability=reliability,
             weight=self.weight,
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
-            total=mean_total(posterior.everyone, self.weight, soft_labels.dtype),
+            total=total,
         )
         if self.observe is not None:
-            self.observe(parts, target)
+            self.observe(parts, samples.target)
         return parts
 
-    @torch.no_grad()
-    def _learned(self, posterior: Posterior, index: Tensor | None) -> tuple[Tensor, Tensor | float]:
-        """The soft labels to learn from, and the factor of their weight."""
-        soft_labels, _, target, used, everyone = posterior
-        with torch.autocast(soft_labels.device.type, enabled=False):
-            reliability = 1.0 if self.reliability is None else self.reliability(posterior.scores())
-            if self.average is self.evidence is None:
-                return soft_labels, reliability
-            if everyone is not None:
-                (soft_labels,), index = everyone.ranks.gather(soft_labels), everyone.index
-                target, used = everyone.target, everyone.used
-            if self.average is not None and index is not None:
-                soft_labels = self.average(index, soft_labels, used)
-            if self.evidence is not None:
-                votes = (reliability * soft_labels).to(soft_labels.dtype)
-                soft_labels, reliability = self.evidence(index, votes, target, used), 1.0
-            return soft_labels if everyone is None else soft_labels[everyone.rows], reliability
+    def measured(
+        self, logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
+    ) -> MeasuredLoss:
+        """The loss of a batch of class indices with figures to log; another implementation may compute both at once."""
+        for implementation in reversed(LOSSES):
+            result = implementation(self, logits, target)
+            if result is not None:
+                self._started |= self.training
+                return result
+        return self.measured_from(self.posterior(logits, target, index))
 
-    def _posterior(self, logits: Tensor, target: Tensor, index: Tensor | None) -> Posterior:
-        points, everyone = SPACES[self.space](at_least_float32(logits)), None
-        if self.training and self.gather and are_several(self.group):
-            everyone = join(points, target, index, self.group)
-        if self.training and not self._started:
-            # The first batch decides: a shorter one at the end of an epoch uses the neighbours that it has.
-            batch = points if everyone is None else everyone.points
-            check_k(self.k, len(batch), self.memory and self.memory.num_samples, include_self=self.include_self)
-            self._started = True
-        pool = pool_of(points, target, index, self.num_classes, self.ignore_index, self.memory, everyone)
-        votes = neighbour_votes(
-            pool.queries,
-            pool.references,
-            pool.reference_target,
-            num_classes=self.num_classes,
-            k=min(self.k, len(pool.references)),
-            exclude=None if self.include_self else pool.rows,
-            own=pool.rows if self.include_self else None,
-            valid=pool.valid,
-            norms=pool.norms,
-            weights=self.weights,
-        )
-        soft_labels = votes.shares(self.pseudo_count)
-        if votes.present is not None:
-            soft_labels = torch.where(votes.present, soft_labels, as_probabilities(pool.target, soft_labels))
-        return Posterior(soft_labels, votes, pool.target, pool.used, pool.everyone)
+    def measured_from(self, posterior: Posterior) -> MeasuredLoss:
+        """As ``measured``, with the soft labels of a posterior."""
+        terms = self.terms_from(posterior)
+        figures = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
+        with torch.no_grad():
+            labels, classes = terms.soft_labels, posterior.target
+            figures["soft_label_mass"] = labels.gather(1, classes[:, None]).mean()
+            figures["soft_label_entropy"] = -torch.xlogy(labels, labels).sum(1).mean()
+            figures["soft_label_agreement"] = (labels.argmax(1) == classes).to(labels.dtype).mean()
+        return MeasuredLoss(terms.total, {**figures, "soft_label_reliability": posterior.reliability()})
 
     def extra_repr(self) -> str:
         """The settings, for ``print``."""
         return (
             f"num_classes={self.num_classes}, k={self.k}, soft_weight={self.soft_weight}, space={self.space!r}, "
             f"divergence={self.divergence!r}, balance={self.balance!r}, include_self={self.include_self}, "
-            f"pseudo_count={self.pseudo_count}, weights={self.weights!r}"
+            f"pseudo_count={self.pseudo_count}"
         )
 
-    def _check_batch(self, logits: Tensor, probabilities: bool, index: Tensor | None) -> None:
-        if probabilities and self.memory is not None and index is not None:
-            raise InputError("A memory holds class indices, but `target` has class probabilities: give indices.")
-        kept = [one.num_samples for one in self.kept]
-        check_kept(kept, index, len(logits), training=self.training, values=self.ignore_index is not None)
+    def _check_k(self, batch: int) -> None:
+        """Checks that the first batch has k neighbours; a shorter one at the end of an epoch uses those that it has."""
+        size, place, remedy = batch, "batch", ", a larger batch or a memory"
+        if self.memory is not None:
+            size, place, remedy = self.memory.num_samples, "memory", ""
+        largest, kind = (size, "samples") if self.include_self else (size - 1, "other samples")
+        if largest < 1:
+            raise InputError(f"A batch of {batch} samples has no neighbours: give at least {2 - self.include_self}.")
+        if self.k > largest:
+            raise InputError(
+                f"`k` must be between 1 and {largest} ({largest} {kind} in the {place}), got {self.k}: take a smaller "
+                f"k{remedy}."
+            )
+        self._started = True
+
+
+LOSSES: list[Callable[[OSAKDLoss, Tensor, Tensor], MeasuredLoss | None]] = []
+"""Other implementations of ``OSAKDLoss.measured``, tried before PyTorch's operators, the latest first.
+
+They take the loss, logits ``[n, c]`` and targets, and give None for what they do not compute.
+"""
 
 
 def _continue(loss: nn.Module, _: object) -> None:

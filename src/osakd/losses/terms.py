@@ -10,22 +10,21 @@ Reference:
     Distillation", ICME 2021, eq. (5).
 """
 
-from collections.abc import Callable, Mapping
-from math import inf
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.errors import InputError, unknown_name
+from osakd.checks import choice, number
+from osakd.errors import InputError
+from osakd.labels.samples import at_least_float32
 
 Divergence = Literal["kl", "mse", "mse_sum"]
 Balance = Literal["additive", "convex", "convex_reversed"]
 Reduction = Literal["mean", "sum", "none"]
-REDUCTIONS: tuple[Reduction, ...] = ("mean", "sum", "none")
-Value = TypeVar("Value")
 Factor = Tensor | float
 
 
@@ -90,54 +89,91 @@ def osakd_loss(
         >>> osakd_loss(logits, torch.tensor([0, 1]), soft_labels, soft_weight=0.9)
         tensor(0.1851)
     """
-    options = {"soft_weight": soft_weight, "divergence": divergence, "balance": balance}
-    more = {"weight": weight, "ignore_index": ignore_index, "reduction": reduction, "label_smoothing": label_smoothing}
-    return loss_parts(logits, target, soft_labels, **options, **more).total
+    check_options(soft_weight, divergence, balance, reduction)
+    return loss_parts(
+        at_least_float32(logits),
+        target,
+        soft_labels,
+        None if ignore_index is None or target.is_floating_point() else target != ignore_index,
+        soft_weight=soft_weight,
+        divergence=divergence,
+        balance=balance,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    ).total
+
+
+def check_options(soft_weight: float, divergence: str, balance: str, reduction: str) -> None:
+    """Checks the options of the loss that are names, and the weight, whose range depends on the balance.
+
+    Raises:
+        InputError: an unknown name, or a weight out of its range.
+    """
+    choice("divergence", divergence, DIVERGENCES)
+    choice("balance", balance, BALANCES)
+    choice("reduction", reduction, get_args(Reduction))
+    number("soft_weight", soft_weight, least=0)
+    if balance != "additive" and soft_weight > 1:
+        raise InputError(f"`soft_weight` must be at most 1 with balance {balance!r}, got {soft_weight}.")
 
 
 def loss_parts(
     logits: Float[Tensor, "n c"],
     target: Int[Tensor, " n"] | Float[Tensor, "n c"],
     soft_labels: Float[Tensor, "n c"],
+    used: Bool[Tensor, " n"] | None = None,
     *,
     soft_weight: float,
     divergence: Divergence,
     balance: Balance,
     reliability: Float[Tensor, ""] | float = 1.0,
     weight: Float[Tensor, " c"] | None = None,
-    ignore_index: int | None = -100,
+    ignore_index: int | None = None,
     reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
     total: Tensor | None = None,
 ) -> LossParts:
-    """The same as ``osakd_loss``, with all parts by name.
+    """The same as ``osakd_loss`` for options that were checked and logits of at least float32, with all parts by name.
 
-    ``reliability``, from 0 to 1, is a factor of the divergence's weight. Where the two weights sum to 1 they still do.
-    ``total`` is what a mean divides by, if it is not what the samples of the batch count themselves (``count_of``).
+    Args:
+        logits: see ``osakd_loss``.
+        target: see ``osakd_loss``.
+        soft_labels: see ``osakd_loss``.
+        used: False for samples that are ignored; None where all are used.
+        soft_weight: see ``osakd_loss``.
+        divergence: see ``osakd_loss``.
+        balance: see ``osakd_loss``.
+        reliability: factor of the divergence's weight, from 0 to 1. Where the two weights sum to 1 they still do.
+        weight: see ``osakd_loss``.
+        ignore_index: see ``osakd_loss``; where there is one, ``used`` says where.
+        reduction: see ``osakd_loss``.
+        label_smoothing: see ``osakd_loss``.
+        total: what a mean divides by; None for what the samples of the batch count themselves (``count_of``).
     """
-    check_weight(soft_weight, balance)
-    if reduction not in REDUCTIONS:
-        raise unknown_name("reduction", reduction, REDUCTIONS)
-    logits = at_least_float32(logits)
     weight = None if weight is None else weight.to(logits.dtype)
     log_p = F.log_softmax(logits, dim=1)
     soft_labels = soft_labels.detach().to(log_p.dtype)
-    each = look_up("divergence", divergence, DIVERGENCES)(log_p, soft_labels)
+    each = DIVERGENCES[divergence](log_p, soft_labels)
     probabilities = target.is_floating_point()
     # PyTorch takes no None for "nothing is ignored"; an index that no class has says the same.
     ignored = -100 if ignore_index is None or probabilities else ignore_index
     total = None if reduction != "mean" else total
     reduction = reduction if total is None else "sum"
     if probabilities or weight is not None or label_smoothing:
-        own = {"weight": weight, "label_smoothing": label_smoothing, "reduction": reduction}
-        hard = F.cross_entropy(logits, target, ignore_index=ignored, **own)
+        options = {"weight": weight, "label_smoothing": label_smoothing, "reduction": reduction}
+        hard = F.cross_entropy(logits, target, ignore_index=ignored, **options)
     else:
         hard = F.nll_loss(log_p, target, ignore_index=ignored, reduction=reduction)
-    soft = _reduced(each, target, weight, None if probabilities else ignore_index, reduction)
+    if weight is None and used is None:
+        soft = {"mean": each.mean, "sum": each.sum, "none": lambda: each}[reduction]()
+    else:
+        soft = _weighted(each, target, used, weight, reduction)
     if total is not None:
         hard, soft = hard / total, soft / total
-    hard_weight, own_weight = look_up("balance", balance, BALANCES)(soft_weight, reliability)
-    weighted_hard, weighted_soft = hard_weight * hard, own_weight * soft
+    hard_weight, effective_weight = BALANCES[balance](soft_weight, reliability)
+    weighted_hard, weighted_soft = hard_weight * hard, effective_weight * soft
     return LossParts(weighted_hard + weighted_soft, hard, soft, weighted_hard, weighted_soft, soft_labels)
 
 
@@ -162,30 +198,18 @@ def count_of(
     return (shares if used is None else torch.where(used, shares, 0)).sum()
 
 
-def check_weight(soft_weight: float, balance: Balance) -> None:
-    """Raises ``InputError`` if the weight is outside the range of its balance."""
-    look_up("balance", balance, BALANCES)
-    if balance == "additive" and not 0 <= soft_weight < inf:
-        raise InputError(f"`soft_weight` must be at least 0 and finite, got {soft_weight}.")
-    if balance != "additive" and not 0 <= soft_weight <= 1:
-        raise InputError(f"`soft_weight` must be between 0 and 1 with balance {balance!r}, got {soft_weight}.")
-
-
-def _reduced(
-    each: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int | None, reduction: Reduction
-) -> Tensor:
-    """A value per sample, reduced as ``F.cross_entropy`` reduces."""
-    if weight is None and ignore_index is None:
-        return {"mean": each.mean, "sum": each.sum, "none": lambda: each}[reduction]()
+def _weighted(each: Tensor, target: Tensor, used: Tensor | None, weight: Tensor | None, reduction: Reduction) -> Tensor:
+    """A value per sample, weighted and reduced as ``F.cross_entropy`` does with weights or ignored samples."""
     if target.is_floating_point():
         shares = each.new_ones(len(each)) if weight is None else (target.to(each.dtype) * weight).sum(1)
         total = each.new_tensor(len(each))
     else:
-        ignored = torch.zeros_like(target, dtype=torch.bool) if ignore_index is None else target == ignore_index
-        shares = 1.0 if weight is None else weight[torch.where(ignored, 0, target)]
-        shares = torch.where(ignored, 0.0, shares)
-        # Not a product alone: what is ignored may be NaN.
-        each = torch.where(ignored, 0.0, each)
+        classes = target if used is None else torch.where(used, target, 0)
+        shares = torch.ones_like(each) if weight is None else weight[classes]
+        if used is not None:
+            shares = torch.where(used, shares, 0.0)
+            # Not a product alone: what is ignored may be NaN.
+            each = torch.where(used, each, 0.0)
         total = shares.sum()
     weighted = shares * each
     return {"mean": lambda: weighted.sum() / total, "sum": weighted.sum, "none": lambda: weighted}[reduction]()
@@ -217,15 +241,3 @@ BALANCES: dict[str, Callable[[float, Factor], tuple[Factor, Factor]]] = {
     ),
 }
 """Weights of the cross-entropy and of the divergence, from the weight that is set and the reliability."""
-
-
-def look_up(option: str, name: str, table: Mapping[str, Value]) -> Value:
-    """The entry of a table; raises ``InputError`` for an unknown name."""
-    if name not in table:
-        raise unknown_name(option, name, table)
-    return table[name]
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Raises half types to float32; float64 stays."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -11,49 +11,39 @@ Reference:
 """
 
 from math import ceil, log, log2
-from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
+from osakd.labels.samples import at_least_float32
 from osakd.losses.distillation import distillation_loss
-from osakd.losses.terms import at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
 from osakd.methods.settings.predictions import BAKESettings
 from osakd.models.branches import before_classifier, run
 
 
-@final
 class BatchEnsembling(Method):
     """One network that learns from its classes and from the predictions of its mini-batch.
 
-    Args:
-        network: a network with a linear classifier as its last child, see ``models.branches``.
-        features: name of the child before the classifier.
-        soft_weight: weight of the soft term, which contains the squared temperature.
-        temperature: T, above 0.
-        propagation: share omega of the others' predictions at each propagation, 0 to below 1.
+    Its last child must be a linear classifier, see ``models.branches``.
     """
 
-    of_each_image = ("network", "_outputs")
+    settings: BAKESettings
 
-    def __init__(
-        self, network: nn.Module, *, features: str, soft_weight: float, temperature: float, propagation: float
-    ) -> None:
-        super().__init__()
-        self.network, self.features = network, features
-        self.soft_weight, self.temperature, self.propagation = soft_weight, temperature, propagation
+    def __init__(self, settings: BAKESettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        self.features = before_classifier(context.network, context.input_shape)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         features, logits = self._outputs(batch.images)
         with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
-            outputs = at_least_float32(logits) / self.temperature
-            propagated = propagate(at_least_float32(features), outputs.softmax(1), self.propagation)
-            targets = self.temperature * propagated.clamp(min=torch.finfo(propagated.dtype).tiny).log()
-        soft = distillation_loss(logits, targets, temperature=self.temperature)
-        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.soft_weight, logits)
+            outputs = at_least_float32(logits) / self.settings.temperature
+            propagated = propagate(at_least_float32(features), outputs.softmax(1), self.settings.propagation)
+            targets = self.settings.temperature * propagated.clamp(min=torch.finfo(propagated.dtype).tiny).log()
+        soft = distillation_loss(logits, targets, temperature=self.settings.temperature)
+        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
 
     def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The features before the classifier, and the logits."""
@@ -66,7 +56,7 @@ def propagate(features: Tensor, predictions: Tensor, propagation: float) -> Tens
 
     The inverse is summed as a series, whose length doubles at each step: a solver would make the host wait on a GPU.
     """
-    if len(features) == 1:  # there is nobody to learn from
+    if len(features) == 1:  # there are no other samples
         return predictions
     directions = F.normalize(features)
     itself = torch.eye(len(features), dtype=features.dtype, device=features.device)
@@ -76,14 +66,3 @@ def propagate(features: Tensor, predictions: Tensor, propagation: float) -> Tens
         total = total + reach @ total
         reach = reach @ reach
     return (1 - propagation) * total @ predictions
-
-
-def build(settings: BAKESettings, context: BuildContext) -> BatchEnsembling:
-    """Builds ``bake``."""
-    return BatchEnsembling(
-        context.network,
-        features=before_classifier(context.network, context.input_shape),
-        soft_weight=settings.soft_weight,
-        temperature=settings.temperature,
-        propagation=settings.propagation,
-    )

@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-Itself = TypeVar("Itself", bound="Method")
+from osakd.methods.settings.base import Settings
+
+MethodT = TypeVar("MethodT", bound="Method")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,26 @@ class BuildContext:
     build_network: Callable[[str | None], nn.Module]
     teachers: Sequence[nn.Module] = ()
 
+    @classmethod
+    def of(
+        cls,
+        build_network: Callable[[str | None], nn.Module],
+        *,
+        num_classes: int,
+        num_samples: int,
+        input_shape: tuple[int, int, int],
+        teachers: Sequence[nn.Module] = (),
+    ) -> "BuildContext":
+        """A context whose network is built here: ``build_network(None)``, before the method builds any other."""
+        return cls(
+            network=build_network(None),
+            num_classes=num_classes,
+            num_samples=num_samples,
+            input_shape=input_shape,
+            build_network=build_network,
+            teachers=teachers,
+        )
+
 
 class Batch(NamedTuple):
     """A mini-batch, and how far training is.
@@ -46,7 +68,7 @@ class Batch(NamedTuple):
 
     images: Float[Tensor, "n channels h w"]
     target: Int[Tensor, " n"]
-    index: Int[Tensor, " n"]  # pyright: ignore[reportIncompatibleMethodOverride] - nobody searches a batch
+    index: Int[Tensor, " n"]  # pyright: ignore[reportIncompatibleMethodOverride] - not a sequence to search
     step: Int[Tensor, ""]
     progress: Float[Tensor, ""]
 
@@ -105,19 +127,25 @@ def suffix(number: int) -> str:
 class Method(nn.Module, ABC):
     """The interface of every method. A method holds all its networks as children.
 
+    Args:
+        settings: complete settings, as ``resolve_method`` gives them.
+        context: the network and what else the method is built from.
+
     Attributes:
         network: the network that is deployed.
+        settings: its settings, of the class that the registry names.
         frozen: names of children that are never trained, stay in eval mode, and are in no optimizer or checkpoint.
-        of_each_image: names of its networks, and of its functions of images, that give rows ``[n, c]`` of which each
-            depends on its own image alone: several processes compute them on a part of the batch each. What is not
-            named every process computes for the whole batch.
     """
 
     network: nn.Module
+    settings: Any
     frozen: ClassVar[tuple[str, ...]] = ()
-    of_each_image: ClassVar[tuple[str, ...]] = ("network",)
 
-    def train(self: Itself, mode: bool = True) -> Itself:
+    def __init__(self, settings: Settings, context: BuildContext) -> None:
+        super().__init__()
+        self.settings, self.network = settings, context.network
+
+    def train(self: MethodT, mode: bool = True) -> MethodT:
         """Sets training or eval mode; frozen children stay in eval mode."""
         super().train(mode)
         for name in self.frozen:
@@ -134,8 +162,8 @@ class Method(nn.Module, ABC):
         Raises:
             RuntimeError: a tensor is missing, unexpected, or of another shape.
         """
-        kept = {name: value for name, value in self.state_dict().items() if self._is_frozen(name)}
-        self.load_state_dict({**state, **kept})
+        frozen = {name: value for name, value in self.state_dict().items() if self._is_frozen(name)}
+        self.load_state_dict({**state, **frozen})
 
     def _is_frozen(self, name: str) -> bool:
         return name.startswith(tuple(f"{child}." for child in self.frozen))

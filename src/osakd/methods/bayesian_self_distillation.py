@@ -8,29 +8,23 @@ Reference:
     Adelöw, Gamba and Maki, "Bayesian Self-Distillation for Image Classification", arXiv 2512.24162, 2025.
 """
 
-from typing import final
-
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.labels.evidence import DirichletEvidence
-from osakd.losses.terms import at_least_float32
+from osakd.labels.samples import as_probabilities, at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.predictions import BayesianSelfDistillationSettings
 
 
-@final
 class BayesianSelfDistillation(Method):
-    """One network that learns from its own predictions, as evidence beside the class.
+    """One network that learns from its predictions, as evidence beside the class."""
 
-    Args:
-        network: the network to train and deploy.
-        evidence: the evidence of each training sample.
-    """
+    settings: BayesianSelfDistillationSettings
 
-    def __init__(self, network: nn.Module, evidence: DirichletEvidence) -> None:
-        super().__init__()
-        self.network, self.evidence = network, evidence
+    def __init__(self, settings: BayesianSelfDistillationSettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        self.evidence = Evidence(context.num_samples, context.num_classes, settings)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
@@ -41,9 +35,31 @@ class BayesianSelfDistillation(Method):
         return LossTerms(total, {"total": total.detach()}, logits)
 
 
-def build(settings: BayesianSelfDistillationSettings, context: BuildContext) -> BayesianSelfDistillation:
-    """Builds ``bayesian-self-distillation``."""
-    evidence = DirichletEvidence(
-        context.num_samples, context.num_classes, prior=settings.prior, forgetting=settings.forgetting
-    )
-    return BayesianSelfDistillation(context.network, evidence)
+class Evidence(nn.Module):
+    """The evidence for each class of every training sample, in a buffer; in eval mode it is only read.
+
+    Args:
+        num_samples: number of training samples.
+        num_classes: number of classes.
+        settings: the evidence of a sample's class before its first visit, and the weight of earlier evidence.
+    """
+
+    counts: Tensor
+
+    def __init__(self, num_samples: int, num_classes: int, settings: BayesianSelfDistillationSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        # Rows of zeros are of samples that were never visited: their class is known at their first visit only.
+        self.register_buffer("counts", torch.zeros(num_samples, num_classes))
+
+    @torch.no_grad()
+    def forward(self, index: Tensor, votes: Tensor, target: Tensor) -> Tensor:
+        """Adds votes ``[n, c]`` for the samples ``index``, of classes ``target``; the evidence as probabilities."""
+        before = self.counts[index].to(votes.dtype)
+        start = self.settings.prior * as_probabilities(target, votes)
+        visited = before.sum(1, keepdim=True) > 0
+        counts = self.settings.forgetting * torch.where(visited, before, start) + votes
+        if self.training:
+            # index_put_: index_copy_ and scatter_ fall back to slow loops when they are mapped over replicas.
+            self.counts[index] = counts.to(self.counts.dtype)
+        return counts / counts.sum(1, keepdim=True)

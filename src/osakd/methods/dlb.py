@@ -9,41 +9,32 @@ Reference:
     Shen et al., "Self-Distillation from the Last Mini-Batch for Consistency Regularization", CVPR 2022.
 """
 
-from typing import final
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.memory import OutputMemory
+from osakd.labels.samples import at_least_float32
 from osakd.losses.distillation import distillation_loss
-from osakd.losses.terms import at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
 from osakd.methods.settings.predictions import DLBSettings
 
 
-@final
 class LastVisit(Method):
-    """One network that learns from its classes and its outputs at the last visit.
+    """One network that learns from its classes and its outputs at the last visit."""
 
-    Args:
-        network: the network to train and deploy.
-        memory: keeps the last logits of each training sample.
-        soft_weight: weight of the soft term, which contains the squared temperature.
-        temperature: T, above 0.
-    """
+    settings: DLBSettings
 
-    def __init__(self, network: nn.Module, memory: OutputMemory, *, soft_weight: float, temperature: float) -> None:
-        super().__init__()
-        self.network, self.memory = network, memory
-        self.soft_weight, self.temperature = soft_weight, temperature
+    def __init__(self, settings: DLBSettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        self.memory = OutputMemory(context.num_samples, context.num_classes)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
         last = self._last(at_least_float32(logits.detach()), batch)
-        soft = distillation_loss(logits, last, temperature=self.temperature)
-        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.soft_weight, logits)
+        soft = distillation_loss(logits, last, temperature=self.settings.temperature)
+        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
 
     @torch.no_grad()
     def _last(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -51,9 +42,3 @@ class LastVisit(Method):
         last, seen = self.memory.outputs[batch.index], self.memory.valid[batch.index]
         self.memory.write(batch.index, logits, batch.target)
         return torch.where(seen[:, None], last.to(logits.dtype), logits)
-
-
-def build(settings: DLBSettings, context: BuildContext) -> LastVisit:
-    """Builds ``dlb``."""
-    memory = OutputMemory(context.num_samples, context.num_classes)
-    return LastVisit(context.network, memory, soft_weight=settings.soft_weight, temperature=settings.temperature)

@@ -8,9 +8,6 @@ Reference:
     Zhang et al., "Deep Mutual Learning", CVPR 2018, eq. (5) to (8).
 """
 
-from collections.abc import Sequence
-from typing import final
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
@@ -22,44 +19,34 @@ from osakd.methods.ensemble import mean_prediction
 from osakd.methods.settings.networks import DMLSettings
 
 
-@final
 class MutualLearning(Method):
-    """Networks of the same or of different kinds that teach each other.
-
-    Args:
-        network: the first peer, which is deployed.
-        peers: the other peers, at least one.
-        soft_weight: weight of the mean divergence from the other peers.
+    """Networks of the same or of different kinds that teach each other; the first one is deployed.
 
     Raises:
-        InputError: no other peer.
+        InputError: settings that name no peer.
     """
 
-    of_each_image = ("network", "peers")
+    settings: DMLSettings
 
-    def __init__(self, network: nn.Module, peers: Sequence[nn.Module], *, soft_weight: float) -> None:
-        if not peers:
-            raise InputError("Mutual learning needs at least one other peer, got none.")
-        super().__init__()
-        self.network, self.peers, self.soft_weight = network, nn.ModuleList(peers), soft_weight
+    def __init__(self, settings: DMLSettings, context: BuildContext) -> None:
+        if not settings.peers:
+            raise InputError(
+                "Mutual learning needs at least one other peer, got none: name it or resolve the settings."
+            )
+        super().__init__(settings, context)
+        self.peers = nn.ModuleList(context.build_network(peer) for peer in settings.peers)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The sum of the peers' losses; the parts are named by peer, the first without a number."""
         logits = [peer(batch.images) for peer in (self.network, *self.peers)]
         students = []
-        for number, own in enumerate(logits):
-            others = [distillation_loss(own, other) for other in logits if other is not own]
-            students.append((suffix(number), F.cross_entropy(own, batch.target), torch.stack(others).mean()))
-        return joint_loss(students, self.soft_weight, logits[0])
+        for number, outputs in enumerate(logits):
+            others = [distillation_loss(outputs, other) for other in logits if other is not outputs]
+            students.append((suffix(number), F.cross_entropy(outputs, batch.target), torch.stack(others).mean()))
+        return joint_loss(students, self.settings.soft_weight, logits[0])
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of each peer, and their average."""
         each = [peer(images) for peer in (self.network, *self.peers)]
         others = {f"peer{number}": logits for number, logits in enumerate(each[1:], start=2)}
         return {"student": each[0], **others, "ensemble": mean_prediction(each)}
-
-
-def build(settings: DMLSettings, context: BuildContext) -> MutualLearning:
-    """Builds ``dml``."""
-    peers = [context.build_network(peer) for peer in settings.peers]
-    return MutualLearning(context.network, peers, soft_weight=settings.soft_weight)

@@ -10,8 +10,6 @@ Reference:
     Kim, Hyun, Chung and Kwak, "Feature Fusion for Online Mutual Knowledge Distillation", ICPR 2020.
 """
 
-from typing import final
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,60 +22,58 @@ from osakd.methods.settings.networks import FFLSettings
 from osakd.models.branches import channels_at, head, run, shared_stage, stages_of
 
 
-@final
 class FeatureFusion(Method):
-    """Two sub-networks and a fusion module; the first sub-network is deployed.
+    """Two sub-networks and a fusion module; the first sub-network, which must have stages, is deployed.
 
-    Args:
-        network: the first sub-network, with stages, see ``models.branches``.
-        other: the second one: a head behind ``share``, or a whole network where ``share`` is None.
+    Attributes:
+        other: the second sub-network: a head behind the stage ``share``, or a whole network where that is None.
         fusion: gives logits from the outputs of the last stages of both.
-        share: the last stage of the trunk, or None.
-        temperature: T, above 0.
-        ramp_end: share of the schedule at which the soft term has its full weight.
-        fusion_weight_decay: weight decay of the fusion module.
+
+    Raises:
+        InputError: a network that does not show its stages, or an unknown stage.
     """
 
-    of_each_image = ("_outputs",)
+    settings: FFLSettings
 
-    def __init__(
-        self,
-        network: nn.Module,
-        other: nn.Module,
-        fusion: "Fusion",
-        *,
-        share: str | None,
-        temperature: float,
-        ramp_end: float,
-        fusion_weight_decay: float,
-    ) -> None:
-        super().__init__()
-        self.network, self.other, self.fusion, self.share = network, other, fusion, share
-        self.last_stages = (stages_of(network)[-1], stages_of(other)[-1])
-        self.temperature, self.ramp_end, self.fusion_weight_decay = temperature, ramp_end, fusion_weight_decay
+    def __init__(self, settings: FFLSettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        peer = context.build_network(settings.peer)
+        self.last_stages = (stages_of(self.network)[-1], stages_of(peer)[-1])
+        self.share = shared_stage(self.network, settings.share) if settings.shared else None
+        first, second = self.last_stages
+        channels = (
+            channels_at(self.network, first, context.input_shape),
+            channels_at(peer, second, context.input_shape),
+        )
+        self.other = peer if self.share is None else head(peer, self.share)
+        self.fusion = Fusion(channels, context.num_classes)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch; the second sub-network's parts end in ``_2``, the fused classifier's in ``_fused``."""
-        one, two, fused = self._outputs(batch.images)
-        weight = ramp(batch.progress, self.ramp_end)
+        first, second, fused = self._outputs(batch.images)
+        weight = ramp(batch.progress, self.settings.ramp_end)
         students = [
             (
                 name,
                 F.cross_entropy(logits, batch.target),
-                distillation_loss(logits, target, temperature=self.temperature),
+                distillation_loss(logits, target, temperature=self.settings.temperature),
             )
-            for name, logits, target in (("", one, fused), ("_2", two, fused), ("_fused", fused, (one + two) / 2))
+            for name, logits, target in (
+                ("", first, fused),
+                ("_2", second, fused),
+                ("_fused", fused, (first + second) / 2),
+            )
         ]
-        return joint_loss(students, weight, one)
+        return joint_loss(students, weight, first)
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of both sub-networks, the mean of their logits, and those of the fused classifier."""
-        one, two, fused = self._outputs(images)
-        return {"student": one, "branch2": two, "ensemble": (one + two) / 2, "fused": fused}
+        first, second, fused = self._outputs(images)
+        return {"student": first, "branch2": second, "ensemble": (first + second) / 2, "fused": fused}
 
     def weight_decays(self) -> dict[str, float]:
         """The fusion module's."""
-        return {"fusion": self.fusion_weight_decay}
+        return {"fusion": self.settings.fusion_weight_decay}
 
     def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The logits of the sub-networks and of the fused classifier."""
@@ -94,7 +90,6 @@ class FeatureFusion(Method):
         )
 
 
-@final
 class Fusion(nn.Module):
     """A classifier on the concatenated feature maps of two networks: depthwise 3x3, pointwise, average, linear.
 
@@ -113,36 +108,16 @@ class Fusion(nn.Module):
         self.bn2 = nn.BatchNorm2d(first)
         self.fc = nn.Linear(first, num_classes)
 
-    def forward(self, one: Float[Tensor, "n c1 h w"], two: Float[Tensor, "n c2 h2 w2"]) -> Float[Tensor, "n c"]:
+    def forward(self, first: Float[Tensor, "n c1 h w"], second: Float[Tensor, "n c2 h2 w2"]) -> Float[Tensor, "n c"]:
         """Logits.
 
         Raises:
             InputError: maps of different sizes.
         """
-        if one.shape[2:] != two.shape[2:]:
-            sizes = " and ".join("x".join(map(str, maps.shape[2:])) for maps in (one, two))
+        if first.shape[2:] != second.shape[2:]:
+            sizes = " and ".join("x".join(map(str, maps.shape[2:])) for maps in (first, second))
             raise InputError(f"The two networks' last feature maps must be of one size to be fused, got {sizes}.")
-        x = torch.cat([one, self.match(two)], dim=1)
+        x = torch.cat([first, self.match(second)], dim=1)
         x = self.bn1(self.depthwise(x)).relu()
         x = self.bn2(self.pointwise(x)).relu()
         return self.fc(x.mean((2, 3)))
-
-
-def build(settings: FFLSettings, context: BuildContext) -> FeatureFusion:
-    """Builds ``ffl``.
-
-    Raises:
-        InputError: a network that does not show its stages, or an unknown stage.
-    """
-    network, peer = context.network, context.build_network(settings.peer)
-    first, second = (channels_at(one, stages_of(one)[-1], context.input_shape) for one in (network, peer))
-    share = shared_stage(network, settings.share) if settings.shared else None
-    return FeatureFusion(
-        network,
-        peer if share is None else head(peer, share),
-        Fusion((first, second), context.num_classes),
-        share=share,
-        temperature=settings.temperature,
-        ramp_end=settings.ramp_end,
-        fusion_weight_decay=settings.fusion_weight_decay,
-    )

@@ -10,9 +10,6 @@ Reference:
     Networks", ICML 2018; Lan et al., "Self-Referenced Deep Learning", ACCV 2018.
 """
 
-from collections.abc import Sequence
-from typing import final
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
@@ -23,97 +20,45 @@ from osakd.methods.ensemble import mean_prediction
 from osakd.methods.settings.teachers import BornAgainSettings, KDSettings, SRDLSettings
 
 
-@final
 class Distillation(Method):
-    """One network that learns from classes and a teacher.
+    """One network that learns from its classes and from a teacher: the network of the stage before.
 
-    Args:
-        network: the network to train and deploy.
+    Attributes:
         teacher: gives the soft targets; it is never trained, and always in eval mode.
-        hard_weight: weight of the cross-entropy with the classes.
-        soft_weight: weight of the soft term, which contains the squared temperature.
-        temperature: T, above 0.
+        earlier: the networks of the stages before that one.
         form: form of the soft term, see ``distillation_loss``.
-        ensemble: report the average with the teacher and the earlier networks too.
-        earlier: the networks before the teacher.
     """
 
-    frozen = ("teacher", "earlier")
-    of_each_image = ("network", *frozen)
+    settings: KDSettings | SRDLSettings | BornAgainSettings
 
-    def __init__(
-        self,
-        network: nn.Module,
-        teacher: nn.Module,
-        *,
-        hard_weight: float,
-        soft_weight: float,
-        temperature: float,
-        form: Form = "kl",
-        ensemble: bool = False,
-        earlier: Sequence[nn.Module] = (),
-    ) -> None:
-        super().__init__()
-        self.network, self.teacher, self.earlier = network, teacher, nn.ModuleList(earlier)
-        self.hard_weight, self.soft_weight, self.temperature = hard_weight, soft_weight, temperature
-        self.form: Form = form
-        self.ensemble = ensemble
+    frozen = ("teacher", "earlier")
+    form: Form = "kl"
+
+    def __init__(self, settings: KDSettings | SRDLSettings | BornAgainSettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        self.teacher, *earlier = context.teachers
+        self.earlier = nn.ModuleList(earlier)
         for name in self.frozen:
             self.get_submodule(name).requires_grad_(False)
         self.train()
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
-        logits = self.network(batch.images)
+        settings, logits = self.settings, self.network(batch.images)
         with torch.no_grad():
             targets = self.teacher(batch.images)
         hard = F.cross_entropy(logits, batch.target)
-        soft = distillation_loss(logits, targets, temperature=self.temperature, form=self.form)
-        return weighted_terms(hard, soft, self.hard_weight, self.soft_weight, logits)
+        soft = distillation_loss(logits, targets, temperature=settings.temperature, form=self.form)
+        return weighted_terms(hard, soft, settings.hard_weight, settings.soft_weight, logits)
+
+
+class BornAgain(Distillation):
+    """Distillation from the generation before, whose predictions are averaged with those of all generations."""
+
+    form: Form = "cross_entropy"
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
-        """The network's outputs, and their average with those of the networks before it."""
-        own = self.network(images)
-        if not self.ensemble:
-            return {"student": own}
-        return {
-            "student": own,
-            "ensemble": mean_prediction([own, *(one(images) for one in (self.teacher, *self.earlier))]),
-        }
-
-
-def build_kd(settings: KDSettings, context: BuildContext) -> Distillation:
-    """Builds ``kd``."""
-    return Distillation(
-        context.network,
-        context.teachers[0],
-        hard_weight=settings.hard_weight,
-        soft_weight=settings.soft_weight,
-        temperature=settings.temperature,
-    )
-
-
-def build_born_again(settings: BornAgainSettings, context: BuildContext) -> Distillation:
-    """Builds ``born-again``: the source's temperature is 1, and its soft term a cross-entropy."""
-    teacher, *earlier = context.teachers
-    return Distillation(
-        context.network,
-        teacher,
-        hard_weight=1.0,
-        soft_weight=settings.soft_weight,
-        temperature=1.0,
-        form="cross_entropy",
-        ensemble=True,
-        earlier=earlier,
-    )
-
-
-def build_srdl(settings: SRDLSettings, context: BuildContext) -> Distillation:
-    """Builds ``srdl``."""
-    return Distillation(
-        context.network,
-        context.teachers[0],
-        hard_weight=1.0,
-        soft_weight=settings.soft_weight,
-        temperature=settings.temperature,
-    )
+        """The network's outputs, and their average with those of the generations before it."""
+        logits = self.network(images)
+        earlier = [network(images) for network in (self.teacher, *self.earlier)]
+        return {"student": logits, "ensemble": mean_prediction([logits, *earlier])}

@@ -10,9 +10,6 @@ Reference:
     Lan, Zhu and Gong, "Knowledge Distillation by On-the-Fly Native Ensemble", NeurIPS 2018.
 """
 
-from collections.abc import Sequence
-from typing import final
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
@@ -24,46 +21,32 @@ from osakd.methods.settings.networks import ONESettings
 from osakd.models.branches import channels_at, head, run, shared_stage
 
 
-@final
 class NativeEnsemble(Method):
-    """A network with further heads on its trunk; the plain network is deployed.
+    """A network with further heads on its trunk; the plain network, which must have stages, is deployed.
 
-    Args:
-        network: a network with stages, see ``models.branches``.
-        heads: further heads after the shared stage, at least one.
-        share: last stage of the trunk.
-        channels: number of channels of that stage's output.
-        temperature: T, above 0.
-        ramp_end: share of the schedule at which the soft term has its full weight.
+    Raises:
+        InputError: a network that does not show its stages, or an unknown stage.
     """
 
-    of_each_image = ("_outputs",)
+    settings: ONESettings
 
-    def __init__(
-        self,
-        network: nn.Module,
-        heads: Sequence[nn.Module],
-        *,
-        share: str,
-        channels: int,
-        temperature: float,
-        ramp_end: float,
-    ) -> None:
-        super().__init__()
-        self.network, self.heads = network, nn.ModuleList(heads)
-        branches = len(heads) + 1
-        self.gate = nn.Sequential(nn.Linear(channels, branches), nn.BatchNorm1d(branches), nn.ReLU())
-        self.share, self.temperature, self.ramp_end = share, temperature, ramp_end
+    def __init__(self, settings: ONESettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        self.share = shared_stage(self.network, settings.share)
+        others = range(settings.branches - 1)
+        self.heads = nn.ModuleList([head(context.build_network(None), self.share) for _ in others])
+        channels = channels_at(self.network, self.share, context.input_shape)
+        self.gate = nn.Sequential(nn.Linear(channels, settings.branches), nn.BatchNorm1d(settings.branches), nn.ReLU())
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch; the parts are named by branch, the first without a number."""
         *branches, gated = self._outputs(batch.images)
-        weight = ramp(batch.progress, self.ramp_end)
+        weight = ramp(batch.progress, self.settings.ramp_end)
         students = [
             (
                 suffix(number),
                 F.cross_entropy(logits, batch.target),
-                distillation_loss(logits, gated, temperature=self.temperature),
+                distillation_loss(logits, gated, temperature=self.settings.temperature),
             )
             for number, logits in enumerate(branches)
         ]
@@ -81,20 +64,3 @@ class NativeEnsemble(Method):
         branches = [run(self.network, features, after=self.share), *(head(features) for head in self.heads)]
         gate = self.gate(features.mean((2, 3))).softmax(1)
         return [*branches, (gate[:, :, None] * torch.stack(branches, dim=1)).sum(1)]
-
-
-def build(settings: ONESettings, context: BuildContext) -> NativeEnsemble:
-    """Builds ``one``.
-
-    Raises:
-        InputError: a network that does not show its stages, or an unknown stage.
-    """
-    network, share = context.network, shared_stage(context.network, settings.share)
-    return NativeEnsemble(
-        network,
-        [head(context.build_network(None), share) for _ in range(settings.branches - 1)],
-        share=share,
-        channels=channels_at(network, share, context.input_shape),
-        temperature=settings.temperature,
-        ramp_end=settings.ramp_end,
-    )

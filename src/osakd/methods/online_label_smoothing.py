@@ -8,36 +8,27 @@ Reference:
     Zhang et al., "Delving Deep into Label Smoothing", IEEE Transactions on Image Processing, 2021.
 """
 
-from typing import final
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.labels.targets import as_probabilities
-from osakd.losses.terms import at_least_float32
+from osakd.labels.samples import as_probabilities, at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
 from osakd.methods.settings.predictions import OnlineLabelSmoothingSettings
 
 
-@final
 class OnlineLabelSmoothing(Method):
-    """One network that learns from its classes and from soft labels of the classes.
+    """One network that learns from its classes and from soft labels of the classes."""
 
-    Args:
-        network: the network to train and deploy.
-        num_samples: number of training samples, which is the length of an epoch.
-        num_classes: number of classes.
-        hard_weight: weight of the cross-entropy with the classes, 0 to 1.
-    """
+    settings: OnlineLabelSmoothingSettings
 
     labels: Tensor
     sums: Tensor
     seen: Tensor
 
-    def __init__(self, network: nn.Module, num_samples: int, num_classes: int, *, hard_weight: float) -> None:
-        super().__init__()
-        self.network, self.num_samples, self.hard_weight = network, num_samples, hard_weight
+    def __init__(self, settings: OnlineLabelSmoothingSettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        self.num_samples, num_classes = context.num_samples, context.num_classes
         self.register_buffer("labels", torch.full((num_classes, num_classes), 1 / num_classes))
         self.register_buffer("sums", torch.zeros(num_classes, num_classes))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
@@ -51,7 +42,7 @@ class OnlineLabelSmoothing(Method):
                 self._update(outputs.detach(), batch.target)
         hard = F.cross_entropy(outputs, batch.target)
         soft = F.cross_entropy(outputs, self.labels[batch.target].to(outputs.dtype))
-        return weighted_terms(hard, soft, self.hard_weight, 1 - self.hard_weight, logits)
+        return weighted_terms(hard, soft, self.settings.hard_weight, 1 - self.settings.hard_weight, logits)
 
     @torch.no_grad()
     def _update(self, logits: Tensor, target: Tensor) -> None:
@@ -66,10 +57,3 @@ class OnlineLabelSmoothing(Method):
         right = true * (logits.argmax(1) == target)[:, None]
         self.sums.copy_(torch.where(begins, 0, self.sums) + (right.T @ logits.softmax(1)).to(self.sums.dtype))
         self.seen.copy_(torch.where(begins, 0, self.seen) + len(target))
-
-
-def build(settings: OnlineLabelSmoothingSettings, context: BuildContext) -> OnlineLabelSmoothing:
-    """Builds ``online-label-smoothing``."""
-    return OnlineLabelSmoothing(
-        context.network, context.num_samples, context.num_classes, hard_weight=settings.hard_weight
-    )

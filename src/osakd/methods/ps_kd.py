@@ -9,32 +9,24 @@ Reference:
     Kim et al., "Self-Knowledge Distillation with Progressive Refinement of Targets", ICCV 2021.
 """
 
-from typing import final
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.memory import OutputMemory
-from osakd.labels.targets import as_probabilities
-from osakd.losses.terms import at_least_float32
+from osakd.labels.samples import as_probabilities, at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.predictions import PSKDSettings
 
 
-@final
 class ProgressiveTargets(Method):
-    """One network that learns from its classes and its earlier predictions.
+    """One network that learns from its classes and its earlier predictions."""
 
-    Args:
-        network: the network to train and deploy.
-        memory: keeps the last prediction for each training sample.
-        soft_weight: weight w of the prediction at the end of training, 0 to 1.
-    """
+    settings: PSKDSettings
 
-    def __init__(self, network: nn.Module, memory: OutputMemory, *, soft_weight: float) -> None:
-        super().__init__()
-        self.network, self.memory, self.soft_weight = network, memory, soft_weight
+    def __init__(self, settings: PSKDSettings, context: BuildContext) -> None:
+        super().__init__(settings, context)
+        self.memory = OutputMemory(context.num_samples, context.num_classes)
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
@@ -47,12 +39,6 @@ class ProgressiveTargets(Method):
     def _targets(self, logits: Tensor, batch: Batch) -> Tensor:
         """The targets ``[n, c]``; the predictions of this step take the place of the earlier ones."""
         last = self.memory.outputs[batch.index].to(logits.dtype)
-        weight = self.soft_weight * batch.progress * self.memory.valid[batch.index][:, None]
+        weight = self.settings.soft_weight * batch.progress * self.memory.valid[batch.index][:, None]
         self.memory.write(batch.index, logits.softmax(1), batch.target)
         return ((1 - weight) * as_probabilities(batch.target, logits) + weight * last).to(logits.dtype)
-
-
-def build(settings: PSKDSettings, context: BuildContext) -> ProgressiveTargets:
-    """Builds ``ps-kd``."""
-    memory = OutputMemory(context.num_samples, context.num_classes)
-    return ProgressiveTargets(context.network, memory, soft_weight=settings.soft_weight)

@@ -3,19 +3,13 @@
 A new method is its module, its settings class, its card in docs/methods, and a row here.
 """
 
-from collections.abc import Mapping
+from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from osakd.errors import InputError, unknown_name
 from osakd.methods.settings.base import Settings
-from osakd.methods.settings.neighbours import (
-    AveragedSettings,
-    BayesSettings,
-    OSAKDSettings,
-    ShuffledSettings,
-    UniformSettings,
-    WeightedSettings,
-)
+from osakd.methods.settings.neighbours import OSAKDSettings, ShuffledSettings, UniformSettings
 from osakd.methods.settings.networks import CodistillationSettings, DMLSettings, FFLSettings, ONESettings
 from osakd.methods.settings.plain import LabelSmoothingSettings, PlainSettings
 from osakd.methods.settings.predictions import (
@@ -40,46 +34,42 @@ class MethodEntry(NamedTuple):
 
     Attributes:
         settings: its settings class; the first line of its docstring is the method's description and source.
-        builder: ``module:function`` that builds the method from its settings and a ``BuildContext``.
+        method: ``module:Class`` of its ``Method``.
     """
 
     settings: type[Settings]
-    builder: str
+    method: str
 
 
-_SELF_DISTILLATION = "osakd.methods.self_distillation"
+_PACKAGE = "osakd.methods"
 METHODS: dict[str, MethodEntry] = {
-    "plain": MethodEntry(PlainSettings, f"{_SELF_DISTILLATION}:build_plain"),
-    "osakd": MethodEntry(OSAKDSettings, f"{_SELF_DISTILLATION}:build_osakd"),
-    "averaged-neighbours": MethodEntry(AveragedSettings, f"{_SELF_DISTILLATION}:build_averaged"),
-    "weighted-neighbours": MethodEntry(WeightedSettings, f"{_SELF_DISTILLATION}:build_weighted"),
-    "osakd-bayes": MethodEntry(BayesSettings, "osakd.methods.bayes:build"),
-    "label-smoothing": MethodEntry(LabelSmoothingSettings, f"{_SELF_DISTILLATION}:build_label_smoothing"),
-    "uniform-smoothing": MethodEntry(UniformSettings, f"{_SELF_DISTILLATION}:build_uniform"),
-    "shuffled-neighbours": MethodEntry(ShuffledSettings, f"{_SELF_DISTILLATION}:build_shuffled"),
-    "tf-kd": MethodEntry(TfKDSettings, "osakd.methods.tf_kd:build"),
-    "zipf": MethodEntry(ZipfSettings, "osakd.methods.zipf:build"),
-    "online-label-smoothing": MethodEntry(OnlineLabelSmoothingSettings, "osakd.methods.online_label_smoothing:build"),
-    "ps-kd": MethodEntry(PSKDSettings, "osakd.methods.ps_kd:build"),
-    "bayesian-self-distillation": MethodEntry(
-        BayesianSelfDistillationSettings, "osakd.methods.bayesian_self_distillation:build"
+    "plain": MethodEntry(PlainSettings, f"{_PACKAGE}.plain:Plain"),
+    "osakd": MethodEntry(OSAKDSettings, f"{_PACKAGE}.osakd:OSAKD"),
+    "label-smoothing": MethodEntry(LabelSmoothingSettings, f"{_PACKAGE}.plain:LabelSmoothing"),
+    "uniform-smoothing": MethodEntry(UniformSettings, f"{_PACKAGE}.osakd:UniformSmoothing"),
+    "shuffled-neighbours": MethodEntry(ShuffledSettings, f"{_PACKAGE}.osakd:ShuffledNeighbours"),
+    "tf-kd": MethodEntry(TfKDSettings, f"{_PACKAGE}.tf_kd:VirtualTeacher"),
+    "zipf": MethodEntry(ZipfSettings, f"{_PACKAGE}.zipf:ZipfSmoothing"),
+    "online-label-smoothing": MethodEntry(
+        OnlineLabelSmoothingSettings, f"{_PACKAGE}.online_label_smoothing:OnlineLabelSmoothing"
     ),
-    "dlb": MethodEntry(DLBSettings, "osakd.methods.dlb:build"),
-    "cs-kd": MethodEntry(CSKDSettings, "osakd.methods.cs_kd:build"),
-    "bake": MethodEntry(BAKESettings, "osakd.methods.bake:build"),
-    "kd": MethodEntry(KDSettings, "osakd.methods.kd:build_kd"),
-    "born-again": MethodEntry(BornAgainSettings, "osakd.methods.kd:build_born_again"),
-    "srdl": MethodEntry(SRDLSettings, "osakd.methods.kd:build_srdl"),
-    "dml": MethodEntry(DMLSettings, "osakd.methods.dml:build"),
-    "codistillation": MethodEntry(CodistillationSettings, "osakd.methods.codistillation:build"),
-    "one": MethodEntry(ONESettings, "osakd.methods.one:build"),
-    "ffl": MethodEntry(FFLSettings, "osakd.methods.ffl:build"),
+    "ps-kd": MethodEntry(PSKDSettings, f"{_PACKAGE}.ps_kd:ProgressiveTargets"),
+    "bayesian-self-distillation": MethodEntry(
+        BayesianSelfDistillationSettings, f"{_PACKAGE}.bayesian_self_distillation:BayesianSelfDistillation"
+    ),
+    "dlb": MethodEntry(DLBSettings, f"{_PACKAGE}.dlb:LastVisit"),
+    "cs-kd": MethodEntry(CSKDSettings, f"{_PACKAGE}.cs_kd:ClassWise"),
+    "bake": MethodEntry(BAKESettings, f"{_PACKAGE}.bake:BatchEnsembling"),
+    "kd": MethodEntry(KDSettings, f"{_PACKAGE}.kd:Distillation"),
+    "born-again": MethodEntry(BornAgainSettings, f"{_PACKAGE}.kd:BornAgain"),
+    "srdl": MethodEntry(SRDLSettings, f"{_PACKAGE}.kd:Distillation"),
+    "dml": MethodEntry(DMLSettings, f"{_PACKAGE}.dml:MutualLearning"),
+    "codistillation": MethodEntry(CodistillationSettings, f"{_PACKAGE}.codistillation:Codistillation"),
+    "one": MethodEntry(ONESettings, f"{_PACKAGE}.one:NativeEnsemble"),
+    "ffl": MethodEntry(FFLSettings, f"{_PACKAGE}.ffl:FeatureFusion"),
 }
-SHORTHANDS: dict[str, dict[str, Any]] = {
-    "kd-additive": {"name": "kd", "hard_weight": 1.0, "soft_weight": 1.0, "temperature": 3.0},
-    "ffl-unshared": {"name": "ffl", "shared": False},
-}
-"""Methods with other settings than their defaults, by name."""
+RETIRED = ("averaged-neighbours", "weighted-neighbours", "osakd-bayes")
+"""Methods of earlier versions; reports still show their runs by name."""
 CONSTANT_WEIGHT: dict[str, Any] = {
     "reliability": False,
     "reliability_power": 1.0,
@@ -98,15 +88,45 @@ PRESETS: dict[str, dict[str, Any]] = {
         "pool": "batch",
         **CONSTANT_WEIGHT,
     },
+    "osakd-constant": {"name": "osakd", "include_self": True, **CONSTANT_WEIGHT},
+    "kd-additive": {"name": "kd", "hard_weight": 1.0, "soft_weight": 1.0, "temperature": 3.0},
+    "ffl-unshared": {"name": "ffl", "shared": False},
 }
-"""Choices that were made in docs/reproduction.md, by name. ``osakd-paper`` is the reading of what the paper leaves
-open that its tables are reproduced with; it stays as it is when the defaults of ``osakd`` change."""
+"""Methods with other settings than their defaults, by name. ``osakd-paper`` is the reading of what the paper leaves
+open that its tables are reproduced with (docs/reproduction.md); it stays when the defaults of ``osakd`` change."""
+
+
+def entry_of(name: str, remedy: str = "") -> MethodEntry:
+    """The entry of a method.
+
+    Args:
+        name: its name.
+        remedy: text to append to the known names.
+
+    Raises:
+        InputError: a retired method, or an unknown name.
+    """
+    if name in RETIRED:
+        raise InputError(f"The method {name!r} is retired: take revision fe0a4ef of osakd, the last one that has it.")
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS, remedy)
+    return METHODS[name]
 
 
 def settings_of(config: RunConfig) -> Settings:
-    """The settings of a run's method; those that were added since it was recorded have the values of before."""
-    kind = METHODS[config.method].settings
-    return kind(**dict(kind.in_older_runs) | config.settings)
+    """The settings of a run's method; those that were added since it was recorded have the values of before.
+
+    Raises:
+        InputError: a run of a retired method, or with a setting that this version does not have.
+    """
+    kind = entry_of(config.method).settings
+    missing = config.settings.keys() - {field.name for field in fields(kind)}
+    if missing:
+        raise InputError(
+            f"The run has a setting {min(missing)!r} of method {config.method!r}, which this version of osakd does not "
+            "have: read it with the version that trained it."
+        )
+    return kind.parse(dict(kind.in_older_runs) | config.settings)
 
 
 def build_method(name: str, settings: Settings, context: "BuildContext") -> "Method":
@@ -120,16 +140,12 @@ def build_method(name: str, settings: Settings, context: "BuildContext") -> "Met
     Raises:
         InputError: a setting out of its range, or a network without the stages that branches need.
     """
-    module, _, function = METHODS[name].builder.partition(":")
-    return getattr(import_module(module), function)(settings, context)
+    module, _, kind = entry_of(name).method.partition(":")
+    return getattr(import_module(module), kind)(settings, context)
 
 
 def run_notes(config: RunConfig) -> list[str]:
     """What the reader of a run should know of its method: the ceiling of its soft labels, for example."""
-    known = config.method in METHODS
-    return settings_of(config).notes(config.batch_size, config.data["class_counts"]) if known else []
-
-
-def as_given(name: str) -> Mapping[str, Any]:
-    """The method and settings that a shorthand or preset stands for; nothing for any other name."""
-    return SHORTHANDS.get(name) or PRESETS.get(name, {})
+    if config.method not in METHODS:  # a retired method, or one of another version
+        return []
+    return settings_of(config).notes(config.batch_size, config.data["class_counts"])

@@ -12,21 +12,21 @@ from osakd.records import TEACHER
 _DIGEST = "sha256:"
 
 
-def recorded_teacher(given: str) -> str:
+def recorded_teacher(teacher: str) -> str:
     """A teacher as a configuration records it: a network's name as it is, a run's folder as its network's digest.
 
     Args:
-        given: name of a network, folder of a finished run, or a digest.
+        teacher: name of a network, folder of a finished run, or a digest.
 
     Raises:
         InputError: neither the name of a network nor the folder of a finished run.
     """
-    folder = given_path(given)
-    if given in MODELS or (":" in given and not is_recorded(given) and not folder.exists()):
-        return given
+    folder = given_path(teacher)
+    if teacher in MODELS or (":" in teacher and not is_recorded(teacher) and not folder.exists()):
+        return teacher
     if records.read_result(folder) is None or not (folder / records.STUDENT).exists():
         raise InputError(
-            f"The teacher {given!r} is neither the name of a network (see osakd list) nor the folder of a finished "
+            f"The teacher {teacher!r} is neither the name of a network (see osakd list) nor the folder of a finished "
             f"run; a run that began with it holds a copy: name its folder {TEACHER}."
         )
     return network_digest(folder)

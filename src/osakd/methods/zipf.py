@@ -8,30 +8,20 @@ Reference:
     Liang et al., "Efficient One Pass Self-distillation with Zipf's Label Smoothing", ECCV 2022.
 """
 
-from typing import final
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.losses.terms import DIVERGENCES, at_least_float32
-from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
+from osakd.labels.samples import at_least_float32
+from osakd.losses.terms import DIVERGENCES
+from osakd.methods.base import Batch, LossTerms, Method, weighted_terms
 from osakd.methods.settings.predictions import ZipfSettings
 
 
-@final
 class ZipfSmoothing(Method):
-    """One network whose wrong classes are ordered by itself.
+    """One network whose wrong classes are ordered by itself."""
 
-    Args:
-        network: the network to train and deploy.
-        soft_weight: weight of the divergence, at least 0.
-        power: exponent s of Zipf's law, at least 0.
-    """
-
-    def __init__(self, network: nn.Module, *, soft_weight: float, power: float) -> None:
-        super().__init__()
-        self.network, self.soft_weight, self.power = network, soft_weight, power
+    settings: ZipfSettings
 
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
@@ -41,15 +31,10 @@ class ZipfSmoothing(Method):
         true = batch.target[:, None] == torch.arange(outputs.shape[1], device=outputs.device)
         log_p = outputs.masked_fill(true, -torch.inf).log_softmax(1).masked_fill(true, 0)
         soft = DIVERGENCES["kl"](log_p, self._shares(outputs.detach(), true)).mean()
-        return weighted_terms(hard, soft, 1.0, self.soft_weight, logits)
+        return weighted_terms(hard, soft, 1.0, self.settings.soft_weight, logits)
 
     def _shares(self, outputs: Tensor, true: Tensor) -> Tensor:
         """The shares of the wrong classes ``[n, c]``; the true class has none."""
         ranks = outputs.argsort(1, descending=True).argsort(1) + 1
-        shares = (ranks.to(outputs.dtype) ** -self.power).masked_fill(true, 0)
+        shares = (ranks.to(outputs.dtype) ** -self.settings.power).masked_fill(true, 0)
         return shares / shares.sum(1, keepdim=True)
-
-
-def build(settings: ZipfSettings, context: BuildContext) -> ZipfSmoothing:
-    """Builds ``zipf``."""
-    return ZipfSmoothing(context.network, soft_weight=settings.soft_weight, power=settings.power)

@@ -5,45 +5,15 @@ each question is a hook below, with the answer of a method that trains one netwo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from math import inf
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from dataclasses import Field, dataclass, field, fields
+from os import PathLike
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin
 
+from osakd.checks import choice, flag, number, whole
 from osakd.errors import InputError
 
 Number = int | float
 SettingsT = TypeVar("SettingsT", bound="Settings")
-
-
-class Range(NamedTuple):
-    """The values that a setting may have.
-
-    Attributes:
-        least: lower end.
-        most: upper end; infinite for none.
-        with_least: the lower end itself is allowed.
-        with_most: the upper end itself is allowed.
-    """
-
-    least: Number = -inf
-    most: Number = inf
-    with_least: bool = True
-    with_most: bool = True
-
-    def check(self, name: str, value: Number | None) -> None:
-        """Checks a value; None, a setting left open, is always allowed.
-
-        Raises:
-            InputError: the value is outside the range.
-        """
-        if value is None:
-            return
-        above = value >= self.least if self.with_least else value > self.least
-        below = value <= self.most if self.with_most else value < self.most
-        if not (above and below):
-            words = f"{'at least' if self.with_least else 'above'} {self.least:g}"
-            words += f" and {'at most' if self.with_most else 'below'} {self.most:g}" if self.most != inf else ""
-            raise InputError(f"`{name}` must be {words}, got {value}.")
 
 
 def setting(
@@ -55,23 +25,49 @@ def setting(
     most: Number | None = None,
     below: Number | None = None,
 ) -> Any:
-    """A field of a settings class: its default, its help text, and its range.
+    """A field of a settings class: its default, its help text, and its bounds.
 
     Args:
-        default: value where none is given; None where it depends on the run, see ``Settings.resolve``.
+        default: value by default; None where it depends on the run, see ``Settings.resolve``.
         help: one phrase for ``--help``, without a full stop.
         least: smallest value allowed.
         above: the value must be larger than this.
         most: largest value allowed.
         below: the value must be smaller than this.
     """
-    metadata: dict[str, Any] = {"help": help}
-    low, high = (least if above is None else above), (most if below is None else below)
-    if low is not None:
-        metadata["range"] = Range(low, inf if high is None else high, above is None, below is None)
+    bounds = {"least": least, "above": above, "most": most, "below": below}
+    bounds = {name: bound for name, bound in bounds.items() if bound is not None}
+    metadata: dict[str, Any] = {"help": help, "bounds": bounds}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def parsed(setting: "Field[Any]", value: Any) -> Any:
+    """The value of a setting in the plain type of its field, so that it can be recorded.
+
+    Raises:
+        InputError: a value of another type, or out of its bounds.
+    """
+    name, bounds = setting.name, setting.metadata["bounds"]
+    if get_origin(setting.type) is Literal:
+        return choice(name, value, get_args(setting.type))
+    if get_origin(setting.type) is list:
+        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+            return list(value)
+        raise InputError(f"`{name}` must be a list of names, got {value!r}.")
+    kinds = get_args(setting.type) or (setting.type,)
+    if value is None and type(None) in kinds:  # left open
+        return None
+    if bool in kinds:
+        return flag(name, value)
+    if int in kinds:
+        return whole(name, value, **bounds)
+    if float in kinds:
+        return number(name, value, **bounds)
+    if isinstance(value, str | PathLike):
+        return str(value)
+    raise InputError(f"`{name}` must be a name, got {value!r}.")
 
 
 class RunDefaults(NamedTuple):
@@ -106,14 +102,14 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a method.
+    """The settings of a method; values from outside come in by ``parse``.
 
     Attributes:
         single_network: the method trains one network and nothing else, so replicas can be folded into channels, and a
             run may be given more epochs.
         follows_schedule: the loss depends on the share of the schedule that is done, so a run keeps its epochs.
         has_soft_labels: each sample has a soft label from its neighbours, which a report can show.
-        in_label: settings that ``label`` says already.
+        in_label: settings that ``label`` shows.
         in_older_runs: values in runs that were recorded before a setting was there, where they are not the defaults.
     """
 
@@ -123,10 +119,15 @@ class Settings:
     in_label: ClassVar[tuple[str, ...]] = ()
     in_older_runs: ClassVar[Mapping[str, Any]] = {}
 
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            if "range" in one.metadata:
-                one.metadata["range"].check(one.name, getattr(self, one.name))
+    @classmethod
+    def parse(cls: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
+        """The settings with these values, each checked and converted to the plain type of its field.
+
+        Raises:
+            InputError: a value of another type, or out of its bounds.
+        """
+        known = {setting.name: setting for setting in fields(cls)}
+        return cls(**{name: parsed(known[name], value) for name, value in values.items()})
 
     def label(self, name: str) -> str:
         """The beginning of a short label for tables and folders; settings that differ from the defaults follow."""
@@ -156,7 +157,7 @@ class Settings:
         return None
 
     def given_teacher(self) -> str | None:
-        """The finished run that teaches instead of an own stage, as a folder or recorded; None for none."""
+        """The finished run that teaches instead of a stage, as a folder or a digest; None for none."""
         return None
 
     def searches_memory(self) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from osakd.errors import InputError
 from osakd.methods.settings.base import RunDefaults, Settings, Stage, setting
@@ -43,6 +44,8 @@ class KDSettings(Settings):
 class BornAgainSettings(Settings):
     """Generations of one network, each taught by the one before. Source: Furlanello et al., ICML 2018."""
 
+    hard_weight: ClassVar[float] = 1.0
+    temperature: ClassVar[float] = 1.0
     generations: int = setting(1, "generations trained after the first network", least=1)
     soft_weight: float = setting(1.0, "weight of the cross-entropy with the previous generation", least=0)
 
@@ -57,6 +60,7 @@ class BornAgainSettings(Settings):
 class SRDLSettings(Settings):
     """Self-referenced: the first half of the epochs trains the teacher of the second. Source: Lan et al., ACCV 2018."""
 
+    hard_weight: ClassVar[float] = 1.0
     soft_weight: float = setting(
         1.0, "weight of the divergence from the first stage's network, times the squared temperature", least=0
     )

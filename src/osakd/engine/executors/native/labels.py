@@ -7,11 +7,10 @@ from torch import Tensor
 
 from osakd.engine.executors.base import UnsupportedError
 from osakd.kernels.build import NoKernelError
-from osakd.kernels.labels import native_labels
+from osakd.kernels.labels import native_labels, native_loss
 from osakd.kernels.library import load
-from osakd.labels.posterior import neighbour_votes
+from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.reliability import Reliability
-from osakd.losses.native import native_loss
 from osakd.losses.osakd import OSAKDLoss
 
 _TOLERANCE = 1e-4
@@ -40,7 +39,7 @@ def _difference() -> float:
     target, valid = torch.arange(33) % 5, torch.arange(33) % 7 > 0
     logits = torch.randn(33, 5, generator=generator) + 2 * torch.eye(5)[target]
     pairs = zip(_values(logits, target, valid, native=True), _values(logits, target, valid, native=False), strict=True)
-    return max(float((one - other).abs().max()) for one, other in pairs)
+    return max(float((first - second).abs().max()) for first, second in pairs)
 
 
 def _values(logits: Tensor, target: Tensor, valid: Tensor, *, native: bool) -> list[Tensor]:
@@ -48,13 +47,13 @@ def _values(logits: Tensor, target: Tensor, valid: Tensor, *, native: bool) -> l
     reliability = Reliability(momentum=0.0, power=2.0)
     as_method = {"include_self": False, "ignore_index": None, "gather": False}
     criterion = OSAKDLoss(5, 4, reliability=reliability, pseudo_count=0.5, label_smoothing=0.1, **as_method)
-    own = logits.clone().requires_grad_()
-    given = {"num_classes": 5, "k": 4, "exclude": torch.arange(33), "valid": valid}
+    inputs = logits.clone().requires_grad_()
+    pool = Pool(logits, target, valid, torch.arange(33))
     if not native:
-        votes, total = neighbour_votes(logits, logits, target, **given), criterion(own, target)
+        votes, total = count_votes(logits, pool, 5, 4, include_self=False), criterion(inputs, target)
     else:
         with native_labels():
-            votes, found = neighbour_votes(logits, logits, target, **given), native_loss(criterion, own, target)
-        total = logits.sum() if found is None else found.total
+            votes, loss = count_votes(logits, pool, 5, 4, include_self=False), native_loss(criterion, inputs, target)
+        total = logits.sum() if loss is None else loss.total
     total.backward()
-    return [total.detach(), own.grad, votes.rows, votes.classes]  # type: ignore[list-item]
+    return [total.detach(), inputs.grad, votes.rows, votes.classes]  # type: ignore[list-item]
