@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?= digits
 
-.PHONY: demo device test test-integrations lint docs bench chaos audit clean
+.PHONY: demo device quick test test-integrations lint docs bench chaos audit clean
 .DELETE_ON_ERROR:
 
 demo: .venv/ready-train
@@ -15,6 +15,12 @@ device: .venv/ready-device
 	$(BIN)/osakd export runs/device/network --data $(DATA) --to runs/device/network.onnx
 	$(BIN)/osakd export runs/device/network --data $(DATA) --to runs/device/network-int8.onnx --int8
 	$(BIN)/osakd latency runs/device/network runs/device/network.onnx runs/device/network-int8.onnx
+
+# The core alone, in about a minute: labels, losses and methods against their references. Types take longer: `make lint`.
+quick: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not unchecked" tests/labels tests/losses tests/methods
 
 # One worker per core, one thread each. Tests marked `unchecked` run without run-time shape checks: torch.compile does
 # not mix with them, and deliberately wrong types must reach our own messages.
@@ -36,9 +42,10 @@ lint: .venv/ready-dev
 	$(BIN)/lint-imports
 
 # Fills the tables of the documentation from the committed records, writes their report to site/report, draws the
-# figures in docs/images, and builds the site, site/docs; a link that leads nowhere is an error.
+# figures in docs/images and the diagram of the imports, and builds the site, site/docs; a link that leads nowhere is an
+# error.
 docs: .venv/ready-dev .venv-integrations/ready
-	$(BIN)/python docs/draw_rooms.py
+	$(BIN)/python docs/imports.py
 	$(BIN)/python docs/fill.py
 	NO_MKDOCS_2_WARNING=1 .venv-integrations/bin/python -m mkdocs build --strict --quiet
 
@@ -46,9 +53,9 @@ docs: .venv/ready-dev .venv-integrations/ready
 bench: .venv/ready-train
 	$(BIN)/python -m benchmarks.run --out benchmarks/records
 
-# Injects faults for real and prints what became of them; for an otherwise idle machine.
+# Injects faults for real and prints what became of them; for an otherwise idle machine. SHORT=--short: five minutes.
 chaos: .venv-integrations/ready
-	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m chaos.run
+	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m chaos.run $(SHORT)
 
 # Known vulnerabilities of the pinned versions. Where no advisory service answers nothing is known, which is a failure.
 audit: .venv-audit/ready

@@ -12,34 +12,27 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import torch
-
 import osakd
+from osakd.report.tables.table import markdown, table_of
 
-SEEDS, EPOCHS = range(5), 30
-
-
-FORMS: dict[str, dict[str, Any]] = {
-    "native kernel": {"model": "lenet", "kernels": "native"},
-    "PyTorch's operators": {"model": "lenet", "kernels": "torch"},
-}
+SEEDS = range(5)
+OPTIONS: dict[str, Any] = {"model": "lenet", "fraction": 0.2, "epochs": 30, "learning_rate": 0.01}
+KERNELS = {"native kernel": "native", "PyTorch's operators": "torch"}
 
 
 def main(data: str) -> None:
     """Prints a table of test accuracies at the last epoch."""
-    torch.set_num_threads(1)
-    print("| computed by | mean, % | standard deviation | each seed |\n|---|---|---|---|")
-    for name, options in FORMS.items():
-        found = [100 * _accuracy(data, seed, options) for seed in SEEDS]
-        print(f"| {name} | {mean(found):.2f} | {stdev(found):.2f} | {', '.join(f'{one:.2f}' for one in found)} |")
-
-
-def _accuracy(data: str, seed: int, options: dict[str, Any]) -> float:
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        run = osakd.train(
-            data=data, seed=seed, fraction=0.2, epochs=EPOCHS, learning_rate=0.01, out=Path(folder) / "run", **options
-        )
-        return run.result.last["test"]["accuracy"]
+        for name, kernels in KERNELS.items():
+            runs = [
+                osakd.train(data, seed=seed, kernels=kernels, out=Path(folder) / f"{kernels}{seed}", **OPTIONS)
+                for seed in SEEDS
+            ]
+            values = [100 * run.result.last["test"]["accuracy"] for run in runs]
+            each = ", ".join(f"{value:.2f}" for value in values)
+            rows.append([name, f"{mean(values):.2f}", f"{stdev(values):.2f}", each])
+    print(markdown(table_of("accuracy", ["computed by", "mean, %", "standard deviation", "each seed"], rows)))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ NETWORKS = (
     Network("cifar10", "resnet8", 2, 0.05),
     Network("fashion_mnist", "lenet-fashion", 3, 0.01),
 )
-FORMS = (".pt2", ".onnx", "-int8.onnx", ".pte", "-int8.pte")
+ENDINGS = (".onnx", "-int8.onnx", ".pte", "-int8.pte")
 """What is added to a network's name for each file."""
 
 
@@ -41,13 +41,13 @@ def commands(datasets: Path, out: Path) -> Iterator[list[str]]:
         run, images = str(out / model), str(datasets / data)
         recipe = f"--method osakd --model {model} --epochs {epochs} --learning_rate {rate} --schedule cosine"
         yield ["train", "--data", images, *recipe.split(), "--out", run, "--resume"]
-        for form in FORMS:
-            yield ["export", run, "--data", images, "--to", run + form, *["--int8"] * form.startswith("-int8")]
+        for ending in ENDINGS:
+            yield ["export", run, "--data", images, "--to", run + ending, *["--int8"] * ending.startswith("-int8")]
 
 
 def measuring(out: Path) -> list[str]:
     """The command that measures all of them and writes the record."""
-    files = [str(out / network.model) + form for network in NETWORKS for form in ("", *FORMS)]
+    files = [str(out / network.model) + ending for network in NETWORKS for ending in ("", *ENDINGS)]
     return ["latency", *files, "--record", "records/export/latency.json"]
 
 

@@ -6,7 +6,7 @@
 # GIVEN  a folder with wheels/ and, as far as there is room, the Parquet folders cifar10/ and fashion_mnist/, which are
 #        decoded there. wheels/ holds what that machine lacks of the dependencies in pyproject.toml and to build osakd:
 #          pip download --only-binary=:all: --python-version 3.12 --platform manylinux_2_28_x86_64 --no-deps \
-#            -d GIVEN/wheels beartype jsonargparse docstring-parser typeshed-client hatchling editables
+#            -d GIVEN/wheels beartype hatchling editables
 # OUT    gets gpu-check.tar.gz (below 16 MiB): logs, the benchmark's record, run folders with their checkpoints.
 # EARLIER  a gpu-check.tar.gz of before: finished runs are kept, others go on from their last checkpoint.
 #

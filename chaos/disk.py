@@ -1,4 +1,4 @@
-"""Disks that are full, folders that may not be written or vanish, clocks that jump, two processes on one folder."""
+"""Disks that are full, folders that may not be written or vanish, two processes on one folder."""
 
 import os
 import resource
@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chaos.children import REFUSED, difference, ended, run, start, train
-from chaos.kills import undisturbed
+from chaos.children import REFUSED, At, continued, difference, ended, run, start, train_one, undisturbed_one
 from chaos.outcome import Outcome
 from osakd import records
-from osakd.engine import folders, loop
 
 _NOBODY = 65534
+
+
+def all_kinds(place: Path) -> list[Outcome]:
+    """Every fault of this file."""
+    return [full(place), read_only(place), deleted(place), two(place)]
 
 
 def full(place: Path) -> Outcome:
@@ -22,38 +25,35 @@ def full(place: Path) -> Outcome:
     outcome = Outcome("full disk, then space again")
     for limit in (0, 500, 2_000, 20_000, 100_000):
 
-        def limited(limit: int = limit) -> None:
+        def limited(folder: Path, limit: int = limit) -> None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
             try:
-                train(place / "full")
+                train_one(folder)
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
-        _refused(outcome, place, "full", limited, "The disk is full")
+        _refused(outcome, place, limited, "The disk is full")
     return outcome
 
 
 def read_only(place: Path) -> Outcome:
-    """The folder of the runs may not be written."""
-    outcome = Outcome("read-only folder")
-    (place / "read-only").mkdir()
-    (place / "read-only").chmod(0o555)
+    """The folder of the run may not be written."""
+    outcome, folder, log = Outcome("read-only folder"), place / "read-only", place / "open" / "log"
+    folder.mkdir()
+    folder.chmod(0o555)
     place.chmod(0o755)
+    log.parent.mkdir()
+    log.parent.chmod(0o777)
 
     def work() -> None:
-        train(place / "open" / "runs")  # what it imports can be read now
+        train_one(log.parent / "run")  # what it imports can be read now
         if os.geteuid() == 0:
             os.seteuid(_NOBODY)
-        train(place / "read-only")
+        train_one(folder)
 
-    log = place / "open" / "log"
-    log.parent.mkdir(exist_ok=True)
-    log.parent.chmod(0o777)
-    status, text = run(work, log)
-    right = status == REFUSED and "ermission" in text
-    outcome.add("refused by name" if right else "not refused", wrong="" if right else f"{status}: {text}")
+    _answered(outcome, run(work, log), "No permission", "refused by name")
     return outcome
 
 
@@ -61,85 +61,44 @@ def deleted(place: Path) -> Outcome:
     """The folder is deleted while the run trains; the same command then starts again."""
     outcome = Outcome("folder deleted while a run trains")
 
-    def work() -> None:
-        begin = loop.Loop._states
+    def work(folder: Path) -> None:
+        train_one(folder, At(2, lambda: shutil.rmtree(folder)))
 
-        def gone(self: loop.Loop, epoch: int) -> object:
-            if epoch == 2:
-                shutil.rmtree(self.runs[0].folder)
-            return begin(self, epoch)
-
-        loop.Loop._states = gone  # type: ignore[method-assign, assignment]
-        train(place / "deleted")
-
-    _refused(outcome, place, "deleted", work, "does not exist")
-    return outcome
-
-
-def clock(place: Path) -> Outcome:
-    """The clock is set back by a day at every look at it."""
-    outcome = Outcome("clock set back by a day, again and again")
-    reference, _ = undisturbed(place, "serial")
-
-    def work() -> None:
-        days, now = 0, time.time
-
-        def earlier() -> float:
-            nonlocal days
-            days += 1
-            return now() - 86_400 * days
-
-        time.time = earlier
-        train(place / "clock")
-
-    status, text = run(work, place / "log")
-    found = difference(place / "clock", reference) if status == 0 else f"{status}: {text}"
-    outcome.add("not equal" if found else "equal bit for bit", wrong=found)
+    _refused(outcome, place, work, "does not exist")
     return outcome
 
 
 def two(place: Path) -> Outcome:
-    """A second process trains in the folder of a first one."""
-    outcome = Outcome("two processes on one run folder")
-    reference, _ = undisturbed(place, "serial")
+    """A second process trains in the folder of a first one, which waits for it."""
+    outcome, reference = Outcome("two processes on one run folder"), undisturbed_one(place)
     folder, go_on = place / "two", place / "go-on"
 
-    def slowly() -> None:
-        begin = loop.Loop._states
+    def wait() -> None:
+        while not go_on.exists():
+            time.sleep(0.02)
 
-        def later(self: loop.Loop, epoch: int) -> object:
-            while epoch == 2 and not go_on.exists():
-                time.sleep(0.02)
-            return begin(self, epoch)
-
-        loop.Loop._states = later  # type: ignore[method-assign, assignment]
-        train(folder)
-
-    first = start(slowly, place / "first")
-    while not list(folder.glob(f"*-seed0/{records.CHECKPOINT}")):
+    first = start(lambda: train_one(folder, At(3, wait)), place / "first")
+    while not (folder / records.CHECKPOINT).exists():
         time.sleep(0.02)
-
-    def intrude() -> None:
-        folders.SECONDS_TO_WAIT_FOR_A_LOCK = 0.0
-        train(folder)
-
-    status, text = run(intrude, place / "log")
+    second = run(lambda: train_one(folder), place / "log")
     go_on.touch()
-    right = status == REFUSED and "Another process is training" in text
-    outcome.add("the second was refused" if right else "not refused", wrong="" if right else f"{status}: {text}")
-    found = difference(folder, reference) if ended(first) == 0 else "the first one failed"
-    outcome.add("not equal" if found else "the first ended equal bit for bit", wrong=found)
+    _answered(outcome, second, "Another process is training", "the second was refused")
+    wrong = difference(folder, reference) if ended(first) == 0 else "the first process failed"
+    outcome.add("the first ended, equal bit for bit", wrong=wrong)
     return outcome
 
 
-def _refused(outcome: Outcome, place: Path, name: str, work: Callable[[], object], words: str) -> None:
-    """Work must fail with these words; the same command without the fault then gives what was to come out."""
-    reference, _ = undisturbed(place, "serial")
-    status, text = run(work, place / "log")
+def _answered(outcome: Outcome, status_and_text: tuple[int, str], words: str, answer: str) -> None:
+    status, text = status_and_text
     right = status == REFUSED and words in text
-    if right:
-        status, text = run(lambda: train(place / name), place / "log")
-        text = difference(place / name, reference) if status == 0 else text
-    wrong = "" if right and not text else f"{status}: {text}"
-    outcome.add("not answered" if wrong else "refused in a sentence; then equal bit for bit", wrong=wrong)
-    shutil.rmtree(place / name, ignore_errors=True)
+    outcome.add(answer, wrong="" if right else f"exit {status}: {text}")
+
+
+def _refused(outcome: Outcome, place: Path, work: Callable[[Path], object], words: str) -> None:
+    """Work must fail with these words; the same command without the fault then ends as if undisturbed."""
+    reference, folder = undisturbed_one(place), place / "refused"
+    status, text = run(lambda: work(folder), place / "log")
+    wrong = "" if status == REFUSED and words in text else f"exit {status}: {text}"
+    wrong = wrong or continued(lambda: train_one(folder), folder, reference, place / "log")
+    outcome.add("refused in a sentence; then equal bit for bit", wrong=wrong)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,10 @@
-"""What became of the faults of one kind."""
+"""What became of the faults of each kind, and the table of it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from osakd.report.tables.table import Column, Table, markdown
 
 
 @dataclass
@@ -12,7 +15,7 @@ class Outcome:
         fault: what was done.
         times: how often.
         lost: how often something was gone that had been written before.
-        wrong: how often something else came out, without a word.
+        wrong: how often the values were other ones, without a word, or an error was not one of ours.
         answers: how each was answered, and how often.
         details: what was lost or wrong, for a person who looks for the reason.
     """
@@ -25,19 +28,28 @@ class Outcome:
     details: list[str] = field(default_factory=list)
 
     def add(self, answer: str, *, lost: str = "", wrong: str = "") -> None:
-        """Counts a fault with its answer; ``lost`` and ``wrong`` say what was."""
+        """Counts a fault that was answered well, unless ``lost`` or ``wrong`` describe what was not."""
         self.times += 1
         self.lost += bool(lost)
         self.wrong += bool(wrong)
-        self.answers[answer] += 1
-        self.details += [detail for detail in (lost, wrong) if detail]
+        self.answers["wrong" if wrong else answer] += 1
+        self.details += [f"{self.fault}: {detail}" for detail in (lost, wrong) if detail]
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """The outcomes as Markdown."""
-    lines = ["| fault | times | lost | wrong | how it was answered |", "|---|---|---|---|---|"]
-    for one in outcomes:
-        answers = "; ".join(f"{answer} ({count})" for answer, count in one.answers.most_common())
-        lines.append(f"| {one.fault} | {one.times:,} | {one.lost} | {one.wrong} | {answers} |")
-    total = [sum(getattr(one, name) for one in outcomes) for name in ("times", "lost", "wrong")]
-    return "\n".join([*lines, f"| all | {total[0]:,} | {total[1]} | {total[2]} | |"])
+COLUMNS = (
+    Column[Outcome]("fault", lambda outcome: outcome.fault, is_text=True),
+    Column[Outcome]("times", lambda outcome: f"{outcome.times:,}"),
+    Column[Outcome]("lost", lambda outcome: str(outcome.lost)),
+    Column[Outcome]("wrong", lambda outcome: str(outcome.wrong)),
+    Column[Outcome](
+        "answers",
+        lambda outcome: "; ".join(f"{answer} ({count})" for answer, count in outcome.answers.most_common()),
+        is_text=True,
+    ),
+)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes and their sum as Markdown."""
+    times, lost, wrong = (sum(getattr(row, name) for row in outcomes) for name in ("times", "lost", "wrong"))
+    return markdown(Table("chaos", COLUMNS, [*outcomes, Outcome("all", times, lost, wrong)]))

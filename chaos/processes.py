@@ -1,6 +1,5 @@
-"""Whole commands, whose processes are killed: a worker, the runner, a rank, a job, a part of a cluster."""
+"""Whole commands, whose processes are killed: a worker, and the runner itself."""
 
-import importlib.util
 import json
 import os
 import random
@@ -12,36 +11,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chaos.children import METHODS, difference, say
+from chaos.children import EVERY_EPOCH, METHODS, difference
 from chaos.outcome import Outcome
 from osakd.errors import RunError
 from osakd.records import LOCK, read_config, read_metrics, read_result
 
 EPOCHS, SEEDS, PATIENCE = 16, 2, 240
-SMALL = ["--epochs", str(EPOCHS), "--fraction", "0.4", "--batch-size", "32", "--ema", "0.9", "--device", "cpu"]
-SERIAL = ["--executor", "serial", "--kernels", "torch"]
 COMPARED = "compared"
-EVERY_EPOCH = "import osakd.engine.loop\nosakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0\n"
-"""What Python does first in every process of a command: it saves every epoch."""
+"""Name of the folder of the undisturbed comparison."""
 
 
-def compare(out: Path, *more: str) -> list[str]:
-    """A comparison of two methods over two seeds: four runs."""
-    methods = [json.dumps(method) for method in METHODS]
-    words = ["compare", "--methods", *methods, "--seeds", str(SEEDS), *SMALL, *SERIAL, "--out", str(out), *more]
+def comparison(out: Path, processes: int) -> list[str]:
+    """The command that compares two methods over two seeds: four runs."""
+    words = ["compare", "--methods", *map(json.dumps, METHODS), "--seeds", str(SEEDS), "--epochs", str(EPOCHS)]
+    words += ["--fraction", "0.4", "--batch-size", "32", "--ema", "0.9", "--device", "cpu", "--executor", "serial"]
+    words += ["--kernels", "torch", "--out", str(out), "--processes", str(processes)]
     return [sys.executable, "-m", "osakd", *words]
-
-
-def train_on_two_ranks(out: Path) -> list[str]:
-    """A training by two processes, or its continuation."""
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "osakd"]
-    method = ["--method", "osakd", "--method.k", "5", "--method.pool", "memory"]
-    return [sys.executable, "-m", *launcher, "train", *method, *SMALL, "--out", str(out / "osakd-seed0"), "--resume"]
 
 
 @contextmanager
 def started(command: Sequence[str], place: Path) -> Iterator[subprocess.Popen[str]]:
-    """A command in a session of its own; nothing of it is left."""
+    """A command in a session of its own, all of which is killed in the end; its processes save every epoch."""
     (place / "sitecustomize.py").write_text(EVERY_EPOCH)
     path = os.pathsep.join([str(place), str(Path(__file__).parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     with (place / "errors").open("w") as errors:
@@ -61,19 +51,19 @@ def started(command: Sequence[str], place: Path) -> Iterator[subprocess.Popen[st
         process.wait()
 
 
-def finished(command: Sequence[str], place: Path) -> str:
-    """What a command said that failed, after it has been given once more; empty where it ended well."""
+def failure(command: Sequence[str], place: Path) -> str:
+    """Runs a command to its end: its exit status and errors; empty where it ended well."""
     with started(command, place) as process:
         code = process.wait(PATIENCE)
-    said = [line for line in (place / "errors").read_text().splitlines() if "osakd:" in line]
-    return f"exit {code}: {' '.join(said)}" if code else ""
+    lines = [line for line in (place / "errors").read_text().splitlines() if "osakd:" in line]
+    return f"exit {code}: {' '.join(lines)}" if code else ""
 
 
 def trained_by(run: Path) -> int | None:
     """The process that holds the lock of a run."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is another user's
-            if run / LOCK in [one.readlink() for one in (process / "fd").iterdir()]:
+            if run / LOCK in [descriptor.readlink() for descriptor in (process / "fd").iterdir()]:
                 return int(process.name)
     return None
 
@@ -87,17 +77,17 @@ def epochs_done(folder: Path) -> int:
     return done
 
 
-def at_work(folder: Path, process: subprocess.Popen[str], epochs: int) -> list[int]:
-    """The processes that train in a folder, once so many epochs are done; none where the command ends first."""
+def trainer(folder: Path, process: subprocess.Popen[str], epochs: int) -> int | None:
+    """A process that trains in a folder, once so many epochs are done; None where the command ends first."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
         if epochs_done(folder) >= epochs:
-            at = [run for run in folder.glob("*-seed*") if read_config(run) and read_result(run) is None]
-            found = [number for number in map(trained_by, at) if number is not None]
-            if found:
-                return found
+            unfinished = [run for run in folder.glob("*-seed*") if read_config(run) and read_result(run) is None]
+            for number in map(trained_by, unfinished):
+                if number is not None:
+                    return number
         time.sleep(0.02)
-    return []
+    return None
 
 
 def orphans(folder: Path) -> str:
@@ -110,94 +100,53 @@ def orphans(folder: Path) -> str:
     return ""
 
 
-Command = Callable[[Path], list[str]]
-Pick = Callable[[subprocess.Popen[str], list[int]], int]
+Victim = Callable[[subprocess.Popen[str], int], int]
 
 
-def _runner(process: subprocess.Popen[str], trainers: list[int]) -> int:
-    del trainers
-    return process.pid
-
-
-def _trainer(process: subprocess.Popen[str], trainers: list[int]) -> int:
-    del process
-    return trainers[0]
-
-
-def _other_rank(process: subprocess.Popen[str], trainers: list[int]) -> int:
-    """The rank that does not write."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    ranks = [int(one) for one in children if b"RANK=1\0" in Path(f"/proc/{one}/environ").read_bytes()]
-    return ranks[0] if ranks else trainers[0]
-
-
-def killed(
-    place: Path, reference: Path, rng: random.Random, name: str, command: Command, picks: Sequence[Pick], *, ends: bool
-) -> Outcome:
-    """Kills one process of a command after another, at random moments; the same command then ends as if undisturbed.
+def killed(place: Path, reference: Path, rng: random.Random, name: str, victim: Victim, times: int) -> Outcome:
+    """Kills one process of a comparison after another, at random moments; it then ends as if undisturbed.
 
     Args:
         place: folder to work in.
         reference: the runs that nothing disturbed; made if missing.
         rng: where the moments come from.
         name: what the table calls it.
-        command: the command that trains in a folder, or goes on there.
-        picks: which process is killed, for each kill.
-        ends: the command ends with each kill and is given again; else it goes on by itself.
+        victim: which process is killed: of the command itself and one that trains. Where it is the command, the same
+            command is started again, else it goes on by itself.
+        times: number of kills.
     """
-    outcome, folder = Outcome(name), place / "runs"
-    wrong = "" if reference.exists() else finished(command(reference), place)
-    whole = EPOCHS * len(list(reference.glob("*-seed*")))
-    kills, commands = 0, 0
-    while kills < len(picks) and not wrong and commands <= len(picks):
-        commands += 1
-        with started(command(folder), place) as process:
-            while kills < len(picks):
-                share = (kills + rng.uniform(0.2, 1)) / (len(picks) + 1)
-                trainers = at_work(folder, process, round(share * whole))
-                if not trainers:
+    outcome, folder, kills, starts = Outcome(name), place / "runs", 0, 0
+    command = comparison(folder, 2)
+    wrong = "" if reference.exists() else failure(comparison(reference, 2), place)
+    while kills < times and not wrong and starts <= times:
+        starts += 1
+        with started(command, place) as process:
+            while kills < times and not wrong:
+                share = (kills + rng.uniform(0.2, 1)) / (times + 1)
+                number = trainer(folder, process, round(share * EPOCHS * len(METHODS) * SEEDS))
+                if number is None:
                     break
-                with suppress(ProcessLookupError, IndexError):
-                    os.kill(picks[kills](process, trainers), signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(victim(process, number), signal.SIGKILL)
                     kills += 1
-                if ends:
-                    break
                 time.sleep(0.3)
             process.wait(PATIENCE)
             wrong = wrong or orphans(folder)
-    wrong = wrong or finished(command(folder), place) or difference(folder, reference)
-    for _ in range(kills or 1):
-        outcome.add("not equal" if wrong else "ended, equal bit for bit")
-    if wrong:
-        outcome.add("not equal", wrong=f"{name}: {wrong}")
+    wrong = wrong or failure(command, place) or difference(folder, reference)
+    for kill in range(max(kills, 1)):
+        outcome.add("ended, equal bit for bit", wrong=wrong if kill == 0 else "")
     return outcome
 
 
-def all_kinds(place: Path, rng: random.Random) -> list[Outcome]:
-    """Kills of every kind of process that a command may have."""
-    kinds: list[tuple[str, str, Command, list[Pick], bool]] = [
-        ("a worker of `compare --processes 2` killed", COMPARED, _processes, [_trainer] * 3, False),
-        ("the runner of `compare --processes 2` killed", COMPARED, _processes, [_runner] * 2, True),
-        ("a rank of torchrun killed", "ranks", train_on_two_ranks, [_trainer, _other_rank], True),
-    ]
-    if importlib.util.find_spec("submitit"):
-        kinds.append(("a job of submitit killed", COMPARED, _jobs, [_trainer] * 2, False))
-        kinds.append(("the runner of jobs of submitit killed", COMPARED, _jobs, [_runner], True))
-    else:
-        say("submitit is not installed: no job of it is killed")
+def all_kinds(place: Path, rng: random.Random, times: int) -> list[Outcome]:
+    """Kills of every kind of process that a comparison has, each so many times."""
+    victims: dict[str, Victim] = {
+        "worker": lambda _, trainer: trainer,
+        "runner": lambda process, _: process.pid,
+    }
     outcomes = []
-    for number, (name, reference, command, picks, ends) in enumerate(kinds):
-        own = place / str(number)
-        own.mkdir()
-        begun = time.monotonic()
-        outcomes.append(killed(own, place / reference, rng, name, command, picks, ends=ends))
-        say(f"  {name}: {time.monotonic() - begun:.0f} s")
+    for name, victim in victims.items():
+        (place / name).mkdir()
+        title = f"the {name} of `compare --processes 2` killed"
+        outcomes.append(killed(place / name, place / COMPARED, rng, title, victim, times))
     return outcomes
-
-
-def _processes(out: Path) -> list[str]:
-    return compare(out, "--processes", "2")
-
-
-def _jobs(out: Path) -> list[str]:
-    return compare(out, "--submitit", "{cluster: local}")

@@ -24,10 +24,10 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 import osakd
 from osakd.data.sources import load_data
-from osakd.deploy.form import DeployedForm
-from osakd.deploy.target import check_file
+from osakd.deploy.export import DeployableNetwork
 from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
+from osakd.paths import out_path
 from osakd.records import read_config
 
 CALIBRATE = 512
@@ -42,8 +42,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--data", help="data of the run, if it has no name: its folder")
     options = parser.parse_args(argv)
     try:
-        check_file(options.to)
-        export(options.run, options.to, options.data)
+        export(options.run, out_path(options.to), options.data)
     except (InputError, RunError) as error:
         print(f"litert.py: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -55,7 +54,7 @@ def export(run: Path, to: Path, source: str | None) -> None:
     """Converts, compares and writes."""
     network, config = osakd.load(run), read_config(run)
     data = load_data(source or config.data["name"])
-    content = converted(DeployedForm(network, pixels=False), images_of(data.train.images[:CALIBRATE]))
+    content = converted(DeployableNetwork(network, pixels=False), images_of(data.train.images[:CALIBRATE]))
     images, classes = images_of(data.test.images), torch.from_numpy(data.test.target)
     logits = (computed(content, images), network(images))
     accuracy, before = ((one.argmax(1) == classes).double().mean().item() for one in logits)
@@ -66,7 +65,7 @@ def export(run: Path, to: Path, source: str | None) -> None:
     print(f"{to}: {len(content):,} bytes")
 
 
-def converted(form: DeployedForm, images: Tensor) -> bytes:
+def converted(form: DeployableNetwork, images: Tensor) -> bytes:
     """The file: int8 weights, one scale per channel, and int8 activations, whose ranges are those of the images."""
     example = (images[:1].clone(),)
     quantizer = PT2EQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False))

@@ -21,14 +21,14 @@ from torch import Tensor
 
 import osakd
 from osakd.data.sources import load_data
-from osakd.deploy.form import DeployedForm
-from osakd.deploy.quiet import from_extra, quiet
-from osakd.deploy.target import check_file
+from osakd.deploy.export import DeployableNetwork
+from osakd.deploy.exported import using_extra
 from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
+from osakd.paths import out_path
 from osakd.records import read_config
 
-with quiet(), from_extra("microcontroller"):
+with using_extra("microcontroller"):
     import tosa_serializer  # noqa: F401 - what follows needs it
     from executorch.exir import EdgeCompileConfig, EdgeProgramManager, to_edge, to_edge_transform_and_lower
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -38,7 +38,7 @@ CALIBRATE, COMPARED = 512, 20
 """Training images that int8 ranges are measured on; test images for a Cortex-M's operations, which are slow here."""
 
 
-def quantised(form: DeployedForm, quantizer: Any, images: Tensor) -> Any:
+def quantised(form: DeployableNetwork, quantizer: Any, images: Tensor) -> Any:
     """The program with int8 weights and activations, whose ranges are those of the images."""
     program = torch.export.export(form, (images[:1].clone(memory_format=torch.preserve_format),))
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
@@ -100,21 +100,20 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--data", help="data of the run, if it has no name: its folder")
     options = parser.parse_args(argv)
     try:
-        check_file(options.to)
-        export(options.run, options.to, options.target, options.data)
+        export(options.run, out_path(options.to), options.target, options.data)
     except (InputError, RunError) as error:
         print(f"microcontroller.py: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     return 0
 
 
-@quiet()
+@using_extra("microcontroller")
 @torch.no_grad()
 def export(run: Path, to: Path, target: str, source: str | None) -> None:
     """Compiles, compares and writes."""
     network, config = osakd.load(run), read_config(run)
     data = load_data(source or config.data["name"])
-    form = DeployedForm(network, pixels=False).to(memory_format=torch.channels_last)
+    form = DeployableNetwork(network, pixels=False).to(memory_format=torch.channels_last)
     program = quantised(form, quantizer_of(target), images_of(data.train.images[:CALIBRATE]))
 
     images, classes = images_of(data.test.images), torch.from_numpy(data.test.target)

@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,17 @@ def accept(
     """That osakd's parser takes a command line."""
     import osakd.api
 
+    for place, _ in COMMANDS.values():  # their options are those of the functions that are replaced below
+        import_module(place.partition(":")[0])
+
     def stop(*_: Any, **__: Any) -> None:
         raise ReachedError
 
-    for name in ("train", "compare", "reproduce", "evaluate", "write_report", "export", "latency", "load"):
+    for name in ("train", "compare", "reproduce", "evaluate", "write_report", "load"):
         monkeypatch.setattr(osakd.api, name, stop, raising=False)
     monkeypatch.setattr("osakd.engine.cost.costs", stop)
-    monkeypatch.setattr("osakd.deploy.card.model_card", stop)
+    for name in ("export", "latency", "card"):
+        monkeypatch.setattr(f"osakd.deploy.api.{name}", stop)
     monkeypatch.setattr("osakd.runner.status.status_of", stop)
     monkeypatch.setattr("osakd.engine.allocator.keep_freed_memory", lambda: False)
     monkeypatch.chdir(tmp_path)

@@ -20,7 +20,7 @@ for x, y, index in loader:
     loss(network(x), y, index).backward()
     optimizer.step()
 print(osakd.soft_label_ceiling(20, [1, 1, 1], 8) > 0, bool(loss.memory.valid.all()))
-assert not {"sklearn", "pyarrow", "rich", "matplotlib", "jsonargparse", "datasets"} & set(sys.modules)
+assert not {"sklearn", "pyarrow", "rich", "matplotlib", "yaml", "datasets"} & set(sys.modules)
 """
 MISSING = """
 import osakd

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import osakd
-from osakd.cli import compare, train
+from osakd.cli.compare import compare
+from osakd.cli.train import train
 from osakd.data.arrays import DataArrays
 from osakd.data.recipes import DATA
 from osakd.data.sources import load_data
@@ -38,7 +39,7 @@ SECTIONS = [
     "Differences to the source",
     "Source",
 ]
-COMMANDS = {"train": train.command, "compare": compare.command}
+COMMANDS = {"train": train, "compare": compare}
 each_method = pytest.mark.parametrize("name", list(METHODS))
 
 

@@ -1,6 +1,5 @@
 """The tables and pictures of the documentation are what the commands make of the committed records and the source."""
 
-import doctest
 import runpy
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import osakd
 
 ROOT = Path(__file__).parents[1]
 FILL = runpy.run_path(str(ROOT / "docs/fill.py"))
-ROOMS = runpy.run_path(str(ROOT / "docs/draw_rooms.py"))
 BLOCKS = [
     pytest.param(block["words"], block["text"], id=f"{page.name}: {block['words']}")
     for page in FILL["PAGES"]
@@ -59,26 +57,3 @@ def test_the_page_takes_few_bytes_for_each_run(written: Path) -> None:
 def test_the_report_is_written_where_git_ignores_it() -> None:
     first = FILL["REPORT"].relative_to(ROOT).parts[0]
     assert f"/{first}/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-
-
-def test_the_picture_of_the_rooms_is_that_of_the_imports() -> None:
-    assert ROOMS["PICTURE"].read_text(encoding="utf-8") == ROOMS["picture"](), "make docs draws it again"
-
-
-def test_the_picture_shows_rooms_and_the_arrows_between_them() -> None:
-    arrows, with_torch = ROOMS["read_imports"]()
-    assert {"engine", "methods", "records"} <= set(arrows)
-    assert "losses" in arrows["methods"]
-    assert "labels" in with_torch
-    assert "report" not in with_torch
-    svg = ROOMS["draw"]({"over": {"under"}, "under": set()}, {"under"}, {"over": "A & B", "under": "C"})
-    assert "A &amp; B" in svg
-    assert svg.count('class="torch"') == 1
-    assert svg.count("marker-end") == 1
-
-
-def test_the_examples_of_the_picture_s_script_are_true() -> None:
-    for name in ("without_shortcuts", "floors_and_routes"):
-        (examples,) = doctest.DocTestFinder().find(ROOMS[name], name, module=False, globs=ROOMS)
-        assert examples.examples
-        assert doctest.DocTestRunner().run(examples).failed == 0

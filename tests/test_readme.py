@@ -2,30 +2,41 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.goals import extrapolations, lines, table
-from osakd.report.statistics.aggregate import MethodSummary, Summary, summarise
-from osakd.report.statistics.spread import Difference, Spread
-from osakd.report.tables.accuracy import comparison_table
+from benchmarks.rows import extrapolations, table
+from osakd.api.reports import recorded_columns
+from osakd.records import Result
+from osakd.report.tables.results import comparison_table
 from osakd.report.tables.table import markdown
-from tests.report.made import read
+from osakd.runs import Curve, FinishedRun, Series
+from tests.report.made import CONFIG, ENVIRONMENT, column_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
 def recorded(path: Path) -> str:
-    """The table of a committed summary."""
-    found = json.loads(path.read_text())
-    for method in found["methods"]:
-        method["spreads"] = {key: Spread(**value) for key, value in method["spreads"].items()}
-        method["differences"] = {key: Difference(**value) for key, value in method["differences"].items()}
-        method.setdefault("epochs", list(range(1, found["epochs"] + 1)))  # older ones evaluated every epoch
-    summary = Summary(**(found | {"methods": [MethodSummary(**method) for method in found["methods"]]}))
-    return markdown(comparison_table(summary))
+    """The table of a committed summary, made again from the values of its seeds."""
+    curves: dict[tuple[str, int], dict[str, Series]] = {}
+    costs: dict[tuple[str, int], dict[str, float]] = {}
+    for method in json.loads(path.read_text())["methods"]:
+        output, values, epochs = method["predictor"], method["values"], method["epochs"]
+        label, prefix = (method["label"].removesuffix(f": {output}"), f"others.{output}." if output else "")
+        for place, (seed, accuracies) in enumerate(zip(method["seeds"], method["curves"], strict=True)):
+            series = {f"{prefix}test.{key}": Series(epochs[-1:], [values[key][place]]) for key in ("nll", "ece")}
+            series[f"{prefix}test.accuracy"] = Series(epochs, accuracies)
+            curves.setdefault((label, seed), {}).update(series)
+            costs[label, seed] = {key: values[key][place] for key in ("step_ms", "memory_mib")}
+    runs = []
+    for (label, seed), series in curves.items():
+        others = {name.split(".")[1]: {} for name in series if name.startswith("others.")}
+        result = Result(1, {"others": others}, {}, None, 1.0, ENVIRONMENT, [], costs[label, seed])
+        runs.append(FinishedRun(label, seed, path, replace(CONFIG, seed=seed), result, Curve(1, series)))
+    return markdown(comparison_table(column_of(runs)))
 
 
 def test_the_ten_lines_run() -> None:
@@ -44,19 +55,10 @@ def test_the_demo_s_table_is_its_record() -> None:
 
 def test_the_comparison_page_shows_its_records() -> None:
     page = (ROOT / "docs/comparison.md").read_text()
-    paths = sorted((ROOT / "records/comparison").glob("*.json"))
-    assert paths
-    for path in paths:
-        assert recorded(path) in page
-
-
-def test_the_comparison_on_cifar10_is_what_its_runs_recorded() -> None:
-    folder = ROOT / "records/comparison/cifar10-resnet8"
-    stored = json.loads(folder.with_suffix(".json").read_text())
-    deployed = [method for method in stored["methods"] if method["predictor"] is None]
-    runs = [read(folder / f"{one['label']}-seed{seed}") for one in deployed for seed in one["seeds"]]
-    assert len(runs) == len([path for path in folder.iterdir() if (path / "result.json").exists()])
-    assert json.loads(json.dumps(summarise("cifar10-resnet8", runs).to_dict())) == stored
+    assert recorded(ROOT / "records/comparison/digits.json") in page
+    (column,) = recorded_columns(ROOT / "records/comparison/cifar10-resnet8.jsonl")
+    assert len(column.finished) == 36
+    assert markdown(comparison_table(column)) in page
 
 
 def test_the_comparison_page_shows_what_cost_prints(capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,9 +74,8 @@ def test_the_performance_page_shows_its_record() -> None:
     page = (ROOT / "docs/performance.md").read_text()
     (stem,) = set(re.findall(r"\(\.\./benchmarks/records/(.+?)\.svg\)", page))
     record = json.loads((ROOT / f"benchmarks/records/{stem}.json").read_text())
-    assert table(lines(record["seconds_per_step"], record["floors"], gpu=False)) in page
+    assert table(record["seconds_per_step"]) in page
     assert (ROOT / f"benchmarks/records/{stem}.svg").exists()
-    assert (ROOT / "benchmarks/records/tried.md").read_text() in page
     for extrapolation in extrapolations(record["seconds_per_step"]):
         assert extrapolation in page
 

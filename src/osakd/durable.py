@@ -26,9 +26,10 @@ def append(path: Path, row: dict[str, Any]) -> None:
             sync_folder(path.parent)
 
 
-def line(row: dict[str, Any]) -> bytes:
-    """A row as a line of a JSON lines file, with a checksum as its last value."""
-    return _with_check(json.dumps(row)[:-1], ", ", "}\n")
+def line(row: dict[str, Any], *, compact: bool = False) -> bytes:
+    """A row as a line of a JSON lines file, with a checksum as its last value; compact without spaces."""
+    separator = "," if compact else ", "
+    return _with_check(json.dumps(row, separators=(separator, ":" if compact else ": "))[:-1], separator, "}\n")
 
 
 def write_record(path: Path, value: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
 
     Args:
         kind: what the name stands for, such as ``"model"``.
-        got: name that was given.
+        got: the unknown name.
         known: names that are known.
         remedy: text to append after the names.
 
@@ -62,6 +62,16 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
     return InputError(f"Unknown {kind} {got!r}{guess} Known: {', '.join(names)}{remedy}.")
 
 
+def one_line(error: object) -> str:
+    r"""The message of an error of another library, without its line breaks and indents.
+
+    Example:
+        >>> one_line(ValueError("bad value:\n    3"))
+        'bad value: 3'
+    """
+    return " ".join(str(error).split())
+
+
 def printable(text: str) -> str:
     r"""Text in which names from files and folders cannot steer a terminal or a page: such characters are written out.
 
@@ -69,7 +79,7 @@ def printable(text: str) -> str:
         >>> printable("cat\x1b[2J"), printable("\u202egnp.exe")
         ('cat\\x1b[2J', '\\u202egnp.exe')
     """
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager

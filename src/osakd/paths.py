@@ -1,15 +1,15 @@
-"""Paths as users give them, and the folder of what osakd may delete."""
+"""Paths as users give them, and the folder of the cache."""
 
 import os
 from pathlib import Path
 
-from osakd.errors import InputError
+from osakd.errors import InputError, RunError
 
 
 def given_path(path: str | Path) -> Path:
     """The path that the user means: ``~`` and ``~user`` become a home directory.
 
-    Every function and command passes the paths it is given through here, once.
+    Every function and command passes the paths of its caller through here, once.
 
     Raises:
         InputError: there is no such user, or the path holds a null character.
@@ -26,6 +26,25 @@ def given_path(path: str | Path) -> Path:
         raise InputError(
             f"The path {str(path)!r} names a home directory that does not exist: write the folder out."
         ) from error
+
+
+def out_path(path: str | Path) -> Path:
+    """The path of a file that will be written, checked before the work that ends with it.
+
+    Raises:
+        InputError: the path is a folder, there is no folder to write to, or see ``given_path``.
+        RunError: no permission to write there.
+    """
+    out_file = given_path(path)
+    if out_file.is_dir():
+        raise InputError(f"{str(out_file)!r} is a folder: name the file to write.")
+    if not out_file.parent.is_dir():
+        raise InputError(f"The folder {str(out_file.parent)!r} does not exist: create it or choose another.")
+    if not os.access(out_file.parent, os.W_OK):
+        raise RunError(
+            f"No permission to write to {str(out_file.parent)!r}: choose another folder or change its permissions."
+        )
+    return out_file
 
 
 def cache_folder() -> Path:

@@ -1,7 +1,9 @@
 """Reading what a run left: a file is complete, or one sentence says what is wrong with it."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,14 +21,56 @@ def read_bytes(path: Path) -> bytes | None:
         RunError: the file cannot be read.
     """
     try:
-        with path.open("rb", buffering=0) as stream:
+        with _as_sentences(path), path.open("rb", buffering=0) as stream:
             return stream.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def read_lines(path: Path, longest: int = 2**26) -> Iterator[bytes]:
+    """Reads a file line by line; a longer line comes in pieces.
+
+    Args:
+        path: the file.
+        longest: bytes of a piece.
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    with _as_sentences(path), path.open("rb") as stream:
+        while text := stream.readline(longest):
+            yield text.rstrip(b"\n")
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder but hidden ones, in the order of their names; none where it is missing.
+
+    Raises:
+        InputError: the folder may not be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except PermissionError as error:
-        raise RunError(f"No permission to read {str(path)!r}: change its permissions.") from error
-    except OSError as error:
-        raise damaged(path, error.strerror) from error
+        raise InputError(
+            f"No permission to read {str(folder)!r}: choose another folder or change this one's."
+        ) from error
+
+
+def parse(text: bytes) -> dict[str, Any]:
+    """The JSON object in a text, without its checksum.
+
+    Raises:
+        ValueError: it is something else, or was changed after it was written.
+        RecursionError: it is nested too deeply.
+    """
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds {type(value).__name__}")
+    check(text, value)
+    return value
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -36,16 +80,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
         RunError: the file is damaged, or cannot be read.
     """
     content = read_bytes(path)
-    if content is None:
-        return None
     try:
-        value = json.loads(content)
-        if not isinstance(value, dict):
-            raise ValueError(f"it holds {type(value).__name__}")
-        check(content, value)
+        return None if content is None else parse(content)
     except (ValueError, RecursionError) as error:
         raise damaged(path, error) from error
-    return value
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -73,32 +111,41 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def build(kind: type[Kind], values: dict[str, Any], path: Path, needed: Sequence[str]) -> Kind:
+def build(kind: type[Kind], values: dict[str, Any], needed: Sequence[str]) -> Kind:
     """Makes a record from the values in its file.
 
     Args:
         kind: class of the record.
         values: its values.
-        path: file that they were read from.
         needed: dotted names of the values without which the record is of no use.
 
     Raises:
-        InputError: the values are not those of this version of osakd.
-        RunError: a needed value is missing.
+        TypeError: the values are not those of this version of osakd.
+        ValueError: a needed value is missing.
     """
-    try:
-        record = kind(**values)
-    except TypeError as error:
-        raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
+    record = kind(**values)
     for name in needed:
         value: Any = values
         for part in name.split("."):
             value = value.get(part) if isinstance(value, dict) else None
         if value is None:
-            raise damaged(path, f"it has no {name}")
+            raise ValueError(f"it has no {name}")
     return record
 
 
 def damaged(path: Path, why: object) -> RunError:
     """The error that a file is damaged."""
     return RunError(f"{str(path)!r} is damaged ({why}): move the run folder away and run again.")
+
+
+@contextmanager
+def _as_sentences(path: Path) -> Iterator[None]:
+    """Turns what the file system refuses into one sentence; that there is no file is not refused."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except PermissionError as error:
+        raise RunError(f"No permission to read {str(path)!r}: change its permissions.") from error
+    except OSError as error:
+        raise damaged(path, error.strerror) from error

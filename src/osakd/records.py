@@ -1,6 +1,6 @@
-"""What a run leaves on disk, and how it is written so that nothing is ever lost. Standard library only.
+"""What a run leaves on disk, and how it is read back. Standard library only.
 
-A run is a folder:
+A run is a folder, ``<label>-seed<seed>``:
 
 ==================== ================================================================================
 ``config.json``      the whole configuration, written before the first step
@@ -16,9 +16,10 @@ Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line o
 have checksums.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from osakd.durable import LEFT_OVER, line, make_folder, write_atomic, write_record
 from osakd.errors import InputError, RunError
@@ -27,22 +28,19 @@ from osakd.read_json import build, damaged, read_json, read_rows
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
 LOCK, TEACHER = ".lock", "teacher"
-_OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
-_OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_test.accuracy", "best_on_test.epoch"]
+OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
+OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_test.accuracy", "best_on_test.epoch"]
+"""Values without which a configuration or a result is of no use."""
+Kind = TypeVar("Kind")
 
 
-class DataRecord(TypedDict):
-    """The data of a run, in its configuration; never a path.
+class DataOrigin(TypedDict):
+    """Which data a network was trained on, and how they were read; never a path.
 
     Attributes:
         name: name of the data set.
         kind: ``named``, ``hub`` or ``folder``.
         content: hash of the images and classes.
-        input_shape: channels, height and width of an image.
-        class_counts: number of training images of each class.
-        train: number of training images.
-        validation: number of images held out for validation.
-        test: number of test images.
         resize: height and width to which images were resized, if they were.
         test_fraction: share of the images that the test split was made of, if it was made.
         label_column: column of the class, if it was named.
@@ -52,15 +50,28 @@ class DataRecord(TypedDict):
     name: str
     kind: str
     content: str
+    resize: NotRequired[list[int]]
+    test_fraction: NotRequired[float]
+    label_column: NotRequired[str]
+    image_column: NotRequired[str]
+
+
+class DataRecord(DataOrigin):
+    """The data of a run, in its configuration.
+
+    Attributes:
+        input_shape: channels, height and width of an image.
+        class_counts: number of training images of each class.
+        train: number of training images.
+        validation: number of images held out for validation.
+        test: number of test images.
+    """
+
     input_shape: list[int]
     class_counts: list[int]
     train: int
     validation: int
     test: int
-    resize: NotRequired[list[int]]
-    test_fraction: NotRequired[float]
-    label_column: NotRequired[str]
-    image_column: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ class RunConfig:
 
     def differences(self, other: "RunConfig") -> list[str]:
         """Lists where the other configuration differs, as ``name: ours, not theirs``."""
-        mine, theirs = _flat(asdict(self)), _flat(asdict(other))
+        mine, theirs = flattened(asdict(self)), flattened(asdict(other))
         keys = list(dict.fromkeys([*mine, *theirs]))
         return [f"{key}: {mine.get(key)}, not {theirs.get(key)}" for key in keys if mine.get(key) != theirs.get(key)]
 
@@ -202,10 +213,10 @@ def read_run(folder: Path) -> RunFiles:
     config = None
     try:
         config = read_config(folder)
-        found = _any_result(folder)
-        if config is None and found is not None:
+        result = _any_result(folder)
+        if config is None and result is not None:
             raise RunError(f"{str(folder)!r} has no {CONFIG}: move the run folder away and run again.")
-        result = _of_all_epochs(found, config)
+        result = _of_all_epochs(result, config)
         return RunFiles(config, result, _rows(folder, result), _error(folder, result), None)
     except (InputError, RunError) as damage:
         return RunFiles(config, None, [], None, str(damage))
@@ -213,8 +224,7 @@ def read_run(folder: Path) -> RunFiles:
 
 def read_config(folder: Path) -> RunConfig | None:
     """Reads the configuration of a run folder; None where there is none."""
-    values = read_json(path := folder / CONFIG)
-    return None if values is None else build(RunConfig, values, path, _OF_CONFIG)
+    return _from_file(RunConfig, folder / CONFIG, OF_CONFIG)
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
@@ -227,6 +237,23 @@ def read_result(folder: Path) -> Result | None:
     """Reads the result of a run folder; None while it has not finished all epochs of its configuration."""
     result = _any_result(folder)
     return None if result is None else _of_all_epochs(result, read_config(folder))
+
+
+def read_finished(folder: Path) -> tuple[RunConfig, Result]:
+    """Reads the configuration and the result of a finished run, each file once.
+
+    Raises:
+        InputError: not the folder of a run, or a run that has not finished.
+        RunError: a file is damaged.
+    """
+    config = read_config(folder) if folder.is_dir() else None
+    if config is None:
+        why = "it has no config.json" if folder.is_dir() else "it is a file" if folder.exists() else "it does not exist"
+        raise InputError(f"{str(folder)!r} is not a run folder ({why}): give the folder of a run.")
+    result = _of_all_epochs(_any_result(folder), config)
+    if result is None:
+        raise InputError(f"The run {str(folder)!r} has not finished: go on with `osakd train ... --resume` first.")
+    return config, result
 
 
 def write_result(folder: Path, result: Result) -> None:
@@ -268,8 +295,20 @@ def cut_metrics(folder: Path, epochs: int) -> None:
 
 def _any_result(folder: Path) -> Result | None:
     """The result in a folder, of however many epochs."""
-    values = read_json(path := folder / RESULT)
-    return None if values is None else build(Result, values, path, _OF_RESULT)
+    return _from_file(Result, folder / RESULT, OF_RESULT)
+
+
+def _from_file(kind: type[Kind], path: Path, needed: Sequence[str]) -> Kind | None:
+    """The record in a JSON file; None where there is no file."""
+    values = read_json(path)
+    if values is None:
+        return None
+    try:
+        return build(kind, values, needed)
+    except TypeError as error:
+        raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
+    except ValueError as error:
+        raise damaged(path, error) from error
 
 
 def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | None:
@@ -291,9 +330,12 @@ def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
+def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
     """Nested values by dotted name."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in flattened(value).items()}
+        else:
+            flat[key] = value
     return flat

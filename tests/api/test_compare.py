@@ -12,10 +12,9 @@ from osakd import InputError, RunError
 from osakd.api import IncompleteError
 from osakd.cli.main import main
 from osakd.records import SUMMARY, read_result
-from osakd.report.statistics.aggregate import summarise
-from osakd.report.tables.accuracy import comparison_table
+from osakd.report.tables.results import comparison_table
 from osakd.runner.progress import Progress
-from tests.report.made import read
+from tests.report.made import column_of, read
 
 SMALL: dict[str, Any] = {"methods": ["plain", {"name": "osakd", "k": 4}], "seeds": 3, "epochs": 4, "processes": 1}
 
@@ -81,15 +80,16 @@ def test_what_is_missing_is_run(comparison: Path, tmp_path: Path) -> None:
         for path in folder.iterdir():
             (tmp_path / folder.name / path.name).write_bytes(path.read_bytes())
     (tmp_path / "plain-seed0/result.json").unlink()
-    summary = osakd.compare("digits", out=tmp_path, **(SMALL | {"seeds": [0]})).summary
-    assert [method.spreads["last"].std for method in summary.methods] == [None, None]
-    assert summary.methods[1].differences["last"].low is None
-    assert "±" not in str(comparison_table(summary).cells)
+    again = osakd.compare("digits", out=tmp_path, **(SMALL | {"seeds": [0]}))
+    methods = again.summary["methods"]
+    assert [method["spreads"]["last"]["std"] for method in methods] == [None, None]
+    assert methods[1]["differences"]["last"]["low"] is None
+    assert "±" not in again.table()
 
 
 def test_table(comparison: Path) -> None:
     runs = [read(comparison / f"{label}-seed{seed}") for label in ("plain", "osakd-4nn") for seed in (0, 1)]
-    table = comparison_table(summarise("x", runs))
+    table = comparison_table(column_of(runs))
     head, rows = table.head, table.cells
     assert head[:3] == ["method", "n", "last epoch %"]
     assert head.index("best on test %") > head.index("last epoch %")
@@ -100,7 +100,7 @@ def test_a_validation_split_has_its_own_column(tmp_path: Path) -> None:
     options: dict[str, Any] = {"methods": ["plain"], "seeds": 2, "epochs": 2, "validation": 0.2, "processes": 1}
     comparison = osakd.compare("digits", out=tmp_path, **options)
     assert "chosen on validation %" in comparison.table()
-    assert set(comparison.summary.methods[0].spreads) >= {"validation", "chosen_on_validation"}
+    assert set(comparison.summary["methods"][0]["spreads"]) >= {"validation", "chosen_on_validation"}
 
 
 def test_another_configuration_is_refused_before_anything_runs(comparison: Path) -> None:
@@ -148,10 +148,10 @@ def test_auto_fuses_what_it_can_and_runs_the_rest_one_by_one(
     monkeypatch.setattr("osakd.engine.executors.choose.CLEARLY_FASTER", 0.0)
     options: dict[str, Any] = {"methods": ["plain", "osakd"], "seeds": 2, "epochs": 1, "processes": 1}
     together = osakd.compare("digits", out=tmp_path / "a", **options).summary
-    assert [e["executor"].partition("/")[0] for e in together.environments] == ["fused"]
+    assert [e["executor"].partition("/")[0] for e in together["environments"]] == ["fused"]
     alone = osakd.compare("digits", out=tmp_path / "b", model=random_model, **options).summary
-    assert [environment["executor"] for environment in alone.environments] == ["serial"]
-    assert [len(method.seeds) for method in alone.methods] == [2, 2]
+    assert [environment["executor"] for environment in alone["environments"]] == ["serial"]
+    assert [len(method["seeds"]) for method in alone["methods"]] == [2, 2]
 
 
 def test_serial_on_request_gives_what_train_gives(tmp_path: Path) -> None:

@@ -2,20 +2,27 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from benchmarks import contenders, run
+from benchmarks import against, run, workloads
 from benchmarks.curves import write_curves
-from benchmarks.floors import Rates, Work, best_of, search_step, training_step
+from benchmarks.rows import FASHION_SCRIPT, ROWS, SCRIPT, extrapolations, table
 from benchmarks.run import main
 from osakd.engine import timing
 from osakd.engine.allocator import keep_freed_memory
-from osakd.engine.timing import Timed
 
 CPU = torch.device("cpu")
+SECONDS = {
+    SCRIPT[0]: [0.008, 0.010, 0.009],
+    SCRIPT[1]: [0.012, 0.011, 0.020],
+    "lenet plain": [0.005, 0.0045, 0.004],
+    "fused 15": [0.030, 0.027, 0.024],
+    "lenet osakd": [0.0050, 0.0048, 0.0049],
+    "osakd --help": [0.02, 0.5, 0.03],
+}
+SMALL = ["lenet plain", "lenet memory", "search", "product and topk", "search 10000", "replicas 3", "osakd --help"]
 
 
 @pytest.fixture
@@ -24,46 +31,64 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "IMAGES", 2_000)
 
 
+def test_the_faster_script_counts_and_ratios_are_taken_within_rounds() -> None:
+    head, _, *rows = table(SECONDS).splitlines()
+    assert rows[0] == "| one LeNet run, batch 64 | the plain script | 4.50 | 9.00 | 2.22x |"  # of 8/5, 10/4.5, 9/4
+    assert "| the plain script, 15 times | 27.00 | 135.00 | 5.56x |" in rows[1]  # 15 x 10/27
+    assert rows[-1] == "| osakd --help | - | 30.00 | - | - |"
+    assert len(rows) == 5  # what was not timed is left out
+    assert all(row.count("|") == head.count("|") for row in rows)
+
+
+def test_extrapolations_say_what_they_are() -> None:
+    one, column = extrapolations(SECONDS)
+    assert one == "one LeNet run of 100 epochs: 78,200 steps x 4.50 ms = 5.9 minutes, extrapolated, without evaluation"
+    assert column.startswith("one column of Table I (15 runs) of 100 epochs: 78,200 steps x 27.00 ms = 35.2 minutes")
+
+
 def test_the_benchmark_records_every_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], few_images: None
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], few_images: None
 ) -> None:
-    everything = run._groups
-
-    def few(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
-        kept = ("lenet plain", "fused 15", "lenet memory", "search", "product and topk", "search 10000", "replicas 3")
-        groups = everything(device, steps)
-        found = {title: {n: t for n, t in group.items() if n in kept} for title, group in groups.items()}
-        return found | {"start": groups["start"]}
-
-    monkeypatch.setattr(run, "_groups", few)
-    monkeypatch.setattr(run, "ROUNDS", {"cpu": 1})
-    assert main(["--out", str(tmp_path), "--steps", "2", "--device", "cpu"]) == 0
-    said = capsys.readouterr().out
-    assert "| 15 runs (5 seeds x plain, 8NN, 16NN), fused |" not in said  # without the plain script
-    assert "| OSAKD step, memory of 50,000 x 10, LeNet |" in said
+    words = ["--out", str(tmp_path), "--steps", "2", "--rounds", "1", "--device", "cpu", "--workloads", *SMALL]
+    assert main(words) == 0
+    assert "| OSAKD step, memory of 50,000 x 10, LeNet |" in capsys.readouterr().out
     (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))
+    assert set(record["seconds_per_step"]) == set(SMALL)
     assert len(record["seconds_per_step"]["lenet plain"]) == 1
     assert record["steps"] == 2
     assert record["made_by"]["torch"] == torch.__version__
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".md", ".svg"}
 
 
-def test_every_contender_is_built_from_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    groups = run._groups(CPU, 10)
-    names = [name for group in groups.values() for name in group]
+def test_two_checkouts_are_timed_in_turn(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--steps", "1", "--rounds", "2", "--device", "cpu", "--workloads", "lenet plain"]
+    assert main([*words, "--against", str(against.ROOT)]) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    assert head == "| workload | before ms | now ms | now / before |"
+    assert row.startswith("| lenet plain | ")
+    assert 0.01 < float(row.split("|")[-2]) < 100
+
+
+def test_what_is_not_a_checkout_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--against", str(tmp_path), "--device", "cpu"]) == 2
+    assert "give a checkout" in capsys.readouterr().err
+
+
+def test_every_row_has_its_workloads() -> None:
+    names = [name for group in run.groups(CPU, 10).values() for name in group]
     assert len(names) == len(set(names))
-    assert {f"replicas {count}" for count in (1, 3, 5, 15, 45)} <= set(names)
+    on_gpu = {"resnet memory", "import osakd"}
+    assert {name for row in ROWS for name in (row.workload, *row.baselines)} <= {*names, *on_gpu}
+    assert {FASHION_SCRIPT, *SMALL} <= set(names)
     assert all(seeds * methods == count for count, (seeds, methods) in run.REPLICAS.items())
-    assert {f"search {rows}" for rows in (10_000, 50_000, 200_000, 1_000_000)} <= set(names)
 
 
 def test_processes_of_their_own_run_at_the_same_time(few_images: None) -> None:
-    assert 0 < contenders.processes(2, "plain")(1) < 60
+    assert 0 < workloads.processes(2, "plain")(1) < 60
 
 
 def test_the_plain_script_prints_its_seconds() -> None:
-    script = contenders.plain_script(workers=0, threads=1, device="cpu")
-    assert 0 < script(2) < 60
+    assert 0 < workloads.plain_script(workers=0, threads=1, device="cpu")(2) < 60
 
 
 @pytest.mark.parametrize("where", ["a file", "/proc/nowhere/x"])
@@ -80,19 +105,8 @@ def test_steps_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None
     assert "`steps` must be at least 1, got 0" in capsys.readouterr().err
 
 
-def test_work_of_a_step() -> None:
-    lenet = training_step("lenet")
-    assert lenet.operations == pytest.approx(64 * 3.205e6, rel=0.01)  # 2 x 1.6 MMAC per image
-    assert search_step(50_000).operations == 2 * 64 * 50_000 * 10
-    assert best_of(Rates(1, 4), Rates(3, 2)) == Rates(3, 4)
-    assert Work(2e9, 1e9).floor(Rates(1e9, 1e9)) == 2.0
-    assert Work(1e9, 3e9).floor(Rates(1e9, 1e9)) == 3.0
-
-
 def test_curves_are_drawn_from_what_was_timed(tmp_path: Path) -> None:
-    seconds: dict[str, Any] = {"replicas 1": [0.1], "replicas 3": [0.2], "search 10000": [0.3], "plain, batch 64": [1]}
-    for name in ("a", "b"):
-        write_curves(seconds, tmp_path / f"{name}.svg")
+    write_curves({"replicas 1": [0.1], "replicas 3": [0.2], "search 10000": [0.3]}, tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
 
 

@@ -1,11 +1,16 @@
 """The commands as a user gives them, in this process."""
 
+import inspect
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from osakd.cli.main import main
+import osakd
+from osakd.cli.main import COMMANDS, main
+from osakd.engine.config import Options
 from osakd.records import read_config, read_metrics
 from tests.data.made import write_image_folder, write_parquet_folder
 
@@ -64,13 +69,46 @@ def test_list_names_everything_with_its_source(capsys: pytest.CaptureFixture[str
         assert f"  {name} " in printed
     for source in ("Krizhevsky, 2009", "ICME 2021", "CVPR 2016"):
         assert source in printed
-    assert "kernels (--kernels; small convolutional networks on a CPU): " in printed
 
 
-@pytest.mark.parametrize("command", ["train", "compare", "evaluate", "list"])
-def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_help_shows_the_common_options_on_one_screen(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     assert main([command, "--help"]) == 0
-    assert f"usage: osakd {command}" in capsys.readouterr().out
+    usage, description, common, *groups = capsys.readouterr().out.rstrip().split("\n\n")
+    assert usage.startswith(f"usage: osakd {command}")
+    assert len(f"{usage}\n\n{description}\n\n{common}".splitlines()) <= 30
+    assert "YAML file with any of these options" in common
+    assert all(group.partition("\n")[0].endswith((":", ".")) for group in groups)
+
+
+def test_help_is_made_of_signature_and_docstring(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["train", "--method", "osakd-16nn", "--help"]) == 0
+    printed = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    for line in (
+        "--seed N seed of all random numbers, at least 0 (default: 0)",
+        "--milestones X ... milestones of the step schedule, as shares of the epochs (default: 0.5",
+        "--method.k N number of nearest neighbours; at most the batch size (default: 16)",
+        "--optimizer sgd|adamw optimizer of the weights (default: sgd)",
+        "--[no-]method.include-self",
+        "settings of osakd-16nn:",
+    ):
+        assert line in lines
+    for field in fields(Options):
+        assert f"  --{field.name.replace('_', '-')}" in printed
+    assert not re.search(r"callbacks|Literal|None|null|``|_\w+ N", printed)
+
+
+def test_help_of_python_shows_every_option_too() -> None:
+    for function in (osakd.train, osakd.compare):
+        assert {field.name for field in fields(Options)} < set(inspect.signature(function).parameters)
+        assert all(f"    {field.name}: " in str(function.__doc__) for field in fields(Options))
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,24 +159,27 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
             "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, predict, export, "
             "latency, card, reproduce, report, status, cost, list.",
         ),
-        (["train", "--bogus", "3"], "Unrecognized arguments: --bogus 3 (see --help)."),
+        (["train", "--bogus", "3"], "Unknown option --bogus (see --help)."),
+        (["train", "digits"], "Unexpected argument 'digits' after the command: "),
+        (["train", "--epochs"], "Option --epochs needs a value: a whole number."),
+        (["train", "--flip=maybe"], "Option --flip must be true or false, got 'maybe'."),
         (["train", "--epoch", "3"], "Unknown option --epoch; did you mean --epochs (see --help)?"),
         (["compare", "--method", "plain"], "Unknown option --method; did you mean --methods (see --help)?"),
-        (["train", "--epochs", "1e2"], "Option --epochs must be a whole number, got '100.0'."),
+        (["train", "--epochs", "1e2"], "Option --epochs must be a whole number, got '1e2'."),
         (["train", "--epochs="], "Option --epochs must be a whole number, got ''."),
-        (["compare", "--seeds", "[1"], "Option --seeds must be a whole number or a list, got '[1'."),
+        (["compare", "--seeds", "[1"], "Option --seeds must be a whole number or a list of whole numbers, got '[1'."),
         (["train", "--data", "[a"], "Unknown data '[a'."),
         (["train", "--model", ":"], "The model function ':' cannot be imported"),
         (["train", "--model", "os:name"], "'os:name' is not a function but of type str."),
         (["train", "--model", "torch.nn:Identity"], "The network of 'torch.nn:Identity' has no parameters"),
-        (["train", "--weight-decay", ".inf"], "`weight_decay` must be finite, got inf."),
+        (["train", "--weight-decay", "inf"], "`weight_decay` must be finite, got inf."),
         (["train", "--epochs", "x"], "Option --epochs must be a whole number, got 'x'."),
         (["train", "--seed", "1.5"], "Option --seed must be a whole number, got '1.5'."),
         (["train", "--validation", "x"], "Option --validation must be a number, got 'x'."),
-        (["train", "--nesterov", "maybe"], "Option --nesterov must be true or false, got 'maybe'."),
+        (["train", "--nesterov", "maybe"], "Unexpected argument 'maybe' after --nesterov: "),
         (["train", "--scaling", "x"], "Option --scaling must be one of 'half', 'unit', 'statistics', got 'x'."),
-        (["train", "--milestones", "0.5;0.7"], "Option --milestones must be a list such as [0.5,0.75], got '0.5;0.7'."),
-        (["train", "--config", "/no/such.yaml"], "Option --config: File does not exist: '/no/such.yaml'."),
+        (["train", "--milestones", "0.5;0.7"], "Option --milestones must be a list of numbers, got '0.5;0.7'."),
+        (["train", "--config", "/no/such.yaml"], "The configuration file '/no/such.yaml' does not exist"),
         (["train", "--method", "osak"], "Unknown method 'osak'; did you mean 'osakd'?"),
         (["train", "--method.k", "3"], "Method 'plain' has no settings, got 'k': leave it out."),
         (
@@ -154,7 +195,7 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["train", "--model", "lnet"], "Unknown model 'lnet'; did you mean 'lenet'?"),
         (["train", "--model", "lenet"], "Images of 8x8 pixels are too small for this network"),
         (["train", "--epochs", "-1"], "`epochs` must be at least 1, got -1."),
-        (["evaluate"], "The following arguments are required: run (see --help)."),
+        (["evaluate"], "RUN is missing: folder of the run"),
         (["evaluate", "./none"], "'none' is not a run folder"),
         (["compare", "--seeds", "0"], "`seeds` must be at least 1, got 0."),
         (["compare", "--processes", "0"], "`processes` must be at least 1, got 0."),
@@ -181,7 +222,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
         (b"- 1\n", "The configuration file 'options.yaml' must hold lines"),
         (b"method: 3\n", "The configuration file 'options.yaml' must hold lines"),
         (b"method: {name: osakd, kk: 3}\n", "Unknown setting of method 'osakd' 'kk'; did you mean 'k'?"),
-        (b"bogus: 3\n", "Option 'bogus' is not accepted (see --help)."),
+        (b"bogus: 3\n", "Unknown option 'bogus' (see --help)."),
         (b"epochs: x\n", "Option --epochs must be a whole number, got 'x'."),
     ],
 )
@@ -219,14 +260,14 @@ def test_a_run_that_has_not_finished_cannot_be_evaluated(tmp_path: Path, capsys:
     assert main(["train", "--epochs", "1", "--out", str(tmp_path / "run")]) == 0
     (tmp_path / "run/student.safetensors").unlink()
     assert main(["evaluate", str(tmp_path / "run")]) == 2
-    assert "has not finished: go on with `osakd train ... --resume` first" in capsys.readouterr().err
+    assert "no network (student.safetensors)" in capsys.readouterr().err
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def missing(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'jsonargparse'", name="jsonargparse")
+        raise ModuleNotFoundError("No module named 'yaml'", name="yaml")
 
     monkeypatch.setattr("osakd.cli.main.import_module", missing)
     assert main(["train"]) == 2
-    expected = "This command needs the package 'jsonargparse', which is not installed: pip install 'osakd[train]'."
+    expected = "This command needs the package 'yaml', which is not installed: pip install 'osakd[train]'."
     assert expected in capsys.readouterr().err

@@ -76,13 +76,13 @@ def test_shape_and_recipe_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFi
         (["--model", "resnet33"], "Unknown model 'resnet33'; did you mean 'resnet"),
         (["--methods", "osakdd"], "Unknown method 'osakdd'; did you mean 'osakd'"),
         (["--num-classes", "1"], "`num_classes` must be at least 2, got 1."),
-        (["--input-shape", "3", "32"], "expected 3 arguments"),
+        (["--input-shape", "3", "32"], "must be a list of 3 whole numbers"),
         (["--epochs", "0"], "`epochs` must be at least 1, got 0."),
         (["--train-size", "1"], "The training set must hold at least 2 images, got 1."),
         (["--methods", "osakd", "--batch-size", "7"], "`k` must be between 1 and 7"),
         (["--data", "digits", "--train-size", "9"], "--train-size is taken from the data set 'digits'"),
         (["--data", "digitz"], "digitz"),
-        (["--batch-sizes", "9"], "Unknown option --batch_sizes; did you mean --batch_size"),
+        (["--batch-sizes", "9"], "Unknown option --batch-sizes; did you mean --batch-size"),
     ],
 )
 def test_mistakes_are_one_sentence(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

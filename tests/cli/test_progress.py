@@ -13,9 +13,8 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
 from osakd.engine.plan import DataSource, Plan
-from osakd.report.statistics.aggregate import summarise
 from osakd.runner.progress import Progress
-from tests.report.made import read
+from tests.report.made import column_of, read
 
 
 def row(epoch: int, accuracy: float = 0.5) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def test_plain_lines_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
         display.on_progress(found)
         display.on_progress(found)
     assert capsys.readouterr().out.splitlines() == [
-        "1 runs have already finished.",
+        "Finished before: 1 run.",
         "[2/3] plain-seed2: The disk is full.",
     ]
 
@@ -87,7 +86,7 @@ def test_bars_of_a_comparison(tmp_path: Path, terminal: io.StringIO) -> None:
     found = states(tmp_path)
     with progress.ComparisonProgress() as display:
         display.on_progress([])
-        display.on_progress([Progress(found[0].job, [row(1)], running=True, done=False), *found[1:]])
+        display.on_progress([Progress(found[0].plan, [row(1)], running=True, done=False), *found[1:]])
         display.on_progress(found)
         assert display.bars is not None
         shown = {task.description: (task.completed, task.total) for task in display.bars.tasks}
@@ -102,7 +101,7 @@ def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pyte
     console = Console(file=terminal, force_terminal=True, width=72, color_system=None)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
     osakd.train("digits", epochs=1, out=tmp_path / "plain-seed0")
-    progress.print_summary(summarise("x", [read(tmp_path / "plain-seed0")]))
+    progress.print_comparison(column_of([read(tmp_path / "plain-seed0")]))
     printed = terminal.getvalue()
     assert max(len(line) for line in printed.splitlines()) <= 72
     assert printed.count(" method ") == 2

@@ -1,8 +1,11 @@
 """Options as other tools spell them: short forms, lists in every form, and what is meant by a name from elsewhere."""
 
+from pathlib import Path
+
 import pytest
 
 from osakd import api
+from osakd.cli import compare, train  # noqa: F401 - they read the signatures of the functions that are replaced below
 from osakd.cli.main import main
 
 
@@ -15,8 +18,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict:
     """What a command would run with."""
     found: dict = {}
 
-    def stop(data: str, **options: object) -> None:
-        found.update(options, data=data)
+    def stop(**options: object) -> None:
+        found.update(options)
         raise ReachedError
 
     for command in ("train", "compare"):
@@ -25,7 +28,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict:
     return found
 
 
-@pytest.mark.parametrize("seeds", [["1", "2", "3"], ["1,2,3"], ["[1,2,3]"], ["1, 2, 3"]])
+@pytest.mark.parametrize("seeds", [["1", "2", "3"], ["1,2,3"], ["[1,2,3]"], ["1, 2, 3"], ["[1,", "2,", "3]"]])
 @pytest.mark.parametrize("methods", [["plain", "osakd"], ["plain,osakd"], ["plain", "{name: osakd, k: 8}"]])
 def test_a_list_may_be_given_in_every_form(given: dict, seeds: list[str], methods: list[str]) -> None:
     with pytest.raises(ReachedError):
@@ -46,6 +49,42 @@ def test_lr_is_the_learning_rate(given: dict, rate: list[str]) -> None:
         main(["train", "--traceback", "--milestones", "0.5", "0.75", "--batch-size", "32", *rate])
     assert (given["learning_rate"], given["batch_size"]) == (0.1, 32)
     assert list(given["milestones"]) == [0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--flip"], True),
+        (["--no-flip"], False),
+        (["--flip", "true"], True),
+        (["--flip=false"], False),
+        (["--flip", "--no-flip"], False),
+        ([], None),
+    ],
+)
+def test_a_switch_may_be_given_in_every_form(given: dict, words: list[str], value: bool | None) -> None:
+    with pytest.raises(ReachedError):
+        main(["train", "--traceback", *words, "--deploy_ema"])
+    assert given.get("flip") is value
+    assert given["deploy_ema"] is True
+
+
+def test_the_command_line_goes_before_the_files_and_later_files_before_earlier_ones(
+    given: dict, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("method: {name: osakd, k: 4, soft-weight: 0.5}\nlr: 1\nepochs: 3\nbatch-size: 8\nflip: true\n")
+    second.write_text("method.k: 5\nlearning_rate: 2e-1\n")
+    files = ["--config", str(first), f"--config={second}"]
+    with pytest.raises(ReachedError):
+        main(["train", "--traceback", "--epochs", "9", *files, "--no-flip"])
+    callbacks = given.pop("callbacks")
+    assert len(callbacks) == 1
+    method = {"name": "osakd", "k": 5, "soft_weight": 0.5}
+    assert given == {"method": method, "learning_rate": 0.2, "epochs": 9, "batch_size": 8, "flip": False}
+    with pytest.raises(ReachedError):
+        main(["train", "--traceback", *files[:2], "--method", "kd", "--method.temperature", "3"])
+    assert given["method"] == {"name": "kd", "temperature": 3.0}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,7 @@
 Elsewhere: the divergence is summed over classes, not averaged (losses against loops in tests/methods); teachers get no
 gradient (tests/methods/test_with_teachers.py); whether a sample is its own neighbour is an option
 (tests/losses/test_osakd.py); the best epoch on the test set is named so and stands beside the last
-(tests/engine/test_train.py). On several ranks the memories are equal
-(tests/losses/test_ranks.py).
+(tests/engine/test_train.py). On several ranks the memories are equal (tests/losses/test_ranks.py).
 """
 
 from pathlib import Path

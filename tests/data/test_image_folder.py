@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osakd.data import image_folder
-from osakd.data.image_folder import image_endings
+from osakd.data import folders
+from osakd.data.folders import image_endings
 from osakd.data.sources import load_data
 from osakd.errors import InputError
 from tests.conftest import as_ordinary_user
@@ -51,8 +51,8 @@ def test_what_is_skipped_is_counted_by_its_ending(tmp_path: Path) -> None:
     write_class_folder(folder, dict.fromkeys([*names, "test/cat/a.json"], b"x"))
     (folder / "train/cat/broken.png").symlink_to(tmp_path / "nowhere.png")
     assert load_data(str(folder)).notes == (
-        "Skipped in train/, since they are no images: 1 .csv, 1 .mp4, 2 .txt, 1 broken link, 1 without an ending.",
-        "Skipped in test/, since they are no images: 1 .json.",
+        "Skipped in train/, since they are not images: 1 .csv, 1 .mp4, 2 .txt, 1 broken link, 1 without an ending.",
+        "Skipped in test/, since they are not images: 1 .json.",
     )
 
 
@@ -92,7 +92,7 @@ def test_a_plugin_that_is_installed_is_used(tmp_path: Path, monkeypatch: pytest.
     folder = write_image_folder(tmp_path)
     write_class_folder(folder, {"train/cat/IMG_1.heic": IMAGE})
     assert len(load_data(str(folder)).train) == 13
-    image_folder.image_endings.cache_clear()
+    folders.image_endings.cache_clear()
 
 
 def test_folders_within_a_class_belong_to_it(tmp_path: Path) -> None:

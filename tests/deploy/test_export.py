@@ -1,7 +1,6 @@
 """Exports that need no other package: their proof, their metadata, and every mistake in one sentence."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import torch
 import osakd
 from osakd.cli.main import main
 from osakd.data.sources import load_data
-from osakd.deploy import export as exporting
-from osakd.deploy import pt2_format
 from osakd.deploy.exported import ExportedNetwork
 from tests.data.made import write_table
+from tests.deploy import made_format
 from tests.deploy.runs import digits_run
 
 
@@ -25,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def file(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return osakd.export(run, tmp_path_factory.mktemp("file") / "model.pt2", license="apache-2.0").path
+    return osakd.export(run, tmp_path_factory.mktemp("file") / "model.made", license="apache-2.0").path
 
 
 def test_an_exported_program_is_the_network(run: Path, file: Path) -> None:
@@ -40,35 +38,21 @@ def test_an_exported_program_is_the_network(run: Path, file: Path) -> None:
 def test_the_file_says_what_it_is(run: Path, file: Path) -> None:
     exported = osakd.load(file)
     assert isinstance(exported, ExportedNetwork)
-    about = exported.about
-    assert about.class_names == tuple("0123456789")
-    assert (about.model, about.method, about.data, about.license) == ("lenet-digits", "plain", "digits", "apache-2.0")
-    assert (about.input_shape, about.input, about.number_format) == ((1, 8, 8), "float", "float32")
-    assert (about.mean, about.std) == ([0.5], [0.5])
-    assert (about.parameters, about.test_images) == (13_706, 1197)
-    assert about.accuracy == osakd.evaluate(run)["accuracy"]
-
-
-def test_pytorch_alone_reads_it(file: Path) -> None:
-    module = torch.export.load(file).module()
-    assert module(torch.rand(3, 1, 8, 8)).shape == (3, 10)
+    metadata = exported.metadata
+    assert metadata.class_names == tuple("0123456789")
+    assert (metadata.model, metadata.method, metadata.data) == ("lenet-digits", "plain", "digits")
+    assert metadata.license == "apache-2.0"
+    assert (metadata.input_shape, metadata.input, metadata.number_format) == ((1, 8, 8), "float", "float32")
+    assert (metadata.mean, metadata.std) == ([0.5], [0.5])
+    assert (metadata.parameters, metadata.test_images) == (13_706, 1197)
+    assert metadata.accuracy == osakd.evaluate(run)["accuracy"]
 
 
 def test_pixels_as_input(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "model.pt2"
+    path = tmp_path / "model.made"
     assert main(["export", str(run), "--to", str(path), "--input", "uint8"]) == 0
     assert "images uint8 [n, 1, 8, 8]" in capsys.readouterr().out
     assert osakd.evaluate(path) == pytest.approx(osakd.evaluate(run), rel=1e-5)
-
-
-def made_of(change: Any) -> Any:
-    """A format whose files compute something else."""
-
-    def read(content: bytes) -> Any:
-        runtime, about = pt2_format.read(content)
-        return (lambda images: change(runtime(images))), about
-
-    return SimpleNamespace(write=pt2_format.write, read=read)
 
 
 @pytest.mark.parametrize(
@@ -82,53 +66,49 @@ def made_of(change: Any) -> Any:
 def test_a_file_that_computes_something_else_is_not_written(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, says: str
 ) -> None:
-    monkeypatch.setattr("osakd.deploy.export.module_of", lambda _: pt2_format)
-    monkeypatch.setattr("osakd.deploy.exported.module_of", lambda _: made_of(change))
+    monkeypatch.setattr(made_format, "changed", change)
     with pytest.raises(osakd.RunError, match=f"{says}.* was not written"):
-        osakd.export(run, tmp_path / "model.pt2")
+        osakd.export(run, tmp_path / "model.made")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_may_lose_a_point_and_no_more(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every logit below the largest but one class is kept; that class is never predicted any more."""
-    monkeypatch.setitem(exporting.format_of.__globals__["FORMATS"], ".pt2", exporting.format_of(Path("a.onnx")))
-    monkeypatch.setattr("osakd.deploy.export.module_of", lambda _: pt2_format)
-    never_one = made_of(lambda logits: logits - 1000 * (torch.arange(10) == 1))
-    monkeypatch.setattr("osakd.deploy.exported.module_of", lambda _: never_one)
+    monkeypatch.setattr(made_format, "changed", lambda logits: logits - 1000 * (torch.arange(10) == 1))
     with pytest.raises(osakd.RunError, match=r"int8 loses \d.* points of accuracy .* was not written: calibrate on"):
-        osakd.export(run, tmp_path / "model.pt2", int8=True)
+        osakd.export(run, tmp_path / "model.made", int8=True)
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr("osakd.deploy.exported.module_of", lambda _: made_of(lambda logits: logits + 0.01))
-    assert osakd.export(run, tmp_path / "model.pt2", int8=True).about.int8
+    monkeypatch.setattr(made_format, "changed", lambda logits: logits + 0.01)
+    assert osakd.export(run, tmp_path / "model.made", int8=True).metadata.int8
 
 
 def test_wrong_targets_are_one_sentence_each(run: Path, file: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "damaged.pt2").write_bytes(file.read_bytes()[:2000])
+    (tmp_path / "damaged.made").write_bytes(file.read_bytes()[:1])
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
-    (tmp_path / "flipped.pt2").write_bytes(content)
-    torch.export.save(torch.export.export(torch.nn.Linear(2, 2), (torch.ones(1, 2),)), tmp_path / "other.pt2")
+    (tmp_path / "flipped.made").write_bytes(content)
+    (tmp_path / "other.made").write_bytes(file.read_bytes().partition(b"\n")[0] + b"\n")
     write_table(tmp_path / "letters/test.parquet", {"label": list("abcdefghijkl")})
     wrong: list[tuple[Any, str]] = [
-        (lambda: osakd.export(run, tmp_path / "model.tflite"), "none of the known endings"),
-        (lambda: osakd.export(run, tmp_path / "model.pt2", int8=True), "float32 only"),
-        (lambda: osakd.export(run, tmp_path / "no/model.pt2"), "The folder .*no' does not exist"),
+        (lambda: osakd.export(run, tmp_path / "model.tflite"), "unknown ending"),
+        (
+            lambda: osakd.export(run, tmp_path / "model.pt2"),
+            r"unknown ending: .*\.onnx \(ONNX\) or \.pte \(ExecuTorch\)",
+        ),
+        (lambda: osakd.export(run, tmp_path / "no/model.made"), "The folder .*no' does not exist"),
         (lambda: osakd.latency([run], record=tmp_path / "no/record.json"), "The folder .*no' does not exist"),
         (lambda: osakd.latency([run], record=tmp_path / "empty"), "empty' is a folder: name the file to write"),
-        (lambda: osakd.export(run, tmp_path / "x.pt2", calibrate=0), "`calibrate` must be at least 1"),
-        (lambda: osakd.export(run, tmp_path / "x.pt2", input="bytes"), "Unknown input 'bytes'"),  # type: ignore[arg-type]
-        (lambda: osakd.export(tmp_path / "empty", tmp_path / "x.pt2"), "is not a run folder"),
-        (lambda: osakd.export(file, tmp_path / "x.pt2"), "is a file: give the folder of a run"),
-        (lambda: osakd.export(run, tmp_path / "x.pt2", data=str(tmp_path / "letters")), "takes images of 8x8|classes"),
+        (lambda: osakd.export(run, tmp_path / "x.made", calibrate=0), "`calibrate` must be at least 1"),
+        (lambda: osakd.export(run, tmp_path / "x.made", input="bytes"), "Unknown input 'bytes'"),  # type: ignore[arg-type]
+        (lambda: osakd.export(tmp_path / "empty", tmp_path / "x.made"), "is not a run folder"),
+        (lambda: osakd.export(file, tmp_path / "x.made"), r"is not a run folder \(it is a file\)"),
+        (lambda: osakd.export(run, tmp_path / "x.made", data=str(tmp_path / "letters")), "takes images of 8x8|classes"),
         (lambda: osakd.load(tmp_path / "empty"), "is not a run folder"),
-        (lambda: osakd.load(tmp_path / "missing.onnx"), "does not exist"),
-        (lambda: osakd.load(tmp_path / "damaged.pt2"), "cannot be loaded as torch.export, it is damaged"),
-        (
-            lambda: osakd.load(tmp_path / "flipped.pt2"),
-            "it is damaged or of another kind .*Bad CRC-32",
-        ),
-        (lambda: osakd.load(tmp_path / "other.pt2"), "was not written by this version of `osakd export`"),
+        (lambda: osakd.load(tmp_path / "missing.onnx"), "it does not exist"),
+        (lambda: osakd.load(tmp_path / "damaged.made"), "cannot be loaded as made up, it is damaged"),
+        (lambda: osakd.load(tmp_path / "flipped.made"), "it is damaged or of another kind .*checksum"),
+        (lambda: osakd.load(tmp_path / "other.made"), "was not written by this version of `osakd export`"),
         (lambda: osakd.evaluate(file, data=str(tmp_path / "letters"), resize=8), "knows the classes 0, 1, 2"),
     ]
     for call, says in wrong:
@@ -141,7 +121,7 @@ def test_a_folder_without_permission_is_one_sentence(
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     with pytest.raises(osakd.RunError, match=r"No permission to write to .*: choose another folder"):
-        osakd.export(run, tmp_path / "model.pt2")
+        osakd.export(run, tmp_path / "model.made")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ import osakd
 import osakd.deploy.latency
 from osakd.cli.main import main
 from osakd.data.sources import load_data
-from osakd.deploy.latency import Latency
+from osakd.deploy.latency import Latencies, Latency, latency_text
 from osakd.deploy.memory import added_memory
-from osakd.deploy.table import Latencies, latency_text
 from tests.deploy.runs import digits_run
 
 
@@ -23,7 +22,7 @@ def test_run_folders_and_files_side_by_side(
     measured = []
     monkeypatch.setattr(osakd.deploy.latency, "added_memory", lambda path: measured.append(path) or 1.5)
     run = digits_run(tmp_path)
-    file = osakd.export(run.folder, tmp_path / "model.pt2").path
+    file = osakd.export(run.folder, tmp_path / "x.made").path
     threads = torch.get_num_threads()
     found = osakd.latency([run.folder, file], calls=21, record=tmp_path / "record.json")
     assert torch.get_num_threads() == threads
@@ -31,8 +30,8 @@ def test_run_folders_and_files_side_by_side(
     assert (network.name, network.runtime, exported.name, exported.runtime) == (
         "run",
         "PyTorch",
-        "model.pt2",
-        "torch.export",
+        "x.made",
+        "made up",
     )
     for row in found.rows:
         assert row.accuracy == run.result.last["test"]["accuracy"]
@@ -43,13 +42,13 @@ def test_run_folders_and_files_side_by_side(
         assert 1 < row.median_us <= row.p95_us
         assert row.memory_mib == 1.5
     assert measured == [run.folder, file]
-    memory = added_memory(file)  # in a process of its own
+    memory = added_memory(run.folder)  # in a process of its own
     assert memory is None or 0 < memory < 1000
     assert exported.bytes == file.stat().st_size
     assert main(["latency", str(tmp_path / "record.json")]) == 0
     printed = capsys.readouterr().out
     assert "| lenet-digits | digits |     13,706 | 0.09 M |" in printed
-    assert f"\n| model.pt2 |  {100 * exported.accuracy:.2f} % | " in printed
+    assert f"\n| x.made |  {100 * exported.accuracy:.2f} % | " in printed
     assert max(map(len, printed.splitlines())) <= 80
     assert "of 21 calls" in printed
 

@@ -40,7 +40,8 @@ def test_two_files_at_once(run: Path, file: Path, tmp_path: Path) -> None:
     assert int8.stat().st_size < 0.6 * file.stat().st_size
     plain, small = osakd.load(file), osakd.load(int8)
     assert isinstance(small, ExportedNetwork)
-    assert (small.about.number_format, small.about.input, small.class_names) == ("int8", "uint8", plain.class_names)
+    assert (small.metadata.number_format, small.metadata.input) == ("int8", "uint8")
+    assert small.class_names == plain.class_names
     assert osakd.evaluate(int8)["accuracy"] >= osakd.evaluate(run)["accuracy"] - 0.01
     images = load_data("digits").test.images[:5]
     expected = [list(one.probabilities.values()) for one in osakd.load(run).predict(images)]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from osakd import build_model
-from osakd.deploy.form import DeployedForm
-from osakd.deploy.quiet import quiet
+from osakd.deploy.export import DeployableNetwork
+from osakd.deploy.exported import using_extra
 from tests.deploy.runs import digits_run
 from tests.integrations.needs import needs
 
@@ -45,8 +45,8 @@ def test_depthwise_convolutions_are_of_cmsis_nn_too(example: dict[str, Any]) -> 
     torch.manual_seed(0)
     network = build_model("ds-cnn", num_classes=10, input_shape=(3, 8, 8)).eval()
     images = torch.rand(4, 3, 8, 8).to(memory_format=torch.channels_last)
-    form = DeployedForm(network, pixels=False).to(memory_format=torch.channels_last)
-    with quiet():
+    form = DeployableNetwork(network, pixels=False).to(memory_format=torch.channels_last)
+    with using_extra("microcontroller"):
         program = example["quantised"](form, example["quantizer_of"]("cortex-m55"), images)
         compiled, _ = example["for_cortex_m"](program, images[:1])
     names = {str(node.target) for node in compiled.graph.nodes if node.op == "call_function"}

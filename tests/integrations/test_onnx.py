@@ -46,10 +46,9 @@ def test_int8_weights_in_a_quarter_of_the_bytes(run: Path, file: Path, tmp_path:
     stored = {tensor.data_type for tensor in onnx.load(path).graph.initializer if np.prod(tensor.dims) > 100}
     assert stored == {onnx.TensorProto.INT8}  # those of weights; scales and biases are smaller
     assert osakd.evaluate(path)["accuracy"] >= osakd.evaluate(run)["accuracy"] - 0.01
-    images = load_data("digits").test.images[:5]
-    assert [one.class_name for one in osakd.load(path).predict(images)] == [
-        one.class_name for one in osakd.load(run).predict(images)
-    ]
+    images = load_data("digits").test.images[:200]
+    predicted, expected = ([image.class_name for image in osakd.load(place).predict(images)] for place in (path, run))
+    assert np.mean(np.array(predicted) == np.array(expected)) > 0.85
 
 
 def test_damaged_and_foreign_files(file: Path, tmp_path: Path) -> None:

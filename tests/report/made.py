@@ -1,15 +1,15 @@
 """Run folders as a training would leave them, with made numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from osakd.durable import append
 from osakd.plan import Cell, Column, Experiment, View
-from osakd.records import METRICS, Result, RunConfig, read_run, write_config, write_result
+from osakd.records import METRICS, Result, RunConfig, write_config, write_result
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import RunRecord, run_record
+from osakd.runs import FinishedRun, RunRecord, curve_of, read_runs
 
 DATA: dict[str, Any] = {
     "name": "cifar10", "kind": "folder", "content": "0123456789abcdef", "input_shape": [3, 32, 32],
@@ -38,6 +38,56 @@ def row(epoch: int, accuracy: float, *, soft: bool, validated: bool) -> dict[str
         }  # fmt: skip
     found["test"] = {"accuracy": accuracy, "nll": 2.0 - accuracy, "ece": 0.02}
     return found | ({"validation": {"accuracy": accuracy + 0.01, "nll": 1.5, "ece": 0.03}} if validated else {})
+
+
+def scores(accuracy: float) -> dict[str, float]:
+    """Scores that are known from the accuracy."""
+    return {"accuracy": accuracy, "nll": 2.0 - accuracy, "ece": 0.1}
+
+
+def run_of(
+    label: str,
+    seed: int,
+    tests: Sequence[float],
+    *,
+    validations: Sequence[float] = (),
+    others: Mapping[str, Sequence[float]] | None = None,
+    masses: Sequence[float] = (),
+    environment: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> FinishedRun:
+    """A finished run without files.
+
+    Args:
+        label: its label.
+        seed: its seed.
+        tests: test accuracy of each epoch.
+        validations: validation accuracy of each epoch.
+        others: test accuracies of other outputs, whose validation accuracies are those of the network and 0.01.
+        masses: mass of the soft labels on the true class in each epoch.
+        environment: where it was made, beside what is the same for all.
+        changes: of its configuration.
+    """
+    rows: list[dict[str, Any]] = []
+    for place, accuracy in enumerate(tests):
+        found: dict[str, Any] = {"epoch": place + 1, "train": {"total": 1.0}, "test": scores(accuracy)}
+        if validations:
+            found["validation"] = scores(validations[place])
+        if masses:
+            mass, entropy, agreement = masses[place], 1.0, 0.5
+            found["train"] |= {
+                "soft_label_mass": mass, "soft_label_entropy": entropy, "soft_label_agreement": agreement,
+            }  # fmt: skip
+        if others:
+            found["others"] = {name: {"test": scores(values[place])} for name, values in others.items()}
+            for parts in found["others"].values() if validations else ():
+                parts["validation"] = scores(validations[place] + 0.01)
+        rows.append(found)
+    best = {"accuracy": max(tests), "epoch": tests.index(max(tests)) + 1}
+    cost = {"step_ms": 2.5, "memory_mib": 7.0}
+    result = Result(len(rows), rows[-1], best, None, 12.5, ENVIRONMENT | (environment or {}), [], cost)
+    config = replace(CONFIG, **({"seed": seed, "epochs": len(rows)} | changes))
+    return FinishedRun(label, seed, Path(f"{label}-seed{seed}"), config, result, curve_of(rows))
 
 
 def make_run(folder: Path, accuracies: Sequence[float], *, finished: bool = True, **changes: Any) -> Path:
@@ -98,7 +148,8 @@ def planned(
 
 def read(folder: Path) -> RunRecord:
     """A run as a report reads it."""
-    return run_record(folder, read_run(folder))
+    (run,) = read_runs(folder)
+    return run
 
 
 def column_of(runs: Sequence[RunRecord], experiment: Experiment | None = None) -> RecordedColumn:

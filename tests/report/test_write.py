@@ -12,8 +12,6 @@ import pytest
 from osakd.api.reports import recorded_columns
 from osakd.plan import Cell
 from osakd.records import RESULT
-from osakd.report.tables.latex import escaped, latex
-from osakd.report.tables.table import Column, Table
 from osakd.report.text import column_text, panels_text
 from osakd.report.write import write_report
 from tests.report.made import DATA, column_of, make_comparison, make_run, planned, read
@@ -93,13 +91,7 @@ def test_markdown(out: Path) -> None:
     assert len({line.count("|") for line in lines[:4]}) == 1
 
 
-def test_a_bar_in_a_label_does_not_end_a_cell(tmp_path: Path) -> None:
-    make_run(tmp_path / "runs/a|b-seed0", [0.5])
-    write_report("x", recorded_columns(tmp_path / "runs"), tmp_path / "out")
-    assert r"| a\|b | 1 |" in (tmp_path / "out/tables.md").read_text(encoding="utf-8")
-
-
-def test_names_are_no_mathematics(tmp_path: Path) -> None:
+def test_names_are_not_mathematics(tmp_path: Path) -> None:
     """Between two dollar signs matplotlib would read a formula, and stop at what is none."""
     label = r"$\frac{$a^_$b"
     make_run(tmp_path / f"runs/{label}-seed0", [0.5], data=DATA | {"name": r"a$\x{$b"})
@@ -140,11 +132,3 @@ def test_latex(out: Path) -> None:
     assert not re.search(r"(?<!\\)[%#_^~]", text.partition("\n")[2])
     assert text.count("$") % 2 == 0
     assert text.isascii()
-
-
-def test_latex_of_every_special_character() -> None:
-    assert escaped("\\&%$#_{}~^<>") == (r"\textbackslash{}\&\%\$\#\_\{\}\textasciitilde{}\textasciicircum{}$<$$>$")
-    table = latex(Table("t", [Column("a_b", str, is_text=True), Column("c", str)], ["[x]", "-1"]), "50 % of it")
-    assert r"\caption{50 \% of it}" in table
-    assert r"\begin{tabular}{lr}" in table
-    assert "{[x]} & {[x]} \\\\\n$-$1 & $-$1 \\\\" in table

@@ -1,9 +1,7 @@
 """The commands as Python functions, with the same names and defaults. Torch is imported when one is called."""
 
 from osakd.api.comparisons import DEFAULT_METHODS, DEFAULT_SEEDS, Comparison, IncompleteError, compare
-from osakd.api.deploy import export, latency
-from osakd.api.experiments import Reproduction, reproduce
-from osakd.api.reports import write_report
+from osakd.api.reports import Packed, pack, write_report
 from osakd.api.runs import Run, evaluate, load, train
 
 __all__ = [
@@ -11,14 +9,12 @@ __all__ = [
     "DEFAULT_SEEDS",
     "Comparison",
     "IncompleteError",
-    "Reproduction",
+    "Packed",
     "Run",
     "compare",
     "evaluate",
-    "export",
-    "latency",
     "load",
-    "reproduce",
+    "pack",
     "train",
     "write_report",
 ]

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from osakd.api.arguments import exit_unguarded, logged, process_count, seed_list
-from osakd.api.reports import recorded_columns
+from osakd.api.reports import read_panels
+from osakd.api.signatures import takes_options
 from osakd.durable import write_json
 from osakd.errors import RunError
 from osakd.paths import given_path
@@ -14,10 +15,11 @@ from osakd.records import SUMMARY
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
-    from osakd.report.statistics.aggregate import Summary
+    from osakd.report.statistics.panel import RecordedPanel
+    from osakd.report.statistics.summary import Summary
     from osakd.runner.progress import OnProgress, Progress
 
-DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
+DEFAULT_METHODS = ("plain", "osakd", "osakd-16nn", "label-smoothing")
 DEFAULT_SEEDS = 5
 
 
@@ -27,18 +29,25 @@ class Comparison:
 
     Attributes:
         folder: folder with the runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
-        summary: all values, means, standard deviations, and paired differences to plain training.
+        panel: its finished runs and their scores.
     """
 
     folder: Path
-    summary: "Summary"
+    panel: "RecordedPanel"
+
+    @property
+    def summary(self) -> "Summary":
+        """All values, means, standard deviations, and paired differences to plain training."""
+        from osakd.report.statistics.summary import summarise
+
+        return summarise(self.panel)
 
     def table(self) -> str:
         """The table as Markdown."""
-        from osakd.report.tables.accuracy import comparison_table
+        from osakd.report.tables.results import comparison_table
         from osakd.report.tables.table import markdown
 
-        return markdown(comparison_table(self.summary))
+        return markdown(comparison_table(self.panel))
 
 
 class IncompleteError(RunError):
@@ -49,6 +58,7 @@ class IncompleteError(RunError):
         self.comparison = comparison
 
 
+@takes_options
 def compare(
     data: "Data" = "digits",
     *,
@@ -58,7 +68,7 @@ def compare(
     processes: int | None = None,
     scheduler: str | None = None,
     on_progress: "OnProgress | None" = None,
-    log: str | None = None,
+    log: Literal["tensorboard"] | None = None,
     **options: Any,
 ) -> Comparison:
     """Compares methods over seeds; finished runs are not run again.
@@ -66,16 +76,17 @@ def compare(
     Call it under ``if __name__ == "__main__":``, unless ``processes`` is 1: it starts processes.
 
     Args:
-        data: as for ``train``.
-        methods: methods, each as for ``train``.
-        seeds: number of seeds (0, 1, ...), or a list of them.
-        out: folder of the comparison; by default ``runs/<data>-<model>``.
-        processes: number of cores to use, for threads of a fused program or for processes; by default all.
-        scheduler: address of a dask.distributed scheduler (``host:port``), whose workers then train the runs: they need
-            one thread each, this version of osakd, and the same folders; needs the extra ``cluster``.
+        data: data set: a name (osakd list), a folder, or a hub id. From Python also images, as for ``train``.
+        methods: names, shorthands such as osakd-16nn, or mappings such as '{name: osakd, k: 4}'.
+        seeds: number of seeds, or a list of them such as [3, 4].
+        out: folder of the comparison; by default runs/DATA-MODEL.
+        processes: number of cores to use, for processes or for threads that share a program; by default all.
+        scheduler: address host:port of a dask.distributed scheduler, whose workers make the runs in the same folders.
+            They need one thread each and this version of osakd; needs the extra ``cluster``.
         on_progress: called with the progress of every run four times a second.
-        log: ``tensorboard`` writes the learning curve of each run as an event file into its folder too.
-        **options: as for ``train``.
+        log: also write learning curves for TensorBoard into the run folders. Needs the extra
+            ``tensorboard``.
+        **options: the fields of ``osakd.engine.config.Options``.
 
     Returns:
         The comparison. Its summary is also written to ``summary.json``, its report to ``report.html``, and its curves
@@ -87,7 +98,7 @@ def compare(
         RunError: every run failed, or another process runs the same comparison.
     """
     from osakd.data.in_memory import given_data
-    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
     from osakd.runner.lock import lock_runner
@@ -96,7 +107,7 @@ def compare(
     exit_unguarded()
     chosen, cores = options_of(options), process_count(processes)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
-    source = DataSource(given_data(data), reading_of(chosen))
+    source = DataSource(given_data(data), image_options_of(chosen))
     plans = plan_runs(source, named, seed_list(seeds), chosen, None if out is None else given_path(out))
     folder = plans[0].folder.parent
     for plan in plans:
@@ -127,15 +138,15 @@ def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
     """Writes summary, curves and report of a comparison."""
     from osakd.report.charts.curves import write_curves
     from osakd.report.layout import as_compared
-    from osakd.report.statistics.aggregate import summarise
+    from osakd.report.statistics.panel import RecordedPanel
     from osakd.report.write import write_page
 
-    columns = recorded_columns(folder)  # the records are read once
-    recorded = {run.folder: run for column in columns for run in column.runs}
+    panels = read_panels(folder)  # the records are read once
+    recorded = {run.folder: run for panel in panels for run in panel.runs}
     places = [place.resolve() for place in runs]
-    summary = summarise(folder.name, [recorded[place] for place in places if place in recorded])
-    write_json(folder / SUMMARY, summary.to_dict())
-    write_curves(summary, folder)
-    labels = [method.label for method in summary.methods if method.predictor is None]
-    write_page(folder.resolve().name, as_compared(columns, labels), folder)
-    return Comparison(folder, summary)
+    panel = RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded))
+    comparison = Comparison(folder, panel)
+    write_json(folder / SUMMARY, dict(comparison.summary))
+    write_curves({"": panel}, folder)
+    write_page(folder.resolve().name, as_compared(panels, list(panel.scores.runs)), folder)
+    return comparison

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from osakd.api.arguments import data_or_recorded, logged
+from osakd.api.signatures import takes_options
 from osakd.paths import given_path
 from osakd.records import Result, RunConfig
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
-    from osakd.deploy.predict import Predictor
     from osakd.engine.callbacks import Callback
+    from osakd.engine.predict import Predictor
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Run:
     result: Result
 
 
+@takes_options
 def train(
     data: "Data" = "digits",
     *,
@@ -38,23 +40,25 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     callbacks: "Sequence[Callback]" = (),
-    log: str | None = None,
+    log: Literal["tensorboard"] | None = None,
     **options: Any,
 ) -> Run:
     """Trains one network with one method.
 
     Args:
-        data: a name (``digits``, ``cifar10``, ...), a local folder, or a hub id; or images in memory: a dictionary with
-            the keys ``train`` and ``test``, whose values are pairs of arrays ``(images, labels)``, torch datasets of
-            such pairs, or Hugging Face datasets (one of them without a test split goes with ``test_fraction``). Images
-            are PIL images, ``uint8``, or floats in [0, 1].
-        method: a name, a shorthand such as ``osakd-16nn``, or a mapping with ``name`` and settings.
+        data: data set: a name (osakd list), a folder, or a hub id. From Python also images in memory: a
+            dictionary with the keys ``train`` and ``test``, whose values are pairs of arrays ``(images, labels)``,
+            torch datasets of such pairs, or Hugging Face datasets (one of them without a test split goes with
+            ``test_fraction``). Images are PIL images, ``uint8``, or floats in [0, 1].
+        method: method (osakd list) or shorthand such as osakd-16nn. From Python also a mapping with ``name`` and
+            settings.
         seed: seed of all random numbers, at least 0.
-        out: folder of the run; by default ``runs/<data>-<model>-<method>-seed<seed>``.
+        out: folder of the run; by default runs/DATA-MODEL-METHOD-seedSEED.
         resume: resume a run that was stopped.
-        callbacks: called at every step and epoch; see ``osakd.Callback``.
-        log: ``tensorboard`` also writes the learning curve as an event file into the folder; needs that extra.
-        **options: training options such as model, epochs, batch_size: see ``osakd.engine.config.Options``.
+        callbacks: called at every step and epoch, see ``osakd.Callback``.
+        log: also write the learning curve for TensorBoard into the run's folder. Needs the extra
+            ``tensorboard``.
+        **options: the fields of ``osakd.engine.config.Options``.
 
     Returns:
         The run; ``osakd.load(run.folder)`` gives the network.
@@ -72,13 +76,13 @@ def train(
     from osakd.data.in_memory import given_data
     from osakd.engine import train as engine
     from osakd.engine.callbacks import Callbacks
-    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.environment import pick_device
     from osakd.engine.plan import DataSource, plan_run
 
     chosen = options_of(options)
     pick_device(chosen.device)  # a device that is not there is refused before the images are read
-    source = DataSource(given_data(data), reading_of(chosen))
+    source = DataSource(given_data(data), image_options_of(chosen))
     plan = plan_run(source, method, seed, chosen, None if out is None else given_path(out))
     with logged(log, plan.folder) as logs:
         result = engine.run(plan, Callbacks([*callbacks, *logs]), resume=resume)
@@ -99,14 +103,15 @@ def evaluate(
     """Evaluates a finished run's network, or an exported file, on a test set. Classes are matched by name.
 
     Args:
-        run: the run's folder, or an exported file.
-        data: see ``train``; a test split is enough, and of class folders without a split all images are taken. By
-            default the data that the run was trained on, if they are known by name.
-        device: device to compute on: cpu, cuda or cuda:N.
-        resize: size of the images, see ``train``; by default the run's.
-        label_column: see ``train``; by default the run's.
-        image_column: see ``train``; by default the run's.
-        trust: a function that the run's folder names as its network may be called: its code runs.
+        run: folder of the run, or an exported file.
+        data: data set, as for train; by default the one that the run was trained on, if it is known by name. A test
+            split is enough, and of class folders without a split all images are taken.
+        device: device to compute on: cpu, cuda or cuda:N; by default cuda where there is one.
+        resize: size in pixels to which all images are resized: 32, or height x width such as 64x48; by default the
+            run's.
+        label_column: column of Parquet files that holds the class; by default the run's.
+        image_column: column of Parquet files that holds the image; by default the run's.
+        trust: call a function that the run's folder names as its network: its code runs.
         on_note: called with each note on how the data were read.
 
     Returns:
@@ -115,26 +120,18 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
-    from osakd.data.reading import Reading, new_reading, recorded_reading
+    from osakd.data.options import image_options, recorded_options
     from osakd.data.sources import load_test
-    from osakd.deploy.exported import ExportedNetwork
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
-    from osakd.records import read_config
 
     network = load(run, trust=trust)
-    if isinstance(network, ExportedNetwork):
-        about = network.about
-        recorded, trained_on = Reading(), about.data_content
-        name = data_or_recorded(data, about.data, about.data_kind, split="test")
-    else:
-        made_of = cast(RunConfig, read_config(given_path(run))).data  # a run's folder: its network could be loaded
-        recorded, trained_on = recorded_reading(made_of), made_of["content"]
-        name = data_or_recorded(data, made_of["name"], made_of["kind"], split="test")
+    source = network.data
+    name = data_or_recorded(data, source["name"], source["kind"], split="test")
     given = {"resize": resize, "label_column": label_column, "image_column": image_column}
     chosen = {key: value for key, value in given.items() if value is not None}
-    reading = new_reading(**vars(recorded) | chosen)
-    arrays = load_test(name, reading, trained_on=trained_on)
+    reading = image_options(**vars(recorded_options(source)) | chosen)
+    arrays = load_test(name, reading, trained_on=source["content"])
     if on_note is not None:
         for note in arrays.notes:
             on_note(note)
@@ -156,6 +153,11 @@ def load(run: str | Path, *, trust: bool = False) -> "Predictor":
         InputError: neither, a run that has not finished, one that names a function, without ``trust``, or a file that
             is damaged or whose extra is not installed.
     """
-    from osakd.deploy.models import load_model
+    from osakd.engine.state import load_student
+    from osakd.leaves import load as load_object
+    from osakd.leaves import offered
 
-    return load_model(given_path(run), trust=trust)
+    path, loaders = given_path(run), offered("loaders")
+    if path.is_file() and loaders:
+        return load_object(loaders["exported"])(path)
+    return load_student(path, trust=trust)

@@ -1,13 +1,13 @@
 """``osakd cost``: the cost of each method in training and deployment, counted without data and training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from osakd.cli.options import new_parser, parse
+from osakd.cli.command import command
 from osakd.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH_OF_PLAIN_OUTPUT = 160
 DEFAULT_METHODS = ("plain", "osakd", "kd", "born-again", "srdl", "dml", "codistillation")
-"""Those that need no stages of the network, as one and ffl do."""
+"""Methods that any network can have: the methods one and ffl need networks with stages."""
 _SHAPE: dict[str, Any] = {"num_classes": 10, "input_shape": [3, 32, 32], "train_size": 50_000}
 _SCHEDULE = {"epochs": 300, "batch_size": 128}
 _TRAINING = ["method", "params", "passes", "FLOP/\nimage", "kept\nMiB", "teacher\nFLOP", "total\nFLOP", "x\nplain"]
@@ -29,61 +29,42 @@ _COLUMNS = [
 ]
 
 
-def command(argv: Sequence[str]) -> int:
-    """Prints what training with each method costs, and what is deployed."""
-    parser = new_parser("cost", "Count what each method costs, in training and deployed. Nothing is trained.")
-    parser.add_argument("--model", type=str, default="resnet32", help="network (osakd list)")
-    parser.add_argument(
-        "--methods",
-        type=str | dict[str, Any],
-        nargs="+",
-        default=list(DEFAULT_METHODS),
-        help="methods: names, shorthands such as osakd-16nn, or (in a YAML file) name and settings",
-    )
-    parser.add_argument(
-        "--data", type=str | None, default=None, help="take classes, shape, size, epochs and batch size from a data set"
-    )
-    parser.add_argument(
-        "--num_classes", type=int | None, default=None, help="number of classes, without --data; by default 10"
-    )
-    parser.add_argument(
-        "--input_shape",
-        type=int,
-        nargs=3,
-        default=None,
-        help="channels, height and width, without --data; by default 3 32 32",
-    )
-    parser.add_argument(
-        "--train_size",
-        type=int | None,
-        default=None,
-        help="number of training images, without --data; by default 50000",
-    )
-    parser.add_argument(
-        "--epochs", type=int | None, default=None, help="number of epochs; by default 300, or the data set's"
-    )
-    parser.add_argument(
-        "--batch_size",
-        type=int | None,
-        default=None,
-        help="number of images per step; by default 128, or the data set's",
-    )
-    found = parse(parser, argv)
-    if found is None:
-        return 0
+@command()
+def cost(
+    *,
+    model: str = "resnet32",
+    methods: Sequence[str | Mapping[str, Any]] = DEFAULT_METHODS,
+    data: str | None = None,
+    num_classes: int | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    train_size: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+) -> None:
+    """Count what each method costs, in training and deployed. Nothing is trained.
 
+    Args:
+        model: name of the network (osakd list).
+        methods: names, shorthands such as osakd-16nn, or (in a YAML file) name and settings.
+        data: take classes, shape, size, epochs and batch size from this data set.
+        num_classes: number of classes, without --data; by default 10.
+        input_shape: channels, height and width, without --data; by default 3 32 32.
+        train_size: number of training images, without --data; by default 50000.
+        epochs: number of epochs; by default 300, or the data set's.
+        batch_size: number of images per step; by default 128, or the data set's.
+    """
     from osakd.engine.config import Options
     from osakd.engine.cost import costs
 
-    data = _data(found.data, {key: found[key] for key in _SHAPE if found[key] is not None})
-    schedule: dict[str, Any] = {} if found.data else dict(_SCHEDULE)
-    schedule |= {key: found[key] for key in _SCHEDULE if found[key] is not None}
-    rows = costs(data, found.methods, Options(model=found.model, **schedule))
+    shape = {"num_classes": num_classes, "input_shape": input_shape, "train_size": train_size}
+    arrays = _data(data, {name: value for name, value in shape.items() if value is not None})
+    schedule: dict[str, Any] = {} if data else dict(_SCHEDULE)
+    schedule |= {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
+    rows = costs(arrays, methods, Options(model=model, **schedule))
     _print(rows)
-    paper = (found.model, data.input_shape, data.num_classes) == ("resnet32", (3, 32, 32), 10)
+    paper = (model, arrays.input_shape, arrays.num_classes) == ("resnet32", (3, 32, 32), 10)
     for line in _notes(rows) + (paper_lines(rows) if paper else []):
         print(line)
-    return 0
 
 
 def quantity(value: float) -> str:
@@ -123,18 +104,18 @@ def paper_lines(rows: "Sequence[Cost]") -> list[str]:
     ]
 
 
-def _data(name: str | None, given: dict[str, Any]) -> "DataArrays":
-    """The data set of that name, or black images of the shape and size given."""
+def _data(name: str | None, options: dict[str, Any]) -> "DataArrays":
+    """The data set of that name, or black images of the shape and the number that the options say."""
     from osakd.data.sources import load_data
     from osakd.engine.cost import shaped
 
     if name is None:
-        shape = _SHAPE | given
+        shape = _SHAPE | options
         channels, height, width = shape["input_shape"]
         size = {"num_classes": shape["num_classes"], "train": shape["train_size"]}
         return shaped(input_shape=(channels, height, width), **size)
-    if given:
-        option = next(iter(given)).replace("_", "-")
+    if options:
+        option = next(iter(options)).replace("_", "-")
         raise InputError(f"--{option} is taken from the data set {name!r}: give either it or --data.")
     return load_data(name)
 

@@ -5,22 +5,22 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, printable, unknown_name
+from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, printable, unknown_name
+from osakd.leaves import offered
 
 COMMANDS = {
-    "compare": "train several methods over several seeds and show who wins",
-    "train": "train one network with one method",
-    "evaluate": "score a trained network on a test set",
-    "predict": "predict the classes of images",
-    "export": "write a trained network for a device: ONNX, ExecuTorch or torch.export",
-    "latency": "compare trained networks and exported files: accuracy, size, time, memory",
-    "card": "write the model card of a run",
-    "reproduce": "run what is missing of a table of the paper, and show ours beside theirs",
-    "report": "show what is recorded: one page for a browser, tables and figures",
-    "status": "show how far the runs in a folder are, from any terminal",
-    "cost": "count what each method costs, in training and deployed",
-    "list": "show the known data, models and methods",
+    "compare": ("osakd.cli.compare:compare", "train several methods over several seeds and show who wins"),
+    "train": ("osakd.cli.train:train", "train one network with one method"),
+    "evaluate": ("osakd.cli.evaluate:evaluate", "score a trained network on a test set"),
+    "predict": ("osakd.cli.predict:predict", "predict the classes of images"),
+    "report": ("osakd.cli.report:report", "show what is recorded: one page for a browser, tables and figures"),
+    "pack": ("osakd.cli.pack:pack", "put the runs of a folder in one file, without their networks"),
+    "status": ("osakd.cli.status:status", "show how far the runs in a folder are, from any terminal"),
+    "cost": ("osakd.cli.cost:cost", "count what each method costs, in training and deployed"),
+    "list": ("osakd.cli.list:list_", "show the known data, models and methods"),
+    **offered("commands"),
 }
+"""Each command: ``module:name`` of what runs it, and what it does. The module is imported when it is called."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 
 Train small neural networks better without a teacher.
@@ -53,8 +53,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _dispatch(arguments)
     except KeyboardInterrupt as stopped:
-        how = f" {stopped}" if str(stopped) else ""
-        _say(f"\nosakd: stopped.{how}")
+        print(f"\nosakd: stopped. {stopped}".rstrip(), file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (osakd list | head): nothing more to say.
@@ -64,24 +63,21 @@ def main(argv: Sequence[str]) -> int:
         if "--traceback" in argv:
             raise
         if isinstance(error, InputError | RunError):
-            _say(printable(f"osakd: {error}"))
+            print(printable(f"osakd: {error}"), file=sys.stderr)
             return 2 if isinstance(error, InputError) else 1
         if is_out_of_memory(error):
-            _say(f"osakd: {NO_MEMORY}")
+            print(f"osakd: {NO_MEMORY}", file=sys.stderr)
             return 1
-        words = " ".join(str(error).split()) or "no message"
-        _say(printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"))
+        words = one_line(error) or "no message"
+        print(
+            printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"), file=sys.stderr
+        )
         return 1
-
-
-def _say(sentence: str) -> None:
-    """Prints why the command stops."""
-    print(sentence, file=sys.stderr)
 
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        commands = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+        commands = "\n".join(f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items())
         print(_USAGE.format(commands=commands), end="")
         return 0
     if arguments[0] == "--version":
@@ -91,8 +87,8 @@ def _dispatch(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
     try:
-        module = import_module(f"osakd.cli.{name}")
-        return module.command(arguments[1:])
+        module, _, command = COMMANDS[name][0].partition(":")
+        return getattr(import_module(module), command)(arguments[1:])
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "osakd":
             raise

@@ -1,37 +1,24 @@
 """What is shown while networks train: progress bars on a terminal, plain lines elsewhere; and the table at the end."""
 
-import shlex
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from osakd.engine.callbacks import Callback
 from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
-from osakd.report.statistics.aggregate import Summary
-from osakd.report.statistics.format import title
-from osakd.report.tables.accuracy import comparison_table
+from osakd.report.statistics.panel import RecordedPanel
+from osakd.report.tables.results import comparison_table
+from osakd.report.tables.table import console_tables
 from osakd.runner.progress import Progress as RunProgress
 
 REFRESHES_PER_SECOND = 4
 SECONDS_BETWEEN_LINES = 10.0
 WIDTH_OF_PLAIN_OUTPUT = 160
-
-
-@contextmanager
-def continue_with(*command: str) -> Iterator[None]:
-    """On Ctrl-C, says which command continues."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Continue with: {shlex.join(['osakd', *command])}") from None
 
 
 class _Display:
@@ -88,7 +75,7 @@ class TrainingProgress(_Display, Callback):
         stage = f", teacher ({config.stage} before the last stage)" if config.stage else ""
         self.console.print(
             printable(config.data["name"]) + f" ({config.data['train']:,} images), {config.model}, {config.method}, "
-            f"seed {config.seed}, {config.epochs} epochs{stage}{from_epoch}",
+            f"seed {config.seed}, {_counted(config.epochs, 'epoch')}{stage}{from_epoch}",
             highlight=False,
         )
         for note in notes:
@@ -129,7 +116,7 @@ class ComparisonProgress(_Display):
         if self._finished is None:
             self._finished = {state.plan.name for state in states}
             if states:
-                self.console.print(f"{len(states)} runs have already finished.", highlight=False)
+                self.console.print(f"Finished before: {_counted(len(states), 'run')}.", highlight=False)
             return
         for note in dict.fromkeys(note for state in states for note in state.notes):
             # Each single run measures and notes the same: show the note of the first.
@@ -145,8 +132,8 @@ class ComparisonProgress(_Display):
             if state.plan.name not in self._finished:
                 self._finished.add(state.plan.name)
                 what = str(state.error or describe(state.rows[-1]))
-                known = sum(one.plan.name in self._finished for one in ended)
-                self.line(f"[{known}/{len(states)}] {state.plan.name}: {what}", at_once=True)
+                told = sum(other.plan.name in self._finished for other in ended)
+                self.line(f"[{told}/{len(states)}] {state.plan.name}: {what}", at_once=True)
         for state in states:
             self._show(state, state.plan.name)
         running = [f"{_name(s)} at epoch {len(s.rows)}{_left(s)}" for s in states if s.running and s.rows]
@@ -171,6 +158,11 @@ class ComparisonProgress(_Display):
             text = f"epoch {len(state.rows)}/{state.plan.config.epochs}"
             text += f", {describe(state.rows[-1])}" if state.rows else ""
             self.bars.update(self._tasks[name], completed=len(state.rows), text=text)
+
+
+def _counted(number: int, noun: str) -> str:
+    """A number and its noun: ``1 run``, ``2 runs``."""
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _name(state: RunProgress) -> str:
@@ -204,35 +196,16 @@ def describe(row: dict[str, Any]) -> str:
     return f"{scored}{row['images_per_second']:,.0f} images/s"
 
 
-def print_summary(summary: Summary) -> None:
+def print_comparison(panel: RecordedPanel) -> None:
     """Prints the table of a comparison and its notes; a narrow terminal gets several tables below each other."""
     console = Console(markup=False)
     if not console.is_terminal:
         console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
-    comparison = comparison_table(summary)
-    rows = comparison.cells
-    console.print(printable(title(summary)), style="bold", highlight=False)
-    for group in _columns_that_fit([comparison.head, *rows], console.width):
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-        for number in group:
-            column = comparison.columns[number]
-            table.add_column(column.head, justify="left" if column.is_text else "right", no_wrap=True)
-        for row in rows:
-            table.add_row(*(row[number] for number in group))
+    console.print(printable(panel.title), style="bold", highlight=False)
+    for table in console_tables(comparison_table(panel), console.width):
         console.print(table, highlight=False)
         console.print()
-    for executor in dict.fromkeys(environment["executor"] for environment in summary.environments):
+    for executor in dict.fromkeys(run.result.environment["executor"] for run in panel.finished):
         console.print(f"Executor: {executor}.", highlight=False)
-    for note in summary.notes:
+    for note in panel.notes:
         console.print(printable(note), style="yellow" if note.startswith("Warning") else None, highlight=False)
-
-
-def _columns_that_fit(lines: list[list[str]], width: int) -> list[list[int]]:
-    """Numbers of columns in groups that fit into the width of a terminal, each with the first column in front."""
-    widths = [max(len(line[column]) for line in lines) + 3 for column in range(len(lines[0]))]
-    groups = [[0]]
-    for column in range(1, len(widths)):
-        if len(groups[-1]) > 1 and sum(widths[c] for c in groups[-1]) + widths[column] > width:
-            groups.append([0])
-        groups[-1].append(column)
-    return groups

@@ -1,54 +1,21 @@
 """``osakd train``: one network, one method."""
 
-from collections.abc import Sequence
+from typing import Any
 
-from osakd.cli.options import (
-    add_log,
-    add_method_options,
-    add_training_options,
-    chosen_method,
-    new_parser,
-    parse,
-    training_options,
-)
+from osakd import api
+from osakd.cli.command import command
 
 
-def command(argv: Sequence[str]) -> int:
-    """Trains one run and prints how it ended."""
-    parser = new_parser("train", "Train one network with one method, and keep it in a run folder.")
-    parser.add_argument(
-        "--data", type=str, default="digits", help="data set: name (osakd list), local folder, or hub id"
-    )
-    add_method_options(parser, chosen_method(argv, "plain"))
-    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
-    parser.add_argument(
-        "--out", type=str | None, default=None, help="folder of the run; by default runs/DATA-MODEL-METHOD-seedSEED"
-    )
-    parser.add_argument("--resume", action="store_true", help="resume a run that was stopped")
-    add_log(parser)
-    add_training_options(parser)
-    found = parse(parser, argv)
-    if found is None:
-        return 0
-
-    from osakd import api
-    from osakd.cli.progress import TrainingProgress, continue_with
+@command(api.train, without=("callbacks",), continues=("--resume",))
+def train(**options: Any) -> None:
+    """Train one network with one method, and keep it in a run folder."""
+    from osakd.cli.progress import TrainingProgress
     from osakd.engine.allocator import keep_freed_memory
     from osakd.methods.registry import run_notes
 
     keep_freed_memory()
-    again = [*argv, *([] if "--resume" in argv else ["--resume"])]
-    with TrainingProgress() as progress, continue_with("train", *again):
-        run = api.train(
-            found.data,
-            method=found.method.as_dict(),
-            seed=found.seed,
-            out=found.out,
-            resume=found.resume,
-            callbacks=[progress],
-            log=found.log,
-            **training_options(found),
-        )
+    with TrainingProgress() as progress:
+        run = api.train(**options, callbacks=[progress])
     last, best = run.result.last["test"], run.result.best_on_test
     print(
         f"{run.folder}: epoch {run.result.epochs}, test accuracy {100 * last['accuracy']:.2f} %, "
@@ -61,4 +28,3 @@ def command(argv: Sequence[str]) -> int:
     for note in run_notes(run.config) + run.result.notes:
         if note not in progress.notes:  # those of the data are printed at the start
             print(note)
-    return 0

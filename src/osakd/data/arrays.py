@@ -1,12 +1,13 @@
 """A data set as arrays: uint8 images, channels last, and class indices."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.stratified import draw_share
 from osakd.errors import InputError
 from osakd.records import DataRecord, RunConfig
@@ -47,7 +48,7 @@ class DataArrays:
         test: test images.
         validation: images held out from the training set for validation, if any.
         notes: what the user should know of how the data were read.
-        reading: how they were read.
+        options: how they were read.
     """
 
     name: str
@@ -58,7 +59,7 @@ class DataArrays:
     test: Split
     validation: Split | None = None
     notes: tuple[str, ...] = ()
-    reading: Reading = field(default_factory=Reading)
+    options: ImageOptions = field(default_factory=ImageOptions)
 
     @property
     def num_classes(self) -> int:
@@ -97,17 +98,17 @@ class DataArrays:
 
     def record(self, *, channels: int, validation: float, seed: int) -> DataRecord:
         """The description of the data in the configuration of a run with these channels and this validation split."""
-        kept, held_out = self._held_out(validation, seed)
+        trained_on, held_out = self._held_out(validation, seed)
         return DataRecord(
             name=self.name,
             kind=self.kind,
             content=self.content,
             input_shape=[channels, *self.input_shape[1:]],
-            class_counts=np.bincount(self.train.target[kept], minlength=self.num_classes).tolist(),
-            train=len(kept),
+            class_counts=np.bincount(self.train.target[trained_on], minlength=self.num_classes).tolist(),
+            train=len(trained_on),
             validation=len(held_out),
             test=len(self.test),
-            **self.reading.record(),
+            **self.options.record(),
         )
 
     def view(self, config: RunConfig) -> "DataArrays":
@@ -125,10 +126,10 @@ class DataArrays:
             raise InputError(f"`fraction` must be above 0 and at most 1 (a share of the training set), got {fraction}.")
         if fraction == 1:
             return self
-        kept = draw_share(
+        rows = draw_share(
             self.train.target, self.class_names, fraction, option="fraction", seed=0, epoch=1, leave_one=False
         )
-        return replace(self, train=self.train.take(kept))
+        return replace(self, train=self.train.take(rows))
 
     def hold_out(self, share: float, seed: int) -> "DataArrays":
         """The same data with a share of each class's training images held out for validation, drawn by seed.
@@ -140,8 +141,8 @@ class DataArrays:
         """
         if share == 0:
             return self
-        kept, held_out = self._held_out(share, seed)
-        return replace(self, train=self.train.take(kept), validation=self.train.take(held_out))
+        trained_on, held_out = self._held_out(share, seed)
+        return replace(self, train=self.train.take(trained_on), validation=self.train.take(held_out))
 
     def _held_out(self, share: float, seed: int) -> tuple[Labels, Labels]:
         """The rows of the training set to train on, and those held out for validation."""
@@ -178,7 +179,7 @@ class DataArrays:
         return mean, std
 
 
-def content_hash(*splits: tuple[list[bytes], Labels]) -> str:
+def content_hash(*splits: tuple[Sequence[bytes | memoryview], Labels]) -> str:
     """SHA-256 over the images and the classes of each split; its first 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for images, classes in splits:

@@ -54,10 +54,10 @@ def crop_and_flip(
     row, row_inside = _inside(row, height, reflect)
     column, column_inside = _inside(column, width, reflect)
     place = (rows[:, None, None] * height + row[:, :, None]) * width + column[:, None, :]
-    found = images.flatten(0, 2).index_select(0, place.flatten()).view(len(rows), height, width, -1)
+    cropped = images.flatten(0, 2).index_select(0, place.flatten()).view(len(rows), height, width, -1)
     if reflect:
-        return found
-    return found * (row_inside[:, :, None] & column_inside[:, None, :])[..., None]
+        return cropped
+    return cropped * (row_inside[:, :, None] & column_inside[:, None, :])[..., None]
 
 
 def _inside(place: Tensor, size: int, reflect: bool) -> tuple[Tensor, Tensor]:

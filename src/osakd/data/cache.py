@@ -6,7 +6,6 @@ The cache is ``paths.cache_folder``; it may be deleted at any time.
 import json
 import shutil
 import tempfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from osakd.data.encoded import EncodedSplit
 from osakd.errors import RunError
 from osakd.paths import cache_folder
 
-_LAYOUT = "3"  # raise it when the files of the cache change
-_IMAGES, _ABOUT = "images.npy", "about.json"
+_LAYOUT = "4"  # raise it when the files of the cache change
+_IMAGES, _CHANGES = "images.npy", "changes.json"
 _NO_CLASSES = np.zeros(0, dtype=np.int64)
 
 
@@ -32,26 +31,14 @@ def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
     """
     size = "" if resize is None else f"-{resize[0]}x{resize[1]}"
     folder = cache_folder() / f"{content_hash((split.images, _NO_CLASSES))}{size}-{RULES}.{_LAYOUT}"
-    kept = _read(folder, len(split.images))
-    if kept is None:
+    mapped = _read(folder, len(split.images))
+    if mapped is None:
         decoded = decode(split, resize)
         write_folder(folder, lambda beside: _write(beside, decoded))
-        kept = _read(folder, len(split.images))
-    if kept is None:
+        mapped = _read(folder, len(split.images))
+    if mapped is None:
         raise RunError(f"The cache {str(folder)!r} cannot be read back: delete it, or name another in OSAKD_CACHE.")
-    return kept
-
-
-def _read(folder: Path, count: int) -> Decoded | None:
-    """The arrays mapped into memory; None where they are missing or damaged."""
-    try:
-        images = np.load(folder / _IMAGES, mmap_mode="c")
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        decoded = Decoded(images, about["rotated"], about["composited"])
-        sound = len(images) == count and about["crc32"] == _checksum(decoded)
-    except Exception:  # damaged files raise many kinds
-        return None
-    return decoded if sound else None
+    return mapped
 
 
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
@@ -59,7 +46,7 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
 
     Args:
         folder: the folder.
-        write: writes the files into the folder that it is given.
+        write: writes the files into the folder that is its argument.
 
     Raises:
         RunError: the cache cannot be written.
@@ -83,13 +70,24 @@ def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
         ) from error
 
 
+def _read(folder: Path, count: int) -> Decoded | None:
+    """The arrays mapped into memory; None where they are missing or damaged."""
+    try:
+        changes = json.loads((folder / _CHANGES).read_text(encoding="utf-8"))
+        decoded = Decoded(np.load(folder / _IMAGES, mmap_mode="c"), changes["rotated"], changes["composited"])
+        is_sound = len(decoded.images) == count and changes["content"] == _content(folder, decoded)
+    except Exception:  # damaged files raise many kinds
+        return None
+    return decoded if is_sound else None
+
+
 def _write(folder: Path, decoded: Decoded) -> None:
     np.save(folder / _IMAGES, decoded.images)
-    about = {"rotated": decoded.rotated, "composited": decoded.composited, "crc32": _checksum(decoded)}
-    (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    changes = {"rotated": decoded.rotated, "composited": decoded.composited, "content": _content(folder, decoded)}
+    (folder / _CHANGES).write_text(json.dumps(changes), encoding="utf-8")
 
 
-def _checksum(decoded: Decoded) -> int:
-    """CRC-32 of the images, their shape and what is said of them."""
-    said = f"{decoded.images.shape} {decoded.images.dtype} {decoded.rotated} {decoded.composited}"
-    return zlib.crc32(np.ascontiguousarray(decoded.images).data, zlib.crc32(said.encode()))
+def _content(folder: Path, decoded: Decoded) -> str:
+    """The content hash of the file of images, and of how decoding changed them."""
+    file = np.memmap(folder / _IMAGES, mode="r").data
+    return content_hash(([file], np.array([decoded.rotated, decoded.composited])))

@@ -65,8 +65,8 @@ def number_classes(data: str, first: EncodedSplit, *others: EncodedSplit) -> Cla
     return Classes(names, targets, _notes(data, values, names, declared))
 
 
-def match_classes(known: Sequence[str], given: Sequence[str]) -> list[int | None]:
-    """The index of each given class among the known ones, None where it is not among them.
+def match_classes(known: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """The index of each named class among the known ones, None where it is not among them.
 
     Classes are matched by name. If all names are whole numbers, equal numbers match too, such as ``07`` and ``7``.
 
@@ -78,16 +78,16 @@ def match_classes(known: Sequence[str], given: Sequence[str]) -> list[int | None
         >>> match_classes(["cat", "dog"], ["0", "1"])
         [None, None]
     """
-    if list(known) == list(given):
+    if list(known) == list(names):
         return list(range(len(known)))
     counts = Counter(known)
     by_name = {name: index for index, name in enumerate(known) if counts[name] == 1}
-    numbers, asked = [_number(name) for name in known], [_number(name) for name in given]
+    numbers, asked = [_number(name) for name in known], [_number(name) for name in names]
     whole = None not in numbers and None not in asked
     if whole and len(set(numbers)) == len(numbers) and len(set(asked)) == len(asked):
         by_number = {number: index for index, number in enumerate(numbers)}
         return [by_number.get(number) for number in asked]
-    return [by_name.get(name) for name in given]
+    return [by_name.get(name) for name in names]
 
 
 def clean_name(name: str) -> str:
@@ -143,8 +143,10 @@ def _name_of(label: Label, declared: tuple[str, ...] | None) -> str:
 def _notes(data: str, values: list[Label], names: tuple[str, ...], declared: tuple[str, ...] | None) -> list[str]:
     if declared is not None:
         missing = [name for number, name in enumerate(declared) if number not in values]
-        said = f"{len(missing)} of {len(declared)} classes of {data!r} have no training images and are left out: "
-        return [f"{said}{listed(missing)}."] if missing else []
+        if not missing:
+            return []
+        counts = f"{len(missing)} of {len(declared)} classes of {data!r}"
+        return [f"{counts} have no training images and are left out: {listed(missing)}."]
     if all(isinstance(value, int) for value in values) and values != list(range(len(values))):
         return [
             f"The labels of {data!r} are not 0 to {len(values) - 1}: {listed(names)}; they stay the names of the "

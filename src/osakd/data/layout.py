@@ -46,7 +46,7 @@ def split_named(name: str) -> NamedSplit | None:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is no data: hidden (``.name``), or left by a desktop (``Thumbs.db``, ``__MACOSX``)."""
+    """Whether a file or folder is not data: hidden (``.name``), or left by a desktop (``Thumbs.db``, ``__MACOSX``)."""
     return name.startswith(".") or name.lower() in _LEFT_BY_DESKTOPS
 
 

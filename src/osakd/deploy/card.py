@@ -1,40 +1,33 @@
 """The model card of a run, in the Hugging Face hub's layout, from what the run recorded and nothing else."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import yaml
+from scipy.stats import binomtest
 
 from osakd.data.recipes import DATA, copy_note
-from osakd.errors import InputError
-from osakd.records import DataRecord, Result, RunConfig, read_config, read_metrics, read_result
-
-_Z = 1.959963984540054
-"""The normal distribution's 97.5 % quantile."""
+from osakd.records import DataRecord, Result, RunConfig, read_finished, read_metrics
+from osakd.report.tables.table import markdown, table_of
 
 
-def model_card(run: Path, *, license_name: str | None = None) -> str:
+def model_card(run: Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
     """The card as Markdown behind the hub's metadata block.
 
     Args:
         run: folder of a finished run.
-        license_name: licence of the network, as the hub names it, such as ``apache-2.0``.
+        license: licence of the network, as the hub names it, such as ``apache-2.0``.
 
     Raises:
         InputError: not a run folder, or a run that has not finished.
     """
-    config, result = read_config(run), read_result(run)
-    if config is None:
-        raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
-    if result is None:
-        raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
+    config, result = read_finished(run)
     title = f"{config.model} on {config.data['name']}, trained with {config.method}"
-    metadata = yaml.safe_dump(_metadata(title, config, result, license_name), sort_keys=False, allow_unicode=True)
+    metadata = yaml.safe_dump(_metadata(title, config, result, license), sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{metadata}---",
         f"# {title}",
-        _about(config),
+        _network(config),
         "## Accuracy",
         _scores(config, result),
         "## Training",
@@ -45,21 +38,6 @@ def model_card(run: Path, *, license_name: str | None = None) -> str:
         _LOADING,
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def interval(accuracy: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of an accuracy on ``n`` images, 0 to 1.
-
-    Example:
-        >>> [round(end, 4) for end in interval(0.5, 100)]
-        [0.4038, 0.5962]
-
-    Reference:
-        Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
-    """
-    middle = (accuracy + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(accuracy * (1 - accuracy) / n + _Z**2 / (4 * n**2))
-    return middle - half, middle + half
 
 
 def _hub_id(data: DataRecord) -> str | None:
@@ -89,7 +67,7 @@ def _metadata(title: str, config: RunConfig, result: Result, license_name: str |
     }
 
 
-def _about(config: RunConfig) -> str:
+def _network(config: RunConfig) -> str:
     channels, height, width = config.data["input_shape"]
     classes = len(config.data["class_counts"])
     return (
@@ -101,16 +79,16 @@ def _about(config: RunConfig) -> str:
 
 def _scores(config: RunConfig, result: Result) -> str:
     test, n = result.last["test"], config.data["test"]
-    low, high = interval(test["accuracy"], n)
+    low, high = binomtest(round(n * test["accuracy"]), n).proportion_ci(method="wilson")
     rows = [
         ("accuracy", f"{100 * test['accuracy']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"),
         ("negative log-likelihood", f"{test['nll']:.4f} nats"),
         ("expected calibration error", f"{100 * test['ece']:.2f} %, 15 bins"),
     ]
-    table = "\n".join(["| score | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+    table = markdown(table_of("Scores", ["score", "value"], rows))
     return (
-        f"On the {n:,} test images, after the last epoch; one run, seed {config.seed}. The interval is that of drawing "
-        f"{n:,} test images (Wilson), not that of training again.\n\n{table}"
+        f"On the {n:,} test images, after the last epoch; a single run, seed {config.seed}. The interval is that of "
+        f"drawing {n:,} test images (Wilson), not that of training again.\n\n{table}"
     )
 
 
@@ -136,7 +114,7 @@ def _limits(config: RunConfig, result: Result) -> str:
     lines = [
         "It gives each image one of its classes, whatever the image shows; its probabilities are as far from "
         "frequencies as the calibration error says, on images like the test images.",
-        "One seed says nothing on how much the accuracy varies from run to run.",
+        "A single seed does not show how much the accuracy varies from run to run.",
         "Images of other sizes are resized to the size above.",
         *copy_note(config.data["content"]),
         *result.notes,

@@ -1,69 +1,152 @@
-"""An exported file, loaded: it evaluates and predicts as the network of a run does."""
+"""Exported files: their formats by ending, and a file that is loaded and predicts as the network of a run does."""
 
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from osakd.deploy.about import About
-from osakd.deploy.formats import format_of, module_of
-from osakd.deploy.predict import Predictor
-from osakd.errors import InputError
+from osakd.deploy.metadata import Input, Metadata
+from osakd.engine.predict import Predictor
+from osakd.errors import InputError, one_line
 from osakd.read_json import read_bytes
+
+FORMATS = {".onnx": "osakd.deploy.onnx_format", ".pte": "osakd.deploy.pte_format"}
+"""The module that writes and reads the files with an ending, see ``Format``."""
+
+
+class Format(Protocol):
+    """What the module of a format has.
+
+    Attributes:
+        TITLE: name of the format for readers.
+        RUNTIME: module that computes its files.
+    """
+
+    TITLE: str
+    RUNTIME: str
+
+    def write(self, network: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+        """Exports a network.
+
+        Args:
+            network: the network, see ``DeployableNetwork``.
+            example: images ``[2, channels, h, w]`` of the type that the file takes.
+            calibration: images that the ranges of int8 activations are measured on; None exports float32.
+
+        Returns:
+            A function from the text of the file's metadata to its content; it may be called several times.
+
+        Raises:
+            InputError: the format's extra is not installed.
+        """
+        ...
+
+    def read(self, content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
+        """Loads a file: the function from images ``[n, channels, h, w]`` to logits, and the text of its metadata.
+
+        Raises:
+            InputError: the format's extra is not installed.
+            Exception: of any kind, where the content is damaged.
+        """
+        ...
 
 
 class ExportedNetwork(Predictor):
     """An exported file in the runtime of its format, on the CPU.
 
     Attributes:
-        about: what the file says about itself.
+        metadata: what the file holds.
         runtime: the function from images as the file takes them to logits.
     """
 
-    def __init__(self, runtime: Callable[[Tensor], Tensor], about: About) -> None:
+    def __init__(self, runtime: Callable[[Tensor], Tensor], metadata: Metadata) -> None:
         super().__init__()
-        self.runtime, self.about = runtime, about
-        self.class_names, self.input_shape = about.class_names, about.input_shape
+        self.runtime, self.metadata = runtime, metadata
+        self.class_names, self.input_shape = metadata.class_names, metadata.input_shape
+        self.data = {"name": metadata.data, "kind": metadata.data_kind, "content": metadata.data_content}
 
     def forward(self, images: Tensor) -> Tensor:
         """The logits ``[n, classes]`` of float images in [0, 1] ``[n, channels, h, w]``."""
         if tuple(images.shape[1:]) != self.input_shape:
-            shape, wanted = ("x".join(map(str, sides)) for sides in (images.shape[1:], self.input_shape))
-            raise InputError(f"The file takes images of {wanted} (channels, height, width), got {shape}: resize them.")
-        return self.runtime(as_input(images, self.about.input))
+            got, expected = ("x".join(map(str, shape)) for shape in (images.shape[1:], self.input_shape))
+            raise InputError(f"The file takes images of {expected} (channels, height, width), got {got}: resize them.")
+        return self.runtime(as_input(images, self.metadata.input))
 
 
-def as_input(images: Tensor, kind: str) -> Tensor:
-    """Float images in [0, 1] as a file takes them: ``float``, or ``uint8`` pixels."""
-    given = images if kind == "float" else images.mul(255).round().to(torch.uint8)
+def as_input(images: Tensor, values: Input) -> Tensor:
+    """Float images in [0, 1] as a file takes them."""
+    converted = images if values == "float" else images.mul(255).round().to(torch.uint8)
     # Into new memory: with one channel, `contiguous` keeps strides of channels-last images, which ExecuTorch goes by.
-    return torch.empty(given.shape, dtype=given.dtype).copy_(given)
+    return torch.empty(converted.shape, dtype=converted.dtype).copy_(converted)
+
+
+def format_of(path: Path) -> Format:
+    """The format of a file by its ending; its library is not imported yet.
+
+    Raises:
+        InputError: an unknown ending.
+    """
+    if path.suffix not in FORMATS:
+        known = " or ".join(f"{ending} ({import_module(module).TITLE})" for ending, module in FORMATS.items())
+        raise InputError(f"{str(path)!r} has an unknown ending: name a file that ends with {known}.")
+    return cast(Format, import_module(FORMATS[path.suffix]))
 
 
 def load_exported(path: Path) -> ExportedNetwork:
-    """Loads an exported file.
-
-    Raises:
-        InputError: there is no such file, it is damaged, it was not written by ``osakd export``, or its extra is not
-            installed.
-    """
-    title = format_of(path).title
+    """Loads an exported file, see ``deploy.api.load``."""
+    file_format = format_of(path)
     content = read_bytes(path)
     if content is None:
         raise InputError(f"The file {str(path)!r} does not exist: check the path.")
-    return exported_from(content, path, title)
+    return loaded(content, path, file_format)
 
 
-def exported_from(content: bytes, path: Path, title: str) -> ExportedNetwork:
-    """Loads the content of an exported file, see ``load_exported``."""
+def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
+    """The network in the content of an exported file.
+
+    Args:
+        content: the content.
+        path: where it is or will be, for messages.
+        file_format: its format.
+
+    Raises:
+        InputError: see ``deploy.api.load``.
+    """
     try:
-        runtime, about = module_of(path).read(content)
+        runtime, text = file_format.read(content)
     except InputError:
         raise
     except Exception as error:  # each runtime has its own
-        words = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{str(path)!r} cannot be loaded as {title}, it is damaged or of another kind ({words}): export it again."
+            f"{str(path)!r} cannot be loaded as {file_format.TITLE}, it is damaged or of another kind "
+            f"({one_line(error)[:200]}): export it again."
         ) from error
-    return ExportedNetwork(runtime, About.from_json(about, str(path)))
+    return ExportedNetwork(runtime, Metadata.from_json(text, str(path)))
+
+
+@contextmanager
+def using_extra(extra: str) -> Iterator[None]:
+    """Imports and calls of the packages of an extra, without the warnings and log messages that they print.
+
+    Raises:
+        InputError: one of them is not installed.
+    """
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"This needs the package {(error.name or extra).partition('.')[0]!r}, which is not installed: "
+            f"pip install 'osakd[{extra}]'."
+        ) from error
+    finally:
+        logging.disable(disabled)

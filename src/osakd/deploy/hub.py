@@ -8,16 +8,17 @@ from typing import Any
 from torch import nn
 
 from osakd.deploy.card import model_card
-from osakd.deploy.predict import TrainedNetwork
-from osakd.deploy.quiet import from_extra
+from osakd.deploy.exported import using_extra
 from osakd.durable import write_atomic
+from osakd.engine.predict import TrainedNetwork
 from osakd.engine.state import load_student, read_student, student_bytes
 from osakd.paths import given_path
 
-with from_extra("hub"):
+with using_extra("hub"):
     from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 
 _WEIGHTS = "model.safetensors"
+_DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 
 class OSAKDModel(
@@ -29,7 +30,6 @@ class OSAKDModel(
     ``save_pretrained(folder)`` writes weights, configuration and model card; ``push_to_hub`` is huggingface_hub's own.
     """
 
-    about: dict[str, Any]
     card: str | None
 
     def __init__(self, layers: "OrderedDict[str, nn.Module] | None" = None) -> None:
@@ -40,45 +40,32 @@ class OSAKDModel(
         return ModelCard(self.card) if self.card else super().generate_model_card(*args, **kwargs)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        write_atomic(Path(save_directory) / _WEIGHTS, student_bytes(self, **self.about))
+        content = student_bytes(self, self.model, self.input_shape, self.class_names)
+        write_atomic(Path(save_directory) / _WEIGHTS, content)
 
     @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **_: Any,
-    ) -> "OSAKDModel":
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> "OSAKDModel":
         folder = given_path(model_id)
         if (folder / _WEIGHTS).exists():
             student, card = read_student(folder / _WEIGHTS), _card_in(folder)
         elif folder.is_dir():
             student, card = load_student(folder), model_card(folder)
         else:
-            file = hf_hub_download(
-                model_id,
-                _WEIGHTS,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-            )
-            student, card = read_student(Path(file)), None
+            download = {name: options[name] for name in _DOWNLOAD}
+            student, card = read_student(Path(hf_hub_download(model_id, _WEIGHTS, **download))), None
         return cls._of(student, card)
 
     @classmethod
-    def _of(cls, student: nn.Module, card: str | None) -> "OSAKDModel":
-        """The model with the layers of a network that ``read_student`` gave."""
+    def _of(cls, student: TrainedNetwork, card: str | None) -> "OSAKDModel":
+        """The model with the layers of a deployed network."""
         network = cls(OrderedDict(student.named_children()))
-        about: dict[str, Any] = student.about  # type: ignore[assignment] - set by read_student
-        network.about, network.card, network._hub_mixin_config = about, card, about
-        network.class_names, network.input_shape = student.class_names, student.input_shape  # type: ignore[assignment]
+        network.model, network.card = student.model, card
+        network.class_names, network.input_shape = student.class_names, student.input_shape
+        network._hub_mixin_config = {
+            "model": student.model,
+            "input_shape": list(student.input_shape),
+            "class_names": list(student.class_names),
+        }
         return network.eval()
 
 

@@ -1,28 +1,33 @@
-"""What trained networks and exported files cost where they run: the time of one image, memory, size."""
+"""What trained networks and exported files cost where they run: time of an image, memory, size; its text and record."""
 
 import platform
+import textwrap
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from osakd.deploy.exported import ExportedNetwork, as_input
-from osakd.deploy.formats import format_of
+from osakd.deploy.exported import ExportedNetwork, as_input, format_of, load_exported
 from osakd.deploy.memory import added_memory
-from osakd.deploy.models import load_model
-from osakd.deploy.predict import Predictor, black_images
+from osakd.durable import write_json
+from osakd.engine.evaluate import to_floats
+from osakd.engine.state import TrainedRun, load_run
+from osakd.errors import InputError
 from osakd.models.cost import count_macs, count_parameters
-from osakd.records import STUDENT, Result, RunConfig, read_config, read_result
+from osakd.read_json import read_json
+from osakd.records import STUDENT
+from osakd.report.tables.table import Column, Table, markdown
 
 _BLOCK = 20
 """Calls of a model before the next one has its turn; one more before them is not counted."""
 _LIBRARIES = ("torch", "onnxruntime", "executorch")
+_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,35 @@ class Latency:
     memory_mib: float | None
 
 
+def _name(row: Latency) -> str:
+    """Its name, and its type of numbers where the name does not say it."""
+    return row.name if row.numbers == "float32" or row.numbers in row.name else f"{row.name} ({row.numbers})"
+
+
+_NETWORKS = (
+    Column[Latency]("network", lambda row: row.network, is_text=True),
+    Column[Latency]("data", lambda row: row.data, is_text=True),
+    Column[Latency]("parameters", lambda row: f"{row.parameters:,}"),
+    Column[Latency]("MACs", lambda row: f"{row.macs / 1e6:.2f} M"),
+)
+_COSTS = (
+    Column[Latency]("model", _name, is_text=True),
+    Column[Latency]("accuracy", lambda row: f"{100 * row.accuracy:.2f} %"),
+    Column[Latency]("kB", lambda row: f"{row.bytes / 1000:,.1f}"),
+    Column[Latency]("median us", lambda row: f"{row.median_us:,.0f}"),
+    Column[Latency]("p95 us", lambda row: f"{row.p95_us:,.0f}"),
+    Column[Latency]("MiB", lambda row: "-" if row.memory_mib is None else f"{row.memory_mib:.1f}"),
+)
+
+
+class Latencies(NamedTuple):
+    """What was measured, the number of timed calls of each, and where."""
+
+    rows: Sequence[Latency]
+    calls: int
+    machine: Mapping[str, str]
+
+
 def measure(paths: Sequence[Path], *, calls: int) -> list[Latency]:
     """Measures run folders and exported files side by side: they take turns, so that all see the same machine.
 
@@ -70,36 +104,72 @@ def measure(paths: Sequence[Path], *, calls: int) -> list[Latency]:
         calls: number of timed calls of each.
 
     Raises:
-        InputError: one of them cannot be loaded.
+        InputError: a path cannot be loaded.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        models = [load_model(path) for path in paths]
+        models = [load_exported(path) if path.is_file() else load_run(path) for path in paths]
         times = _take_turns([_call(model) for model in models], calls)
     finally:
         torch.set_num_threads(threads)
-    return [_row(path, model, time) for path, model, time in zip(paths, models, times, strict=True)]
+    return [
+        _file_row(path, model, time) if isinstance(model, ExportedNetwork) else _run_row(path, model, time)
+        for path, model, time in zip(paths, models, times, strict=True)
+    ]
 
 
 def machine() -> dict[str, str]:
     """Where latencies were measured: processor, system, versions; no host or user name."""
-    found = {"processor": _processor(), "system": f"{platform.system()} {platform.machine()}"}
+    properties = {"processor": _processor(), "system": f"{platform.system()} {platform.machine()}"}
     for library in _LIBRARIES:
         try:
-            found[library] = version(library)
+            properties[library] = version(library)
         except PackageNotFoundError:
             continue
-    return found
+    return properties
 
 
-def _call(model: Predictor) -> Callable[[], Tensor]:
-    """A call with one image, which is prepared before."""
-    images = black_images(1, model.input_shape)
-    if isinstance(model, ExportedNetwork):
-        runtime, given = model.runtime, as_input(images, model.about.input)
-        return lambda: runtime(given)
-    return lambda: model(images)
+def latency_text(latencies: Latencies) -> str:
+    """Two Markdown tables of at most 80 columns, one of the networks and one of what each file costs, and a note."""
+    properties = latencies.machine.items()
+    where = ", ".join(value if key in ("processor", "system") else f"{key} {value}" for key, value in properties)
+    note = (
+        f"us: median and 95th percentile of {latencies.calls:,} calls with one image, in microseconds of CPU time, one "
+        "thread, models in turns. kB: 1,000 bytes of the file. MiB: memory that the model adds to a process with the "
+        f"runtime imported. Accuracy: on all test images, as recorded. Machine: {where}."
+    )
+    networks = {(row.network, row.data, row.parameters, row.macs): row for row in latencies.rows}
+    tables = [Table("Networks", _NETWORKS, list(networks.values())), Table("Latency", _COSTS, latencies.rows)]
+    return "\n\n".join([*(markdown(table, aligned=True) for table in tables), textwrap.fill(note, _WIDTH)])
+
+
+def write_latencies(path: Path, latencies: Latencies) -> None:
+    """Writes a record.
+
+    Raises:
+        InputError: the parent folder does not exist.
+    """
+    rows = [asdict(row) for row in latencies.rows]
+    write_json(path, {"calls": latencies.calls, "machine": dict(latencies.machine), "rows": rows})
+
+
+def read_latencies(path: Path) -> Latencies:
+    """Reads a record.
+
+    Raises:
+        InputError: there is none, or it is of another kind.
+        RunError: it is damaged.
+    """
+    values = read_json(path)
+    if values is None:
+        raise InputError(f"The record {str(path)!r} does not exist: check the path.")
+    try:
+        return Latencies([Latency(**row) for row in values["rows"]], values["calls"], values["machine"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{str(path)!r} is not a record of `osakd latency`: give the file that --record wrote."
+        ) from error
 
 
 @torch.inference_mode()
@@ -107,46 +177,72 @@ def _take_turns(calls: Sequence[Callable[[], Tensor]], count: int) -> list[list[
     """The CPU times of every call, all threads of this process together, in microseconds."""
     times: list[list[float]] = [[] for _ in calls]
     while len(times[0]) < count:
-        for call, found in zip(calls, times, strict=True):
+        for call, its_times in zip(calls, times, strict=True):
             call()
-            for _ in range(min(_BLOCK, count - len(found))):
+            for _ in range(min(_BLOCK, count - len(its_times))):
                 start = time.process_time_ns()
                 call()
-                found.append((time.process_time_ns() - start) / 1e3)
+                its_times.append((time.process_time_ns() - start) / 1e3)
     return times
 
 
-def _row(path: Path, model: Predictor, times: Sequence[float]) -> Latency:
-    if isinstance(model, ExportedNetwork):
-        about, file = model.about, path
-        runtime, numbers, accuracy = format_of(path).title, about.number_format, about.accuracy
-        network, data, content, commit = about.model, about.data, about.data_content, about.commit
-        parameters, macs = about.parameters, about.macs
-    else:
-        # Both are there: the network could be loaded.
-        config, result = cast(RunConfig, read_config(path)), cast(Result, read_result(path))
-        file, runtime, numbers = path / STUDENT, "PyTorch", "float32"
-        network, data, content = config.model, config.data["name"], config.data["content"]
-        accuracy, commit = result.last["test"]["accuracy"], result.environment.get("commit")
-        parameters, macs = count_parameters(model), count_macs(model, black_images(1, model.input_shape))
+def _call(model: ExportedNetwork | TrainedRun) -> Callable[[], Tensor]:
+    """A call with one image, which is prepared before."""
+    if isinstance(model, TrainedRun):
+        network, images = model.network, _black_image(model.network.input_shape)
+        return lambda: network(images)
+    runtime, pixels = model.runtime, as_input(_black_image(model.input_shape), model.metadata.input)
+    return lambda: runtime(pixels)
+
+
+def _black_image(input_shape: tuple[int, int, int]) -> Tensor:
+    """One float image of zeros, in the memory layout of evaluation."""
+    channels, height, width = input_shape
+    return to_floats(torch.zeros(1, height, width, channels, dtype=torch.uint8))
+
+
+def _file_row(path: Path, file: ExportedNetwork, times: Sequence[float]) -> Latency:
+    metadata = file.metadata
+    return Latency(
+        network=metadata.model,
+        data=metadata.data,
+        data_content=metadata.data_content,
+        commit=metadata.commit,
+        runtime=format_of(path).TITLE,
+        numbers=metadata.number_format,
+        accuracy=metadata.accuracy,
+        bytes=path.stat().st_size,
+        parameters=metadata.parameters,
+        macs=metadata.macs,
+        **_measured(path, times),
+    )
+
+
+def _run_row(path: Path, run: TrainedRun, times: Sequence[float]) -> Latency:
+    return Latency(
+        network=run.config.model,
+        data=run.config.data["name"],
+        data_content=run.config.data["content"],
+        commit=run.result.environment.get("commit"),
+        runtime="PyTorch",
+        numbers="float32",
+        accuracy=run.result.last["test"]["accuracy"],
+        bytes=(path / STUDENT).stat().st_size,
+        parameters=count_parameters(run.network),
+        macs=count_macs(run.network, _black_image(run.network.input_shape)),
+        **_measured(path, times),
+    )
+
+
+def _measured(path: Path, times: Sequence[float]) -> dict[str, Any]:
     median, p95 = np.percentile(times, [50, 95]).tolist()
     memory = added_memory(path)
-    return Latency(
-        name=path.resolve().name,
-        network=network,
-        data=data,
-        data_content=content,
-        commit=commit,
-        runtime=runtime,
-        numbers=numbers,
-        accuracy=accuracy,
-        bytes=file.stat().st_size,
-        parameters=parameters,
-        macs=macs,
-        median_us=round(median, 1),
-        p95_us=round(p95, 1),
-        memory_mib=None if memory is None else round(memory, 1),
-    )
+    return {
+        "name": path.resolve().name,
+        "median_us": round(median, 1),
+        "p95_us": round(p95, 1),
+        "memory_mib": None if memory is None else round(memory, 1),
+    }
 
 
 def _processor() -> str:
@@ -155,5 +251,5 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or "unknown"
-    names: list[Any] = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else "unknown"

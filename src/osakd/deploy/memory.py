@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
-from osakd.deploy.formats import is_exported, module_of
-from osakd.deploy.models import load_model
-from osakd.deploy.predict import black_images
+from osakd.api.runs import load
+from osakd.deploy.exported import format_of
 
 _STATM = Path("/proc/self/statm")
 _CALLS = 3
@@ -27,7 +27,7 @@ def added_memory(path: Path) -> float | None:
     """
     if not _STATM.exists():
         return None
-    done = subprocess.run(  # noqa: S603 - our own module, and a path that was loaded before
+    process = subprocess.run(  # noqa: S603 - our own module, and a path that was loaded before
         [sys.executable, "-m", __name__, str(path)],
         capture_output=True,
         text=True,
@@ -35,17 +35,17 @@ def added_memory(path: Path) -> float | None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
     )
     with suppress(ValueError, IndexError):
-        return float(done.stdout.split()[-1])
+        return float(process.stdout.split()[-1])
     return None
 
 
 @torch.no_grad()
 def _measure(path: Path) -> float:
-    if is_exported(path):
-        module_of(path).start()
+    if path.is_file():
+        import_module(format_of(path).RUNTIME)
     before = _resident()
-    network = load_model(path)
-    images = black_images(1, network.input_shape)
+    network = load(path)
+    images = torch.zeros(1, *network.input_shape)
     for _ in range(_CALLS):
         network(images)
     return (_resident() - before) / 2**20

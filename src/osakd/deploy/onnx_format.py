@@ -9,21 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.deploy.about import KEY, check_seal, sealed
-from osakd.deploy.quiet import from_extra, quiet
+from osakd.deploy.exported import using_extra
+from osakd.deploy.metadata import KEY, check_seal, sealed
 
+TITLE, RUNTIME = "ONNX", "onnxruntime"
 _EXTRA, _INPUT, _OUTPUT = "onnx", "images", "logits"
 _BATCH = 64
 
 
-def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
-    """Exports with a batch of any size; see ``FormatModule``."""
-    with quiet(), from_extra(_EXTRA):
+def write(network: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+    """Exports with a batch of any size; see ``Format``."""
+    with using_extra(_EXTRA):
         import onnxruntime  # noqa: F401 - the proof needs it
         import onnxscript  # noqa: F401 - torch.onnx needs it
 
         program = torch.onnx.export(
-            form,
+            network,
             (example,),
             input_names=[_INPUT],
             output_names=[_OUTPUT],
@@ -34,24 +35,18 @@ def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Calla
         if calibration is not None:
             model = _quantised(model, calibration)
 
-    def content(about: str) -> bytes:
+    def content_with(metadata: str) -> bytes:
         del model.metadata_props[:]
-        model.metadata_props.add(key=KEY, value=about)
+        model.metadata_props.add(key=KEY, value=metadata)
         return sealed(model.SerializeToString())
 
-    return content
-
-
-def start() -> None:
-    """Imports ONNX Runtime; see ``FormatModule``."""
-    with from_extra(_EXTRA):
-        import onnxruntime  # noqa: F401
+    return content_with
 
 
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
-    """Opens a session of one thread; see ``FormatModule``."""
-    start()
-    import onnxruntime
+    """Opens a session of one thread; see ``Format``."""
+    with using_extra(_EXTRA):
+        import onnxruntime
 
     check_seal(content)
     options = onnxruntime.SessionOptions()

@@ -2,68 +2,86 @@
 # pyright: reportMissingImports=false
 
 import copy
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from osakd.deploy.about import KEY, check_seal, sealed
-from osakd.deploy.quiet import from_extra, quiet, without_stderr
+from osakd.deploy.exported import using_extra
+from osakd.deploy.metadata import KEY, check_seal, sealed
 
+TITLE, RUNTIME = "ExecuTorch", "executorch.extension.pybindings.portable_lib"
 _EXTRA, _METHOD = "executorch", "forward"
 
 
-def write(form: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
-    """Exports for one image at a time; see ``FormatModule``."""
-    with quiet(), from_extra(_EXTRA):
+def write(network: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+    """Exports for one image at a time; see ``Format``."""
+    with using_extra(_EXTRA):
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
 
-        program = torch.export.export(form, (_first(example),))
+        program = torch.export.export(network, (_first(example),))
         if calibration is not None:
             program = _quantised(program, calibration)
-        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        edge_program = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 
-    def content(about: str) -> bytes:
+    def content_with(metadata: str) -> bytes:
         # A method of the program that returns these bytes.
-        entry = torch.frombuffer(bytearray(about.encode()), dtype=torch.uint8)
-        with quiet():
-            edge = copy.deepcopy(lowered.exported_program())  # the last passes change it
+        entry = torch.frombuffer(bytearray(metadata.encode()), dtype=torch.uint8)
+        with using_extra(_EXTRA):
+            edge = copy.deepcopy(edge_program.exported_program())  # the last passes change it
             return sealed(EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer)
 
-    return content
+    return content_with
 
 
 @cache
-def start() -> None:
-    """Imports ExecuTorch's runtime, with one thread; see ``FormatModule``."""
-    with quiet(), from_extra(_EXTRA):
+def _start() -> None:
+    """Imports ExecuTorch's runtime, with one thread."""
+    with using_extra(_EXTRA):
         from executorch.extension.pybindings import portable_lib
 
-        with without_stderr():
+        with _without_stderr():
             portable_lib._unsafe_reset_threadpool(1)  # safe before the first program: programs keep the pool
 
 
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
-    """Loads a program; see ``FormatModule``."""
-    start()
+    """Loads a program; see ``Format``."""
+    _start()
     from executorch.runtime import Runtime
 
     check_seal(content, needed=True)
-    with without_stderr():
+    with _without_stderr():
         program = Runtime.get().load_program(content)
         program.load_method(_METHOD)
-        about = None
+        metadata = None
         if KEY in program.method_names:
-            about = bytes(program.load_method(KEY).execute([])[0].tolist()).decode()
+            metadata = bytes(program.load_method(KEY).execute([])[0].tolist()).decode()
 
     def logits(images: Tensor) -> Tensor:
         # By the program each time: it keeps its methods, and they need its memory.
         return torch.cat([program.load_method(_METHOD).execute((image,))[0] for image in images.split(1)])
 
-    return logits, about
+    return logits, metadata
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Keeps what native code writes to the error stream from the terminal; exceptions still say what went wrong."""
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def _quantised(program: Any, calibration: Tensor) -> Any:

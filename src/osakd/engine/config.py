@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from osakd.data.reading import Reading, new_reading
+from osakd.data.options import ImageOptions, image_options
 from osakd.data.recipes import recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
@@ -30,7 +30,7 @@ CropPadding = Literal["zero", "reflect"]
 _NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
 NOT_RECORDED = ("device", "executor", "kernels", "trust")
 """Options that decide where and how fast a run computes, not what it computes."""
-_OF_READING = tuple(field.name for field in fields(Reading))
+_IMAGE_OPTIONS = tuple(field.name for field in fields(ImageOptions))
 """Options that are recorded with the data."""
 
 
@@ -39,10 +39,10 @@ class Options:
     """How to train; None stands for the data set's recipe.
 
     Args:
-        model: name of the network, or package.module:function for your own; by default the data set's.
+        model: network (osakd list) or package.module:function; by default the data set's.
         epochs: number of passes over the training set; by default the data set's.
         batch_size: number of images per step; by default the data set's, 64.
-        optimizer: optimizer, sgd or adamw.
+        optimizer: optimizer of the weights.
         learning_rate: learning rate at the start of the schedule; by default the data set's.
         momentum: SGD momentum.
         nesterov: use Nesterov momentum in SGD.
@@ -56,7 +56,7 @@ class Options:
         crop_padding: padding of crops: zero (black) or reflect.
         flip: flip half of the training images horizontally.
         fraction: share of each class's training images to use, the same for every seed.
-        validation: share of each class's training images to hold out for validation, drawn by seed.
+        validation: share of each class's training images to hold out for validation.
         resize: size in pixels to which all images are resized: 32, or height x width such as 64x48.
         test_fraction: share of each class that becomes the test split, for data without one.
         label_column: column of Parquet files that holds the class; by default known by its name or type.
@@ -64,10 +64,10 @@ class Options:
         ema: decay of an exponential moving average of the weights, such as 0.99, which is evaluated beside the last
             weights.
         deploy_ema: deploy the averaged weights instead of the last ones.
-        evaluate_every: number of epochs between evaluations; the last epoch is always evaluated.
+        evaluate_every: epochs between evaluations; the last epoch is always evaluated.
         precision: precision of products and convolutions; float32 is IEEE float32 on CUDA too; bf16 is for the
             forward pass.
-        device: device to train on: cpu, cuda or cuda:N; by default cuda where there is one.
+        device: cpu, cuda or cuda:N; by default cuda where there is one.
         executor: serial: step after step; cuda_graph: in a CUDA graph; fused: many runs in one program; by default what
             is fastest for the device and the network.
         kernels: how small convolutional networks are computed on a CPU: native, by osakd's own kernel, or torch, by
@@ -120,20 +120,20 @@ def options_of(given: Mapping[str, Any]) -> Options:
     return Options(**given)
 
 
-def reading_of(options: Options) -> Reading:
+def image_options_of(options: Options) -> ImageOptions:
     """How the options say that the data are read; what ``load_data`` takes.
 
     Raises:
         InputError: a value out of its range.
     """
-    return new_reading(**{name: getattr(options, name) for name in _OF_READING})
+    return image_options(**{name: getattr(options, name) for name in _IMAGE_OPTIONS})
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
     """The complete configuration of a run, with every default filled in and every value checked.
 
     Args:
-        data: the data as ``load_data`` gives them with ``reading_of(options)``.
+        data: the data as ``load_data`` gives them with ``image_options_of(options)``.
         method: the method as the user gives it.
         seed: seed of the run.
         options: how to train.
@@ -142,7 +142,7 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         InputError: an unknown name or a value out of its range.
     """
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
-    left = (*NOT_RECORDED, *_OF_READING)
+    left = (*NOT_RECORDED, *_IMAGE_OPTIONS)
     given = {key: value for key, value in vars(options).items() if value is not None and key not in left}
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
     chosen |= {"max_grad_norm": None, "scaling": recipe.scaling} | given
@@ -196,9 +196,14 @@ def _plain(option: str, value: Any) -> Any:
 
 
 def recorded_config(folder: Path) -> RunConfig | None:
-    """The configuration of a run folder, with settings that were added later as they were before; None without one."""
+    """The configuration of a run folder, as this version of osakd writes it; None without one."""
     config = read_config(folder)
-    if config is None or config.method not in METHODS:
+    return None if config is None else as_today(config)
+
+
+def as_today(config: RunConfig) -> RunConfig:
+    """A recorded configuration with the settings that were added later, as they were before."""
+    if config.method not in METHODS:
         return config
     known = {field.name for field in fields(METHODS[config.method].settings)}
     return replace(config, settings=asdict(settings_of(config))) if config.settings.keys() <= known else config

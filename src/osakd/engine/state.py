@@ -4,18 +4,20 @@ import io
 import json
 import zipfile
 import zlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from osakd.durable import write_atomic
-from osakd.errors import InputError, RunError
+from osakd.engine.predict import TrainedNetwork
+from osakd.errors import InputError, RunError, one_line
 from osakd.models.build import build_model
 from osakd.models.registry import check_trusted
-from osakd.records import CHECKPOINT, PREVIOUS, STUDENT, RunConfig, read_config, read_result
+from osakd.records import CHECKPOINT, PREVIOUS, RESULT, STUDENT, Result, RunConfig, read_finished
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -33,8 +35,9 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]:
     """The checkpoints of a run, latest first; each has ``epoch``, ``seconds``, ``executor``, ``method``, ``optimizer``.
 
-    Without a checkpoint, a single one of epoch 0 without state. A damaged one is left out if the other is sound, which
-    then says so in its ``notes``.
+    The last is of epoch 0 and without state, where there is no other, or a single one of a run that has not finished:
+    runs that are trained together may be killed while they write their first ones. A damaged one is left out if the
+    other is sound, which then says so in its ``notes``.
 
     Raises:
         RunError: none is sound.
@@ -50,7 +53,8 @@ def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]
         raise damage[0]
     for state in sound if damage else []:
         state["notes"] = [f"A checkpoint in {str(folder)!r} is damaged: the run continues from epoch {state['epoch']}."]
-    return sound or [{"epoch": 0, "seconds": 0.0, "executor": ""}]
+    is_first = paths == [folder / CHECKPOINT] and not (folder / RESULT).exists()
+    return sound + [{"epoch": 0, "seconds": 0.0, "executor": ""}] * (is_first or not sound)
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
@@ -87,31 +91,43 @@ def student_bytes(network: nn.Module, model: str, input_shape: Sequence[int], cl
     return save(tensors, metadata={"osakd": json.dumps(about)})
 
 
-def load_student(run: str | Path, *, trust: bool = False) -> nn.Module:
-    """The deployed network of a finished run, see ``read_student``.
+class TrainedRun(NamedTuple):
+    """A finished run: its deployed network, its configuration, its result."""
+
+    network: TrainedNetwork
+    config: RunConfig
+    result: Result
+
+
+def load_run(folder: Path, *, trust: bool = False) -> TrainedRun:
+    """Loads a finished run, see ``read_student``.
 
     Args:
-        run: the run's folder.
+        folder: the run's folder.
         trust: a function that the run names as its network may be called.
 
     Raises:
-        InputError: not a run folder, a run that has not finished, or one that names a function, without ``trust``.
-        RunError: the network's file is damaged.
+        InputError: not a run folder, a run that has not finished or has no network, or one that names a function,
+            without ``trust``.
+        RunError: a file of the run is damaged.
     """
-    path = Path(run) / STUDENT
-    config = read_config(Path(run))
-    if config is None:
-        raise InputError(f"{str(run)!r} is not a run folder (it has no config.json): give the folder of a run.")
-    if read_result(Path(run)) is None or not path.exists():
-        raise InputError(f"The run {str(run)!r} has not finished: go on with `osakd train ... --resume` first.")
-    return read_student(path, model=config.model, trust=trust)
+    config, result = read_finished(folder)
+    if not (folder / STUDENT).exists():
+        raise InputError(f"The run {str(folder)!r} has records, but no network ({STUDENT}): train it again.")
+    network = read_student(folder / STUDENT, model=config.model, trust=trust)
+    network.data = config.data
+    return TrainedRun(network, config, result)
 
 
-def read_student(path: Path, *, model: str | None = None, trust: bool = False) -> nn.Module:
+def load_student(run: str | Path, *, trust: bool = False) -> TrainedNetwork:
+    """The deployed network of a finished run, see ``load_run``."""
+    return load_run(Path(run), trust=trust).network
+
+
+def read_student(path: Path, *, model: str | None = None, trust: bool = False) -> TrainedNetwork:
     """The network in a file of ``student_bytes``, in eval mode on the CPU.
 
-    It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits. ``class_names`` names the classes,
-    ``input_shape`` is ``(channels, h, w)``, and ``about`` has both and the name of the model.
+    It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits.
 
     Args:
         path: the file.
@@ -137,14 +153,13 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
         raise _damaged(path, error) from error
     check_trusted([found], path.parent, trust=trust)
     with torch.random.fork_rng(devices=[]):
-        network: nn.Module = build_model(found, num_classes=len(class_names), input_shape=(channels, height, width))
+        layers = build_model(found, num_classes=len(class_names), input_shape=(channels, height, width))
+    network = TrainedNetwork(OrderedDict(layers.named_children()))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise _damaged(path, error) from error
-    # Plain attributes, for the user.
-    network.class_names, network.input_shape = tuple(class_names), (channels, height, width)  # type: ignore[assignment]
-    network.about = about  # type: ignore[assignment] - as above
+    network.model, network.class_names, network.input_shape = found, tuple(class_names), (channels, height, width)
     return network.eval()
 
 
@@ -158,5 +173,5 @@ def _checksum(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> int:
 
 
 def _damaged(path: Path, error: Exception) -> RunError:
-    words = " ".join(str(error).split())
+    words = one_line(error)
     return RunError(f"{str(path)!r} is damaged ({words}): move the run folder away and run again.")

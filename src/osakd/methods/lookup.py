@@ -61,7 +61,7 @@ def given_method(method: str | Mapping[str, Any]) -> tuple[str, Any]:
 def method_label(method: str | Mapping[str, Any]) -> str:
     """A short name for a folder or a table: the method or preset, and what differs from its settings.
 
-    Of the method's defaults and its presets the one with the fewest differences gives the name.
+    Of the presets and the method itself the one with the fewest differences gives the name, of equals a preset.
 
     Example:
         >>> method_label("osakd-8nn"), method_label({"name": "osakd", "k": 4, "pool": "memory"})
@@ -70,11 +70,13 @@ def method_label(method: str | Mapping[str, Any]) -> str:
         ('osakd-paper-8nn', 'osakd-paper-16nn-mse')
         >>> method_label({"name": "dml", "peers": ["resnet20", "resnet32"]}), method_label("kd-additive")
         ('dml-resnet20-resnet32', 'kd-additive')
+        >>> method_label("uniform-smoothing"), method_label({"name": "osakd-shuffled", "k": 4})
+        ('osakd-uniform', 'osakd-shuffled-4nn')
     """
     name, chosen = given_method(method)
     defaults = asdict(METHODS[name].settings())
     settings = {key: value for key, value in asdict(chosen).items() if key not in chosen.in_label}
-    bases = {name: defaults} | {key: defaults | preset for key, preset in PRESETS.items() if preset["name"] == name}
+    bases = {key: defaults | preset for key, preset in PRESETS.items() if preset["name"] == name} | {name: defaults}
     differences = {
         base: {key: value for key, value in settings.items() if value != values[key]} for base, values in bases.items()
     }

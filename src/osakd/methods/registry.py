@@ -89,6 +89,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         **CONSTANT_WEIGHT,
     },
     "osakd-constant": {"name": "osakd", "include_self": True, **CONSTANT_WEIGHT},
+    "osakd-shuffled": {"name": "shuffled-neighbours"},
+    "osakd-uniform": {"name": "uniform-smoothing"},
     "kd-additive": {"name": "kd", "hard_weight": 1.0, "soft_weight": 1.0, "temperature": 3.0},
     "ffl-unshared": {"name": "ffl", "shared": False},
 }

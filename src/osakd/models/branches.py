@@ -74,7 +74,7 @@ def channels_at(network: nn.Module, stage: str, input_shape: tuple[int, int, int
     Raises:
         InputError: the stage gives no maps, or the network is more than its children in order.
     """
-    features, same = _run_apart(network, stage, input_shape)
+    features, same = _run_in_parts(network, stage, input_shape)
     if features.ndim != 4:
         raise InputError(
             f"Branches need maps [n, channels, h, w], but the stage {stage!r} gives {features.ndim} axes: let a stage "
@@ -92,7 +92,7 @@ def before_classifier(network: nn.Module, input_shape: tuple[int, int, int]) -> 
     """The name of the child before a network's linear classifier; its output is the features.
 
     Raises:
-        InputError: the last child is no linear layer, or the network is more than its children in order.
+        InputError: the last child is not a linear layer, or the network is more than its children in order.
 
     Example:
         >>> from osakd.models.build import build_model
@@ -101,7 +101,7 @@ def before_classifier(network: nn.Module, input_shape: tuple[int, int, int]) -> 
     """
     names = list(_children(network))
     classified = len(names) > 1 and isinstance(_children(network)[names[-1]], nn.Linear)
-    if not classified or not _run_apart(network, names[-2], input_shape)[1]:
+    if not classified or not _run_in_parts(network, names[-2], input_shape)[1]:
         raise InputError(
             "This network does not show its features: let its function return a plain nn.Sequential whose last child "
             "is the linear classifier (a ResNet or a LeNet, for example), or take a method that needs no features."
@@ -109,7 +109,7 @@ def before_classifier(network: nn.Module, input_shape: tuple[int, int, int]) -> 
     return names[-2]
 
 
-def _run_apart(network: nn.Module, stage: str, input_shape: tuple[int, int, int]) -> tuple[Tensor, bool]:
+def _run_in_parts(network: nn.Module, stage: str, input_shape: tuple[int, int, int]) -> tuple[Tensor, bool]:
     """A stage's output for two images, and whether the children behind it give the network's output from it."""
     was_training = network.training
     images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
@@ -122,9 +122,8 @@ def _run_apart(network: nn.Module, stage: str, input_shape: tuple[int, int, int]
 
 def _children(network: nn.Module) -> dict[str, nn.Module]:
     """The children of a network and of the network that it wraps, by name, in the order in which they run."""
-    found: dict[str, nn.Module] = {}
+    children: dict[str, nn.Module] = {}
     for name, child in network.named_children():
-        found |= (
-            dict(child.named_children()) if name == "network" and isinstance(child, nn.Sequential) else {name: child}
-        )
-    return found
+        is_wrapped = name == "network" and isinstance(child, nn.Sequential)
+        children |= dict(child.named_children()) if is_wrapped else {name: child}
+    return children

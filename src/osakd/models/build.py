@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from osakd.errors import InputError, unknown_name
+from osakd.errors import InputError, one_line, unknown_name
 from osakd.models.registry import MODELS
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) 
 
     if name.startswith(_TIMM):
         return _build_timm(name, num_classes, input_shape[0])
-    target, settings = (MODELS[name].target, MODELS[name].settings) if name in MODELS else (name, {})
-    if ":" not in target:
-        raise unknown_name("model", target, MODELS, "; or timm:NAME, or package.module:function for your own")
-    build = _import_function(target)
+    place, settings = (MODELS[name].place, MODELS[name].settings) if name in MODELS else (name, {})
+    if ":" not in place:
+        raise unknown_name("model", place, MODELS, "; or timm:NAME, or package.module:function for your own")
+    build = _import_function(place)
     try:
         body = build(num_classes=num_classes, input_shape=input_shape, **settings)
     except InputError:
@@ -105,7 +105,7 @@ def _build_timm(name: str, num_classes: int, channels: int) -> "nn.Module":
     wanted = name.removeprefix(_TIMM)
     if not timm.is_model(wanted):
         near = difflib.get_close_matches(wanted, timm.list_models(), n=3)
-        guess = f"did you mean {' or '.join(_TIMM + one for one in near)}?" if near else "see timm.list_models()."
+        guess = f"did you mean {' or '.join(_TIMM + model for model in near)}?" if near else "see timm.list_models()."
         raise InputError(f"timm knows no model {wanted!r}; {guess}")
     try:
         return timm.create_model(wanted, pretrained=False, num_classes=num_classes, in_chans=channels)
@@ -116,24 +116,24 @@ def _build_timm(name: str, num_classes: int, channels: int) -> "nn.Module":
         ) from error
 
 
-def _import_function(target: str) -> Callable[..., Any]:
-    module_name, _, function = target.partition(":")
+def _import_function(place: str) -> Callable[..., Any]:
+    module_name, _, function = place.partition(":")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module_name), function)
+        build = getattr(importlib.import_module(module_name), function)
     except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise InputError(
-            f"The model function {target!r} cannot be imported ({_words(error)}): give package.module:function, "
+            f"The model function {place!r} cannot be imported ({_words(error)}): give package.module:function, "
             "importable from the current folder."
         ) from error
-    if not callable(found):
-        raise InputError(f"{target!r} is not a function but of type {type(found).__name__}.")
-    return found
+    if not callable(build):
+        raise InputError(f"{place!r} is not a function but of type {type(build).__name__}.")
+    return build
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _check_outputs(network: "nn.Module", name: str, num_classes: int, input_shape: tuple[int, int, int]) -> None:

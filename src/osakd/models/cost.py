@@ -34,13 +34,13 @@ def count_macs(network: nn.Module, images: Float[Tensor, "n channels h w"]) -> i
         >>> count_macs(nn.Conv2d(3, 16, 3, padding=1, device="meta"), torch.zeros(1, 3, 32, 32, device="meta"))
         442368
     """
-    found = []
+    macs: list[int] = []
 
     def count(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
         if isinstance(layer, nn.Conv2d):
-            found.append(output.numel() * prod(layer.kernel_size) * layer.in_channels // layer.groups)
+            macs.append(output.numel() * prod(layer.kernel_size) * layer.in_channels // layer.groups)
         elif isinstance(layer, nn.Linear):
-            found.append(output.numel() * layer.in_features)
+            macs.append(output.numel() * layer.in_features)
 
     was_training = network.training
     hooks = [layer.register_forward_hook(count) for layer in network.modules()]
@@ -51,7 +51,7 @@ def count_macs(network: nn.Module, images: Float[Tensor, "n channels h w"]) -> i
         network.train(was_training)
         for hook in hooks:
             hook.remove()
-    return sum(found) // len(images)
+    return sum(macs) // len(images)
 
 
 def flop_counter() -> FlopCounterMode:

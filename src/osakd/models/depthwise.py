@@ -12,8 +12,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from osakd.errors import InputError
-from osakd.models.resnet import GlobalAverage
+from osakd.models.resnet import GlobalAverage, check_size
 
 _STEM = 32
 _BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1), (128, 1))
@@ -34,9 +33,7 @@ def ds_cnn(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Sequential
         >>> sum(parameter.numel() for parameter in ds_cnn(10, (3, 32, 32)).parameters())
         54922
     """
-    _, height, width = input_shape
-    if min(height, width) < 4:
-        raise InputError(f"Images of {height}x{width} pixels are too small for this network: take at least 4x4.")
+    check_size(input_shape, smallest=4)
     layers: dict[str, nn.Module] = {"stem": nn.Sequential(*_convolution(input_shape[0], _STEM, 3))}
     channels = _STEM
     for number, (filters, stride) in enumerate(_BLOCKS, start=1):

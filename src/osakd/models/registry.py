@@ -12,13 +12,13 @@ class KnownModel(NamedTuple):
     """A network.
 
     Attributes:
-        target: ``module:function`` that builds it.
+        place: ``module:function`` that builds it.
         description: its layers and its number of parameters.
         source: publication that it comes from.
         settings: further arguments of the function.
     """
 
-    target: str
+    place: str
     description: str
     source: str
     settings: Mapping[str, Any] = MappingProxyType({})
@@ -87,7 +87,7 @@ def check_trusted(names: Iterable[str], folder: Path, *, trust: bool) -> None:
         trust: functions are allowed.
 
     Raises:
-        InputError: one is a function, and ``trust`` is False.
+        InputError: a name is that of a function, and ``trust`` is False.
     """
     for name in names:
         if name not in MODELS and not name.startswith("timm:") and not trust:

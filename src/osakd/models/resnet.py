@@ -39,7 +39,7 @@ def cifar_resnet(
         >>> [name for name, _ in network.named_children()]
         ['stem', 'stage1', 'stage2', 'stage3', 'avgpool', 'flatten', 'fc']
     """
-    _check_size(input_shape, smallest=4)
+    check_size(input_shape, smallest=4)
     stem = OrderedDict[str, nn.Module](conv=_conv3x3(input_shape[0], 16), bn=nn.BatchNorm2d(16), relu=nn.ReLU())
     layers: dict[str, nn.Module] = {"stem": nn.Sequential(stem)}
     channels = 16
@@ -61,7 +61,7 @@ def resnet50(num_classes: int, input_shape: tuple[int, int, int], *, small: bool
     Raises:
         InputError: the images have less than 32x32 pixels (8x8 where ``small``).
     """
-    _check_size(input_shape, smallest=8 if small else 32)
+    check_size(input_shape, smallest=8 if small else 32)
     kernel, stride = (3, 1) if small else (7, 2)
     layers: dict[str, nn.Module] = {
         "conv1": nn.Conv2d(input_shape[0], 64, kernel, stride, kernel // 2, bias=False),
@@ -186,8 +186,12 @@ def _finished(layers: dict[str, nn.Module], channels: int, num_classes: int) -> 
     return network
 
 
-def _check_size(input_shape: tuple[int, int, int], smallest: int) -> None:
-    """Smaller images would be a single pixel before the last stride."""
+def check_size(input_shape: tuple[int, int, int], smallest: int) -> None:
+    """Checks that images are not a single pixel before the last stride.
+
+    Raises:
+        InputError: the images have less than ``smallest`` x ``smallest`` pixels.
+    """
     _, height, width = input_shape
     if min(height, width) < smallest:
         raise InputError(

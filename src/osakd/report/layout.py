@@ -1,34 +1,31 @@
-"""Where the runs of a report are: from a folder of records, or of one experiment, column, comparison or run.
+"""Where the runs of a report are: from a folder of records, of an experiment, panel, comparison or run, or a file.
 
 The only file of the report that reads: every record file is opened once, and all else takes the runs from here.
 """
 
-import gc
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import METHODS
-from osakd.plan import BASELINE, Column, Experiment
-from osakd.read_json import read_bytes
-from osakd.records import CONFIG, ERROR, RESULT, SUMMARY, read_run
-from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import RunRecord, run_record
+from osakd.plan import BASELINE, Experiment, Panel
+from osakd.read_json import read_bytes, subfolders
+from osakd.records import SUMMARY
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.complexity import Complexity, Figure, Steps
+from osakd.runs import PACKED, RunRecord, is_run, packed_file, read_runs
 
 DEPTH = 3
-"""Folders from the records to a run: experiment, column, run."""
+"""Folders from the records to a run: experiment, panel, run."""
 COST = "cost.json"
 """The complexity figures that ``osakd reproduce cost`` leaves beside the runs."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that are shown together: a column of an experiment, or a comparison.
+    """Runs that are shown together: a panel of an experiment, or a comparison.
 
     Attributes:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
@@ -43,77 +40,90 @@ class Group:
     runs: tuple[RunRecord, ...]
 
 
-def recorded_columns(folder: Path, experiments: Sequence[Experiment]) -> list[RecordedColumn]:
-    """What is recorded in a folder beside what was planned, and the planned columns that were not run.
+def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[RecordedPanel]:
+    """What is recorded in a folder beside what was planned, and the planned panels that were not run.
 
-    The experiments come in their own order, then everything else. A column that was never run is shown where the report
-    is of the folder above it: the other columns of a table with the table, the other tables of the paper with all
+    The experiments come in their own order, then everything else. A panel that was never run is shown where the report
+    is of the folder above it: the other panels of a table with the table, the other tables of the paper with all
     records.
 
     Args:
-        folder: folder of records, of an experiment, column or comparison, or of a run.
+        folder: folder of records, of an experiment, panel or comparison, or of a run; or a packed file.
         experiments: experiments with runs of their own.
 
     Raises:
         InputError: the folder is not there, cannot be read, or holds no runs.
+        RunError: the packed file is damaged.
     """
     groups = find_groups(folder)
-    planned = {(one.folder, column.name): (one, column) for one in experiments for column in one.columns}
+    planned = {
+        (experiment.folder, panel.name): (experiment, panel)
+        for experiment in experiments
+        for panel in experiment.panels
+    }
     known = [group for group in groups if (group.place, group.name) in planned]
     tables = {group.place for group in known if group.depth >= 1}
     whole = any(group.depth >= 2 for group in known)
     left = {(group.place, group.name): group for group in groups}
-    columns = []
-    for place, (experiment, plan) in planned.items():
+    panels = []
+    for place, (experiment, panel) in planned.items():
         if place in left:
-            runs = in_order(left.pop(place).runs, [cell.label for cell in plan.cells])
-            columns.append(RecordedColumn(*place, runs, experiment, plan))
+            runs = in_order(left.pop(place).runs, [method.label for method in panel.methods])
+            panels.append(RecordedPanel(*place, runs, experiment, panel))
         elif experiment.view == "paper" and (whole or experiment.folder in tables):
-            columns.append(RecordedColumn(*place, (), experiment, plan))
+            panels.append(RecordedPanel(*place, (), experiment, panel))
     others = [_renamed(group) for group in left.values()]
-    return columns + [RecordedColumn(group.place, group.name, group.runs) for group in others]
+    return panels + [RecordedPanel(group.place, group.name, group.runs) for group in others]
 
 
-def planned_column(experiment: Experiment, plan: Column, folder: Path) -> RecordedColumn:
-    """What is recorded of a column of an experiment, its own cells alone.
+def read_panel(experiment: Experiment, panel: Panel, folder: Path) -> RecordedPanel:
+    """What is recorded of the methods of a panel.
 
     Args:
         experiment: the experiment.
-        plan: its column.
-        folder: folder of the column, which may be missing.
+        panel: its panel.
+        folder: folder of the panel, which may be missing.
     """
-    labels = [cell.label for cell in plan.cells]
-    recorded = [run_record(path, read_run(path)) for path in _folders(folder) if "-seed" in path.name and _holds(path)]
-    runs = in_order([run for run in recorded if run.label in labels], labels)
-    return RecordedColumn(experiment.folder, plan.name, runs, experiment, plan)
+    labels = [method.label for method in panel.methods]
+    runs = in_order([run for run in read_runs(folder) if run.label in labels or run.damaged], labels)
+    return RecordedPanel(experiment.folder, panel.name, runs, experiment, panel)
 
 
 def find_groups(folder: Path) -> list[Group]:
-    """The groups of runs in a folder, in the order of their paths.
+    """The groups of runs in a folder or a packed file, in the order of their paths.
 
     Raises:
         InputError: the folder is not there, cannot be read, or holds no runs.
+        RunError: the packed file is damaged.
     """
-    if not folder.exists():
-        raise InputError(f"The folder {str(folder)!r} does not exist: give the folder of a run or of records.")
-    if not folder.is_dir():
-        raise InputError(f"{str(folder)!r} is a file: give the folder of a run or of records.")
     root = folder.resolve()
-    if _is_run(root):
-        return [Group("run", root.name, 0, (run_record(root, read_run(root)),))]
-    with _uncollected():
-        groups = [group for place, depth, runs in _walk(root, 0) for group in _split(place, depth, runs)]
+    if root.is_file():
+        return _split(root.with_suffix(""), 0, read_runs(root))
+    if not root.exists() and not packed_file(root).exists():
+        raise InputError(f"The folder {str(folder)!r} does not exist: give the folder of a run or of records.")
+    if is_run(root):
+        return [Group("run", root.name, 0, tuple(read_runs(root)))]
+    groups = [group for place, depth in places(root) for group in _split(place, depth, read_runs(place))]
     if not groups:
         raise InputError(
             f"{str(folder)!r} holds no runs: give the folder of a run, of a comparison (osakd compare) or of records "
-            "(osakd reproduce)."
+            "(osakd reproduce), or a file of osakd pack."
         )
     return groups
 
 
-def as_compared(columns: Sequence[RecordedColumn], labels: Sequence[str]) -> list[RecordedColumn]:
-    """Columns with the runs of a comparison in the order in which its methods were given."""
-    return [one if one.plan else replace(one, runs=in_order(one.runs, labels)) for one in columns]
+def places(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
+    """Each folder that may hold runs, or whose runs may be packed beside it, with how far below the first it lies."""
+    yield folder, depth
+    if depth < DEPTH - 1:
+        inside = {path for path in subfolders(folder) if not is_run(path)}
+        for place in sorted(inside | {path.with_suffix("") for path in folder.glob(f"[!.]*{PACKED}")}):
+            yield from places(place, depth + 1)
+
+
+def as_compared(panels: Sequence[RecordedPanel], labels: Sequence[str]) -> list[RecordedPanel]:
+    """Panels with the runs of a comparison in the order in which its methods were given."""
+    return [panel if panel.planned else replace(panel, runs=in_order(panel.runs, labels)) for panel in panels]
 
 
 def in_order(runs: Sequence[RunRecord], first: Sequence[str]) -> tuple[RunRecord, ...]:
@@ -168,59 +178,13 @@ def _seconds(values: dict[str, list[float]]) -> dict[str, list[float]]:
     return values
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Stops the garbage collector while records are read: they hold no cycles, and it would search them in vain."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, int, list[Path]]]:
-    """Each folder that may hold runs, its depth, and the folders of its runs."""
-    inside = _folders(folder)
-    runs = [path for path in inside if _is_run(path)]
-    yield folder, depth, runs
-    if depth < DEPTH - 1:
-        known = set(runs)
-        for path in inside:
-            if path not in known:
-                yield from _walk(path, depth + 1)
-
-
-def _folders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as inside:
-            return sorted(Path(one.path) for one in inside if one.is_dir() and not one.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except PermissionError as error:
-        raise InputError(
-            f"No permission to read {str(folder)!r}: choose another folder or change this one's."
-        ) from error
-
-
-def _is_run(folder: Path) -> bool:
-    return any(os.path.lexists(f"{folder}/{name}") for name in (CONFIG, ERROR))  # a damaged one too
-
-
-def _holds(folder: Path) -> bool:
-    """Whether a folder holds anything of a run, even if its configuration is gone."""
-    return _is_run(folder) or os.path.lexists(f"{folder}/{RESULT}")
-
-
-def _split(place: Path, depth: int, folders: Sequence[Path]) -> list[Group]:
+def _split(place: Path, depth: int, recorded: Sequence[RunRecord]) -> list[Group]:
     """A group for each data set and network: only runs that share them are compared."""
-    if not folders:
+    if not recorded:
         return []
     parts: dict[tuple[str, str], list[RunRecord]] = {}
     unknown = []
-    for folder in folders:
-        run = run_record(folder, read_run(folder))
+    for run in recorded:
         if run.config is None:
             unknown.append(run)
         else:
@@ -232,8 +196,8 @@ def _split(place: Path, depth: int, folders: Sequence[Path]) -> list[Group]:
     groups = []
     for runs in parts.values():
         config = runs[0].config
-        own = f"{place.name}: {config.data['name']}, {config.model}" if config and len(parts) > 1 else place.name
-        groups.append(Group(above, own, depth, in_order(runs + (unknown if not groups else []), order)))
+        name = f"{place.name}: {config.data['name']}, {config.model}" if config and len(parts) > 1 else place.name
+        groups.append(Group(above, name, depth, in_order(runs + (unknown if not groups else []), order)))
     return groups
 
 

@@ -13,7 +13,7 @@ from osakd.engine.executors.policy import executors_together, for_single_run
 from osakd.engine.executors.registry import AUTO
 from osakd.engine.folders import check_folder
 from osakd.engine.plan import Plan
-from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory
+from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
 from osakd.leaves import load, offered
 from osakd.records import CHECKPOINT, is_free, read_metrics, write_error
 from osakd.runner.groups import groups_of, longest_first
@@ -227,5 +227,5 @@ def _errors(future: "Future[Errors]", group: Group) -> Errors:
     if is_out_of_memory(error):
         error = RunError(NO_MEMORY)
     if not isinstance(error, InputError | RunError):
-        error = RunError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}.")
+        error = RunError(f"unexpected {type(error).__name__}: {one_line(error)}.")
     return dict.fromkeys((plan.folder for plan in group), error)

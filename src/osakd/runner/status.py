@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from osakd import records
 from osakd.errors import InputError, RunError
+from osakd.read_json import subfolders
 from osakd.runner.lock import RunnerNote, RunNote, current_runner
+from osakd.runs import PACKED, packed_runs
 
 State = Literal["finished", "running", "waiting", "failed", "stopped", "damaged"]
 
@@ -58,35 +60,41 @@ def status_of(folder: Path) -> list[FolderStatus]:
     """
     if folder.is_file():
         raise InputError(f"{str(folder)!r} is a file: name the folder of a comparison, of records, or of a run.")
-    if not folder.is_dir():
+    if not folder.is_dir() and not packed_runs(folder):
         raise InputError(f"The folder {str(folder)!r} does not exist: check the path.")
     if (folder / records.CONFIG).exists():
         return [FolderStatus(folder, None, list(_stages(folder, folder.name, {})))]
-    with_runs = [status for place in [folder, *_folders(folder)] if (status := _status(place)).runs]
+    with_runs = [status for path in [folder, *_folders(folder)] if (status := _status(path)).runs]
     if not with_runs:
         raise InputError(f"{str(folder)!r} has no runs: name the folder of a comparison or of records.")
     return with_runs
 
 
 def _folders(folder: Path) -> Iterator[Path]:
-    """The subfolders that may contain runs."""
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith(".") and not (path / records.CONFIG).exists():
-            yield path
-            yield from _folders(path)
+    """The subfolders that may contain runs, or whose runs are packed beside them."""
+    inside = {path for path in subfolders(folder) if not (path / records.CONFIG).exists()}
+    for path in sorted(inside | {file.with_suffix("") for file in folder.glob(f"[!.]*{PACKED}")}):
+        yield path
+        yield from _folders(path)
 
 
 def _status(folder: Path) -> FolderStatus:
     runner = current_runner(folder)
     notes = runner.runs if runner else {}
     runs = []
-    by_label_and_seed = sorted(
-        folder.iterdir(), key=lambda path: (path.name.rpartition("-seed")[0], len(path.name), path.name)
-    )
-    for path in by_label_and_seed:
+    inside = sorted(subfolders(folder), key=lambda path: (path.name.rpartition("-seed")[0], len(path.name), path.name))
+    for path in inside:
         if (path / records.CONFIG).exists() or (path / records.ERROR).exists():
             runs += _stages(path, path.name, notes)
     known = {run.name for run in runs}
+    for run in packed_runs(folder):
+        if run.folder.name not in known and run.state != "unfinished":
+            epochs = run.config.epochs if run.config else None
+            runs.append(
+                RunStatus(
+                    run.folder.name, run.state, run.curve.epoch, epochs, run.result and run.result.last, error=run.error
+                )
+            )
     runs += [RunStatus(name, "waiting") for name in notes if name not in known]
     return FolderStatus(folder, runner, runs)
 

@@ -9,17 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osakd.report.charts.curves import write_curves, write_panels
+from osakd.report.charts.curves import write_curves
 from osakd.report.charts.forest import RIGHT, WIDTH, forest
-from osakd.report.charts.lines import cut_off, limits, line_chart, outside
+from osakd.report.charts.lines import limits, line_chart
 from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
-from osakd.report.charts.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
-from osakd.report.layout import recorded_columns
-from osakd.report.page.sections import section_of
-from osakd.report.statistics.aggregate import MethodSummary
-from osakd.report.statistics.runs import compact
-from osakd.report.statistics.spread import Difference
-from tests.report.made import make_comparison, make_run, row
+from osakd.report.page.page import section_of
+from osakd.report.statistics.column import MethodScores
+from osakd.report.statistics.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
+from tests.report.made import column_of, run_of
 
 COORDINATE = st.floats(-1000, 1000, allow_nan=False)
 
@@ -56,7 +53,7 @@ def test_ticks_are_round_evenly_spaced_and_inside(low: float, width: float, most
 
 
 def drawn(trend: list[Trend], quantity: Quantity) -> ElementTree.Element:
-    return ElementTree.fromstring(line_chart(trend, quantity, {one.label: n for n, one in enumerate(trend)}))
+    return ElementTree.fromstring(line_chart(trend, quantity, {one.label: n for n, one in enumerate(trend)}).drawing)
 
 
 def test_a_line_lies_where_its_values_are() -> None:
@@ -85,122 +82,120 @@ def test_a_chart_is_named_and_described() -> None:
 
 
 def test_bands_only_of_few_methods_and_a_dot_for_a_single_epoch() -> None:
+    def markup(shown: list[Trend], quantity: Quantity) -> str:
+        return line_chart(shown, quantity, {trend.label: 0 for trend in shown}).drawing
+
     many = [Trend(f"m{n}", 2, [1, 2], [1.0 + n, 2.0 + n], [0.1, 0.1]) for n in range(7)]
-    assert "band" not in line_chart(many, ENTROPY, {one.label: 0 for one in many})
-    assert line_chart(many[:6], ENTROPY, {one.label: 0 for one in many}).count('class="band') == 6
-    assert "<circle" in line_chart([Trend("m", 1, [1], [1.0], None)], ENTROPY, {"m": 0})
+    assert "band" not in markup(many, ENTROPY)
+    assert markup(many[:6], ENTROPY).count('class="band') == 6
+    assert "<circle" in markup([Trend("m", 1, [1], [1.0], None)], ENTROPY)
     whole = [Trend("m", 1, [1, 2], [100.0, 100.00000000000006], None)]  # a mean of ones, rounded
     assert limits(whole, ACCURACY) == pytest.approx((99.0, 100.0))
-    assert "<path" in line_chart(whole, ACCURACY, {"m": 0})
+    assert "<path" in markup(whole, ACCURACY)
 
 
-def test_the_steep_start_is_cut_off_and_an_outlier_has_no_say() -> None:
+def caption(shown: list[Trend], quantity: Quantity) -> str:
+    return line_chart(shown, quantity, {trend.label: 0 for trend in shown}).caption
+
+
+def test_the_steep_start_is_cut_off_and_an_outlier_does_not_widen_the_axis() -> None:
     usual = [Trend(f"m{n}", 1, [1, 2, 3], [10.0, 60.0 + n, 61.0 + n], None) for n in range(5)]
     low, high = limits(usual, ACCURACY)
     assert 59 < low < 60
     assert 65 < high < 66
-    assert cut_off(usual, ACCURACY) == "The first epochs lie below the axis."
-    assert cut_off([Trend("m", 1, [1, 2, 3], [3.0, 1.0, 1.1], None)], NLL) == "The first epochs lie above the axis."
-    assert cut_off([Trend("m", 1, [1, 2], [60.0, 61.0], None)], ACCURACY) == ""
+    assert caption(usual, ACCURACY) == "The first epochs lie below the axis."
+    assert "above the axis" in caption([Trend("m", 1, [1, 2, 3], [3.0, 1.0, 1.1], None)], NLL)
+    assert caption([Trend("m", 1, [1, 2], [60.0, 61.0], None)], ACCURACY) == ""
     odd = Trend("odd", 1, [1, 2, 3], [10.0, 20.0, 30.0], None)
-    assert outside([*usual, odd]) == [odd]
-    assert limits([*usual, odd], ACCURACY) == (low, high)
+    assert "odd (30.00)" in caption([*usual, odd], ACCURACY)
+    ticks_of = [
+        [text.text for text in drawn(shown, ACCURACY).iter("text") if text.get("class") == "t"]
+        for shown in (usual, [*usual, odd])
+    ]
+    assert ticks_of[0] == ticks_of[1]
     assert without_outliers([1.0, 1.0, 1.0, 1.0, 9.0]) == [1.0, 1.0, 1.0, 1.0, 9.0]
 
 
 def test_trends_are_means_over_seeds_cut_to_the_shortest() -> None:
-    first, second = (
-        compact([row(e, a, soft=False, validated=False) for e, a in enumerate(ones, 1)])
-        for ones in ([0.5, 0.6, 0.7], [0.7, 0.8])
-    )
-    (found,) = trends({"plain": [first, second]}, ACCURACY)
-    assert (found.n, found.epochs, found.mean) == (2, [1, 2], pytest.approx([60.0, 70.0]))
-    assert found.std == pytest.approx([200**0.5, 200**0.5])
+    first, second = (run_of("plain", 0, tests).curve for tests in ([0.5, 0.6, 0.7], [0.7, 0.8]))
+    (trend,) = trends({"plain": [first, second]}, ACCURACY)
+    assert (trend.n, trend.epochs, trend.mean) == (2, [1, 2], pytest.approx([60.0, 70.0]))
+    assert trend.std == pytest.approx([200**0.5, 200**0.5])
+    assert trend.band[0] == pytest.approx([60.0 - 200**0.5, 70.0 - 200**0.5])
     assert trends({"plain": [first]}, MASS) == []
 
 
-def method(label: str, mean: float, half: float | None, n: int = 3) -> MethodSummary:
-    ends = (None, None) if half is None else (mean - half, mean + half)
-    difference = Difference(n, mean, *ends)
-    return MethodSummary(label, label, {}, [0], {}, {}, {"last": difference, "best_on_test": difference}, [], [])
+def methods(**gaps: list[float]) -> list[MethodScores]:
+    """Methods that differ from plain training by these shares, one for each seed."""
+    runs = [run_of("plain", seed, [0.5]) for seed in range(3)]
+    runs += [run_of(label, seed, [0.5 + gap]) for label, of_label in gaps.items() for seed, gap in enumerate(of_label)]
+    return column_of(runs).deployed
+
+
+def forest_of(shown: list[MethodScores]) -> ElementTree.Element:
+    chart = forest(shown, {method.label: number for number, method in enumerate(shown)}, "A note.")
+    assert chart is not None
+    assert chart.caption.endswith("A note.")
+    return ElementTree.fromstring(chart.drawing)
 
 
 def test_a_forest_of_differences() -> None:
-    found = [method("good", 0.02, 0.01), method("wide", 0.0, 0.5, n=2), method("alone", -0.01, None, n=1)]
-    text = forest(found, {"good": 1, "wide": 2, "alone": 3})
-    assert text is not None
-    chart = ElementTree.fromstring(text)
+    shown = methods(good=[0.02, 0.021, 0.019], wide=[-0.04, 0.04], alone=[-0.01])
+    chart = forest_of(shown)
     zero = float(next(line for line in chart.iter("line") if line.get("class") == "zero").attrib["x1"])
     dots = [float(dot.attrib["cx"]) for dot in chart.iter("circle")]
     assert dots[0] > zero
     assert dots[2] == pytest.approx(zero, abs=0.1)
     assert dots[4] < zero
     kinds = [line.attrib["class"] for line in chart.iter("line") if "interval" in line.attrib["class"]]
-    assert kinds == ["interval"] * 2 + ["interval cut"] * 2
-    assert "good: +2.00 [+1.00, +3.00] at last epoch" in (chart.findtext("desc") or "")
-    assert forest([MethodSummary("plain", "plain", {}, [0], {}, {}, {}, [], [])], {}) is None
+    assert kinds == ["interval"] * 2 + ["interval cut"] * 2  # two seeds do not widen the axis
+    assert "good: +2.00 [+1.75, +2.25] at last epoch" in (chart.findtext("desc") or "")
+    assert forest(methods(), {"plain": 0}) is None
 
 
 @pytest.mark.parametrize("mean", [0.02, -0.02])
 def test_the_directions_of_a_forest_stand_at_its_ends(mean: float) -> None:
     """Beside zero they would be cut off where it is near an end."""
-    text = forest([method("one", mean, None, n=1)], {"one": 0})
-    assert text is not None
-    found = {
-        t.text: (float(t.attrib["x"]), t.attrib["class"].split()[0]) for t in ElementTree.fromstring(text).iter("text")
+    texts = {
+        text.text: (float(text.attrib["x"]), text.attrib["class"].split()[0])
+        for text in forest_of(methods(one=[mean])).iter("text")
     }
-    left, right = found["← worse"], found["better →"]
-    assert left == (pytest.approx(14 + 7.4 * 3, abs=0.1), "s")
-    assert right == (WIDTH - RIGHT, "t")
+    assert texts["← worse"] == (pytest.approx(14 + 7.4 * 3, abs=0.1), "s")
+    assert texts["better →"] == (WIDTH - RIGHT, "t")
 
 
 def test_an_outlier_of_a_forest_is_a_number_at_the_edge() -> None:
-    found = [method(f"m{n}", 0.001 * n, None, n=1) for n in range(6)] + [method("odd", -0.25, None, n=1)]
-    text = forest(found, {one.label: 0 for one in found})
-    assert text is not None
-    assert "\N{LEFTWARDS ARROW} \N{MINUS SIGN}25.0, \N{MINUS SIGN}25.0</text>" in text
-    assert text.count("<circle") == 12
+    chart = forest_of(methods(**{f"m{n}": [0.001 * n] for n in range(6)}, odd=[-0.25]))
+    texts = [text.text for text in chart.iter("text")]
+    assert "\N{LEFTWARDS ARROW} \N{MINUS SIGN}25.0, \N{MINUS SIGN}25.0" in texts
+    assert len(list(chart.iter("circle"))) == 12
 
 
-def test_the_charts_of_a_column(tmp_path: Path) -> None:
-    make_comparison(tmp_path, {"plain": 0.0, "osakd-8nn": 0.02})
-    (column,) = recorded_columns(tmp_path, [])
-    assert [len(charts) for charts in section_of(column, "c0").panels] == [2, 2, 3]
-    make_run(tmp_path / "one/plain-seed0", [0.5])
-    (column,) = recorded_columns(tmp_path / "one", [])
-    assert [len(charts) for charts in section_of(column, "c0").panels] == [1, 2]
-
-
-def test_the_caption_says_what_the_axis_leaves_out(tmp_path: Path) -> None:
-    make_run(tmp_path / "plain-seed0", [0.1, 0.6, 0.61])
-    (column,) = recorded_columns(tmp_path, [])
-    assert section_of(column, "c0").panels[0][0].caption == "The first epochs lie below the axis."
+def test_the_charts_of_a_column() -> None:
+    runs = [run_of(label, 0, [0.1, 0.6, 0.61], masses=[0.1, 0.2, 0.3]) for label in ("plain", "osakd-8nn")]
+    panels = section_of(column_of(runs), "c0").panels
+    assert [len(charts) for charts in panels] == [2, 2, 3]
+    assert panels[0][0].caption == "The first epochs lie below the axis."
+    assert [len(charts) for charts in section_of(column_of([run_of("plain", 0, [0.5])]), "c0").panels] == [1, 2]
 
 
 @pytest.mark.parametrize(("accuracies", "at_the_top"), [([0.3, 0.6, 0.61], False), ([0.6, 0.5, 0.3], True)])
 def test_the_legend_lies_where_the_curves_do_not_end(
     tmp_path: Path, accuracies: list[float], *, at_the_top: bool
 ) -> None:
-    make_run(tmp_path / "plain-seed0", accuracies)
-    (column,) = recorded_columns(tmp_path, [])
-    assert column.summary is not None
-    (picture,) = write_curves(column.summary, tmp_path / "figures", kinds=("svg",))
-    drawn = picture.read_text(encoding="utf-8")
-    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', drawn)[1])  # type: ignore[index] - is there
-    line = re.search(r'id="legend_1">.*?d="M \S+ (\S+)', drawn, re.DOTALL)
+    (picture,) = write_curves({"": column_of([run_of("plain", 0, accuracies)])}, tmp_path, kinds=("svg",))
+    svg = picture.read_text(encoding="utf-8")
+    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', svg)[1])  # type: ignore[index] - is there
+    line = re.search(r'id="legend_1">.*?d="M \S+ (\S+)', svg, re.DOTALL)
     assert line is not None
     assert (float(line[1]) < height / 2) == at_the_top
 
 
 def test_a_method_has_one_colour_in_all_panels(tmp_path: Path) -> None:
     """In the second panel fewer methods stand before it."""
-    summaries = {}
-    for name, methods in (("one", ("plain", "osakd-8nn", "label-smoothing")), ("two", ("plain", "label-smoothing"))):
-        make_comparison(tmp_path / name, dict.fromkeys(methods, 0.0))
-        (column,) = recorded_columns(tmp_path / name, [])
-        assert column.summary is not None
-        summaries[name] = column.summary
-    (picture,) = write_panels(summaries, tmp_path / "figures", name="both", kinds=("svg",))
+    labels = {"one": ("plain", "osakd-8nn", "label-smoothing"), "two": ("plain", "label-smoothing")}
+    columns = {name: column_of([run_of(label, 0, [0.5, 0.6]) for label in shown]) for name, shown in labels.items()}
+    (picture,) = write_curves(columns, tmp_path, name="both", kinds=("svg",))
     legends = picture.read_text(encoding="utf-8").split('id="legend_')[1:]
     colours = [re.findall(r"stroke: (#\w{6})", legend.partition("axes_")[0]) for legend in legends]
     assert [len(each) for each in colours] == [3, 2]

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from osakd.api.reports import recorded_columns
-from osakd.report.page.gallery import Gallery, Picture
-from osakd.report.page.page import page
+from osakd.report.page.page import Gallery, Picture, page
 from tests.report.made import make_comparison
 from tests.report.page.chromium import Chromium, started
 

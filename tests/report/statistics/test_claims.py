@@ -1,41 +1,23 @@
 """The claims: what holds, what does not, what three seeds do not decide, what was not run."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from osakd.plan import Cell, Preference, Published, Reading
-from osakd.records import Result
 from osakd.report.statistics.claims import claims
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE
-from osakd.report.statistics.runs import FinishedRun, compact
-from tests.report.made import CONFIG, planned
+from tests.report.made import planned, run_of
 
 FEW = Preference("8 neighbours serve 10 classes better than 16", "osakd-8nn", "osakd-16nn")
 
 
 def run(*accuracies: float, mass: tuple[float, float] = (0.2, 0.6), fraction: float = 1.0) -> dict[str, Any]:
     """Accuracies; the soft labels' mass in the first and in the last epoch."""
-    return {"accuracies": accuracies, "mass": mass, "fraction": fraction}
-
-
-def record(label: str, seed: int, accuracies: Any, mass: Any, fraction: float) -> FinishedRun:
     masses = [mass[0]] * (len(accuracies) - 1) + [mass[1]]
-    rows = [
-        {
-            "epoch": epoch,
-            "train": {"soft_label_mass": share, "soft_label_entropy": 1.0, "soft_label_agreement": 0.5},
-            "test": {"accuracy": accuracy, "nll": 1.0, "ece": 0.1},
-        }
-        for epoch, (accuracy, share) in enumerate(zip(accuracies, masses, strict=True), start=1)
-    ]
-    best = {"accuracy": max(accuracies), "epoch": 1}
-    result = Result(len(rows), rows[-1], best, None, 1.0, {})
-    config = replace(CONFIG, seed=seed, epochs=len(rows), fraction=fraction)
-    return FinishedRun(label, seed, Path(f"{label}-seed{seed}"), config, result, compact(rows))
+    return {"tests": accuracies, "masses": masses, "fraction": fraction}
 
 
 def column(runs: dict[str, dict[int, Any]], gain: float, seeds: int = 3, epochs: int = 3) -> RecordedColumn:
@@ -49,7 +31,7 @@ def column(runs: dict[str, dict[int, Any]], gain: float, seeds: int = 3, epochs:
         preferences=(FEW,),
         readings=(Reading("osakd-8nn"),),
     )
-    records = tuple(record(label, seed, **one) for label, ones in runs.items() for seed, one in ones.items())
+    records = tuple(run_of(label, seed, **made) for label, seeds in runs.items() for seed, made in seeds.items())
     return RecordedColumn("table1", "cifar10", records, experiment, experiment.columns[0])
 
 

@@ -9,6 +9,7 @@ from osakd.plan import Cell, Published, View
 from osakd.report.layout import recorded_columns
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.findings import compared, findings
+from osakd.report.statistics.scores import BEST, LAST
 from osakd.report.statistics.spread import Difference
 from tests.report.made import make_comparison, make_run, planned
 
@@ -152,8 +153,8 @@ def test_a_study_with_a_run_without_validation_is_a_comparison(tmp_path: Path) -
 
 def test_verdicts_that_differ_are_two_sentences() -> None:
     """An interval that includes zero is no significant difference, however large its mean."""
-    differences = {"last": Difference(3, 0.02, 0.01, 0.03), "best_on_test": Difference(3, 0.01, -0.01, 0.03)}
-    assert compared("ours", "theirs", {**differences}) == (
+    differences = {LAST: Difference(3, 0.02, 0.01, 0.03), BEST: Difference(3, 0.01, -0.01, 0.03)}
+    assert compared("ours", "theirs", differences) == (
         "ours is better than theirs at the last epoch (+2.00 [+1.00, +3.00] points). No significant difference (95 %) "
         "between ours and theirs at the best epoch on test (+1.00 [-1.00, +3.00] points)."
     )

@@ -1,130 +1,183 @@
-"""A study over settings: gains with last and averaged weights, tuned smoothing, worst settings, Holm's correction."""
+"""Studies: what validation chooses, gains with last and averaged weights, contrasts, and what is recommended."""
 
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from scipy import stats
 
-from osakd.durable import append
-from osakd.plan import TUNED, Cell, Column, Experiment
-from osakd.records import METRICS, Result, read_run, write_config, write_result
+from osakd.plan import TUNED, Cell
 from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import run_record
-from osakd.report.statistics.spread import Difference, holm, paired_difference
-from osakd.report.statistics.study import Study, setting_of
-from osakd.report.tables.weights import contrast_tables, overall_table, weights_table
+from osakd.report.statistics.format import NO_DIFFERENCE
+from osakd.report.statistics.recommendation import recommendations
+from osakd.report.statistics.scores import AVERAGED
+from osakd.report.statistics.spread import holm
+from osakd.report.statistics.study import contrasts, is_harmless, mean_gain, overall, tuned_smoothing, worst
+from osakd.report.tables.study import against_tables, contrast_tables, overall_table, readings_table, weights_table
 from osakd.report.text import column_text, study_texts
-from tests.report.made import CONFIG, ENVIRONMENT
+from osakd.runs import FinishedRun
+from tests.report.made import column_of, planned, run_of
 
-LABELS = ("plain", "label-smoothing", "label-smoothing=0.3", "osakd-bayes")
-# Test accuracies with last and averaged weights, and validation accuracies, of seeds 0, 1 and 2.
 SEEDS = (0.0, 0.002, 0.004)
+ONE = {"plain": 0.0, "label-smoothing": 0.01, "label-smoothing=0.3": 0.02, "osakd": 0.03}
+VALIDATIONS = {"label-smoothing=0.3": -0.02}
 
 
-def scores(accuracy: float) -> dict[str, float]:
-    return {"accuracy": accuracy, "nll": 2 - accuracy, "ece": 0.1}
-
-
-def make(folder: Path, label: str, seed: int, test: float, averaged: float, validation: float) -> None:
-    run = folder / f"{label}-seed{seed}"
-    smoothing = {"method": "label-smoothing", "settings": {"smoothing": float(label.partition("=")[2] or 0.1)}}
-    own = smoothing if label.startswith("label") else {"method": "plain", "settings": {}}
-    write_config(run, replace(CONFIG, **own, seed=seed, epochs=1, validation=0.1, ema=0.9))
-    row: dict[str, Any] = {"epoch": 1, "learning_rate": 0.1, "seconds": 1.0, "train": {"total": 1.0}}
-    row |= {"test": scores(test), "validation": scores(validation)}
-    row["others"] = {"averaged": {"test": scores(averaged), "validation": scores(validation + 0.01)}}
-    append(run / METRICS, row)
-    chosen = {"accuracy": test, "validation_accuracy": validation, "epoch": 1}
-    write_result(run, Result(1, row, {"accuracy": test, "epoch": 1}, chosen, 1.0, ENVIRONMENT, [], None))
-
-
-def column(folder: Path, name: str, gains: dict[str, float]) -> RecordedColumn:
-    cells = tuple(Cell(label, label) for label in LABELS)
-    contrasts = {"osakd-bayes": ("plain", TUNED, "label-smoothing=0.3", "ps-kd")}
-    plan = Column(name, "cifar10", 1, cells, seeds=3, contrasts=contrasts)
-    experiment = Experiment("made", "A made study", (plan,), "settings")
+def setting(
+    name: str,
+    gains: Mapping[str, float],
+    validations: Mapping[str, float] = VALIDATIONS,
+    *,
+    averaging: float = 0.02,
+    seeds: Sequence[float] = SEEDS,
+) -> RecordedColumn:
+    """A column whose gains over plain training are given: on the test images, on those held out, by averaging."""
+    runs = []
     for label, gain in gains.items():
-        for seed, own in enumerate(SEEDS):
-            last = 0.5 + own + gain * (1 + own)
-            make(folder / name, label, seed, last, last + 0.02, 0.5 + own - (gain if "0.3" in label else 0))
-    runs = tuple(run_record(one, read_run(one)) for one in sorted((folder / name).iterdir()))
-    return RecordedColumn("made", name, runs, experiment, plan)
+        for seed, shift in enumerate(seeds):
+            test, validation = 0.5 + shift + gain * (1 + shift), 0.5 + shift + validations.get(label, 0.0)
+            others = {AVERAGED: [test + averaging]}
+            runs.append(run_of(label, seed, [test], validations=[validation], others=others))
+    cells = [Cell(label, label) for label in gains]
+    compared = {"osakd": ("plain", TUNED, "label-smoothing=0.3", "ps-kd")}
+    return column_of(runs, planned(name, cells, epochs=1, view="settings", contrasts=compared))
 
 
 @pytest.fixture
-def columns(tmp_path: Path) -> list[RecordedColumn]:
-    one = {"plain": 0.0, "label-smoothing": 0.01, "label-smoothing=0.3": 0.02, "osakd-bayes": 0.03}
-    return [column(tmp_path, "one", one), column(tmp_path, "two", one | {"osakd-bayes": -0.01})]
+def columns() -> list[RecordedColumn]:
+    return [setting("one", ONE), setting("two", ONE | {"osakd": -0.01})]
 
 
-def test_smoothing_is_tuned_by_validation(columns: list[RecordedColumn]) -> None:
-    """The stronger one is better on the test images, but not on those held out."""
-    setting = setting_of(columns[0])
-    tuned = setting.smoothing(averaged=False)
-    assert tuned is not None
-    assert tuned.name == "label-smoothing"
-    assert setting.seeds == 3
+def test_gains_in_all_settings_and_in_the_worst(columns: list[RecordedColumn]) -> None:
+    rows = {row.name: row for row in overall(columns)}
+    assert next(iter(rows)) == "label-smoothing"  # plain training is not compared with itself
+    assert list(rows)[-1] == "osakd, averaged"
+    ours = rows["osakd"].over_plain
+    assert ours["one"].mean == pytest.approx(0.03 * 1.002)
+    assert mean_gain(ours) == pytest.approx(0.01 * 1.002)
+    assert worst(ours)[0] == "two"
+    assert not is_harmless(ours)
+    assert is_harmless(rows["label-smoothing, averaged"].over_plain)
+    # Smoothing is tuned by validation: the stronger one is better on the test images alone.
+    assert tuned_smoothing(columns[0], "") == "label-smoothing"
+    assert rows["osakd"].over_smoothing["one"].mean == pytest.approx(0.02 * 1.002)
+    assert rows["label-smoothing"].over_smoothing == {}
 
 
-def test_gains_and_the_worst_setting(columns: list[RecordedColumn]) -> None:
-    study = Study(columns)
-    ours = next(row for row in study.overall("plain") if row.name == "osakd-bayes")
-    assert ours.gains["one"].mean == pytest.approx(0.03 * 1.002)
-    assert ours.mean == pytest.approx(0.01 * 1.002)
-    assert ours.worst[0] == "two"
-    assert not ours.harmless
-    smoothed = next(row for row in study.overall("plain") if row.name == "label-smoothing, averaged")
-    assert smoothed.harmless
-    against = next(row for row in study.overall("label-smoothing") if row.name == "osakd-bayes")
-    assert against.gains["one"].mean == pytest.approx(0.02 * 1.002)
-    assert next(row.name for row in study.overall("plain")) == "label-smoothing"  # plain is not compared with itself
-
-
-def test_p_values_are_scipy_s_and_holm_corrects_them(columns: list[RecordedColumn]) -> None:
-    ours, theirs = [0.5, 0.52, 0.55, 0.51], [0.49, 0.5, 0.5, 0.52]
-    assert paired_difference(ours, theirs).p_value == pytest.approx(stats.ttest_rel(ours, theirs).pvalue)
-    assert Difference(1, 0.5, None, None).p_value == 1
-    assert holm([]) == []
-    rows = Study(columns).contrasts()
-    # Each with last and with averaged weights; PS-KD has no runs.
-    rivals = ["plain", "tuned label smoothing", "label-smoothing=0.3"]
-    assert [row.rival for row in rows] == [*rivals, *(f"{rival}, averaged" for rival in rivals)]
-    raw = [gain.p_value for row in rows for gain in row.accuracy.values()]
-    adjusted = [p for row in rows for p in row.adjusted.values()]
-    assert len(raw) == 12  # in two settings
-    assert adjusted == pytest.approx(holm(raw))
-    assert all(one >= p for one, p in zip(adjusted, raw, strict=True))
-
-
-def test_contrasts_with_a_column_for_each_setting(columns: list[RecordedColumn]) -> None:
-    accuracy, nll = contrast_tables(Study(columns))
+def test_contrasts_are_corrected_together(columns: list[RecordedColumn]) -> None:
+    rows = contrasts(columns)
+    others = ["plain", "tuned label smoothing", "label-smoothing=0.3"]  # PS-KD has no runs
+    assert [row.baseline for row in rows] == [*others, *(f"{name}, averaged" for name in others)]
+    p_values = [gain.p_value for row in rows for gain in row.accuracy.values()]
+    assert len(p_values) == 12  # in two settings
+    assert [p for row in rows for p in row.adjusted.values()] == pytest.approx(holm(p_values))
+    accuracy, nll = contrast_tables(columns)
     assert accuracy.head == ["method", "against", "one", "two"]
-    name, rival, one, two = accuracy.cells[0]
-    assert (name, rival) == ("osakd-bayes", "plain")
-    assert one.startswith("+3.01 [")
-    assert one.endswith("]*")
-    assert two.startswith("-1.00 [")
-    assert nll.cells[0][2].startswith("-0.030 [")
-    assert nll.cells[1][2].startswith("-0.020 [")  # against the smoothing of 0.1, the better one by validation
-    assert nll.cells[2][2].startswith("-0.010 [")  # against the smoothing of 0.3, which is not tuned
-    assert contrast_tables(Study(columns[:1]))[0].head == ["method", "against", "one"]
-    runs = tuple(run for run in columns[0].runs if run.seed != 2)
-    two_seeds = RecordedColumn(columns[0].place, "one", runs, columns[0].experiment, columns[0].plan)
-    assert Study([two_seeds]).overall("plain")
-    assert Study([two_seeds]).contrasts() == []  # two seeds decide nothing
+    assert accuracy.cells[0][2].startswith("+3.01 [")
+    assert accuracy.cells[0][2].endswith("]*")
+    assert [row[2].partition(" ")[0] for row in nll.cells[:3]] == ["-0.030", "-0.020", "-0.010"]
+    two_seeds = [setting("one", ONE, seeds=SEEDS[:2])]
+    assert overall(two_seeds)
+    assert contrasts(two_seeds) == []  # two seeds decide nothing
 
 
-def test_the_tables(columns: list[RecordedColumn]) -> None:
+def test_last_and_averaged_weights_stand_side_by_side(columns: list[RecordedColumn]) -> None:
     table = weights_table(columns[0])
-    assert [row[0] for row in table.cells] == list(LABELS)
+    assert [row[0] for row in table.cells] == list(ONE)
     assert table.cells[0][:4] == ["plain", "3", "50.20 ± 0.20", "-"]
-    assert table.cells[3][7].startswith("+3.01 [") or table.cells[3][7].startswith("+3.00 [")
-    assert "Tuned label smoothing, the best by validation: label-smoothing (last weights)" in table.note
+    assert table.cells[3][6].startswith("55.2")
+    assert table.cells[3][7].startswith("+3.0")
+    assert "label-smoothing (last weights), label-smoothing (averaged)" in table.note
     before, after = study_texts(columns)
     assert before.startswith("- On one, take ")
-    assert overall_table(Study(columns)).title in before
-    assert all(table.title in after for table in contrast_tables(Study(columns)))
+    assert overall_table(columns).title in before
+    assert all(table.title in after for table in contrast_tables(columns))
     assert study_texts([]) == ("", "")
-    assert "| osakd-bayes | 3 |" in column_text(columns[0], "settings")
+    assert "| osakd | 3 |" in column_text(columns[0], "settings")
+
+
+@pytest.mark.parametrize(
+    ("gain", "validation", "words"),
+    [
+        pytest.param(0.05, 0.05, ["Take osakd, averaged", "over label-smoothing"], id="better on both"),
+        pytest.param(0.02, 0.05, ["Take label-smoothing, averaged", "not shown to be better"], id="validation alone"),
+        pytest.param(0.20, 0.0, ["Take label-smoothing, averaged"], id="test images alone, which do not count"),
+    ],
+)
+def test_validation_chooses_and_the_test_images_agree(gain: float, validation: float, words: list[str]) -> None:
+    gains = {"plain": 0.0, "label-smoothing": 0.02, "osakd": gain}
+    (advice,) = recommendations([setting("one", gains, {"label-smoothing": 0.03, "osakd": validation})])
+    assert all(word in advice for word in words), advice
+
+
+def test_plain_training_is_taken_where_nothing_is_shown_to_be_better() -> None:
+    gains = {"plain": 0.0, "label-smoothing": -0.05}
+    (advice,) = recommendations([setting("one", gains, {"label-smoothing": 0.03}, averaging=-0.01)])
+    assert advice.startswith("Take plain: 50.20 ± 0.20 %")
+    assert "Nothing is shown to be better: label-smoothing" in advice
+
+
+def test_without_validation_nothing_is_recommended() -> None:
+    runs = [run_of(label, seed, [0.5]) for label in ("plain", "osakd") for seed in range(3)]
+    (advice,) = recommendations([column_of(runs)])
+    assert "no images were held out" in advice
+    assert recommendations([]) == []
+
+
+def study(
+    runs: Sequence[FinishedRun], seeds: int, epochs: int, cells: Sequence[Cell] = (), **more: Any
+) -> RecordedColumn:
+    return column_of(runs, planned("study", cells, seeds=seeds, epochs=epochs, view="readings", **more))
+
+
+def validated(label: str, accuracies: Sequence[float]) -> list[FinishedRun]:
+    """Runs of two epochs; the first is worse, and so are the test accuracies."""
+    return [
+        run_of(label, seed, [one - 0.2, one - 0.1], validations=[one - 0.1, one]) for seed, one in enumerate(accuracies)
+    ]
+
+
+def test_a_method_is_better_or_worse_in_each_score_or_not() -> None:
+    """Paired differences by hand: 2, 2 and 3 points, whose half-width is 4.303 s / sqrt(3)."""
+    runs = [*validated("label-smoothing", [0.60, 0.61, 0.62]), *validated("better", [0.62, 0.63, 0.65])]
+    runs += [*validated("mixed", [0.60, 0.62, 0.61]), *validated("few", [0.70])]
+    (table,) = against_tables(study(runs, 3, 2))
+    assert [row[0] for row in table.cells] == ["better", "mixed"]
+    assert table.cells[0][1:4] == ["3", "+2.33 [+0.90, +3.77]", "-0.023 [-0.038, -0.009]"]
+    assert table.cells[0][5] == "better accuracy, NLL"
+    assert table.cells[1][5] == NO_DIFFERENCE
+    assert against_tables(study(runs[3:], 3, 2)) == []
+    assert against_tables(study(runs, 5, 4))[0].cells[0][1] == "3 (3 of 5 seeds, 2 of 4 epochs)"
+
+
+def test_seeds_that_chose_the_methods_are_left_out_of_a_second_verdict() -> None:
+    """The first seed alone speaks for the method; without it there is nothing left of the gain."""
+    runs = [*validated("label-smoothing", [0.60] * 4), *validated("lucky", [0.70, *[0.60] * 3])]
+    (table,) = against_tables(study(runs, 5, 2, chose=(0,)))
+    assert table.cells[0][1] == "4 (4 of 5 seeds)"
+    assert table.cells[0][2].startswith("+2.50 [")
+    assert table.head[-1].startswith("without seeds 0")
+    assert table.cells[0][-1] == f"n = 3 (3 of 4 seeds): +0.00 [+0.00, +0.00]; {NO_DIFFERENCE}"
+
+
+def test_methods_with_fewer_seeds_stand_below() -> None:
+    """The seeds that they lack may be better or worse than those that they have."""
+    table = readings_table(study([*validated("one", [0.7]), *validated("two", [0.6, 0.6])], 2, 2))
+    assert [row[0] for row in table.cells] == ["two", "one"]
+
+
+def test_each_method_is_compared_with_its_baseline_and_what_is_smaller_or_missing_is_said() -> None:
+    """Seeds to spare make up for nothing."""
+    accuracies = {"plain": [0.60] * 3, "plain-batch=32": [0.70], "batch=32": [0.71, 0.72], "k=4": []}
+    runs = [run for label, values in accuracies.items() for run in validated(label, values)]
+    cells = [Cell(label, "x", baseline="plain-batch=32" if label == "batch=32" else "plain") for label in accuracies]
+    column = study(runs, 2, 60, cells)
+    rows = {row[0]: row[1:] for row in readings_table(column).cells}
+    assert rows["batch=32"][0] == "2 (2 of 60 epochs)"
+    assert rows["batch=32"][2] == "+1.00 (1 pair)"
+    assert rows["plain-batch=32"][0] == "1 (1 of 2 seeds, 2 of 60 epochs)"
+    assert rows["plain"][2] == "-"
+    assert rows["plain"][-1].endswith("(of 2)")
+    text = column_text(column, "readings")
+    assert column.other_baselines in text
+    assert "batch=32 to plain-batch=32" in column.other_baselines
+    assert text.endswith("Missing: 3 of 8 runs.")

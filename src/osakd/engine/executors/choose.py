@@ -11,7 +11,7 @@ from osakd.engine.executors.base import Executor, Replicas, UnsupportedError
 from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.policy import executors_alone, executors_together, were_together
 from osakd.engine.executors.registry import AUTO, CUDA, EXECUTORS, REFERENCE, build_executor
-from osakd.errors import InputError, NotFusedError
+from osakd.errors import InputError, NotFusedError, one_line
 
 CLEARLY_FASTER = 0.9
 """A time below this share of another one is clearly faster."""
@@ -55,7 +55,7 @@ def alone(replicas: Replicas, executor: str = AUTO, kernels: str = AUTO, recorde
         try:
             step_seconds(build_executor(better, replicas.copied()))
         except Exception as error:  # a user's network may raise anything
-            why = f"since {better} cannot run its step ({_words(error)})"
+            why = f"since {better} cannot run its step ({one_line(error)})"
         else:
             name = better
             break
@@ -82,7 +82,7 @@ def together(replicas: Replicas, executor: str = AUTO, kernels: str = AUTO, reco
         try:
             seconds[name] = step_seconds(build_executor(name, replicas.copied()))
         except Exception as error:  # a user's network may raise anything
-            reasons.append(f"{_variant(name)}: {_words(error)}")
+            reasons.append(f"{_variant(name)}: {one_line(error)}")
     gc.collect()  # an executor and its steps refer to each other: the memory of a trial is free only now
     if not seconds:
         raise NotFusedError(f"These networks cannot be fused ({'; '.join(reasons)}): take --executor {REFERENCE}.")
@@ -125,7 +125,3 @@ def _seconds_in_processes(replicas: Replicas, executors: Sequence[str]) -> float
 def _variant(name: str) -> str:
     """How an executor computes: its name after the slash."""
     return name.rpartition("/")[2]
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

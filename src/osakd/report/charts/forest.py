@@ -5,33 +5,37 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from osakd.plan import BASELINE
-from osakd.report.charts.svg import Scale, line_at, text_at, tick_texts, ticks, without_outliers
-from osakd.report.statistics.aggregate import MethodSummary
+from osakd.report.charts.svg import Chart, Scale, line_at, text_at, tick_texts, ticks, without_outliers
 from osakd.report.statistics.format import points
+from osakd.report.statistics.panel import MethodScores
+from osakd.report.statistics.scores import BEST, LAST
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 420, 30, 26, 36, 12
 _LETTER, _MOST_LETTERS, _MOST_LEFT = 7.4, 38, 270.0
 """Width of a letter in pixels, the most letters of a label, and the most pixels for them on the left."""
-_KINDS = (("last", "last epoch", "full", -4.5), ("best_on_test", "best on test", "open", 4.5))
+_KINDS = ((LAST, "last epoch", "full", -4.5), (BEST, "best on test", "open", 4.5))
+"""What each mark of a method shows, in words, the class of the mark, and how far from the middle of the row it lies."""
 
 
-def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Markup | None:
+def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: str = "") -> Chart | None:
     """The plot, two marks for each method: the difference at the last epoch and at the best epochs on test.
 
     Args:
-        methods: summaries of a column's methods; those without a difference are left out.
-        numbers: number of each method in its column.
+        methods: the methods of a panel; those without a difference are left out.
+        numbers: number of each method in its panel.
+        note: what else the caption says.
 
     Returns:
         None where no method has a difference to plain training.
     """
-    shown = [method for method in methods if method.differences and method.predictor is None]
+    pairs = [(method.label, [method.gain(measure) for measure, *_ in _KINDS]) for method in methods]
+    shown = {label: [gain for gain in gains if gain is not None] for label, gains in pairs if None not in gains}
     if not shown:
         return None
     height = TOP + ROW * len(shown) + BOTTOM
-    left = min(_MOST_LEFT, 14 + _LETTER * max(len(method.label) for method in shown))
-    across = Scale(*_limits(shown), left, WIDTH - RIGHT)
+    left = min(_MOST_LEFT, 14 + _LETTER * max(map(len, shown)))
+    across = Scale(*_limits([gain for gains in shown.values() for gain in gains]), left, WIDTH - RIGHT)
     bottom = height - BOTTOM
     parts = [text_at(8, 12, f"Difference to {BASELINE} (points)", "s axis")]
     values = ticks(across.low, across.high, 5)
@@ -39,26 +43,27 @@ def forest(methods: Sequence[MethodSummary], numbers: Mapping[str, int]) -> Mark
         parts.append(line_at(across(value), TOP, across(value), bottom, "grid"))
         parts.append(text_at(across(value), bottom + 15, words, "m"))
     parts.append(line_at(across(0), TOP, across(0), bottom, "zero"))
-    for place, method in enumerate(shown):
+    for place, (label, gains) in enumerate(shown.items()):
         middle = TOP + ROW * (place + 0.5)
-        marks = _marks(method, across, middle)
-        parts.append(
-            Markup('<g data-m="{}">{}{}</g>').format(
-                numbers[method.label],
-                text_at(left - 8, middle + 3.5, _shortened(method.label), "t"),
-                Markup("").join(marks),
-            )
-        )
+        words = text_at(left - 8, middle + 3.5, _shortened(label), "t")
+        marks = Markup("").join(_marks(gains, across, middle))
+        parts.append(Markup('<g data-m="{}">{}{}</g>').format(numbers[label], words, marks))
     # At the ends of the axis: beside zero they would be cut off where it is near an end.
     parts.append(text_at(across.start, height - 4, "← worse", "s axis side"))
     parts.append(text_at(across.end, height - 4, "better →", "t axis"))
-    said = "; ".join(
-        f"{method.label}: {', '.join(f'{points(method.differences[key])} at {w}' for key, w, _, _ in _KINDS)}"
-        for method in shown
+    described = "; ".join(
+        f"{label}: "
+        + ", ".join(f"{points(gain)} at {words}" for gain, (_, words, *_) in zip(gains, _KINDS, strict=True))
+        for label, gains in shown.items()
     )
-    return Markup('<svg class="forest" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>').format(
-        WIDTH, height, "Paired differences to plain training", f"{said}.", Markup("").join(parts)
+    drawing = Markup(
+        '<svg class="forest" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>'
+    ).format(WIDTH, height, "Paired differences to plain training", f"{described}.", Markup("").join(parts))
+    caption = (
+        "Paired by seed, with 95 % intervals from two seeds on, dashed where they go beyond the axis. "
+        "Filled: last epoch; open: best epoch on test. "
     )
+    return Chart(f"{caption}{note}".rstrip(), drawing)
 
 
 def _shortened(label: str) -> str:
@@ -72,24 +77,25 @@ def _shortened(label: str) -> str:
     return label if len(label) <= _MOST_LETTERS else f"{label[: half + 1]}\N{HORIZONTAL ELLIPSIS}{label[-half:]}"
 
 
-def _limits(methods: Sequence[MethodSummary]) -> tuple[float, float]:
-    """Every mean that is no outlier, and the intervals of three pairs or more: one of two would flatten all others."""
-    differences = [one for method in methods for one in method.differences.values()]
-    shown = without_outliers([100 * one.mean for one in differences])
+def _limits(gains: Sequence[Difference]) -> tuple[float, float]:
+    """Every mean that is not an outlier, and the intervals of three pairs or more: one of two would flatten others."""
+    shown = without_outliers([100 * gain.mean for gain in gains])
     ends = [0.0, *shown]
-    for one in differences:
-        if one.n >= FEWEST_SEEDS and one.low is not None and one.high is not None and 100 * one.mean in shown:
-            ends += [100 * one.low, 100 * one.high]
+    for gain in gains:
+        if gain.n >= FEWEST_SEEDS and gain.low is not None and gain.high is not None and 100 * gain.mean in shown:
+            ends += [100 * gain.low, 100 * gain.high]
     room = 0.06 * (max(ends) - min(ends)) or 0.5
     return min(ends) - room, max(ends) + room
 
 
-def _marks(method: MethodSummary, across: Scale, middle: float) -> list[Markup]:
+def _marks(gains: Sequence[Difference], across: Scale, middle: float) -> list[Markup]:
     """The marks of a method; where one lies beyond the axis, the numbers at its end instead."""
-    marks = [(method.differences[key], words, kind, shift) for key, words, kind, shift in _KINDS]
-    means = [100 * difference.mean for difference, _, _, _ in marks]
+    means = [100 * gain.mean for gain in gains]
     if all(across.low <= mean <= across.high for mean in means):
-        return [_mark(difference, words, kind, across, middle + shift) for difference, words, kind, shift in marks]
+        return [
+            _mark(gain, words, kind, across, middle + shift)
+            for gain, (_, words, kind, shift) in zip(gains, _KINDS, strict=True)
+        ]
     numbers = ", ".join(f"{mean:+.1f}" for mean in means).replace("-", "\N{MINUS SIGN}")
     if means[0] < 0:
         return [text_at(across.start, middle + 3.5, f"\N{LEFTWARDS ARROW} {numbers}", "s")]

@@ -4,90 +4,76 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from osakd.report.charts.svg import Scale, line_at, line_class, path, text_at, tick_texts, ticks, without_outliers
-from osakd.report.charts.trends import Quantity, Trend
+from osakd.report.charts.svg import (
+    Chart,
+    Scale,
+    line_at,
+    line_class,
+    path,
+    text_at,
+    tick_texts,
+    ticks,
+    without_outliers,
+)
+from osakd.report.statistics.trends import MOST_BANDS, Quantity, Trend
 
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 50, 10, 24, 34
-MOST_BANDS = 6
-"""More of them hide the lines."""
 
 
-def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str, int]) -> Markup:
-    """The chart.
+def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str, int]) -> Chart:
+    """The chart; its caption says what the axes leave out.
 
     Args:
-        shown: the trends to draw, at least one.
+        shown: the trends to draw, at least one. Those that end far from all others do not widen the axes.
         quantity: the quantity.
-        numbers: number of each method in its column, which decides colour and dashes.
+        numbers: number of each method in its panel, which decides colour and dashes.
     """
-    low, high = limits(shown, quantity)
+    usual = without_outliers([trend.mean[-1] for trend in shown])
+    inside = [trend for trend in shown if trend.mean[-1] in usual]
+    low, high = limits(inside, quantity)
     last = max(trend.epochs[-1] for trend in shown)
     first = min(trend.epochs[0] for trend in shown)
     across = Scale(min(first, last - 1), last, LEFT, WIDTH - RIGHT)
     up = Scale(low, high, HEIGHT - BOTTOM, TOP)
-    parts = [_axes(across, up, quantity)]
     banded = [trend for trend in shown if trend.std is not None and len(trend.mean) > 1]
-    inside = [_band(trend, across, up, numbers[trend.label]) for trend in banded if len(shown) <= MOST_BANDS]
-    inside += [_line(trend, quantity, across, up, numbers[trend.label]) for trend in shown]
+    lines = [_band(trend, across, up, numbers[trend.label]) for trend in banded if len(shown) <= MOST_BANDS]
+    lines += [_line(trend, quantity, across, up, numbers[trend.label]) for trend in shown]
     # A nested picture cuts off what lies outside the axes.
-    frame = (LEFT, TOP, WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM - TOP)
-    parts.append(
-        Markup('<svg x="{0}" y="{1}" width="{2}" height="{3}" viewBox="{0} {1} {2} {3}">{4}</svg>').format(
-            *frame, Markup("").join(inside)
-        )
+    frame = Markup('<svg x="{0}" y="{1}" width="{2}" height="{3}" viewBox="{0} {1} {2} {3}">{4}</svg>').format(
+        LEFT, TOP, WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM - TOP, Markup("").join(lines)
     )
-    return Markup(
+    ends = [f"{trend.label} {trend.mean[-1]:.{quantity.decimals}f} {quantity.unit}" for trend in shown]
+    epochs = {trend.epochs[-1] for trend in shown}
+    when = f"At epoch {last}" if len(epochs) == 1 else "At the last epoch"
+    drawing = Markup(
         '<svg class="lines" role="img" viewBox="0 0 {} {}" data-frame="{} {} {} {}" data-x="{} {}" data-unit="{}" '
-        'data-decimals="{}"><title>{}</title><desc>{}</desc>{}</svg>'
+        'data-decimals="{}"><title>{}</title><desc>{}</desc>{}{}</svg>'
     ).format(
         WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, across.low, across.high, quantity.unit,
-        quantity.decimals, f"{quantity.title} over the epochs", describe(shown, quantity), Markup("").join(parts),
+        quantity.decimals, f"{quantity.title} over the epochs", f"{when}: {', '.join(ends)}.",
+        _axes(across, up, quantity), frame,
     )  # fmt: skip
-
-
-def outside(shown: Sequence[Trend]) -> list[Trend]:
-    """The trends that end so far from all others that the axes leave them out."""
-    inside = without_outliers([trend.mean[-1] for trend in shown])
-    return [trend for trend in shown if trend.mean[-1] not in inside]
+    means = [mean for trend in inside for mean in trend.mean]
+    beyond = "below" if min(means) < low else "above" if max(means) > high else ""
+    caption = [f"The first epochs lie {beyond} the axis."] if beyond else []
+    outside = [f"{trend.label} ({trend.mean[-1]:.{quantity.decimals}f})" for trend in shown if trend not in inside]
+    caption += [f"Outside the axes, with its last value: {', '.join(outside)}."] if outside else []
+    return Chart(" ".join(caption), drawing)
 
 
 def limits(shown: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
-    """Of the vertical axis: everything, or where the first epochs are steep, the later two thirds whole.
-
-    Trends that are ``outside`` have no say.
-    """
+    """Of the vertical axis: everything, or where the first epochs are steep, the later two thirds whole."""
     lows, highs = [], []
-    left_out = outside(shown)
     for trend in shown:
-        if trend in left_out:
-            continue
         later = len(trend.mean) // 3 if quantity.steep else 0
-        std = trend.std or [0.0] * len(trend.mean)
-        lows += [mean - half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
-        highs += [mean + half for mean, half in zip(trend.mean[later:], std[later:], strict=True)]
+        below, above = trend.band
+        lows += below[later:]
+        highs += above[later:]
     low, high = min(lows), max(highs)
     differ = high - low > 1e-9 * abs(high)  # a constant may differ from itself by rounding
     room = 0.06 * (high - low) if differ else 0.01 * abs(high) or 1.0
     return max(0.0, low - room), min(high + room, quantity.most or high + room)
-
-
-def cut_off(shown: Sequence[Trend], quantity: Quantity) -> str:
-    """What the vertical axis leaves out of the lines that it shows, as a sentence; empty where that is nothing."""
-    low, high = limits(shown, quantity)
-    left_out = outside(shown)
-    means = [mean for trend in shown if trend not in left_out for mean in trend.mean]
-    if min(means) < low:
-        return "The first epochs lie below the axis."
-    return "The first epochs lie above the axis." if max(means) > high else ""
-
-
-def describe(shown: Sequence[Trend], quantity: Quantity) -> str:
-    """The chart in words: where each line ends."""
-    ends = [f"{trend.label} {trend.mean[-1]:.{quantity.decimals}f} {quantity.unit}" for trend in shown]
-    epochs = {trend.epochs[-1] for trend in shown}
-    when = f"At epoch {epochs.pop()}" if len(epochs) == 1 else "At the last epoch"
-    return f"{when}: {', '.join(ends)}."
 
 
 def _axes(across: Scale, up: Scale, quantity: Quantity) -> Markup:
@@ -106,10 +92,10 @@ def _axes(across: Scale, up: Scale, quantity: Quantity) -> Markup:
 
 
 def _band(trend: Trend, across: Scale, up: Scale, number: int) -> Markup:
-    std = trend.std or []
-    upper = [(across(e), up(mean + half)) for e, mean, half in zip(trend.epochs, trend.mean, std, strict=True)]
-    lower = [(across(e), up(mean - half)) for e, mean, half in zip(trend.epochs, trend.mean, std, strict=True)]
-    return Markup('<path class="band c{}" data-m="{}" d="{}z"/>').format(number % 8, number, path(upper + lower[::-1]))
+    below, above = (
+        [(across(epoch), up(value)) for epoch, value in zip(trend.epochs, side, strict=True)] for side in trend.band
+    )
+    return Markup('<path class="band c{}" data-m="{}" d="{}z"/>').format(number % 8, number, path(above + below[::-1]))
 
 
 def _line(trend: Trend, quantity: Quantity, across: Scale, up: Scale, number: int) -> Markup:

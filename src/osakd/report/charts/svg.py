@@ -13,6 +13,14 @@ FEWEST = 5
 
 
 @dataclass(frozen=True)
+class Chart:
+    """A chart and the words below it."""
+
+    caption: str
+    drawing: Markup
+
+
+@dataclass(frozen=True)
 class Scale:
     """Maps values between ``low`` and ``high`` to pixels between ``start`` and ``end``."""
 
@@ -97,18 +105,14 @@ def path(points: Sequence[tuple[float, float]]) -> str:
 
 def text_at(x: float, y: float, words: str, kind: str) -> Markup:
     """A text whose class says how it is set: ``t`` ends at its place, ``m`` is centred, ``s`` starts there."""
-    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(_short(x), _short(y), kind, words)
+    place = [_tenths(round(10 * value)) for value in (x, y)]
+    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(*place, kind, words)
 
 
 def line_at(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     """A straight line of a class."""
-    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(
-        *(_short(value) for value in (x1, y1, x2, y2)), kind
-    )
-
-
-def _short(value: float) -> str:
-    return _tenths(round(10 * value))
+    ends = [_tenths(round(10 * value)) for value in (x1, y1, x2, y2)]
+    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(*ends, kind)
 
 
 def _tenths(value: int) -> str:

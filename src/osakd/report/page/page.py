@@ -1,33 +1,97 @@
 """The report as one HTML file that needs nothing else: no network, no other file. It is whole without JavaScript."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from osakd.report.page.gallery import Gallery
-from osakd.report.page.sections import Section, section_of
-from osakd.report.statistics.column import RecordedColumn
+from osakd.data.recipes import copy_note
+from osakd.report.charts.forest import forest
+from osakd.report.charts.lines import line_chart
+from osakd.report.charts.svg import Chart, line_class
 from osakd.report.statistics.findings import findings
-from osakd.report.statistics.format import MINUS
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.recommendation import recommendations
-from osakd.report.statistics.runs import State
-from osakd.report.tables.table import Table
+from osakd.report.statistics.trends import ACCURACY, ECE, NLL, SOFT_LABELS, trends
+from osakd.report.tables.results import accuracy_table, score_table
+from osakd.report.tables.setup import run_table, settings_of
+from osakd.report.tables.study import against_tables, claims_table, validation_table, weights_table
+from osakd.report.tables.table import Table, html_rows, typeset
+from osakd.runs import State
 
-_TOGETHER = re.compile(r" (?=[%±=])|(?<=[±=]) ")
-"""Spaces at which no line may end: those within ``64.5 ± 0.3 %`` and ``n = 5``."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A training image.
+
+    Attributes:
+        source: the image as a PNG in a ``data:`` address.
+        name: name of its class.
+        entropy: entropy of its soft label, in nats.
+        shares: classes of its soft label with their probabilities, the largest first, and its own class.
+    """
+
+    source: str
+    name: str
+    entropy: float
+    shares: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Training images of a run, the most ambiguous soft labels first.
+
+    Attributes:
+        title: the run.
+        caption: how the soft labels came about.
+        pictures: the images, in order.
+    """
+
+    title: str
+    caption: str
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A panel on the page.
+
+    Attributes:
+        key: unique on the page, for links.
+        name: name of the panel.
+        subtitle: on which images, with which network.
+        warnings: runs that failed, have not finished or are missing, and what falls short of the plan.
+        notes: what else its reader should know.
+        legend: number, class, label and number of seeds of each method.
+        results: tables of results.
+        panels: charts side by side: accuracy and differences; scores; soft labels.
+        runs: tables of the runs and of what differs between them.
+        shared: settings that all runs have in common.
+        environments: number and description of each.
+    """
+
+    key: str
+    name: str
+    subtitle: str
+    warnings: list[str]
+    notes: list[str]
+    legend: list[tuple[int, str, str, int]]
+    results: list[Table[Any]]
+    panels: list[list[Chart]]
+    runs: list[Table[Any]]
+    shared: list[tuple[str, str]]
+    environments: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Part:
-    """An experiment on the page: its title, what its records say, its columns."""
+    """An experiment on the page: its title, what its records say, its panels."""
 
     title: str
     sections: list[Section]
@@ -36,7 +100,7 @@ class Part:
 
 def page(
     name: str,
-    columns: Sequence[RecordedColumn],
+    panels: Sequence[RecordedPanel],
     galleries: Sequence[Gallery] = (),
     complexity: Sequence[Table[Any]] = (),
 ) -> str:
@@ -44,11 +108,20 @@ def page(
 
     Args:
         name: name of its folder.
-        columns: what it shows, in order.
+        panels: what it shows, in order.
         galleries: training images with their soft labels.
         complexity: tables of what the methods cost, where that is recorded.
     """
-    leading = _leading(columns)
+    done = [panel for panel in panels if panel.finished]
+    paper = [panel for panel in done if panel.view == "paper"]
+    # The findings are about the table of the paper that was run, else about the first panel with finished runs.
+    leading = [panel for panel in paper if panel.place == paper[0].place] or done[:1]
+    study = [panel for panel in done if panel.view == "study"]
+    sentences = [*recommendations(study or leading), *findings(leading)] if leading else ["No run has finished yet."]
+    states = Counter(run.state for panel in panels for run in panel.runs)
+    places: dict[str, list[tuple[str, RecordedPanel]]] = {}
+    for number, panel in enumerate(panels):
+        places.setdefault(panel.place, []).append((f"c{number}", panel))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -56,86 +129,89 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"typeset": typeset, "set_rows": set_rows}
+    environment.filters |= {"typeset": typeset, "html_rows": html_rows}
     return environment.get_template("report.html").render(
         name=name,
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         behaviour=Markup((TEMPLATES / "behaviour.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        counted=_counted(columns),
-        findings=[*_recommended(columns, leading), *findings(leading)] if leading else ["No run has finished yet."],
-        parts=_parts(columns, leading),
+        counted=", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state]),
+        findings=sentences,
+        parts=[_part(place, of_place, leading) for place, of_place in places.items()],
         galleries=galleries,
         complexity=complexity,
     )
 
 
-def set_rows(table: Table[Any]) -> Markup:
-    """The rows of a table as HTML; not in the template, where ten thousand of them would take seconds."""
-    kinds = [' class="w"' if column.is_text else "" for column in table.columns]
-    labels = [Markup(' data-label="{}"').format(label) for label in table.labels] or [""] * len(table.rows)
-    rows = []
-    for label, (first, *cells) in zip(labels, table.cells, strict=True):
-        others = "".join(f"<td{kind}>{set_cell(cell)}</td>" for kind, cell in zip(kinds[1:], cells, strict=True))
-        rows.append(f"<tr{label}><th scope=row{kinds[0]}>{set_cell(first)}</th>{others}</tr>")
-    return Markup("\n".join(rows))  # noqa: S704 - every part is escaped
+def _part(place: str, panels: Sequence[tuple[str, RecordedPanel]], leading: Sequence[RecordedPanel]) -> Part:
+    experiment = next((panel.experiment for _, panel in panels if panel.experiment), None)
+    done = [panel for _, panel in panels if panel.finished]
+    is_leading = [id(panel) for panel in done] == [id(panel) for panel in leading]
+    sentences = [] if is_leading else [f"{panel.name}: {' '.join(findings([panel]))}" for panel in done]
+    sections = [section_of(panel, key) for key, panel in panels]
+    return Part(experiment.title if experiment else place.capitalize(), sections, sentences)
 
 
-@lru_cache(4096)
-def set_cell(text: str) -> Markup:
-    """A cell of a table: what stands in brackets goes below, smaller.
-
-    Example:
-        >>> set_cell("-0.09 [-0.86, +0.68]"), set_cell("<k>")
-        (Markup('\N{MINUS SIGN}0.09 <small>[\N{MINUS SIGN}0.86, +0.68]</small>'), Markup('&lt;k&gt;'))
-    """
-    places = [text.find(opening) for opening in (" [", " (") if text.find(opening) > 0]
-    if not places:
-        return Markup("{}").format(typeset(text))
-    return Markup("{} <small>{}</small>").format(typeset(text[: min(places)]), typeset(text[min(places) + 1 :]))
-
-
-def typeset(text: str) -> str:
-    """Text as it is set: a minus before a number, a dash for none.
-
-    Example:
-        >>> typeset("-0.09 [-0.86, +0.68]"), typeset("-"), typeset("osakd-8nn"), typeset("1e-05")
-        ('\N{MINUS SIGN}0.09 [\N{MINUS SIGN}0.86, +0.68]', '\N{EN DASH}', 'osakd-8nn', '1e-05')
-    """
-    text = "\N{EN DASH}" if text == "-" else MINUS.sub("\N{MINUS SIGN}", text)
-    return _TOGETHER.sub("\N{NO-BREAK SPACE}", text)
+def section_of(panel: RecordedPanel, key: str) -> Section:
+    """The section of a panel."""
+    deployed = panel.deployed
+    shared, settings = settings_of(panel)
+    runs, environments = run_table(panel)
+    return Section(
+        key=key,
+        name=panel.name,
+        subtitle=panel.title,
+        warnings=warnings(panel),
+        notes=notes(panel),
+        legend=[(number, line_class(number), row.label, row.n) for number, row in enumerate(deployed)],
+        results=result_tables(panel),
+        panels=_panels(panel, {row.label: number for number, row in enumerate(deployed)}) if deployed else [],
+        runs=[runs, *([settings] if settings else [])] if panel.runs else [],
+        shared=shared,
+        environments=environments,
+    )
 
 
-def _leading(columns: Sequence[RecordedColumn]) -> list[RecordedColumn]:
-    """What the findings are about: the table of the paper that was run, else the first column with finished runs."""
-    done = [column for column in columns if column.summary is not None]
-    paper = [column for column in done if column.experiment and column.experiment.view == "paper"]
-    return [column for column in paper if column.place == paper[0].place] or done[:1]
+def result_tables(panel: RecordedPanel) -> list[Table[Any]]:
+    """The tables of a panel's results."""
+    if not panel.finished:
+        return [accuracy_table(panel)]
+    tables: list[Table[Any]] = [validation_table(panel), *against_tables(panel)] if panel.by_validation else []
+    tables += [weights_table(panel)] if panel.view == "study" else []
+    tables += [accuracy_table(panel), score_table(panel)]
+    claims = claims_table(panel)
+    return [*tables, claims] if claims else tables
 
 
-def _recommended(columns: Sequence[RecordedColumn], leading: Sequence[RecordedColumn]) -> list[str]:
-    """What to take: by the study in several settings where there is one, else by what the findings are about."""
-    study = [one for one in columns if one.summary and one.experiment and one.experiment.view == "settings"]
-    return recommendations(study or leading)
+def warnings(panel: RecordedPanel) -> list[str]:
+    """What is not as it was planned: failed, unfinished, missing, smaller."""
+    sentences = [panel.note.removesuffix(".")] if panel.note else []
+    for run in panel.runs:
+        if run.result is None:
+            seed = "" if run.seed is None else f", seed {run.seed}"
+            sentences.append(f"{run.label}{seed}: {run.state_in_words}")
+    if panel.missing:
+        sentences.append(f"Not run or not finished: {panel.missing}")
+    if panel.fraction < (panel.planned.fraction if panel.planned else 1):
+        sentences.append(f"A smaller version: {100 * panel.fraction:g} % of the training images")
+    if panel.planned and 0 < panel.epochs < panel.planned.epochs:
+        sentences.append(f"A smaller version: {panel.epochs} of {panel.planned.epochs} epochs")
+    return sentences
 
 
-def _parts(columns: Sequence[RecordedColumn], leading: Sequence[RecordedColumn]) -> list[Part]:
-    parts: dict[str, list[tuple[str, RecordedColumn]]] = {}
-    for number, column in enumerate(columns):
-        parts.setdefault(column.place, []).append((f"c{number}", column))
-    return [_part(place, own, leading) for place, own in parts.items()]
+def notes(panel: RecordedPanel) -> list[str]:
+    """What a reader should know of the images and the soft labels."""
+    if not panel.finished:
+        return []
+    sentences = [note.removeprefix("Note: ") for note in panel.notes]
+    copied = copy_note(panel.finished[0].config.data["content"])
+    return copied + [f"{sentence[0].upper()}{sentence[1:]}" for sentence in sentences]
 
 
-def _part(place: str, columns: Sequence[tuple[str, RecordedColumn]], leading: Sequence[RecordedColumn]) -> Part:
-    experiment = next((column.experiment for _, column in columns if column.experiment), None)
-    done = [column for _, column in columns if column.summary is not None]
-    led = [id(column) for column in done] == [id(column) for column in leading]
-    said = [] if led else [f"{column.name}: {' '.join(findings([column]))}" for column in done]
-    sections = [section_of(column, key) for key, column in columns]
-    return Part(experiment.title if experiment else place.capitalize(), sections, said)
-
-
-def _counted(columns: Sequence[RecordedColumn]) -> str:
-    """How many runs the report is of, in what state."""
-    states = Counter(run.state for column in columns for run in column.runs)
-    order: tuple[State, ...] = ("finished", "unfinished", "failed", "damaged")
-    return ", ".join(f"{states[state]} {state}" for state in order if states[state])
+def _panels(panel: RecordedPanel, numbers: dict[str, int]) -> list[list[Chart]]:
+    panels: list[list[Chart | None]] = [
+        [line_chart(lines, quantity, numbers) for quantity in group if (lines := trends(panel.curves, quantity))]
+        for group in ((ACCURACY,), (NLL, ECE), SOFT_LABELS)
+    ]
+    panels[0].append(forest(panel.deployed, numbers, panel.other_baselines))
+    shown = [[chart for chart in charts if chart] for charts in panels]
+    return [charts for charts in shown if charts]

@@ -1,9 +1,9 @@
-"""Means with their standard deviations, and paired differences with their intervals."""
+"""Means with their standard deviations, and differences with their intervals."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
 
 CONFIDENCE = 0.95
 FEWEST_SEEDS = 3
@@ -63,21 +63,6 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(len(values), fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def paired_by_seed(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:
-    """The paired difference over the seeds that both have; None where they have none in common.
-
-    Args:
-        ours: a value for each seed.
-        theirs: the values that are subtracted.
-
-    Example:
-        >>> paired_by_seed({0: 1.0, 2: 3.0}, {2: 2.5, 3: 9.0})
-        Difference(n=1, mean=0.5, low=None, high=None)
-    """
-    seeds = [seed for seed in ours if seed in theirs]
-    return paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds]) if seeds else None
-
-
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     """The mean of ours - theirs, pair by pair, with the paired t interval.
 
@@ -94,6 +79,39 @@ def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Differe
 
     half = float(stdtrit(len(gaps) - 1, (1 + CONFIDENCE) / 2)) * stdev(gaps) / math.sqrt(len(gaps))
     return Difference(len(gaps), mean, mean - half, mean + half)
+
+
+def welch_sign(values: Sequence[float], mean: float, std: float, n: int) -> int | None:
+    r"""Whether values lie above or below a published mean of ``n`` runs.
+
+    .. math:: \bar x - \mu \pm t_{0.975,\,\nu} \sqrt{s^2 / m + \sigma^2 / n}
+
+    is the 95 % interval of the difference of the means of ``m`` values and of ``n`` runs (Welch's t), with Welch and
+    Satterthwaite's :math:`\nu`.
+
+    Args:
+        values: the values, in the unit of the published ones.
+        mean: published mean.
+        std: published standard deviation, above 0.
+        n: number of runs that it is of.
+
+    Returns:
+        1 or -1 where the interval excludes zero, 0 where it includes it, None for fewer than 3 values.
+
+    Example:
+        >>> [welch_sign(values, 64.7, 0.65, 5) for values in ([64.3, 64.9, 64.7], [66.9, 67.1, 67.0], [64.3])]
+        [0, 1, None]
+    """
+    if len(values) < FEWEST_SEEDS:
+        return None
+    # scipy.stats has this test, but takes a second to import.
+    from scipy.special import stdtrit
+
+    ours, theirs = variance(values) / len(values), std**2 / n
+    freedom = (ours + theirs) ** 2 / (ours**2 / (len(values) - 1) + theirs**2 / (n - 1))
+    half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(ours + theirs)
+    difference = fmean(values) - mean
+    return 0 if abs(difference) <= half else 1 if difference > 0 else -1
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

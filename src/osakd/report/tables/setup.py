@@ -1,13 +1,12 @@
-"""Every run of a column: what became of it, its whole configuration, and where it was made."""
+"""Every run of a panel: what became of it, its whole configuration, and where it was made."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from osakd.report.statistics.aggregate import environments_of
-from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.runs import FinishedRun, RunRecord, finished
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.table import Column, Table
+from osakd.runs import FinishedRun, RunRecord
 
 
 class _SameSettings(NamedTuple):
@@ -25,83 +24,66 @@ _SETTINGS = (
 )
 
 
-def run_table(column: RecordedColumn) -> Table[RunRecord]:
-    """A row for each run: finished, failed with its error, or how far it has come."""
-    done = finished(column.runs)
-    places = {
-        key: f"E{number}" for number, key in enumerate(dict.fromkeys(run.environment_key for run in done), start=1)
-    }
+def run_table(panel: RecordedPanel) -> tuple[Table[RunRecord], list[tuple[str, str]]]:
+    """A row for each run: finished, failed with its error, or how far it has come.
 
-    def cell(text: Callable[[FinishedRun], str]) -> Callable[[RunRecord], str]:
-        return lambda run: text(run) if isinstance(run, FinishedRun) else "-"
+    Returns:
+        The table, and the number of each environment in which runs were made with all that is recorded of it.
+    """
+    finished = [run for run in panel.runs if isinstance(run, FinishedRun)]
+    environments = {run.environment_key: run.result.environment for run in finished}
+    places = {key: f"E{number}" for number, key in enumerate(environments, start=1)}
+
+    def of(head: str, text: Callable[[FinishedRun], str], *, is_text: bool = False) -> Column[RunRecord]:
+        return Column(head, lambda run: text(run) if isinstance(run, FinishedRun) else "-", is_text)
 
     columns = (
         Column[RunRecord]("method", lambda run: run.label, is_text=True),
         Column[RunRecord]("seed", lambda run: "-" if run.seed is None else str(run.seed)),
-        Column[RunRecord]("best on test %", cell(lambda run: f"{100 * run.result.best_on_test['accuracy']:.2f}")),
-        Column[RunRecord]("at epoch", cell(lambda run: str(run.result.best_on_test["epoch"]))),
-        Column[RunRecord]("last epoch %", cell(lambda run: f"{100 * run.result.last['test']['accuracy']:.2f}")),
-        Column[RunRecord]("NLL", cell(lambda run: f"{run.result.last['test']['nll']:.3f}")),
-        Column[RunRecord]("seconds", cell(lambda run: f"{run.result.seconds:,.0f}")),
-        Column[RunRecord]("made in", cell(lambda run: places[run.environment_key]), is_text=True),
+        of("best on test %", lambda run: f"{100 * run.result.best_on_test['accuracy']:.2f}"),
+        of("at epoch", lambda run: str(run.result.best_on_test["epoch"])),
+        of("last epoch %", lambda run: f"{100 * run.result.last['test']['accuracy']:.2f}"),
+        of("NLL", lambda run: f"{run.result.last['test']['nll']:.3f}"),
+        of("seconds", lambda run: f"{run.result.seconds:,.0f}"),
+        of("made in", lambda run: places[run.environment_key], is_text=True),
         Column[RunRecord]("state", lambda run: run.state_in_words, is_text=True),
     )
-    note = "Seconds of training and evaluation, a run's share where several runs share a program."
-    return Table("Every run", columns, column.runs, note, lambda run: run.label)
+    note = "Seconds of training and evaluation, a run's share where runs are fused."
+    table = Table("Every run", columns, panel.runs, note, lambda run: run.label)
+    return table, [(places[key], _in_words(environment)) for key, environment in environments.items()]
 
 
-def environments(column: RecordedColumn) -> list[tuple[str, str]]:
-    """Where the finished runs were made: the number of each environment, and all that is recorded of it."""
-    places = environments_of(finished(column.runs))
-    return [(f"E{number}", _named(place)) for number, place in enumerate(places, start=1)]
-
-
-def settings_of(column: RecordedColumn) -> tuple[list[tuple[str, str]], Table[_SameSettings] | None]:
-    """The settings that all runs of a column have in common, and a table of those that differ.
+def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[_SameSettings] | None]:
+    """The settings that all runs of a panel have in common, and a table of those that differ.
 
     Runs that differ by their seeds alone share a row; there is no table where no run has a configuration.
     """
-    configurations = _configurations(column)
-    varying = _varying(configurations)
-    rows: dict[tuple[str, str], _SameSettings] = {}
-    runs = [run for run in column.runs if run.config is not None]
-    for run, values in zip(runs, configurations, strict=True):
-        words = _named({key: values[key] for key in varying if key in values})
-        rows.setdefault((run.label, words), _SameSettings(run.label, words, [])).seeds.append(str(run.seed))
-    if not rows:
+    settings = []  # of each run but its seed; those of its data and of its method by dotted name
+    for run in panel.runs:
+        if run.config is not None:
+            values = {key: value for key, value in vars(run.config).items() if key not in ("data", "settings", "seed")}
+            data = {f"data.{key}": value for key, value in run.config.data.items()}
+            method = {f"method.{key}": value for key, value in run.config.settings.items()}
+            settings.append((run, data | values | method))
+    if not settings:
         return [], None
-    shared = [(key, _text(value)) for key, value in configurations[0].items() if key not in varying]
+    first, absent = settings[0][1], object()
+    keys = dict.fromkeys(key for _, values in settings for key in values)
+    varying = [key for key in keys if any(values.get(key, absent) != first.get(key, absent) for _, values in settings)]
+    rows: dict[tuple[str, str], _SameSettings] = {}
+    for run, values in settings:
+        words = _in_words({key: values[key] for key in varying if key in values})
+        rows.setdefault((run.label, words), _SameSettings(run.label, words, [])).seeds.append(str(run.seed))
+    shared = [(key, _as_recorded(value)) for key, value in first.items() if key not in varying]
     note = "With the settings of all runs, this is each run's whole configuration."
     return shared, Table("What differs between runs", _SETTINGS, list(rows.values()), note, lambda row: row.label)
 
 
-def _configurations(column: RecordedColumn) -> list[dict[str, Any]]:
-    """The settings of each run but its seed; those of its data and of its method by dotted name."""
-    configurations = []
-    for run in column.runs:
-        if run.config is None:
-            continue
-        values = dict(vars(run.config))
-        data, settings = values.pop("data"), values.pop("settings")
-        del values["seed"]
-        flat = {f"data.{key}": value for key, value in data.items()} | values
-        configurations.append(flat | {f"method.{key}": value for key, value in settings.items()})
-    return configurations
+def _in_words(values: dict[str, Any]) -> str:
+    return " · ".join(f"{key} {_as_recorded(value)}" for key, value in values.items())
 
 
-def _varying(configurations: Sequence[dict[str, Any]]) -> list[str]:
-    """The settings that are not the same for all runs."""
-    keys = dict.fromkeys(key for values in configurations for key in values)
-    absent = object()
-    first = configurations[0] if configurations else {}
-    return [key for key in keys if any(one.get(key, absent) != first.get(key, absent) for one in configurations)]
-
-
-def _named(values: dict[str, Any]) -> str:
-    return " · ".join(f"{key} {_text(value)}" for key, value in values.items())
-
-
-def _text(value: Any) -> str:
+def _as_recorded(value: Any) -> str:
     """A value as it is recorded; equal counts of all classes in short."""
     if isinstance(value, list) and len(value) > 3 and len(set(map(str, value))) == 1:
         return f"{len(value)} x {value[0]}"

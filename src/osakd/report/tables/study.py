@@ -1,88 +1,222 @@
-"""The tables of a study: its cells by validation, each against its rivals, and the paper's claims."""
+"""The tables of a study: its methods by validation or in several settings, each against others, and the claims."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from statistics import fmean
 
 from osakd.plan import BASELINE
 from osakd.report.statistics.claims import Claim, claims
-from osakd.report.statistics.column import RecordedColumn
-from osakd.report.statistics.format import in_nats, nats, percent, points, with_less
-from osakd.report.statistics.readings import LAST_EPOCHS, CellReadings, cell_readings
-from osakd.report.statistics.rivals import RivalRow, Rivalry, rivalries
-from osakd.report.statistics.verdicts import other_baselines
+from osakd.report.statistics.format import NO_DIFFERENCE, in_nats, nats, percent, points, with_less
+from osakd.report.statistics.panel import MethodScores, RecordedPanel, shortfall
+from osakd.report.statistics.scores import AVERAGED, BEST, CHOSEN, ECE, LAST, LAST_EPOCHS, NLL, VALIDATION, Measure
+from osakd.report.statistics.spread import CONFIDENCE, FEWEST_SEEDS
+from osakd.report.statistics.study import (
+    OUTPUTS,
+    Contrast,
+    Gains,
+    Overall,
+    candidates,
+    contrasts,
+    is_harmless,
+    mean_gain,
+    overall,
+    tuned_smoothing,
+    worst,
+)
+from osakd.report.tables.results import METHOD, N_LESS, N
 from osakd.report.tables.table import Column, Table
 
+_VALIDATION_NLL, _VALIDATION_ECE = (Measure(metric, "validation", "best") for metric in ("nll", "ece"))
+_SCORES = ((VALIDATION, "accuracy", 1), (_VALIDATION_NLL, "NLL", -1), (_VALIDATION_ECE, "ECE", -1))
+"""What is compared by validation, its name, and whether more of it is better."""
 
-def _std_of_last_epochs(cell: CellReadings) -> str:
-    std = fmean(one.std_of_last_epochs for one in cell.readings.values())
-    return f"{100 * std:.2f}" + (f" (of {cell.counted})" if cell.counted < LAST_EPOCHS else "")
+
+def _std_of_last_epochs(row: MethodScores) -> str:
+    std = fmean(row.by_seed(Measure("std_of_last_epochs")).values())
+    counted = min(LAST_EPOCHS, *(len(run.curve.get("test.accuracy").values) for run in row.runs))
+    return f"{100 * std:.2f}" + (f" (of {counted})" if counted < LAST_EPOCHS else "")
 
 
-_READINGS = (
-    Column[CellReadings]("cell", lambda cell: cell.label, is_text=True),
-    Column[CellReadings]("n", lambda cell: with_less(str(cell.n), cell.smaller)),
-    Column[CellReadings]("validation %", lambda cell: percent(cell.spread("validation"))),
-    Column[CellReadings](f"vs {BASELINE} [95 % CI]", lambda cell: points(cell.gain, cell.n)),
-    Column[CellReadings]("NLL", lambda cell: nats(cell.spread("validation_nll"))),
-    Column[CellReadings]("ECE %", lambda cell: percent(cell.spread("validation_ece"))),
-    Column[CellReadings]("test there %", lambda cell: percent(cell.spread("test"))),
-    Column[CellReadings]("best on test %", lambda cell: percent(cell.spread("best_on_test"))),
-    Column[CellReadings]("last epoch %", lambda cell: percent(cell.spread("last"))),
-    Column[CellReadings](f"std of last {LAST_EPOCHS}", _std_of_last_epochs),
+_VALIDATION_COLUMNS = (
+    METHOD,
+    N_LESS,
+    Column[MethodScores]("validation %", lambda row: percent(row.spread(VALIDATION))),
+    Column[MethodScores](f"vs {BASELINE} [95 % CI]", lambda row: points(row.gain(VALIDATION), row.n)),
+    Column[MethodScores]("NLL", lambda row: nats(row.spread(_VALIDATION_NLL))),
+    Column[MethodScores]("ECE %", lambda row: percent(row.spread(_VALIDATION_ECE))),
+    Column[MethodScores]("test there %", lambda row: percent(row.spread(CHOSEN))),
+    Column[MethodScores]("best on test %", lambda row: percent(row.spread(BEST))),
+    Column[MethodScores]("last epoch %", lambda row: percent(row.spread(LAST))),
+    Column[MethodScores](f"std of last {LAST_EPOCHS}", _std_of_last_epochs),
 )
-_RIVALS = (
-    Column[RivalRow]("cell", lambda row: row.label, is_text=True),
-    Column[RivalRow]("n", lambda row: with_less(str(row.n), row.smaller)),
-    Column[RivalRow]("validation accuracy", lambda row: points(row.accuracy)),
-    Column[RivalRow]("NLL", lambda row: in_nats(row.nll)),
-    Column[RivalRow]("ECE", lambda row: points(row.ece)),
-    Column[RivalRow]("verdict", lambda row: row.verdict, is_text=True),
+
+
+def validation_table(panel: RecordedPanel) -> Table[MethodScores]:
+    """The methods of a study: those with the most seeds first, of these the best validation accuracy."""
+    note = "Chosen by validation accuracy; the test set's scores stand beside it. Most seeds first, of these the best. "
+    note = f"{note}{panel.other_baselines}".rstrip()
+    return Table("Methods by validation", _VALIDATION_COLUMNS, panel.ranked, note, lambda row: row.label)
+
+
+def _pairs(row: MethodScores) -> int:
+    gain = row.gain(VALIDATION)
+    return gain.n if gain else 0
+
+
+def _n_of_pairs(row: MethodScores, words: str = "{}") -> str:
+    """The number of pairs, and what of the runs of both falls short of the plan."""
+    runs = [*row.runs, *MethodScores(row.panel, row.baseline).runs]
+    less = shortfall(row.panel.planned, runs, _pairs(row), without=len(row.without))
+    return with_less(words.format(_pairs(row)), less)
+
+
+def _verdict(row: MethodScores) -> str:
+    """In which validation scores a method is better or worse than another, each beyond its 95 % interval."""
+    signs = {name: sign * (gain.sign or 0) for measure, name, sign in _SCORES if (gain := row.gain(measure))}
+    better, worse = ([name for name, sign in signs.items() if sign == wanted] for wanted in (1, -1))
+    if len(better) == len(_SCORES):
+        return "better in all three"
+    words = [f"{word} {', '.join(names)}" for word, names in (("better", better), ("worse", worse)) if names]
+    return "; ".join(words) or NO_DIFFERENCE
+
+
+_AGAINST = (
+    METHOD,
+    Column[MethodScores]("n", _n_of_pairs),
+    Column[MethodScores]("validation accuracy", lambda row: points(row.gain(VALIDATION))),
+    Column[MethodScores]("NLL", lambda row: in_nats(row.gain(_VALIDATION_NLL))),
+    Column[MethodScores]("ECE", lambda row: points(row.gain(_VALIDATION_ECE))),
+    Column[MethodScores]("verdict", _verdict, is_text=True),
 )
+
+
+def against_tables(panel: RecordedPanel) -> list[Table[MethodScores]]:
+    """What every method with three common seeds gains on each that all are compared with, paired by seed."""
+    planned = panel.planned
+    if planned is None:
+        return []
+
+    def without_chosen(row: MethodScores) -> str:
+        rest = replace(row, without=planned.chose)
+        if _pairs(rest) < FEWEST_SEEDS:
+            return "-"
+        return f"{_n_of_pairs(rest, 'n = {}')}: {points(rest.gain(VALIDATION))}; {_verdict(rest)}"
+
+    columns: Sequence[Column[MethodScores]] = _AGAINST
+    if planned.chose:
+        head = f"without seeds {', '.join(map(str, planned.chose))}, which chose the methods"
+        columns = (*columns, Column[MethodScores](head, without_chosen, is_text=True))
+    note = "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."
+    tables = []
+    for baseline in planned.compared_with:
+        rows = [MethodScores(panel, label, baseline=baseline) for label in panel.scores.runs]
+        rows = [row for row in rows if _pairs(row) >= FEWEST_SEEDS]
+        title = f"Validation scores against {baseline}"
+        tables += [Table(title, columns, rows, note, lambda row: row.label)] if rows else []
+    return tables
+
+
 _CLAIM = Column[Claim]("claim", lambda claim: claim.text, is_text=True)
 _WHERE = Column[Claim]("where", lambda claim: claim.where, is_text=True)
 _NUMBER = Column[Claim]("number [95 % CI]", lambda claim: claim.number)
-_VERDICT = Column[Claim]("verdict", lambda claim: claim.verdict, is_text=True)
+_CLAIM_VERDICT = Column[Claim]("verdict", lambda claim: claim.verdict, is_text=True)
 
 
-def readings_table(column: RecordedColumn) -> Table[CellReadings]:
-    """The cells of a study: those with the most seeds first, of these the best validation accuracy."""
-    note = "Chosen by validation accuracy; the test set's scores stand beside it. Most seeds first, of these the best. "
-    note = f"{note}{other_baselines(column)}".rstrip()
-    return Table("Cells by validation", _READINGS, cell_readings(column), note, lambda cell: cell.label)
-
-
-def rival_tables(column: RecordedColumn) -> list[Table[RivalRow]]:
-    """What every cell with three common seeds gains on each rival, paired by seed: points, and NLL in nats."""
-    note = "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."
-    return [
-        Table(f"Validation scores against {one.rival}", _columns(one), one.rows, note, lambda row: row.label)
-        for one in rivalries(column)
-    ]
-
-
-def _columns(one: Rivalry) -> Sequence[Column[RivalRow]]:
-    """Where some seeds chose the cells, the others have a verdict of their own."""
-    if not one.chose:
-        return _RIVALS
-    seeds = ", ".join(map(str, one.chose))
-    return (*_RIVALS, Column(f"without seeds {seeds}, which chose the cells", _rest, is_text=True))
-
-
-def _rest(row: RivalRow) -> str:
-    if row.rest is None:
-        return "-"
-    return f"{with_less(f'n = {row.rest.n}', row.rest.smaller)}: {points(row.rest.accuracy)}; {row.rest.verdict}"
-
-
-def claims_table(column: RecordedColumn) -> Table[Claim] | None:
-    """The paper's claims that the runs of a column decide; None where they decide none."""
-    decided = claims(column)
-    if not decided:
-        return None
+def claims_table(panel: RecordedPanel) -> Table[Claim] | None:
+    """The paper's claims that the runs of a panel decide; None where they decide none."""
+    decided = claims(panel)
     note = "Differences in points, paired by seed, with the 95 % interval; fewer than three seeds decide nothing."
-    return Table("The paper's claims", (_CLAIM, _NUMBER, _VERDICT), decided, note)
+    return Table("The paper's claims", (_CLAIM, _NUMBER, _CLAIM_VERDICT), decided, note) if decided else None
 
 
 def all_claims_table(decided: Sequence[Claim]) -> Table[Claim]:
-    """The claims of several columns, with where each is decided."""
-    return Table("Claims", (_CLAIM, _WHERE, _NUMBER, _VERDICT), decided)
+    """The claims of several panels, with where each is decided."""
+    return Table("Claims", (_CLAIM, _WHERE, _NUMBER, _CLAIM_VERDICT), decided)
+
+
+def _of_output(output: str) -> Sequence[Column[MethodScores]]:
+    """Columns of a method with its last or with its averaged weights."""
+
+    def of(row: MethodScores) -> MethodScores:
+        return replace(row, output=output, baseline_output=output)
+
+    kind = f", {output}" if output else ""
+    return (
+        Column[MethodScores](f"test %{kind}", lambda row: percent(of(row).spread(LAST))),
+        Column[MethodScores](f"vs {BASELINE}{kind} [95 % CI]", lambda row: points(of(row).gain(LAST))),
+        Column[MethodScores](f"NLL{kind}", lambda row: nats(of(row).spread(NLL))),
+        Column[MethodScores](f"ECE %{kind}", lambda row: percent(of(row).spread(ECE))),
+    )
+
+
+_WEIGHTS = (METHOD, N, *_of_output(""), *_of_output(AVERAGED))
+
+
+def weights_table(panel: RecordedPanel) -> Table[MethodScores]:
+    """The methods of a panel with their last weights, and beside them with averaged weights."""
+    rows = [row for row in candidates(panel) if not row.output]
+    kinds = zip(OUTPUTS, ("last weights", "averaged"), strict=True)
+    tuned = [f"{label} ({words})" for output, words in kinds if (label := tuned_smoothing(panel, output))]
+    note = "Test accuracy of the last epoch, differences paired by seed. "
+    note += f"Tuned label smoothing, the best by validation: {', '.join(tuned)}." if tuned else ""
+    return Table("Last and averaged weights", _WEIGHTS, rows, note.rstrip(), lambda row: row.label)
+
+
+def _mean(gains: Gains) -> str:
+    return f"{100 * mean_gain(gains):+.2f}" if gains else "-"
+
+
+def _worst(gains: Gains) -> str:
+    if not gains:
+        return "-"
+    setting, gain = worst(gains)
+    return f"{points(gain)}, {setting}"
+
+
+_OVERALL = (
+    Column[Overall]("method", lambda row: row.name, is_text=True),
+    Column[Overall]("settings", lambda row: str(len(row.over_plain))),
+    Column[Overall](f"mean vs {BASELINE}", lambda row: _mean(row.over_plain)),
+    Column[Overall]("worst setting [95 % CI]", lambda row: _worst(row.over_plain)),
+    Column[Overall]("never worse", lambda row: "yes" if is_harmless(row.over_plain) else "not shown", is_text=True),
+    Column[Overall]("mean vs tuned smoothing", lambda row: _mean(row.over_smoothing)),
+    Column[Overall]("worst setting [95 % CI] vs tuned smoothing", lambda row: _worst(row.over_smoothing)),
+)
+
+
+def overall_table(panels: Sequence[RecordedPanel]) -> Table[Overall]:
+    """What every method gains on plain training in all settings, and in its worst one."""
+    note = (
+        "Test accuracy of the last epoch in points, paired by seed, each against plain training or tuned label "
+        "smoothing with the same kind of weights. Never worse: the interval ends above -0.5 in every setting."
+    )
+    return Table("In all settings", _OVERALL, overall(panels), note)
+
+
+def contrast_tables(panels: Sequence[RecordedPanel]) -> list[Table[Contrast]]:
+    """Our methods against others and controls: test accuracy, and NLL; a column for each panel."""
+    rows, settings = contrasts(panels), [panel.name for panel in panels if panel.finished]
+
+    def accuracy(setting: str, row: Contrast) -> str:
+        star = "*" if row.adjusted.get(setting, 1) < 1 - CONFIDENCE else ""
+        return points(row.accuracy.get(setting)) + star
+
+    def nll(setting: str, row: Contrast) -> str:
+        return in_nats(row.nll.get(setting))
+
+    pair = (
+        Column[Contrast]("method", lambda row: row.name, is_text=True),
+        Column[Contrast]("against", lambda row: row.baseline, is_text=True),
+    )
+    note = "Differences of the last epoch on the test images, paired by seed, with the 95 % interval."
+    starred = f"{note} Star: p below 0.05 after Holm's correction over the whole table."
+    return [
+        Table(
+            f"Against other methods and controls: {what}",
+            (*pair, *(Column[Contrast](setting, partial(cell, setting)) for setting in settings)),
+            rows,
+            words,
+        )
+        for what, cell, words in (("accuracy in points", accuracy, starred), ("NLL in nats", nll, note))
+    ]

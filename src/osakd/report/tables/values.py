@@ -1,20 +1,19 @@
 """Every value of the finished runs in long format, one line each, as CSV."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from osakd.report.statistics.column import RecordedColumn
-from osakd.report.tables.table import Column
+from osakd.report.statistics.panel import RecordedPanel
+from osakd.report.statistics.scores import QUANTITIES
+from osakd.report.tables.table import Column, Table, csv_text
 
 
 class Value(NamedTuple):
     """A value of a run.
 
     Attributes:
-        experiment: folder above the column.
-        column: name of the column that the run is of.
+        experiment: folder above the panel.
+        panel: name of the panel that the run is of.
         label: label of its method.
         seed: its seed.
         epochs: its epochs.
@@ -24,7 +23,7 @@ class Value(NamedTuple):
     """
 
     experiment: str
-    column: str
+    panel: str
     label: str
     seed: int
     epochs: int
@@ -35,7 +34,7 @@ class Value(NamedTuple):
 
 _COLUMNS = (
     Column[Value]("experiment", lambda value: value.experiment, is_text=True),
-    Column[Value]("column", lambda value: value.column, is_text=True),
+    Column[Value]("panel", lambda value: value.panel, is_text=True),
     Column[Value]("method", lambda value: value.label, is_text=True),
     Column[Value]("seed", lambda value: str(value.seed)),
     Column[Value]("epochs", lambda value: str(value.epochs)),
@@ -45,22 +44,21 @@ _COLUMNS = (
 )
 
 
-def values_csv(columns: Sequence[RecordedColumn]) -> str:
+def values_csv(panels: Sequence[RecordedPanel]) -> str:
     """The values of the runs that means are taken over: accuracies, ECE and shares in 0 to 1, NLL in nats."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(column.head for column in _COLUMNS)
-    for one in columns:
-        for value in _values(one):
-            writer.writerow([column.cell(value) for column in _COLUMNS])
-    return stream.getvalue()
-
-
-def _values(column: RecordedColumn) -> Iterator[Value]:
-    place, name, fraction = column.place, column.name, column.fraction
-    for method in column.methods:
-        for quantity, values in method.values.items():
-            for seed, value in zip(method.seeds, values, strict=True):
-                yield Value(place, name, method.label, seed, method.trained, fraction, quantity, value)
-    for run in column.pooled:
-        yield Value(place, name, run.label, run.seed, run.result.epochs, fraction, "seconds", run.result.seconds)
+    rows: list[Value] = []
+    for panel in panels:
+        place, name, fraction = panel.place, panel.name, panel.fraction
+        for method in panel.methods:
+            epochs = method.runs[0].config.epochs
+            for quantity, measure in QUANTITIES.items():
+                values = method.by_seed(measure) if method.spread(measure) else {}
+                rows += [
+                    Value(place, name, method.name, seed, epochs, fraction, quantity, value)
+                    for seed, value in values.items()
+                ]
+        rows += [
+            Value(place, name, run.label, run.seed, run.result.epochs, fraction, "seconds", run.result.seconds)
+            for run in panel.finished
+        ]
+    return csv_text(Table("Values", _COLUMNS, rows))

@@ -1,0 +1,185 @@
+"""Reads the values of options from the command line and from YAML files, with the same names in both."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from osakd.cli.options import CONFIG, Option, settings_options
+from osakd.cli.spelling import python_name, unknown_option
+from osakd.cli.values import choices, convert, expected, split, takes_several
+from osakd.errors import InputError, one_line
+from osakd.methods.lookup import given_method
+from osakd.paths import given_path
+
+
+class Arguments:
+    """The arguments of a command. Its settings become options when the method is known, hence the two steps.
+
+    Args:
+        options: the options of the command; of those with the same name the last.
+        argv: the words after the command's name.
+
+    Attributes:
+        options: all options, with the settings of the method that is chosen.
+        method: the method that is chosen; empty for a command that takes none.
+
+    Raises:
+        InputError: a configuration file that cannot be used, or an unknown method.
+    """
+
+    def __init__(self, options: Iterable[Option], argv: Sequence[str]) -> None:
+        self.options = {option.name: option for option in (*options, CONFIG)}
+        self.method = ""
+        self._argv = argv
+        self._in_files: dict[str, Any] = {}
+        for path in _values_of(CONFIG.name, argv):
+            self._in_files = _merged(self._in_files, read_options(given_path(path)))
+        if "method" in self.options:
+            for name in _values_of("method", argv):
+                self._in_files = _merged(self._in_files, {"method": name})
+            self.method = self._in_files.get("method", self.options["method"].default)
+            if self.method.startswith("{"):
+                raise InputError(
+                    f"Option --method must be a name, got {self.method!r}: its settings are --method.NAME."
+                )
+            self.options |= {option.name: option for option in settings_options(self.method)}
+
+    def values(self) -> dict[str, Any]:
+        """The values that are given, by name, each in the type of its option. The command line goes before the files.
+
+        Raises:
+            InputError: an unknown option, a value that is not of its type, or none where one is needed.
+        """
+        in_files = {name: _converted(self._option(name, repr(name)), value) for name, value in self._in_files.items()}
+        given = in_files | self._on_terminal()
+        given.pop(CONFIG.name, None)
+        for option in self.options.values():
+            if option.required and option.name not in given:
+                raise InputError(f"{option.flag} is missing: {option.help} (see --help).")
+        settings = {name: given.pop(name) for name in list(given) if name.startswith("method.")}
+        if settings:
+            given["method"] = {"name": self.method}
+            given["method"] |= {name.removeprefix("method."): value for name, value in settings.items()}
+        return given
+
+    def _on_terminal(self) -> dict[str, Any]:
+        """The values on the command line."""
+        given: dict[str, Any] = {}
+        nameless: list[str] = []
+        words = list(self._argv)
+        while words:
+            word = words.pop(0)
+            if not word.startswith("--"):
+                nameless.append(word)
+                continue
+            flag, equals, text = word.partition("=")
+            name = python_name(flag)
+            turned_off = self.options.get(name.removeprefix("no_"))
+            if name.startswith("no_") and turned_off is not None and turned_off.kind is bool and not equals:
+                given[turned_off.name] = False
+                continue
+            option = self._option(name, flag)
+            values = [text] if equals else _taken(option, words)
+            if not values and option.kind is not bool:
+                raise InputError(f"Option {option.flag} needs a value: {expected(option.kind)}.")
+            value = (_joined(values) if takes_several(option.kind) else values[0]) if values else True
+            given[option.name] = _converted(option, value)
+        for option in self.options.values():
+            if option.positional and nameless:
+                taken = nameless if takes_several(option.kind) else nameless[:1]
+                given[option.name] = _converted(option, taken if takes_several(option.kind) else taken[0])
+                nameless = nameless[len(taken) :]
+        if nameless:
+            before = ["the command", *self._argv][self._argv.index(nameless[0])]
+            raise InputError(f"Unexpected argument {nameless[0]!r} after {before}: options begin with -- (see --help).")
+        return given
+
+    def _option(self, name: str, as_written: str) -> Option:
+        """The option of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if name in self.options:
+            return self.options[name]
+        if name.startswith("methods."):
+            raise InputError(
+                f"Option {as_written}: settings go with each method, as in --methods '{{name: osakd, k: 4}}'."
+            )
+        if name.startswith("method.") and self.method:
+            given_method({"name": self.method, name.removeprefix("method."): None})
+        raise unknown_option(as_written, name, [option.flag for option in self.options.values()])
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """The options in a YAML file by their names in Python; settings of the method are ``method.k`` and so on.
+
+    Raises:
+        InputError: there is no such file, it is not YAML, or it does not hold options.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"The configuration file {str(path)!r} does not exist: check the path.") from None
+    except (yaml.YAMLError, ValueError, OSError) as error:  # a ValueError is text that is not UTF-8, or a bad date
+        raise InputError(
+            f"The configuration file {str(path)!r} cannot be read ({one_line(error)}): correct it."
+        ) from error
+    if not isinstance(loaded, dict | None) or not isinstance((loaded or {}).get("method", ""), str | dict):
+        raise InputError(f"The configuration file {str(path)!r} must hold lines such as `epochs: 5`, `method: osakd`.")
+    options = {python_name(str(key)): value for key, value in (loaded or {}).items()}
+    if isinstance(options.get("method"), dict):
+        settings = options.pop("method")
+        options |= {python_name(f"method.{key}"): value for key, value in settings.items()}
+    return options
+
+
+def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Both, the later ones first; another method does not have the settings of the earlier one."""
+    if later.get("method", earlier.get("method")) != earlier.get("method"):
+        earlier = {name: value for name, value in earlier.items() if not name.startswith("method.")}
+    return earlier | later
+
+
+def _values_of(name: str, argv: Sequence[str]) -> list[str]:
+    """The values that the command line gives to an option of one value."""
+    values = []
+    for word, following in zip(argv, [*argv[1:], ""], strict=False):
+        flag, equals, value = word.partition("=")
+        if word.startswith("--") and python_name(flag) == name:
+            values.append(value if equals else following)
+    return values
+
+
+def _taken(option: Option, words: list[str]) -> list[str]:
+    """Takes the values of an option from the words that follow it."""
+    taken: list[str] = []
+    while words and not words[0].startswith("--") and (not taken or takes_several(option.kind)):
+        if option.kind is bool and words[0].lower() not in ("true", "false"):
+            break
+        taken.append(words.pop(0))
+    return taken
+
+
+def _joined(values: list[str]) -> Any:
+    """The values of a list, which may be ``a b``, ``a,b`` or ``[a, b]``; text where there is only one."""
+    if values[0].startswith("["):
+        values = [" ".join(values)]
+    return values[0] if len(values) == 1 else [part for value in values for part in split(value)]
+
+
+def _converted(option: Option, value: Any) -> Any:
+    """The value in the type of its option.
+
+    Raises:
+        InputError: it is not of that type.
+    """
+    try:
+        return convert(option.kind, value)
+    except ValueError:
+        near = difflib.get_close_matches(str(value), choices(option.kind), n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else "."
+        raise InputError(f"Option {option.flag} must be {expected(option.kind)}, got {value!r}{guess}") from None

@@ -1,0 +1,85 @@
+"""How a data set is read where its own layout does not say it: the size of its images, its test split, its columns."""
+
+import re
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from osakd.errors import InputError
+from osakd.records import DataOrigin
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How to read a data set; the defaults read it as it is.
+
+    Attributes:
+        resize: height and width to which every image is resized.
+        test_fraction: share of each class that becomes the test split, above 0 and below 1; 0 takes the data's own.
+        label_column: column of Parquet files that holds the class.
+        image_column: column of Parquet files that holds the image.
+    """
+
+    resize: tuple[int, int] | None = None
+    test_fraction: float = 0.0
+    label_column: str | None = None
+    image_column: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """What a run's configuration records: the options that are not at their defaults."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items() if value}
+
+
+def image_options(
+    *, resize: Any = None, test_fraction: Any = 0.0, label_column: str | None = None, image_column: str | None = None
+) -> ImageOptions:
+    """The options as a user gives them, checked.
+
+    Args:
+        resize: a size such as ``32``, ``"32"``, ``"64x48"`` (height x width) or ``(64, 48)``; None keeps the size.
+        test_fraction: see ``ImageOptions``.
+        label_column: see ``ImageOptions``.
+        image_column: see ``ImageOptions``.
+
+    Raises:
+        InputError: not a size, or a fraction out of its range.
+
+    Example:
+        >>> image_options(resize="64x48").resize
+        (64, 48)
+    """
+    if not isinstance(test_fraction, float | int) or isinstance(test_fraction, bool):
+        raise InputError(f"`test_fraction` must be a number, got {test_fraction!r}.")
+    if not 0 <= test_fraction < 1:
+        raise InputError(
+            f"`test_fraction` must be at least 0 and below 1 (a share of the images), got {test_fraction}."
+        )
+    size = None if resize is None else _size(resize)
+    return ImageOptions(size, float(test_fraction), label_column, image_column)
+
+
+def recorded_options(data: DataOrigin) -> ImageOptions:
+    """How a run read its data, from the description of the data in its configuration."""
+    size = data.get("resize")
+    return ImageOptions(
+        resize=None if size is None else (size[0], size[1]),
+        test_fraction=data.get("test_fraction", 0.0),
+        label_column=data.get("label_column"),
+        image_column=data.get("image_column"),
+    )
+
+
+def _size(size: Any) -> tuple[int, int]:
+    sides = size
+    if isinstance(size, str):
+        numbers = re.fullmatch(r"\s*(\d+)(?:\s*[xX×]\s*(\d+))?\s*", size)  # noqa: RUF001 - what a person may paste
+        sides = [int(side) for side in numbers.groups() if side is not None] if numbers else []
+    elif isinstance(size, Integral) and not isinstance(size, bool):
+        sides = [size]
+    if not isinstance(sides, list | tuple) or len(sides) not in (1, 2) or not all(map(_is_length, sides)):
+        raise InputError(f"`resize` must be a size in pixels such as 32 or 64x48 (height x width), got {size!r}.")
+    return int(sides[0]), int(sides[-1])
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1

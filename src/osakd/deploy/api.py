@@ -1,0 +1,123 @@
+"""The door of the leaf: export a trained network, measure it, load an exported file, write a model card.
+
+Torch is imported when a function is called.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from osakd.api.arguments import at_least_one, data_or_recorded
+from osakd.errors import unknown_name
+from osakd.paths import given_path, out_path
+
+if TYPE_CHECKING:
+    from osakd.data.in_memory import Data
+    from osakd.deploy.export import Export
+    from osakd.deploy.exported import ExportedNetwork
+    from osakd.deploy.latency import Latencies
+
+
+def export(
+    run: str | Path,
+    to: str | Path,
+    *,
+    int8: bool = False,
+    calibrate: int = 512,
+    input: Literal["float", "uint8"] = "float",  # noqa: A002 - as the option of the command
+    data: "Data | None" = None,
+    license: str | None = None,  # noqa: A002 - as above
+) -> "Export":
+    """Exports the network of a finished run, once it is proved on the test images to compute what PyTorch computes.
+
+    Normalisation is inside the file. A float file must agree on every predicted class, and on logits to 1e-4; an int8
+    file may lose one point of accuracy. Otherwise nothing is written.
+
+    Args:
+        run: folder of the run.
+        to: file to write; its ending is the format: .onnx or .pte (ExecuTorch).
+        int8: quantise weights and activations to int8.
+        calibrate: number of training images that the ranges of int8 activations are measured on, at least 1.
+        input: values of the images that the file takes, [n, channels, h, w]: float in [0, 1], or uint8.
+        data: data of the proof, as for train; by default those that the run was trained on, if known by name.
+        license: licence of the network, such as apache-2.0, which the file then states.
+
+    Returns:
+        Its ``path``, ``bytes``, ``metadata``, and the ``proof``.
+
+    Raises:
+        InputError: not a finished run, data that do not fit, a path that cannot be written, or a missing extra.
+        RunError: the file failed its proof; nothing was written.
+    """
+    from osakd.data.options import recorded_options
+    from osakd.data.sources import load_data, load_test
+    from osakd.deploy.export import export_run
+    from osakd.deploy.exported import format_of
+    from osakd.engine.state import load_run
+
+    if input not in ("float", "uint8"):
+        raise unknown_name("input", input, ("float", "uint8"))
+    at_least_one("calibrate", calibrate)
+    out_file = out_path(to)
+    file_format = format_of(out_file)
+    trained = load_run(given_path(run))
+    source = trained.config.data
+    name, options = data_or_recorded(data, source["name"], source["kind"], split="test"), recorded_options(source)
+    arrays = load_data(name, options) if int8 else load_test(name, options, trained_on=source["content"])
+    return export_run(
+        trained, arrays, out_file, file_format, calibrate=calibrate if int8 else 0, input_values=input, license=license
+    )
+
+
+def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Path | None = None) -> "Latencies":
+    """Measures trained networks and exported files side by side, with one image at a time on one thread.
+
+    Args:
+        models: run folders and exported files.
+        calls: number of timed calls of each model, at least 1.
+        record: JSON file to write the measurements to, which osakd latency prints again.
+
+    Returns:
+        ``rows``, one for each: accuracy, bytes, parameters, MACs, CPU time, memory; and where they were measured.
+
+    Raises:
+        InputError: one of them is neither a finished run nor an exported file that can be loaded, or the record cannot
+            be written.
+    """
+    from osakd.deploy.latency import Latencies, machine, measure, write_latencies
+
+    at_least_one("calls", calls)
+    paths = [given_path(model) for model in models]
+    at_least_one("models", len(paths))
+    out_file = None if record is None else out_path(record)
+    latencies = Latencies(measure(paths, calls=calls), calls, machine())
+    if out_file is not None:
+        write_latencies(out_file, latencies)
+    return latencies
+
+
+def load(path: str | Path) -> "ExportedNetwork":
+    """Loads an exported file.
+
+    Raises:
+        InputError: there is no such file, it is damaged, it was not written by ``osakd export``, or its extra is not
+            installed.
+    """
+    from osakd.deploy.exported import load_exported
+
+    return load_exported(given_path(path))
+
+
+def card(run: str | Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
+    """The model card of a finished run, as Markdown behind the Hugging Face hub's metadata block.
+
+    Args:
+        run: folder of the run.
+        license: licence of the network, as the hub names it, such as apache-2.0.
+
+    Raises:
+        InputError: not a run folder, or a run that has not finished.
+    """
+    from osakd.deploy.card import model_card
+
+    return model_card(given_path(run), license=license)

@@ -1,0 +1,114 @@
+"""The metadata of an exported file, as JSON inside the file, and the checksum that seals it."""
+
+import json
+import re
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from osakd.errors import InputError
+
+Input = Literal["float", "uint8"]
+"""Values of the images that a file takes: floats in [0, 1], or pixels of 0 to 255."""
+KEY = "osakd"
+"""Name of the entry of a file that holds its metadata."""
+_CHECK, _UNSEALED = "crc32", 8 * "0"
+_CHECKSUM = re.compile(rb'"crc32": "([0-9a-f]{8})"')
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What an exported file holds, and what it was proved on.
+
+    Attributes:
+        model: name of the network.
+        class_names: name of each class.
+        input_shape: channels, height and width of an image.
+        input: values of the images: ``float`` in [0, 1] or ``uint8``.
+        int8: whether weights and activations are int8 numbers.
+        mean: mean of each channel that is subtracted inside the file, for images in [0, 1].
+        std: standard deviation of each channel that is divided by inside the file.
+        parameters: number of parameters.
+        macs: multiply-accumulates for each image.
+        method: method that the network was trained with.
+        data: name of the data set that it was proved on.
+        data_kind: ``named``, ``hub`` or ``folder``.
+        data_content: hash of its images and classes.
+        test_images: number of test images of the proof.
+        accuracy: accuracy of the file on them, 0 to 1.
+        commit: commit of osakd that trained the network, if known.
+        license: licence of the network as its maker gives it, if given.
+        osakd: version of osakd that wrote the file.
+    """
+
+    model: str
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    input: Input
+    int8: bool
+    mean: list[float]
+    std: list[float]
+    parameters: int
+    macs: int
+    method: str
+    data: str
+    data_kind: str
+    data_content: str
+    test_images: int
+    accuracy: float
+    commit: str | None
+    license: str | None
+    osakd: str
+
+    @property
+    def number_format(self) -> str:
+        """``int8`` or ``float32``."""
+        return "int8" if self.int8 else "float32"
+
+    def to_json(self) -> str:
+        """The text inside the file, with a place for the checksum, see ``sealed``."""
+        return json.dumps(asdict(self) | {_CHECK: _UNSEALED})
+
+    @classmethod
+    def from_json(cls, text: str | None, path: str) -> "Metadata":
+        """Reads the text inside a file.
+
+        Raises:
+            InputError: there is none, or it is not of this version.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text or "")
+            del values[_CHECK]
+            channels, height, width = values.pop("input_shape")
+            names = tuple(values.pop("class_names"))
+            return cls(class_names=names, input_shape=(channels, height, width), **values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{path!r} was not written by this version of `osakd export`, it does not name its classes and input: "
+                "export it again from its run folder."
+            ) from error
+
+
+def sealed(content: bytes) -> bytes:
+    """The content of a file with its own CRC-32, computed with zeros in its place, in its metadata."""
+    return _CHECKSUM.sub(b'"crc32": "%08x"' % zlib.crc32(content), content, count=1)
+
+
+def check_seal(content: bytes, *, needed: bool = False) -> None:
+    """Checks a file that ``sealed`` made; a file without a checksum was written by another program and passes.
+
+    Args:
+        content: the file.
+        needed: refuse a file without a checksum: its runtime would end the process where the file is damaged.
+
+    Raises:
+        ValueError: a byte of it has changed, or it has no checksum and needs one.
+    """
+    checksum = _CHECKSUM.search(content)
+    if checksum is None:
+        if needed:
+            raise ValueError("it has no checksum of `osakd export`")
+        return
+    unsealed = content[: checksum.start(1)] + _UNSEALED.encode() + content[checksum.end(1) :]
+    if zlib.crc32(unsealed) != int(checksum[1], 16):
+        raise ValueError("its checksum does not fit")

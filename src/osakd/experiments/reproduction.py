@@ -1,0 +1,131 @@
+"""Shows an experiment: what is recorded of it, beside what the paper reports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from osakd.errors import InputError, unknown_name
+from osakd.plan import Experiment, Panel
+
+if TYPE_CHECKING:
+    from osakd.report.statistics.panel import RecordedPanel
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """An experiment, run and shown.
+
+    Attributes:
+        text: a table for each panel as Markdown, with what is missing and what failed.
+        failed: why runs failed, by their name.
+    """
+
+    text: str
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def chosen_panels(
+    experiment: Experiment, data: Sequence[str] | None, panels: Sequence[str] | None, methods: Sequence[str] | None
+) -> list[tuple[Panel, str]]:
+    """The panels that are asked for, with the methods that are asked for, each with where its images come from.
+
+    Args:
+        experiment: the experiment.
+        data: names of data sets, or local folders called like them; None for all, by name.
+        panels: names of panels; None for all.
+        methods: labels of methods; None for all.
+
+    Raises:
+        InputError: a name that the experiment does not have.
+    """
+    chosen = experiment.chosen(panels, methods)
+    known = list(dict.fromkeys(panel.data for panel in chosen))
+    places = known if data is None else data
+    if not places:
+        raise InputError(f"Name at least one data set of {experiment.name}, or leave `data` out.")
+    by_name: dict[str, str] = {}
+    for place in places:
+        name = Path(place).name
+        if name not in known:
+            raise unknown_name(f"data set of {experiment.name}", name, known)
+        if name in by_name:
+            raise InputError(f"The data set {name!r} is given twice.")
+        by_name[name] = place
+    return [(panel, by_name[panel.data]) for panel in chosen if panel.data in by_name]
+
+
+def show_experiment(
+    experiment: Experiment, panels: Sequence[Panel], out: Path, failed: Mapping[str, str], *, draw: bool
+) -> Reproduction:
+    """Shows panels of runs, and what failed.
+
+    Args:
+        experiment: the experiment.
+        panels: its panels that are shown.
+        out: folder of the records.
+        failed: why panels could not be run, by their name.
+        draw: draw figures, and do not only show their numbers.
+    """
+    from osakd.report.layout import read_panel
+    from osakd.report.text import figure_text, panel_text, study_texts
+
+    folder, texts, errors = out / experiment.name, [], dict(failed)
+    shown = [read_panel(experiment, panel, out / experiment.folder_of(panel)) for panel in panels]
+    for recorded in shown:
+        texts.append(panel_text(recorded, experiment.view, folder / recorded.name if draw else None))
+        errors |= _failed_runs(recorded)
+    if experiment.view == "curves":
+        texts.append(figure_text(experiment.name, shown, folder, draw=draw))
+    if experiment.view == "study":
+        before, after = study_texts(shown)
+        texts = [before, *texts, after]
+    texts += [f"Failed: {name}: {error}" for name, error in errors.items()]
+    return Reproduction(_text(experiment.title, texts, out), errors)
+
+
+def show_claims(experiments: Sequence[Experiment], out: Path) -> Reproduction:
+    """Shows the paper's claims beyond its tables, decided by the runs of these experiments and by counting."""
+    from osakd.experiments.cost import counted
+    from osakd.report.layout import read_panel
+    from osakd.report.statistics.claims import FAILS, HOLDS, Claim, claims
+    from osakd.report.tables.study import all_claims_table
+    from osakd.report.tables.table import markdown
+
+    judged, sentences = [], []
+    notes: dict[str, list[str]] = {}
+    for experiment, panel in [(table, panel) for table in experiments for panel in table.panels]:
+        recorded = read_panel(experiment, panel, out / experiment.folder_of(panel))
+        judged += claims(recorded)
+        if panel.note:
+            notes.setdefault(panel.note, []).append(panel.name)
+        sentences += [f"{panel.name}: {sentence}." for sentence in recorded.shorter_runs]
+        sentences += [f"Failed: {name}: {why}" for name, why in _failed_runs(recorded).items()]
+    sentences += [f"{', '.join(names)}: {note}." for note, names in notes.items()]
+    decided = [figure for figure in counted() if figure.verdict in (HOLDS, FAILS)]
+    judged += [Claim(figure.what, "counted", figure.ours, figure.verdict) for figure in decided]
+    return Reproduction(_text("Claims", [markdown(all_claims_table(judged)), *sentences], out))
+
+
+def show_cost(out: Path) -> Reproduction:
+    """Shows what the methods cost: the recorded figures, or those that are counted where no step is timed yet."""
+    from osakd.experiments.cost import counted
+    from osakd.report.layout import read_complexity
+    from osakd.report.tables.complexity import complexity_tables, figures_table
+    from osakd.report.tables.table import markdown
+
+    recorded = read_complexity(out)
+    tables = complexity_tables(recorded) if recorded else [figures_table(counted())]
+    texts = [text for table in tables for text in (f"**{table.title}**", markdown(table), table.note)]
+    untimed = [] if recorded else ["No step is timed yet: leave out --dry-run."]
+    return Reproduction("\n\n".join(["# Complexity", *texts, *untimed]))
+
+
+def _failed_runs(panel: "RecordedPanel") -> dict[str, str]:
+    """Why runs of a panel have no result to show, by their name: they failed, or their records are damaged."""
+    return {run.folder.name: run.error for run in panel.runs if run.error is not None}
+
+
+def _text(title: str, texts: Sequence[str], out: Path) -> str:
+    nowhere = "" if out.exists() else f"There is no folder {str(out)!r}: name that of the records with --out."
+    return "\n\n".join(filter(None, [f"# {title}", *texts, nowhere]))

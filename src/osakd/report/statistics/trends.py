@@ -1,0 +1,84 @@
+"""How a quantity changes over the epochs: mean and standard deviation over the seeds of each method."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from osakd.runs import Curve
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is drawn.
+
+    Attributes:
+        name: dotted name in the rows of a learning curve.
+        title: what it is, in words.
+        unit: unit of the axis.
+        factor: factor from what is recorded to that unit.
+        decimals: decimals that are shown.
+        steep: whether its first epochs would flatten everything that matters.
+        most: largest value that it can have, in that unit.
+    """
+
+    name: str
+    title: str
+    unit: str
+    factor: float
+    decimals: int
+    steep: bool = False
+    most: float | None = None
+
+
+ACCURACY = Quantity("test.accuracy", "Test accuracy", "%", 100, 2, steep=True, most=100)
+NLL = Quantity("test.nll", "Negative log-likelihood, test set", "nats", 1, 3, steep=True)
+ECE = Quantity("test.ece", "Expected calibration error, test set", "%", 100, 2, most=100)
+MASS = Quantity("train.soft_label_mass", "Soft labels: mass on the true class", "%", 100, 1, most=100)
+ENTROPY = Quantity("train.soft_label_entropy", "Soft labels: entropy", "nats", 1, 3)
+AGREEMENT = Quantity("train.soft_label_agreement", "Soft labels: agreement with the class", "%", 100, 1, most=100)
+RELIABILITY = Quantity("train.soft_label_reliability", "Soft labels: reliability", "%", 100, 1, most=100)
+SOFT_LABELS = (MASS, ENTROPY, AGREEMENT, RELIABILITY)
+
+
+MOST_BANDS = 6
+"""Bands of more methods would hide their lines."""
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A method's quantity over the epochs, in its unit; ``std`` is None for a single seed."""
+
+    label: str
+    n: int
+    epochs: list[int]
+    mean: list[float]
+    std: list[float] | None
+
+    @property
+    def band(self) -> tuple[list[float], list[float]]:
+        """The mean minus and plus one standard deviation; the mean itself for a single seed."""
+        std = self.std or [0.0] * len(self.mean)
+        pairs = list(zip(self.mean, std, strict=True))
+        return [mean - half for mean, half in pairs], [mean + half for mean, half in pairs]
+
+
+def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Trend]:
+    """The trend of each method that has recorded a quantity, in the order given.
+
+    Runs of a method that are not equally long are cut to the shortest.
+
+    Args:
+        curves: learning curves of each method, one for each seed.
+        quantity: the quantity.
+    """
+    shown = []
+    for label, of_label in curves.items():
+        series = [curve.get(quantity.name) for curve in of_label]
+        length = min(len(values) for _, values in series)
+        if length == 0:
+            continue
+        values = quantity.factor * np.array([values[:length] for _, values in series])
+        std = values.std(axis=0, ddof=1).tolist() if len(series) > 1 else None
+        shown.append(Trend(label, len(series), list(series[0].epochs[:length]), values.mean(axis=0).tolist(), std))
+    return shown

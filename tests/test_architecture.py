@@ -1,0 +1,25 @@
+"""docs/architecture.md names every package, and its diagram shows the imports as they are."""
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+IMPORTS = runpy.run_path(str(ROOT / "docs/imports.py"))
+PAGE = IMPORTS["PAGE"].read_text(encoding="utf-8")
+
+
+def test_the_diagram_is_that_of_the_imports() -> None:
+    assert IMPORTS["filled"](PAGE) == PAGE, "python docs/imports.py draws it again"
+    assert "  methods --> losses\n" in PAGE
+
+
+def test_every_package_is_in_the_table() -> None:
+    imports, with_torch = IMPORTS["read_imports"]()
+    assert [name for name in imports if f"| `{name}/` |" not in PAGE and f"| `{name}.py` |" not in PAGE] == []
+    assert "labels" in with_torch
+    assert "report" not in with_torch
+
+
+def test_an_arrow_that_follows_from_others_is_left_out() -> None:
+    imports = {"a": {"b", "c"}, "b": {"c"}, "c": set()}
+    assert IMPORTS["without_shortcuts"](imports) == {"a": {"b"}, "b": {"c"}, "c": set()}
