@@ -69,14 +69,13 @@ def _images(config: RunConfig, data: str | None) -> "DataArrays":
 
 
 def _gallery(panel: str, run: "FinishedRun", arrays: "DataArrays", *, trust: bool) -> "Gallery":
-    from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
     from osakd.report.page.page import Gallery, Picture
 
     config = run.config
     check_trusted([config.model, *_functions(config.settings)], run.folder, trust=trust)
-    view = run_view(arrays, config)
+    view = arrays.view(config)
     pictures = []
     for row, soft_label, entropy in most_ambiguous(
         config, view, run.folder, pick_device(None), count=COUNT, trust=trust

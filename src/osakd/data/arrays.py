@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from osakd.data.options import ImageOptions
 from osakd.data.stratified import draw_share
 from osakd.errors import InputError
-from osakd.records import DataRecord
+from osakd.records import DataRecord, RunConfig
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -111,9 +111,10 @@ class DataArrays:
             **self.options.record(),
         )
 
-    def view(self, *, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
+    def view(self, config: RunConfig) -> "DataArrays":
         """The data as a run sees them: its part of the training set, its validation split, its number of channels."""
-        return self.part(fraction).hold_out(validation, seed).with_channels(channels)
+        held_out = self.part(config.fraction).hold_out(config.validation, config.seed)
+        return held_out.with_channels(config.data["input_shape"][0])
 
     def part(self, fraction: float) -> "DataArrays":
         """The same data with a fixed share of each class's training images, at least one, the same for every seed.

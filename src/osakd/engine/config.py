@@ -167,16 +167,6 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     return config
 
 
-def run_view(data: "DataArrays", config: RunConfig) -> "DataArrays":
-    """The data as a run sees them: its part of the training set, its validation split, its number of channels."""
-    return data.view(
-        fraction=config.fraction,
-        validation=config.validation,
-        seed=config.seed,
-        channels=config.data["input_shape"][0],
-    )
-
-
 def _channels(data: "DataArrays", model: str) -> int:
     """The channels that the network expects where that is grey or colour, else those of the images."""
     found = expected_channels(model, num_classes=data.num_classes, input_shape=data.input_shape)

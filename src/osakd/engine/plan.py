@@ -9,7 +9,7 @@ from typing import Any
 from osakd.data.arrays import DataArrays
 from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data
-from osakd.engine.config import Options, configure, run_view
+from osakd.engine.config import Options, configure
 from osakd.engine.environment import pick_device
 from osakd.engine.executors.policy import check_device, needs_cuda
 from osakd.engine.executors.registry import AUTO
@@ -48,12 +48,12 @@ class DataSource:
         return load_data(self.name, self.options)
 
     def view(self, config: RunConfig) -> DataArrays:
-        """The images as a run sees them, see ``run_view``; runs of one seed share them."""
+        """The images as a run sees them, see ``DataArrays.view``; runs of one seed share them."""
         key = (config.fraction, config.validation, config.seed, config.data["input_shape"][0])
         if key not in self._views:
             if len(self._views) == MOST_VIEWS:
                 del self._views[next(iter(self._views))]  # the oldest
-            self._views[key] = run_view(self.arrays, config)
+            self._views[key] = self.arrays.view(config)
         return self._views[key]
 
     def __reduce__(self) -> tuple[Any, tuple[str, ImageOptions, str]]:
