@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,9 @@ def accept(
 ) -> None:
     """That osakd's parser takes a command line."""
     import osakd.api
+
+    for place, _ in COMMANDS.values():  # their options are those of the functions that are replaced below
+        import_module(place.partition(":")[0])
 
     def stop(*_: Any, **__: Any) -> None:
         raise ReachedError

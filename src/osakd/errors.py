@@ -45,7 +45,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
 
     Args:
         kind: what the name stands for, such as ``"model"``.
-        got: name that was given.
+        got: the unknown name.
         known: names that are known.
         remedy: text to append after the names.
 
@@ -79,7 +79,7 @@ def printable(text: str) -> str:
         >>> printable("cat\x1b[2J"), printable("\u202egnp.exe")
         ('cat\\x1b[2J', '\\u202egnp.exe')
     """
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None
     assert [plan.folder.name for plan in longest_first(plans)] == [
         "osakd-5nn-memory-seed0",
         "osakd-5nn-memory-seed1",
-        "osakd-8nn-seed0",
+        "osakd-seed0",
         "plain-seed1",
-        "osakd-8nn-seed1",
+        "osakd-seed1",
         "plain-seed0",
     ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from osakd.api.arguments import exit_unguarded, logged, process_count, seed_list
-from osakd.api.reports import recorded_columns
+from osakd.api.reports import read_panels
 from osakd.api.signatures import takes_options
 from osakd.durable import write_json
 from osakd.errors import RunError
@@ -15,11 +15,11 @@ from osakd.records import SUMMARY
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
-    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.panel import RecordedPanel
     from osakd.report.statistics.summary import Summary
     from osakd.runner.progress import OnProgress, Progress
 
-DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
+DEFAULT_METHODS = ("plain", "osakd", "osakd-16nn", "label-smoothing")
 DEFAULT_SEEDS = 5
 
 
@@ -29,25 +29,25 @@ class Comparison:
 
     Attributes:
         folder: folder with the runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
-        column: its finished runs and their scores.
+        panel: its finished runs and their scores.
     """
 
     folder: Path
-    column: "RecordedColumn"
+    panel: "RecordedPanel"
 
     @property
     def summary(self) -> "Summary":
         """All values, means, standard deviations, and paired differences to plain training."""
         from osakd.report.statistics.summary import summarise
 
-        return summarise(self.column)
+        return summarise(self.panel)
 
     def table(self) -> str:
         """The table as Markdown."""
         from osakd.report.tables.results import comparison_table
         from osakd.report.tables.table import markdown
 
-        return markdown(comparison_table(self.column))
+        return markdown(comparison_table(self.panel))
 
 
 class IncompleteError(RunError):
@@ -98,7 +98,7 @@ def compare(
         RunError: every run failed, or another process runs the same comparison.
     """
     from osakd.data.in_memory import given_data
-    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
     from osakd.runner.lock import lock_runner
@@ -107,7 +107,7 @@ def compare(
     exit_unguarded()
     chosen, cores = options_of(options), process_count(processes)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
-    source = DataSource(given_data(data), reading_of(chosen))
+    source = DataSource(given_data(data), image_options_of(chosen))
     plans = plan_runs(source, named, seed_list(seeds), chosen, None if out is None else given_path(out))
     folder = plans[0].folder.parent
     for plan in plans:
@@ -138,17 +138,15 @@ def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
     """Writes summary, curves and report of a comparison."""
     from osakd.report.charts.curves import write_curves
     from osakd.report.layout import as_compared
-    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.panel import RecordedPanel
     from osakd.report.write import write_page
 
-    columns = recorded_columns(folder)  # the records are read once
-    recorded = {run.folder: run for column in columns for run in column.runs}
+    panels = read_panels(folder)  # the records are read once
+    recorded = {run.folder: run for panel in panels for run in panel.runs}
     places = [place.resolve() for place in runs]
-    comparison = Comparison(
-        folder,
-        RecordedColumn("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded)),
-    )
+    panel = RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded))
+    comparison = Comparison(folder, panel)
     write_json(folder / SUMMARY, dict(comparison.summary))
-    write_curves({"": comparison.column}, folder)
-    write_page(folder.resolve().name, as_compared(columns, list(comparison.column.scores.runs)), folder)
+    write_curves({"": panel}, folder)
+    write_page(folder.resolve().name, as_compared(panels, list(panel.scores.runs)), folder)
     return comparison

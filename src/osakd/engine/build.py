@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from osakd.data.arrays import DataArrays, Split
+from osakd.data.arrays import DataArrays
 from osakd.data.streams import torch_seed
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.base import Replicas, Splits
@@ -44,7 +44,7 @@ def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Pat
 
     Args:
         config: the run's configuration.
-        data: the data as ``run_view`` gives them for that configuration.
+        data: the data as the run sees them, see ``DataArrays.view``.
         device: device to train on.
         folder: the run's folder, which holds its teachers.
     """
@@ -73,7 +73,10 @@ def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Pat
 def on_device(data: DataArrays, device: torch.device) -> Splits:
     """The splits of the data on a device, by name."""
     splits = {"train": data.train, "test": data.test} | ({"validation": data.validation} if data.validation else {})
-    return {name: _to_device(split, device) for name, split in splits.items()}
+    return {
+        name: DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.target).to(device))
+        for name, split in splits.items()
+    }
 
 
 def build_normalise(scaling: str, data: DataArrays) -> Normalise:
@@ -81,7 +84,3 @@ def build_normalise(scaling: str, data: DataArrays) -> Normalise:
     channels = data.input_shape[0]
     fixed = {"half": ([0.5] * channels, [0.5] * channels), "unit": ([0.0] * channels, [1.0] * channels)}
     return Normalise(*(data.statistics() if scaling == "statistics" else fixed[scaling]))
-
-
-def _to_device(split: Split, device: torch.device) -> DeviceSplit:
-    return DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.target).to(device))

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from osakd.data.reading import Reading, new_reading
+from osakd.data.options import ImageOptions, image_options
 from osakd.data.recipes import recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
@@ -30,7 +30,7 @@ CropPadding = Literal["zero", "reflect"]
 _NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
 NOT_RECORDED = ("device", "executor", "kernels", "trust")
 """Options that decide where and how fast a run computes, not what it computes."""
-_OF_READING = tuple(field.name for field in fields(Reading))
+_IMAGE_OPTIONS = tuple(field.name for field in fields(ImageOptions))
 """Options that are recorded with the data."""
 
 
@@ -120,20 +120,20 @@ def options_of(given: Mapping[str, Any]) -> Options:
     return Options(**given)
 
 
-def reading_of(options: Options) -> Reading:
+def image_options_of(options: Options) -> ImageOptions:
     """How the options say that the data are read; what ``load_data`` takes.
 
     Raises:
         InputError: a value out of its range.
     """
-    return new_reading(**{name: getattr(options, name) for name in _OF_READING})
+    return image_options(**{name: getattr(options, name) for name in _IMAGE_OPTIONS})
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
     """The complete configuration of a run, with every default filled in and every value checked.
 
     Args:
-        data: the data as ``load_data`` gives them with ``reading_of(options)``.
+        data: the data as ``load_data`` gives them with ``image_options_of(options)``.
         method: the method as the user gives it.
         seed: seed of the run.
         options: how to train.
@@ -142,7 +142,7 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         InputError: an unknown name or a value out of its range.
     """
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
-    left = (*NOT_RECORDED, *_OF_READING)
+    left = (*NOT_RECORDED, *_IMAGE_OPTIONS)
     given = {key: value for key, value in vars(options).items() if value is not None and key not in left}
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
     chosen |= {"max_grad_norm": None, "scaling": recipe.scaling} | given
@@ -165,16 +165,6 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
     _check(config)
     return config
-
-
-def run_view(data: "DataArrays", config: RunConfig) -> "DataArrays":
-    """The data as a run sees them: its part of the training set, its validation split, its number of channels."""
-    return data.view(
-        fraction=config.fraction,
-        validation=config.validation,
-        seed=config.seed,
-        channels=config.data["input_shape"][0],
-    )
 
 
 def _channels(data: "DataArrays", model: str) -> int:

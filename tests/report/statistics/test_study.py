@@ -9,12 +9,12 @@ from osakd.plan import TUNED, Cell
 from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE
 from osakd.report.statistics.recommendation import recommendations
-from osakd.runs import FinishedRun
 from osakd.report.statistics.scores import AVERAGED
 from osakd.report.statistics.spread import holm
 from osakd.report.statistics.study import contrasts, is_harmless, mean_gain, overall, tuned_smoothing, worst
 from osakd.report.tables.study import against_tables, contrast_tables, overall_table, readings_table, weights_table
 from osakd.report.text import column_text, study_texts
+from osakd.runs import FinishedRun
 from tests.report.made import column_of, planned, run_of
 
 SEEDS = (0.0, 0.002, 0.004)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from osakd.data.augment import crop_and_flip
 from osakd.engine.averaging import WeightAverage, averaged_names
-from osakd.engine.executors.base import EpochOutcome, Replicas, Splits
+from osakd.engine.executors.base import EpochOutcome, Replicas
 from osakd.engine.executors.steps import CUDAGraphSteps, EagerSteps, Steps, steps_per_epoch
 from osakd.engine.optim import Groups, ScheduledOptimizer, build_optimizer
 from osakd.methods.base import Method
@@ -64,7 +64,7 @@ class StepwiseExecutor(ABC):
     def __init__(self, replicas: Replicas, groups: Groups, *, captured: bool) -> None:
         config = self.config = replicas.config
         self.splits, self.replicas = list(replicas.splits), len(replicas.methods)
-        self.images = _TrainingImages(self.splits, reflect=config.crop_padding == "reflect")
+        self.drawn: Tensor | None = None
         self.optimizer = ScheduledOptimizer(build_optimizer(config, groups), captured=captured)
         trained = [parameter for group in groups for parameter in group["params"]]
         self.average = None if config.ema is None else WeightAverage([*trained, *self._statistics()], config.ema)
@@ -84,11 +84,13 @@ class StepwiseExecutor(ABC):
         drawn: Sequence[NDArray[np.int64]] | None = None,
     ) -> list[EpochOutcome]:
         """Makes one pass over the training set."""
-        per_seed = self.replicas // len(self.splits)
+        per_seed, device = self.replicas // len(self.splits), self.splits[0]["train"].target.device
         self._begin_epoch()
         self.optimizer.set_rate(rate)
-        self.images.draw(None if drawn is None else drawn[::per_seed])
-        order = torch.from_numpy(np.stack(orders[::per_seed])).to(self.splits[0]["train"].target.device)
+        if drawn is not None:
+            given = torch.from_numpy(np.stack(drawn[::per_seed])).to(device)
+            self.drawn = given if self.drawn is None else self.drawn.copy_(given)  # in place: a captured step reads it
+        order = torch.from_numpy(np.stack(orders[::per_seed])).to(device)
         values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
         finite_weights = self._finite_weights().tolist()
         shares = torch.tensor(sizes, dtype=torch.float64, device=values.device) / sum(sizes)
@@ -152,6 +154,14 @@ class StepwiseExecutor(ABC):
         self._updated_methods()  # states that were taken refer to their tensors
         return networks
 
+    def _images(self, seed: int, index: Tensor) -> Tensor:
+        """The training images of a seed at these indices, of 0 to 255 and augmented ``[n, h, w, channels]``."""
+        images = self.splits[seed]["train"].images
+        if self.drawn is None:
+            return images.index_select(0, index)
+        drawn = self.drawn[seed].index_select(0, index)
+        return crop_and_flip(images, index, drawn, reflect=self.config.crop_padding == "reflect")
+
     def _apply_gradients(self) -> None:
         """Updates the parameters, clears their gradients, and averages the weights."""
         self.optimizer.step()
@@ -202,26 +212,3 @@ def _deployed_first(
     mean = averaged[name]
     first, second = ((name, mean), (LAST, own)) if averaged_deployed else ((name, own), (AVERAGED, mean))
     return dict([first, second, *others])
-
-
-class _TrainingImages:
-    """The training images of each seed on their device, augmented as was drawn for the epoch."""
-
-    def __init__(self, splits: Sequence[Splits], *, reflect: bool) -> None:
-        self.splits, self.reflect = splits, reflect
-        self.drawn: Tensor | None = None
-
-    def draw(self, drawn: Sequence[NDArray[np.int64]] | None) -> None:
-        """Takes what was drawn for an epoch, for each seed ``[m, 3]``; in place, since a captured step reads it."""
-        if drawn is None:
-            self.drawn = None
-            return
-        given = torch.from_numpy(np.stack(drawn)).to(self.splits[0]["train"].target.device)
-        self.drawn = given if self.drawn is None else self.drawn.copy_(given)
-
-    def take(self, seed: int, index: Tensor) -> Tensor:
-        """The images of 0 to 255 at these indices of a seed's training set ``[n, h, w, channels]``."""
-        images = self.splits[seed]["train"].images
-        if self.drawn is None:
-            return images.index_select(0, index)
-        return crop_and_flip(images, index, self.drawn[seed].index_select(0, index), reflect=self.reflect)

@@ -60,7 +60,7 @@ class FusedExecutor(StepwiseExecutor):
         """Trains on the images at these indices ``[seeds, n]``; the parts of every loss, flat."""
         each = list(enumerate(index.unbind()))
         target = torch.stack([self.splits[seed]["train"].target.index_select(0, own) for seed, own in each])
-        images = [self._as_taken(self.images.take(seed, own)) for seed, own in each]
+        images = [self._as_taken(self._images(seed, own)) for seed, own in each]
         with autocast(self.config.precision, index.device):
             logits = self.network.train()(images)
             per_seed = self.layout.per_group

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 import osakd
 from osakd.engine.executors import choose
 from osakd.engine.executors.base import UnsupportedError
-from osakd.engine.executors.native import serial as native
-from osakd.engine.executors.native.chain import find_chain
 from osakd.engine.executors.registry import AUTO
 from osakd.errors import InputError
-from osakd.kernels import library
-from osakd.kernels.build import NoKernelError
 from osakd.models.normalise import Normalise
+from osakd.native.executors import serial as native
+from osakd.native.executors.chain import find_chain
+from osakd.native.kernels import library
+from osakd.native.kernels.build import NoKernelError
 from tests.contracts.replicas import (
     EPOCHS,
     FOLDING,

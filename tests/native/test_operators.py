@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from osakd.kernels.checks import check
-from osakd.kernels.library import instruction_set
-from osakd.kernels.operators import _BACKWARD, _FORWARD, Plan, network
-from tests.kernels.networks import Made, gradients, made, relative
+from osakd.native.kernels.checks import check
+from osakd.native.kernels.library import instruction_set
+from osakd.native.kernels.operators import _BACKWARD, _FORWARD, Plan, network
+from tests.native.networks import Made, gradients, made, relative
 
 OPERATIONS = 3e7
 pytestmark = [pytest.mark.usefixtures("instructions"), pytest.mark.compiler]

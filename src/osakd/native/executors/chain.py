@@ -9,8 +9,8 @@ from torch import fx, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.engine.executors.base import UnsupportedError
-from osakd.kernels.operators import Stage
 from osakd.models.normalise import Normalise
+from osakd.native.kernels.operators import Stage
 
 MOST_KERNEL = 7
 _LETTERS: dict[type[nn.Module], str] = {

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from osakd.engine.executors.base import Replicas, UnsupportedError
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.engine.executors.fused.layout import Layout, Parts
-from osakd.engine.executors.native.chain import find_chain
-from osakd.engine.executors.native.forward import Scaling, checked_stages, weight_and_bias
-from osakd.engine.executors.native.serial import check_kind
-from osakd.kernels.labels import native_labels
-from osakd.kernels.operators import Plan, network
+from osakd.native.executors.chain import find_chain
+from osakd.native.executors.forward import Scaling, checked_stages, weight_and_bias
+from osakd.native.executors.serial import check_kind
+from osakd.native.kernels.labels import native_labels
+from osakd.native.kernels.operators import Plan, network
 
 
 class NativeFusedExecutor(FusedExecutor):

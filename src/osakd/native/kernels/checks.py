@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.kernels.build import NoKernelError
-from osakd.kernels.library import instruction_set
-from osakd.kernels.operators import Plan, Stage, network
+from osakd.native.kernels.build import NoKernelError
+from osakd.native.kernels.library import instruction_set
+from osakd.native.kernels.operators import Plan, Stage, network
 
 _IMAGES = 35
 """More than a group of the kernel, and a part of one."""

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from osakd.engine.executors.base import UnsupportedError
-from osakd.engine.executors.native import labels as checked
-from osakd.kernels import labels as kernel
-from osakd.kernels.labels import native_labels, native_loss
 from osakd.labels.posterior import VOTE_COUNTERS, Pool, count_votes
 from osakd.labels.reliability import Reliability
 from osakd.losses.osakd import LOSSES, OSAKDLoss
+from osakd.native.executors import labels as checked
+from osakd.native.kernels import labels as kernel
+from osakd.native.kernels.labels import native_labels, native_loss
 
 pytestmark = [pytest.mark.usefixtures("instructions"), pytest.mark.compiler]
 

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from osakd.engine.executors.base import Replicas, UnsupportedError
-from osakd.engine.executors.native.forward import lower_method
-from osakd.engine.executors.native.labels import check_labels
 from osakd.engine.executors.serial import SerialExecutor
-from osakd.kernels.labels import native_labels
+from osakd.native.executors.forward import lower_method
+from osakd.native.executors.labels import check_labels
+from osakd.native.kernels.labels import native_labels
 
 
 class NativeSerialExecutor(SerialExecutor):

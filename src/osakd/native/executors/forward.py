@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from osakd.engine.executors.base import UnsupportedError
-from osakd.engine.executors.native.chain import Chain, find_chain
 from osakd.errors import one_line
-from osakd.kernels.build import NoKernelError
-from osakd.kernels.checks import check
-from osakd.kernels.operators import Plan, Stage, network
 from osakd.methods.base import Method
+from osakd.native.executors.chain import Chain, find_chain
+from osakd.native.kernels.build import NoKernelError
+from osakd.native.kernels.checks import check
+from osakd.native.kernels.operators import Plan, Stage, network
 
 Shape = tuple[int, int, int]
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from osakd.errors import one_line
-from osakd.kernels.build import NoKernelError, built_library
+from osakd.native.kernels.build import NoKernelError, built_library
 
 _OPENMP = re.compile(r"/lib(g|i)?omp[^/]*$")
 _INSTRUCTIONS = {16: "AVX-512", 8: "AVX2", 4: "NEON"}

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from osakd.engine.executors.base import UnsupportedError
-from osakd.kernels.build import NoKernelError
-from osakd.kernels.labels import native_labels, native_loss
-from osakd.kernels.library import load
 from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.reliability import Reliability
 from osakd.losses.osakd import OSAKDLoss
+from osakd.native.kernels.build import NoKernelError
+from osakd.native.kernels.labels import native_labels, native_loss
+from osakd.native.kernels.library import load
 
 _TOLERANCE = 1e-4
 

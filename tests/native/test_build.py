@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from osakd.kernels import build, checks, library
-from osakd.kernels.build import NoKernelError
-from tests.kernels.networks import made
+from osakd.native.kernels import build, checks, library
+from osakd.native.kernels.build import NoKernelError
+from tests.native.networks import made
 
 COMPILER = """#!/bin/sh
 [ "$1" = --version ] && echo "a compiler of the tests" && exit
