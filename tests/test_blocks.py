@@ -124,7 +124,7 @@ def test_python_of_every_page_is_run_by_a_test() -> None:
 
 
 def test_languages_are_those_that_are_checked() -> None:
-    assert {language for _, language, _ in FOUND} <= {"", "bash", "math", "python", "text", "yaml", "toml"}
+    assert {language for _, language, _ in FOUND} <= {"", "bash", "math", "mermaid", "python", "text", "yaml", "toml"}
     texts = [(page, block) for page, language, block in FOUND if language == "text"]
     listed = [block for _, block in texts if block.partition("  ")[0].partition("\n")[0] in NOT_RUN]
     assert listed == [block for _, block in texts]
