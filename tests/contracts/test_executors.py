@@ -22,7 +22,6 @@ from tests.contracts.replicas import (
     TOGETHER,
     alone,
     method_of,
-    plain_method,
     replicas,
     run,
     serial,

@@ -73,9 +73,7 @@ def _train_column(column: Column, data: str, folder: Path, training: Training) -
 
         def run(plans: Sequence[Plan]) -> None:
             if plans:
-                run_plans(
-                    plans, processes=training.processes, on_progress=call_and_note, scheduler=training.scheduler
-                )
+                run_plans(plans, processes=training.processes, on_progress=call_and_note, scheduler=training.scheduler)
 
         try:
             run(plans)
