@@ -12,7 +12,8 @@ from chaos.outcome import Outcome
 from osakd.cli.main import COMMANDS, main
 from tests.data.made import encode, made_images, write_parquet
 
-STOPPED = 130
+STOPPED = (130, -signal.SIGINT, -signal.SIGABRT)
+"""How an interrupted command may end; C++ code of a library aborts where it cannot pass the interrupt on."""
 _SMALL = ["--epochs", "2", "--fraction", "0.2", "--executor", "serial", "--kernels", "torch", "--device", "cpu"]
 _PANEL = ["--panels", "cifar10", "--methods", "plain", "--seeds", "1", "--epochs", "2"]
 
@@ -35,6 +36,7 @@ def all_commands(place: Path, rng: random.Random, times: int) -> Outcome:
         "export": [ready, "--to", "{}/model.onnx"],
         "latency": [ready, "--calls", "300", "--record", "{}/record.json"],
         "card": [ready, "--to", "{}/card.md"],
+        "pack": [ready, "--to", "{}/runs.jsonl"],
         "report": [ready, "--out", "{}", "--gallery"],
         "status": [ready],
         "cost": ["--model", "lenet", "--methods", "plain", "osakd"],
@@ -71,7 +73,7 @@ def _interrupted(outcome: Outcome, place: Path, rng: random.Random, words: list[
         with suppress(ProcessLookupError):
             os.kill(work, signal.SIGINT)
         status = ended(work)
-        wrong = "" if status in (0, STOPPED, -signal.SIGINT) else f"exit {status}: {log.read_text()}"
+        wrong = "" if status in (0, *STOPPED) else f"exit {status}: {log.read_text() if log.exists() else ''}"
         empty = [path.name for path in folder.glob("*") if path.is_file() and not path.stat().st_size]
         if empty and empty[0] != ".lock":  # a file that is being written is whole or not there
             wrong = wrong or f"an empty {empty[0]}"
@@ -86,7 +88,7 @@ def _other(folder: Path, expected: Path) -> str:
     runs = sorted({path for path in expected.rglob("*-seed0") if path.is_dir()})
     differences = [difference(folder / run.relative_to(expected), run) for run in runs]
     if not runs:
-        files = [name for name in ("card.md", "report.html", "tables.md") if (expected / name).exists()]
+        files = [name for name in ("card.md", "report.html", "runs.jsonl", "tables.md") if (expected / name).exists()]
         changed = [name for name in files if (folder / name).read_bytes() != (expected / name).read_bytes()]
         differences += [f"another {name}" for name in changed]
     missing = {path.name for path in expected.iterdir()} - {path.name for path in folder.iterdir()}

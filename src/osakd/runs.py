@@ -341,7 +341,7 @@ def _read_packed(path: Path) -> tuple[list[dict[str, Any]], list[RunRecord]]:
     """
     lines, folder = read_lines(path), path.with_suffix("")
     try:
-        header = parse(next(lines, b"{}"))
+        header = parse(next(lines, b"{}") if path.suffix == PACKED else b"{}")
         is_packed = header.get("osakd") == _HEADER["osakd"]
         environments = dict(enumerate(header["environments"])) if is_packed else {}
     except (*_WRONG, RecursionError) as error:
@@ -373,7 +373,7 @@ def _unpacked(values: dict[str, Any], environments: Mapping[int, dict[str, Any]]
     """
     label, seed = values["label"], values["seed"]
     name = values.get("folder", f"{label}-seed{seed}")
-    if not label or name != Path(name).name or name.startswith(".") or "\0" in name:
+    if not isinstance(label, str) or name != Path(name).name or name.startswith(".") or "\0" in name:
         raise ValueError("its label is not a name")
     config = build(RunConfig, values["config"], OF_CONFIG) if "config" in values else None
     if "error" in values:

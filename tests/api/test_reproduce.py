@@ -18,17 +18,19 @@ from osakd.experiments import catalogue, cost
 from osakd.experiments.table1 import TABLE1
 from osakd.experiments.table2 import TABLE2
 from osakd.plan import Experiment, Panel, PanelMethod, Published
-from osakd.records import cut_metrics, read_config, read_result, write_config, write_result
+from osakd.records import read_config, write_config
+from osakd.runs import read_runs
+from tests.report.made import make_run
 
 RECORDS = Path(__file__).parents[2] / "records"
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table of one column on digits."""
+    """A table of one panel on digits."""
     cells = (PanelMethod("plain", "plain", Published(50.0, 1.0)), PanelMethod("ours", {"name": "osakd", "k": 4}))
-    column = Panel("digits", "digits", 2, cells, seeds=3, options={"batch_size": 32})
-    table = Experiment("small", "A small table", (column, replace(column, name="other", data="other")))
+    panel = Panel("digits", "digits", 2, cells, seeds=3, options={"batch_size": 32})
+    table = Experiment("small", "A small table", (panel, replace(panel, name="other", data="other")))
     monkeypatch.setitem(catalogue.EXPERIMENTS, "small", table)
 
 
@@ -130,6 +132,8 @@ def test_damaged_and_left_out_runs_are_said_beside_the_table(tmp_path: Path) -> 
         (tmp_path / "small/digits/ours-seed1/metrics.jsonl").read_text().replace('"accuracy": 0.', '"accuracy": "')
     )
     (tmp_path / "small/digits/ours-seed0/config.json").unlink()
+    assert osakd.reproduce("small", dry_run=True, **options).failed == {}  # they are packed too
+    (tmp_path / "small/digits.jsonl").unlink()
     found = osakd.reproduce("small", dry_run=True, **options)
     assert "| plain | 1 | 2 | " in found.text
     assert "1 run of another length (1 epoch) is left out: plain-seed0." in found.text
@@ -137,6 +141,48 @@ def test_damaged_and_left_out_runs_are_said_beside_the_table(tmp_path: Path) -> 
     assert sorted(found.failed) == ["ours-seed0", "ours-seed1"]
     assert "has no config.json" in found.failed["ours-seed0"]
     assert "metrics.jsonl' is damaged" in found.failed["ours-seed1"]
+
+
+@pytest.mark.usefixtures("small")
+def test_packed_runs_are_finished_and_new_ones_are_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "small/digits"
+    seen: list[set[str]] = []
+    options: dict[str, Any] = {"data": ["digits"], "out": tmp_path, "processes": 1, "epochs": 1}
+    options["on_progress"] = lambda states: seen.append({state.plan.folder.name for state in states})
+    osakd.reproduce("small", seeds=1, **options)
+    shutil.rmtree(folder)
+    seen.clear()
+    text = osakd.reproduce("small", seeds=2, **options).text
+    assert set().union(*seen) == {"plain-seed1", "ours-seed1"}
+    assert "| plain | 2 | 1 | " in text
+    assert [run.folder.name for run in read_runs(folder.with_suffix(".jsonl"))] == [
+        f"{label}-seed{seed}" for label in ("ours", "plain") for seed in (0, 1)
+    ]
+    seen.clear()
+    content = folder.with_suffix(".jsonl").read_bytes()
+    assert osakd.reproduce("small", seeds=2, **options).text == text
+    assert (seen, folder.with_suffix(".jsonl").read_bytes()) == ([], content)
+    osakd.reproduce("small", methods="plain", seeds=1, **(options | {"epochs": 2}))  # more epochs: trained anew
+    assert {run.folder.name: run.curve.epoch for run in read_runs(folder)}["plain-seed0"] == 2
+    shutil.rmtree(folder)
+    panel = catalogue.EXPERIMENTS["small"].panels[0]
+    slow = replace(panel, options={"batch_size": 32, "learning_rate": 1e-9})
+    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", replace(catalogue.EXPERIMENTS["small"], panels=(slow,)))
+    with pytest.raises(InputError, match=r"'plain-seed1' is packed with another configuration \(.*learning_rate"):
+        osakd.reproduce("small", methods="plain", seeds=[1], **options)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_damaged_packed_file_stops_before_anything_is_trained(tmp_path: Path) -> None:
+    make_run(tmp_path / "small/digits/plain-seed5", [0.5])
+    (packed,) = osakd.pack(tmp_path / "small/digits")
+    shutil.rmtree(tmp_path / "small/digits")
+    with pytest.raises(InputError, match=r"digits\.jsonl' has runs of other images \(content 01234567, not"):
+        osakd.reproduce("small", data="digits", out=tmp_path)
+    packed.file.write_bytes(packed.file.read_bytes().replace(b"0.5", b"0.6"))
+    with pytest.raises(RunError, match=r"Line 2 of .*digits\.jsonl' is damaged"):
+        osakd.reproduce("small", data="digits", out=tmp_path)
+    assert not (tmp_path / "small/digits").exists()
 
 
 def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -147,8 +193,8 @@ def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_p
         PanelMethod("good", "plain"),
         PanelMethod("slow", "plain", options=slow),
     )
-    column = Panel("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
-    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (column,), "validation"))
+    panel = Panel("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
+    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (panel,), "validation"))
     text = osakd.reproduce("small", out=tmp_path, processes=1).text
     assert sorted(run.name for run in (tmp_path / "small/study").glob("*-seed*")) == [
         "good-seed0",
@@ -193,15 +239,11 @@ def test_the_cost_is_counted_beside_the_paper_s(tmp_path: Path) -> None:
 
 def test_columns_of_other_lengths_leave_no_run_out_of_the_claims(tmp_path: Path) -> None:
     """CIFAR-10 with 100 epochs, Fashion-MNIST with 40: each is whole in itself."""
-    for column, epochs in (("cifar10", 100), ("fashion_mnist", 40)):
-        for run in (RECORDS / "table1" / column).glob("*-seed[012]"):
-            mine, config, result = tmp_path / "table1" / column / run.name, read_config(run), read_result(run)
-            assert config is not None
-            assert result is not None
-            shutil.copytree(run, mine)
-            cut_metrics(mine, epochs)
-            write_config(mine, replace(config, epochs=epochs))
-            write_result(mine, replace(result, epochs=epochs))
+    for panel, epochs in (("cifar10", 100), ("fashion_mnist", 40)):
+        for label in ("plain", "osakd-paper-8nn", "osakd-paper-16nn", "label-smoothing"):
+            for seed in range(3):
+                accuracies = [0.5 + 0.001 * seed + 0.01 * (epoch % 7) for epoch in range(epochs)]
+                make_run(tmp_path / "table1" / panel / f"{label}-seed{seed}", accuracies)
     text = osakd.reproduce("claims", out=tmp_path).text
     assert "40 of 100 epochs" in text
     assert "another length" not in text
@@ -234,7 +276,7 @@ def test_the_steps_of_the_cost_are_timed_recorded_and_reported(monkeypatch: pyte
     page = osakd.write_report(tmp_path).read_text(encoding="utf-8")
     for written in (page, *((tmp_path / f"tables.{kind}").read_text(encoding="utf-8") for kind in ("md", "tex"))):
         assert heads[-1] in written
-        assert "osakd-bayes" in written
+        assert "osakd-paper-8nn" in written
     recorded = json.loads((tmp_path / "cost.json").read_text())
     recorded["steps"][0]["seconds_per_step"]["plain"] = []
     for damaged in ({"figures": 3}, recorded):
@@ -247,19 +289,19 @@ def test_the_paper_s_table_one() -> None:
     """Its numbers as the paper prints them: mean and standard deviation of every cell."""
     cells = [(c.data, cell.label, cell.published) for c in TABLE1.panels for cell in c.methods if cell.published]
     assert len(cells) == 16
-    assert cells[1] == ("cifar10", "osakd-8nn", Published(66.734, 0.086))
-    assert cells[-1] == ("tiny_imagenet", "osakd-16nn", Published(31.916, 0.982))
+    assert cells[1] == ("cifar10", "osakd-paper-8nn", Published(66.734, 0.086))
+    assert cells[-1] == ("tiny_imagenet", "osakd-paper-16nn", Published(31.916, 0.982))
 
 
 def test_the_paper_s_table_two() -> None:
     """Its numbers, and the methods with two branches as their average."""
-    (column,) = TABLE2.panels
-    numbers = {cell.label: (cell.published, cell.averaged) for cell in column.methods}
+    (panel,) = TABLE2.panels
+    numbers = {cell.label: (cell.published, cell.averaged) for cell in panel.methods}
     assert numbers == {
         "plain": (Published(93.07, 0.17), ()),
         "one": (Published(93.76, 0.12), ("branch2",)),
         "ffl": (Published(93.81, 0.12), ("branch2",)),
-        "osakd-8nn": (Published(93.93, 0.09), ()),
+        "osakd-paper-8nn": (Published(93.93, 0.09), ()),
     }
 
 
@@ -267,9 +309,9 @@ def test_the_paper_s_table_two() -> None:
 def test_every_cell_of_every_experiment_can_be_configured(name: str) -> None:
     """Its methods and options are known and in their ranges; digits stand for the images."""
     arrays = load_data("digits")
-    for column in catalogue.EXPERIMENTS[name].panels:
-        labels = [cell.label for cell in column.methods]
+    for panel in catalogue.EXPERIMENTS[name].panels:
+        labels = [cell.label for cell in panel.methods]
         assert len(set(labels)) == len(labels)
-        for cell in column.methods:
-            options = Options(**{"epochs": column.epochs, "model": "resnet8", **column.options, **cell.options})
-            assert configure(arrays, cell.method, 0, options).epochs == column.epochs
+        for cell in panel.methods:
+            options = Options(**{"epochs": panel.epochs, "model": "resnet8", **panel.options, **cell.options})
+            assert configure(arrays, cell.method, 0, options).epochs == panel.epochs

@@ -1,10 +1,12 @@
 """Which runs a folder holds, and how they belong together."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
+import osakd
 from osakd.durable import write_json
 from osakd.errors import InputError
 from osakd.plan import Experiment, Panel, PanelMethod, Published
@@ -75,6 +77,21 @@ def test_what_is_no_folder_of_runs(tmp_path: Path) -> None:
         find_groups(tmp_path / "file")
     with pytest.raises(InputError, match=r"holds no runs: give the folder of a run, of a comparison"):
         find_groups(tmp_path)
+
+
+def test_packed_runs_are_where_their_folders_would_be(tmp_path: Path) -> None:
+    column = make_comparison(tmp_path / "records/table1/cifar10", {"plain": 0.0}, 2)
+    make_run(tmp_path / "records/readings/study/k=4-seed0", [0.3])
+    expected = names(tmp_path / "records")
+    for packed in osakd.pack(tmp_path / "records"):
+        assert names(tmp_path / "records") == expected  # both count once
+        shutil.rmtree(packed.file.with_suffix(""))
+    (tmp_path / "records/other.jsonl").write_text('{"text": "of something else"}\n')
+    assert names(tmp_path / "records") == expected
+    alone = [("table1", "cifar10", 0, ["plain 0", "plain 1"])]
+    assert names(column) == names(column.with_suffix(".jsonl")) == alone
+    column.with_suffix(".jsonl").write_text("{")
+    assert names(tmp_path / "records")[1] == ("table1", "cifar10", 2, ["cifar10.jsonl None"])
 
 
 def test_a_folder_that_may_not_be_read() -> None:

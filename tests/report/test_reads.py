@@ -35,7 +35,8 @@ def opens(out: Path, *words: str) -> Counter[str]:
     assert (done.returncode, done.stderr) == (0, b"")
     code, paths = json.loads((out / "opens.json").read_text())
     assert code == 0
-    return Counter(path for path in paths if Path(path).name in RECORD_FILES)
+    there = [path for path in paths if Path(path).name in RECORD_FILES or path.endswith(".jsonl")]
+    return Counter(path for path in there if Path(path).exists())
 
 
 @pytest.mark.parametrize(
@@ -44,15 +45,22 @@ def opens(out: Path, *words: str) -> Counter[str]:
         pytest.param(["report", "records", "--out", "OUT"], id="report"),
         *(
             pytest.param(["reproduce", name, "--dry-run"], id=name)
-            for name in ("table1", "figure1", "claims", "readings", "cost")
+            for name in ("table1", "figure1", "claims", "readings", "variants", "cost")
         ),
     ],
 )
 def test_a_command_opens_every_record_file_once(words: list[str], tmp_path: Path) -> None:
     found = opens(tmp_path, *(str(tmp_path) if word == "OUT" else word for word in words))
     assert max(found.values()) == 1
-    least = {"report": 450, "cost": 1}.get(words[0] if words[0] == "report" else words[1], 30)
-    assert len(found) >= least
+    files = {"report": 14, "table1": 3, "figure1": 4, "claims": 5, "readings": 2, "variants": 5, "cost": 1}
+    assert len(found) == files[words[0] if words[0] == "report" else words[1]]
+
+
+def test_a_report_opens_every_file_of_a_run_once(tmp_path: Path) -> None:
+    make_comparison(tmp_path / "mine", {"plain": 0.0, "osakd": 0.02})
+    found = opens(tmp_path, "report", str(tmp_path / "mine"))
+    assert max(found.values()) == 1
+    assert len(found) == 3 * 6
 
 
 def test_a_comparison_s_page_and_summary_are_of_one_reading(tmp_path: Path) -> None:

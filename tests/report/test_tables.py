@@ -49,7 +49,7 @@ def test_what_is_missing_smaller_or_not_in_the_paper_is_said() -> None:
     assert rows[1][:5] == ["osakd-8nn", "0", "-", "-", "66.70 ± 0.10"]
     tenth = panel(METHODS, {"plain": [0.64, 0.65, 0.645, 0.64, 0.65]}, fraction=0.1)
     assert paper_table(tenth).cells[0][5] == "reproduced (10 % of the images)"
-    assert shortfall(planned("x", [], options={"fraction": 0.1}).columns[0], tenth.finished, 3) == ""
+    assert shortfall(planned("x", [], options={"fraction": 0.1}).panels[0], tenth.finished, 3) == ""
     assert paper_table(panel(METHODS, {"plain": [0.1, 0.2]})).cells[0][5].startswith("too few runs")
 
 
