@@ -16,8 +16,6 @@ class Leaf:
 
     Attributes:
         executors: rows for ``engine.executors.registry.EXECUTORS`` by name: the fields of an ``ExecutorEntry``.
-        kernels: values of ``--kernels``, each with a function that says for what processor the kernel is built, or
-            raises a ``LookupError`` that says why it cannot be used here.
         commands: commands of ``osakd``, each with its function and what it does.
         names: public names of the package, each with the module that defines it, relative to the package.
         loaders: for each kind of file the function that loads a trained network from it.
@@ -26,7 +24,6 @@ class Leaf:
     """
 
     executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    kernels: Mapping[str, str] = field(default_factory=dict)
     pools: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
@@ -66,13 +63,12 @@ LEAVES: dict[str, Leaf] = {
                 "kernels": "native",
             },
             "fused/native": {
-                "builder": "osakd.native.executors.folded:NativeFusedExecutor",
+                "builder": "osakd.native.executors.fused:NativeFusedExecutor",
                 "device": "cpu",
                 "kernels": "native",
                 "together": True,
             },
         },
-        kernels={"native": "osakd.native.kernels.library:instruction_set"},
     ),
 }
 
