@@ -1,12 +1,12 @@
 """From what the user gives to the complete configuration of a run: every default resolved, every value checked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from math import inf
-from numbers import Integral, Real
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from osakd.checks import choice, flag, number, whole
 from osakd.data.options import ImageOptions, image_options
 from osakd.data.recipes import recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
@@ -27,7 +27,6 @@ Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
 
 
-_NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
 NOT_RECORDED = ("device", "executor", "kernels", "trust")
 """Options that decide where and how fast a run computes, not what it computes."""
 _IMAGE_OPTIONS = tuple(field.name for field in fields(ImageOptions))
@@ -144,26 +143,27 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
     left = (*NOT_RECORDED, *_IMAGE_OPTIONS)
     given = {key: value for key, value in vars(options).items() if value is not None and key not in left}
-    chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
+    chosen: dict[str, Any] = {
+        key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")
+    }
     chosen |= {"max_grad_norm": None, "scaling": recipe.scaling} | given
-    kinds = {"optimizer": Optimizer, "schedule": Schedule, "scaling": Scaling, "precision": Precision}
-    kinds |= {"crop_padding": CropPadding, "executor": ExecutorName, "kernels": KernelsName}
-    for option, kind in kinds.items():
-        value = chosen.get(option, getattr(options, option))
-        if value not in get_args(kind):
-            raise unknown_name(option, value, get_args(kind))
-    chosen = {key: _plain(key, value) for key, value in chosen.items()}
+    for option, kind in _NAMES.items():
+        choice(option, chosen.get(option, getattr(options, option)), get_args(kind))
+    chosen = {
+        key: _CHECKS[key](key, value) if key in _CHECKS and value is not None else value
+        for key, value in chosen.items()
+    }
     model = str(chosen["model"])
     defaults = RunDefaults(model=model, epochs=chosen["epochs"], soft_weight=recipe.soft_weight)
     name, settings = resolve_method(method, defaults)
     chosen["epochs"] = settings.last_stage_epochs(chosen["epochs"])
     data = data.part(chosen["fraction"])
-    seed = _plain("seed", seed)
+    seed = whole("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
     record = data.record(channels=_channels(data, model), validation=chosen["validation"], seed=seed)
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
-    _check(config)
+    _check_together(config)
     return config
 
 
@@ -173,26 +173,44 @@ def _channels(data: "DataArrays", model: str) -> int:
     return found if found in (1, 3) else data.input_shape[0]
 
 
-def _plain(option: str, value: Any) -> Any:
-    """The value in Python's own type, so that it can be recorded (NumPy's cannot)."""
-    if value is None or option in _NAMES:
-        return value
-    if option in ("nesterov", "flip", "deploy_ema"):
-        if isinstance(value, bool):
-            return value
-        raise InputError(f"`{option}` must be true or false, got {value!r}.")
-    if option == "milestones":
-        shares = list(value) if isinstance(value, Iterable) else [value]
-        if isinstance(value, Iterable) and all(isinstance(share, Real) for share in shares):
-            return [float(share) for share in shares]
-        raise InputError(f"`{option}` must be a list of numbers, got {value!r}.")
-    if option in ("epochs", "batch_size", "seed", "crop", "evaluate_every"):
-        if isinstance(value, Integral) and not isinstance(value, bool):
-            return int(value)
-        raise InputError(f"`{option}` must be a whole number, got {value!r}.")
-    if isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
-    raise InputError(f"`{option}` must be a number, got {value!r}.")
+def _shares(name: str, value: Any) -> list[float]:
+    """Rising shares between 0 and 1."""
+    if not isinstance(value, Iterable):
+        raise InputError(f"`{name}` must be a list of numbers, got {value!r}.")
+    shares = [number(name, share, above=0, below=1) for share in value]
+    if sorted(shares) != shares:
+        raise InputError(f"`{name}` must rise, got {shares}.")
+    return shares
+
+
+_NAMES = {
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "scaling": Scaling,
+    "precision": Precision,
+    "crop_padding": CropPadding,
+    "executor": ExecutorName,
+    "kernels": KernelsName,
+}
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "epochs": partial(whole, least=1),
+    "batch_size": partial(whole, least=2),
+    "evaluate_every": partial(whole, least=1),
+    "crop": partial(whole, least=0),
+    "learning_rate": partial(number, above=0),
+    "momentum": partial(number, least=0),
+    "weight_decay": partial(number, least=0),
+    "max_grad_norm": partial(number, above=0),
+    "gamma": partial(number, least=0),
+    "ema": partial(number, above=0, below=1),
+    "fraction": number,
+    "validation": number,
+    "milestones": _shares,
+    "nesterov": flag,
+    "flip": flag,
+    "deploy_ema": flag,
+}
+"""What each option must be on its own; every check returns the value in Python's own type."""
 
 
 def recorded_config(folder: Path) -> RunConfig | None:
@@ -224,26 +242,12 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
     )
 
 
-def _check(config: RunConfig) -> None:
-    at_least = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "momentum": 0, "gamma": 0, "crop": 0}
-    at_least |= {"evaluate_every": 1}
-    for option, least in at_least.items():
-        value = getattr(config, option)
-        if not least <= value < inf:
-            raise InputError(f"`{option}` must be {f'at least {least}' if value != inf else 'finite'}, got {value}.")
-    if not 0 < config.learning_rate < inf:
-        kind = "above 0" if config.learning_rate != inf else "finite"
-        raise InputError(f"`learning_rate` must be {kind}, got {config.learning_rate}.")
-    if config.max_grad_norm is not None and not config.max_grad_norm > 0:
-        raise InputError(f"`max_grad_norm` must be above 0, got {config.max_grad_norm}: leave it out not to clip.")
-    if config.ema is not None and not 0 < config.ema < 1:
-        raise InputError(f"`ema` must be above 0 and below 1 (a decay such as 0.99), got {config.ema}.")
+def _check_together(config: RunConfig) -> None:
+    """Checks options against others, and against the images."""
     if config.deploy_ema and config.ema is None:
         raise InputError("`deploy_ema` needs `ema`, the decay of the average.")
     if config.nesterov and config.momentum == 0:
         raise InputError("`nesterov` needs a `momentum` above 0.")
-    if sorted(config.milestones) != config.milestones or any(not 0 < share < 1 for share in config.milestones):
-        raise InputError(f"`milestones` must rise and lie between 0 and 1, got {config.milestones}.")
     if config.crop >= min(config.data["input_shape"][1:]):
         raise InputError(f"`crop` must be smaller than the images, got {config.crop}.")
     training = config.data["train"]
