@@ -172,7 +172,7 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["train", "--model", ":"], "The model function ':' cannot be imported"),
         (["train", "--model", "os:name"], "'os:name' is not a function but of type str."),
         (["train", "--model", "torch.nn:Identity"], "The network of 'torch.nn:Identity' has no parameters"),
-        (["train", "--weight-decay", "inf"], "`weight_decay` must be finite, got inf."),
+        (["train", "--weight-decay", "inf"], "`weight_decay` must be a finite number, got inf."),
         (["train", "--epochs", "x"], "Option --epochs must be a whole number, got 'x'."),
         (["train", "--seed", "1.5"], "Option --seed must be a whole number, got '1.5'."),
         (["train", "--validation", "x"], "Option --validation must be a number, got 'x'."),
