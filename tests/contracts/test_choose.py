@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from osakd.engine.executors import choose
-from osakd.engine.executors.policy import executors_together
-from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
+from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry, executors_together
 from osakd.engine.executors.steps import CapturedSteps
 from osakd.errors import InputError, NotFusedError
 from tests.contracts.replicas import SEEDS, method_of, plain_method, replicas, run

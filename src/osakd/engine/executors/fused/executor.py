@@ -29,12 +29,7 @@ Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
 
 
 class FusedExecutor(Executor):
-    """Runs the epochs of many replicas at once.
-
-    Args:
-        replicas: the methods to train and their data.
-        captured: the whole step is captured once and replayed.
-        fold: makes their networks one.
+    """Runs the epochs of many replicas at once; ``fold`` makes their networks one.
 
     Raises:
         UnsupportedError: a network that cannot be folded, or a method with more than one.
