@@ -63,10 +63,6 @@ def test_a_single_run_on_the_cpu_is_serial() -> None:
         assert choice.name == "serial"
         assert choice.notes == [f"Executor: serial, {why}."]
         assert not isinstance(choice.executor.steps, CapturedSteps)
-    with pytest.raises(
-        InputError, match="The executor cuda_graph needs a CUDA device, this run is on cpu: take serial"
-    ):
-        choose.alone(given, "cuda_graph")
     with pytest.raises(InputError, match="The executor fused trains several runs together: use osakd compare"):
         choose.alone(given, "fused")
 

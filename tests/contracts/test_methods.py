@@ -11,14 +11,14 @@ import torch
 
 import osakd
 from osakd.data.sources import load_data
-from osakd.engine import loop
 from osakd.engine.build import build
 from osakd.engine.config import Options, configure, run_view
 from osakd.engine.evaluate import to_floats
 from osakd.methods.registry import METHODS
 from osakd.models.build import build_model
-from osakd.records import RunConfig, read_config, read_metrics, read_result
+from osakd.records import read_config, read_metrics, read_result
 from tests.contracts.replicas import CPU
+from tests.engine.runs import StopAt, curve
 
 GENERATIONS = {"name": "born-again", "generations": 2}
 # With Hinton's weighting, in which the classes count for a tenth, 30 steps are not enough for half of the images.
@@ -77,38 +77,18 @@ def test_every_stage_learns_and_is_recorded(finished: Any, method: Any) -> None:
         assert result.cost["memory_mib"] > 0
 
 
-def without_times(folder: Path) -> list[dict[str, Any]]:
-    return [{**row, "seconds": 0, "images_per_second": 0} for row in read_metrics(folder)]
-
-
-class StopIn(loop.Callback):
-    """Stops, as Ctrl-C does, in the middle of the second epoch of one stage."""
-
-    def __init__(self, stage: int) -> None:
-        self.stage, self.now = stage, -1
-
-    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Any) -> None:
-        self.now = config.stage
-
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        if (self.now, epoch, step) == (self.stage, 2, 5):
-            raise KeyboardInterrupt
-
-
+@pytest.mark.usefixtures("checkpoint_every_epoch")
 @each_method
-def test_a_run_resumes_bit_for_bit_in_the_middle_of_any_stage(
-    finished: Any, method: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+def test_a_run_resumes_bit_for_bit_in_the_middle_of_any_stage(finished: Any, method: Any, tmp_path: Path) -> None:
     expected = stages(finished(method))
     for stage in range(len(expected)):
         out = tmp_path / str(stage)
         with pytest.raises(KeyboardInterrupt):
-            train(method, out, callbacks=[StopIn(stage)])
+            train(method, out, callbacks=[StopAt(2, 5, stage=stage)])
         train(method, out, resume=True)
         for one, other in zip(expected, stages(out), strict=True):
             assert (one / "student.safetensors").read_bytes() == (other / "student.safetensors").read_bytes()
-            assert without_times(one) == without_times(other)
+            assert curve(one) == curve(other)
 
 
 @each_method
@@ -122,7 +102,7 @@ def test_the_plain_network_is_deployed_and_predicts_what_the_method_predicts(fin
     config = read_config(folder)
     assert config is not None
     data = run_view(load_data("digits"), config)
-    trained = build(config, data, CPU, folder).method
+    trained = build(config, data, CPU, folder)
     trained.load_own_state(torch.load(folder / "checkpoint.pt", weights_only=True)["method"])
     images = to_floats(torch.from_numpy(data.test.images[:50]))
     with torch.no_grad():
@@ -143,7 +123,7 @@ def test_the_state_makes_a_round_trip_and_holds_no_teacher(finished: Any, method
     assert saved["teacher"].startswith("teacher/student.safetensors ") == (folder / "teacher").exists()
     config = read_config(folder)
     assert config is not None
-    built = build(config, run_view(load_data("digits"), config), CPU, folder).method
+    built = build(config, run_view(load_data("digits"), config), CPU, folder)
     built.load_own_state(copy.deepcopy(saved["method"]))
     assert all(torch.equal(value, saved["method"][name]) for name, value in built.own_state().items())
 
@@ -157,7 +137,7 @@ def test_every_method_starts_from_plain_s_weights(method: Any, finished: Any) ->
         config = configure(data, name, 0, Options(model="resnet8", epochs=6))
         view = run_view(data, config)
         folder = finished(method) if name == method else Path()
-        starts[str(name)] = build(config, view, CPU, folder).method.network.state_dict()
+        starts[str(name)] = build(config, view, CPU, folder).network.state_dict()
     assert all(torch.equal(value, starts["plain"][name]) for name, value in starts[str(method)].items())
 
 

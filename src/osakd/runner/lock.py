@@ -26,13 +26,7 @@ SECONDS_TO_WAIT = 1.0
 
 @dataclass(frozen=True)
 class RunNote:
-    """How far a run is, as its runner notes it.
-
-    Attributes:
-        running: a worker is training it.
-        waiting: it has not started.
-        seconds_left: estimated seconds until it ends, where that is known.
-    """
+    """How far a run is: in training, not started, neither; and the estimated seconds until it ends, where known."""
 
     running: bool
     waiting: bool
@@ -61,10 +55,6 @@ class RunnerNote:
 @contextmanager
 def lock_runner(folder: Path, on_progress: OnProgress) -> Iterator[OnProgress]:
     """Keeps other runners out of a folder of runs, and notes there how far the runs are.
-
-    Args:
-        folder: the folder of the runs; made if missing.
-        on_progress: called with the progress of every run.
 
     Yields:
         What the runner must call with the progress of every run instead of ``on_progress``.
