@@ -21,6 +21,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("OSAKD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("osakd.engine.loop.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+
 @pytest.fixture(scope="session")
 def real_images() -> Path:
     """The folder of the real images; tests that need it are skipped, saying so, where it is unset."""

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from osakd.engine.executors import choose
-from osakd.engine.executors.policy import executors_together
-from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
+from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry, executors_together
 from osakd.engine.executors.steps import CapturedSteps
 from osakd.errors import InputError, NotFusedError
 from tests.contracts.replicas import SEEDS, method_of, plain_method, replicas, run
@@ -64,10 +63,6 @@ def test_a_single_run_on_the_cpu_is_serial() -> None:
         assert choice.name == "serial"
         assert choice.notes == [f"Executor: serial, {why}."]
         assert not isinstance(choice.executor.steps, CapturedSteps)
-    with pytest.raises(
-        InputError, match="The executor cuda_graph needs a CUDA device, this run is on cpu: take serial"
-    ):
-        choose.alone(given, "cuda_graph")
     with pytest.raises(InputError, match="The executor fused trains several runs together: use osakd compare"):
         choose.alone(given, "fused")
 

@@ -32,13 +32,6 @@ from tests.contracts.replicas import (
 STATEFUL: list[Any] = ["plain", {"name": "osakd", "k": 5, "pool": "memory"}]
 
 
-@pytest.fixture
-def float64() -> Any:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 @pytest.mark.parametrize(
     ("name", "model", "epochs"),
     [

@@ -1,6 +1,6 @@
 """Folded into channels, replicas of a network compute what each computes alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -13,13 +13,6 @@ from osakd.engine.executors.fused.layers import Layout
 from osakd.errors import UnsupportedError
 from osakd.models.build import build_model
 from osakd.models.resnet import Bottleneck, GlobalAverage
-
-
-@pytest.fixture
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 class InPlace(nn.Module):

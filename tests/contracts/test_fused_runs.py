@@ -7,22 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from osakd import InputError
 from osakd.engine import loop, state, train
 from osakd.engine.executors.fused.executor import FusedExecutor
 from osakd.records import read_metrics, read_result
 from tests.contracts.replicas import CPU, plans_of
-
-
-class Stop(loop.Callback):
-    def __init__(self, epoch: int) -> None:
-        self.at = epoch
-
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        if (epoch, step) == (self.at, 3):
-            raise KeyboardInterrupt
+from tests.engine.runs import MEMORY, StopAt, same_weights
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.2])
@@ -45,23 +36,20 @@ def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, validation: flo
         assert sorted(p.name for p in plan.folder.iterdir()) == sorted(p.name for p in alone.iterdir())
 
 
-def test_stopped_fused_runs_go_on_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    memory = {"name": "osakd", "k": 5, "pool": "memory"}
+@pytest.mark.usefixtures("checkpoint_every_epoch")
+def test_stopped_fused_runs_go_on_bit_for_bit(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train.run_together(plans_of(tmp_path / "a", ["plain", memory], epochs=4), Stop(3))
+        train.run_together(plans_of(tmp_path / "a", ["plain", MEMORY], epochs=4), StopAt(3, 3))
     for place in ("a", "b"):
-        plans = plans_of(tmp_path / place, ["plain", memory], epochs=4)
-        train.run_together(plans, loop.Callback())
-    for plan in plans_of(tmp_path / "a", ["plain", memory], epochs=4):
-        one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
-        assert all(torch.equal(one[name], other[name]) for name in one)
+        train.run_together(plans_of(tmp_path / place, ["plain", MEMORY], epochs=4), loop.Callback())
+    for run in (tmp_path / "a").iterdir():
+        assert same_weights(run, tmp_path / "b" / run.name)
 
 
+@pytest.mark.usefixtures("checkpoint_every_epoch")
 def test_killed_between_two_checkpoints_they_go_back_to_the_same_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     save = state.save_checkpoint
 
     def killed(folder: Path, what: dict[str, Any], **how: Any) -> None:
@@ -76,11 +64,9 @@ def test_killed_between_two_checkpoints_they_go_back_to_the_same_epoch(
             train.run_together(plans, loop.Callback())
     assert [state.read_checkpoints(plan.folder, CPU)[0]["epoch"] for plan in plans] == [3, 3, 2, 2]
     for place in ("a", "b"):
-        again = plans_of(tmp_path / place, epochs=4)
-        train.run_together(again, loop.Callback())
+        train.run_together(plans_of(tmp_path / place, epochs=4), loop.Callback())
     for plan in plans:
-        one, other = (torch.load(tmp_path / p / plan.folder.name / "checkpoint.pt")["method"] for p in "ab")
-        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert same_weights(plan.folder, tmp_path / "b" / plan.folder.name)
         assert not (plan.folder / "checkpoint.previous.pt").exists()
 
 

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 import osakd
-from osakd.engine import loop
 from osakd.records import read_metrics
 from tests.contracts.replicas import run, serial
+from tests.engine.runs import StopAt
 
 
 @pytest.mark.parametrize("variant", ["plain", "kd", "dml", "codistillation", "one", "ffl"])
@@ -48,21 +48,13 @@ def test_a_teacher_sees_the_very_images_that_the_student_sees() -> None:
     assert not torch.equal(seen["network"][0], seen["network"][1])
 
 
-class Stop(loop.Callback):
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        if (epoch, step) == (4, 1):
-            raise KeyboardInterrupt
-
-
+@pytest.mark.usefixtures("checkpoint_every_epoch")
 @pytest.mark.parametrize("schedule", ["step", "cosine"])
-def test_the_learning_rate_is_right_after_a_resume(
-    schedule: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+def test_the_learning_rate_is_right_after_a_resume(schedule: Any, tmp_path: Path) -> None:
     options: dict[str, Any] = {"epochs": 5, "schedule": schedule, "milestones": [0.4, 0.7]}
     osakd.train("digits", out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        osakd.train("digits", out=tmp_path / "parts", callbacks=[Stop()], **options)
+        osakd.train("digits", out=tmp_path / "parts", callbacks=[StopAt(4, 1)], **options)
     osakd.train("digits", out=tmp_path / "parts", resume=True, **options)
     whole, parts = (
         [(row["learning_rate"], row["train"]["total"]) for row in read_metrics(tmp_path / name)]

@@ -11,14 +11,14 @@ import torch
 
 import osakd
 from osakd.data.sources import load_data
-from osakd.engine import loop
 from osakd.engine.build import build
 from osakd.engine.config import Options, configure
 from osakd.engine.evaluate import to_floats
 from osakd.methods.registry import METHODS
 from osakd.models.build import build_model
-from osakd.records import RunConfig, read_config, read_metrics, read_result
+from osakd.records import read_config, read_metrics, read_result
 from tests.contracts.replicas import CPU
+from tests.engine.runs import StopAt, curve
 
 GENERATIONS = {"name": "born-again", "generations": 2}
 # With Hinton's weighting, in which the classes count for a tenth, 30 steps are not enough for half of the images.
@@ -77,38 +77,18 @@ def test_every_stage_learns_and_is_recorded(finished: Any, method: Any) -> None:
         assert result.cost["memory_mib"] > 0
 
 
-def without_times(folder: Path) -> list[dict[str, Any]]:
-    return [{**row, "seconds": 0, "images_per_second": 0} for row in read_metrics(folder)]
-
-
-class StopIn(loop.Callback):
-    """Stops, as Ctrl-C does, in the middle of the second epoch of one stage."""
-
-    def __init__(self, stage: int) -> None:
-        self.stage, self.now = stage, -1
-
-    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Any) -> None:
-        self.now = config.stage
-
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        if (self.now, epoch, step) == (self.stage, 2, 5):
-            raise KeyboardInterrupt
-
-
+@pytest.mark.usefixtures("checkpoint_every_epoch")
 @each_method
-def test_a_run_resumes_bit_for_bit_in_the_middle_of_any_stage(
-    finished: Any, method: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+def test_a_run_resumes_bit_for_bit_in_the_middle_of_any_stage(finished: Any, method: Any, tmp_path: Path) -> None:
     expected = stages(finished(method))
     for stage in range(len(expected)):
         out = tmp_path / str(stage)
         with pytest.raises(KeyboardInterrupt):
-            train(method, out, callbacks=[StopIn(stage)])
+            train(method, out, callbacks=[StopAt(2, 5, stage=stage)])
         train(method, out, resume=True)
         for one, other in zip(expected, stages(out), strict=True):
             assert (one / "student.safetensors").read_bytes() == (other / "student.safetensors").read_bytes()
-            assert without_times(one) == without_times(other)
+            assert curve(one) == curve(other)
 
 
 @each_method

@@ -6,26 +6,24 @@ from typing import Any
 
 import torch
 
+from osakd.engine.callbacks import Callback
 from osakd.records import RunConfig, read_metrics
 
 MEMORY = {"name": "osakd", "k": 5, "pool": "memory"}
 
 
-class StopAt:
-    """Stops a run in the middle of an epoch."""
+class StopAt(Callback):
+    """Stops a run as Ctrl-C does, before a step of a stage."""
 
-    def __init__(self, epoch: int, step: int) -> None:
-        self.where = (epoch, step)
+    def __init__(self, epoch: int, step: int = 0, *, stage: int = 0) -> None:
+        self.where, self.stage = (stage, epoch, step), -1
 
     def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
-        pass
+        self.stage = config.stage
 
     def on_step_begin(self, epoch: int, step: int) -> None:
-        if (epoch, step) == self.where:
+        if (self.stage, epoch, step) == self.where:
             raise KeyboardInterrupt
-
-    def on_epoch_end(self, row: dict[str, Any]) -> None:
-        pass
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -56,6 +56,12 @@ def test_what_is_given_wins() -> None:
         ({"optimizer": "adam"}, "Unknown optimizer 'adam'; did you mean 'adamw'"),
         ({"schedule": "linear"}, "Unknown schedule 'linear'"),
         ({"scaling": "halve"}, "Unknown scaling 'halve'; did you mean 'half'"),
+        ({"precision": "fp16"}, "Unknown precision 'fp16'"),
+        ({"ema": 1.0}, "`ema` must be above 0 and below 1, got 1.0"),
+        ({"ema": 0}, "`ema` must be above 0"),
+        ({"deploy_ema": True}, "`deploy_ema` needs `ema`"),
+        ({"ema": 0.9, "deploy_ema": 1}, "`deploy_ema` must be true or false"),
+        ({"crop": 8}, "`crop` must be smaller than the images, got 8"),
         ({"validation": 1.0}, "`validation` must be at least 0 and below 1"),
     ],
 )

@@ -6,13 +6,13 @@ from typing import get_args
 
 import pytest
 
-from osakd.engine.executors import policy
+from osakd.engine.executors import registry
 from osakd.engine.executors.registry import AUTO, EXECUTORS, REFERENCE, ExecutorEntry, ExecutorName, KernelsName
 from osakd.errors import InputError
 
 
-def test_the_registry_and_the_policy_need_no_torch() -> None:
-    code = "import sys, osakd.engine.executors.policy; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+def test_the_registry_needs_no_torch() -> None:
+    code = "import sys, osakd.engine.executors.registry; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -32,7 +32,7 @@ def test_the_options_are_those_of_the_registry() -> None:
     ],
 )
 def test_executors_of_a_single_run(asked: str, device: str, expected: list[str]) -> None:
-    assert policy.executors_alone(asked, device) == expected
+    assert registry.executors_alone(asked, device) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_executors_of_a_single_run(asked: str, device: str, expected: list[str])
     ],
 )
 def test_what_computes_small_networks(device: str, kernels: str, recorded: str, expected: list[str]) -> None:
-    assert policy.executors_alone(AUTO, device, kernels, recorded) == expected
+    assert registry.executors_alone(AUTO, device, kernels, recorded) == expected
 
 
 def test_the_kernel_is_for_a_cpu() -> None:
     with pytest.raises(InputError, match="The native kernel does not run with the executor auto on cuda"):
-        policy.executors_alone(AUTO, "cuda", "native")
+        registry.executors_alone(AUTO, "cuda", "native")
 
 
 @pytest.mark.parametrize(
@@ -69,22 +69,22 @@ def test_the_kernel_is_for_a_cpu() -> None:
     ],
 )
 def test_which_executors_train_runs_together(asked: str, kernels: str, recorded: str, expected: list[str]) -> None:
-    assert policy.executors_together(asked, kernels, recorded) == expected
+    assert registry.executors_together(asked, kernels, recorded) == expected
 
 
 def test_a_run_that_is_left_alone_takes_an_executor_of_single_runs() -> None:
-    alone = {asked: policy.for_single_run(asked) for asked in get_args(ExecutorName)}
+    alone = {asked: registry.for_single_run(asked) for asked in get_args(ExecutorName)}
     assert alone == {"auto": "auto", "serial": "serial", "cuda_graph": "cuda_graph", "fused": "auto"}
 
 
 def test_what_needs_cuda() -> None:
-    assert policy.needs_cuda("cuda_graph", "float32")
-    assert policy.needs_cuda(AUTO, "tf32")
-    assert not any(policy.needs_cuda(asked, "bf16") for asked in (AUTO, "serial", "fused"))
-    policy.check_device("cuda_graph", "tf32", "cuda")
+    assert registry.needs_cuda("cuda_graph", "float32")
+    assert registry.needs_cuda(AUTO, "tf32")
+    assert not any(registry.needs_cuda(asked, "bf16") for asked in (AUTO, "serial", "fused"))
+    registry.check_device("cuda_graph", "tf32", "cuda")
     with pytest.raises(
         InputError, match="The executor cuda_graph needs a CUDA device, this run is on cpu: take serial"
     ):
-        policy.check_device("cuda_graph", "float32", "cpu")
+        registry.check_device("cuda_graph", "float32", "cpu")
     with pytest.raises(InputError, match="`precision` tf32 needs a CUDA device, this run is on mps: take float32"):
-        policy.check_device(AUTO, "tf32", "mps")
+        registry.check_device(AUTO, "tf32", "mps")

@@ -133,16 +133,19 @@ def test_more_epochs_continue_a_constant_schedule(tmp_path: Path) -> None:
     assert same_weights(tmp_path / "a", tmp_path / "b")
 
 
-def test_more_epochs_are_refused_where_the_schedule_depends_on_them(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=2, schedule="cosine", out=tmp_path)
-    with pytest.raises(InputError, match=r"epochs: 2, not 3.*more epochs continue only a constant schedule"):
-        osakd.train("digits", epochs=3, schedule="cosine", out=tmp_path, resume=True)
-
-
-def test_fewer_epochs_are_refused(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=2, out=tmp_path)
-    with pytest.raises(InputError, match="epochs: 2, not 1"):
-        osakd.train("digits", epochs=1, out=tmp_path, resume=True)
+@pytest.mark.parametrize(
+    ("epochs", "options", "message"),
+    [
+        (1, {}, "epochs: 2, not 1"),
+        (3, {"schedule": "cosine"}, "epochs: 2, not 3.*more epochs continue only a constant schedule"),
+        (3, {"method": {"name": "kd-additive", "teacher": "lenet-digits"}}, "epochs: 2, not 3"),
+        (5, {"evaluate_every": 3}, "epochs: 2, not 5"),  # its second epoch would be evaluated out of turn
+    ],
+)
+def test_other_numbers_of_epochs_are_refused(tmp_path: Path, epochs: int, options: Any, message: str) -> None:
+    osakd.train("digits", epochs=2, out=tmp_path, **options)
+    with pytest.raises(InputError, match=message):
+        osakd.train("digits", epochs=epochs, out=tmp_path, resume=True, **options)
 
 
 def test_another_configuration_is_refused_and_nothing_changes(tmp_path: Path) -> None:
@@ -207,11 +210,11 @@ def test_a_start_that_was_killed_does_not_block_its_folder(tmp_path: Path) -> No
 def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "SECONDS_TO_WAIT_FOR_A_LOCK", 0.05)
 
-    class Intruder(StopAt):
+    class Intruder(loop.Callback):
         def on_step_begin(self, epoch: int, step: int) -> None:
             if (epoch, step) == (2, 0):
                 with pytest.raises(RunError, match="Another process is training in"):
                     osakd.train("digits", epochs=3, out=tmp_path, resume=True)
 
-    osakd.train("digits", epochs=3, out=tmp_path, callbacks=[Intruder(0, 0)])
+    osakd.train("digits", epochs=3, out=tmp_path, callbacks=[Intruder()])
     assert [row["epoch"] for row in read_metrics(tmp_path)] == [1, 2, 3]

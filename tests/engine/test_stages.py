@@ -12,11 +12,11 @@ import osakd
 from osakd import InputError, RunError
 from osakd.cli.main import main
 from osakd.data.sources import load_data
-from osakd.engine import loop
 from osakd.engine.config import Options, configure
 from osakd.engine.plan import DataSource, plan_run
 from osakd.engine.stages import copy_teacher, teachers
 from osakd.records import read_config, read_metrics, read_result, write_config
+from tests.engine.runs import StopAt
 
 KD = {"name": "kd-additive", "teacher": "lenet-digits"}
 
@@ -132,10 +132,10 @@ def test_a_copy_that_was_cut_short_is_made_again(tmp_path: Path, teacher: Path) 
     assert kd(tmp_path / "a", teacher).result.epochs == 2
 
 
-def test_a_teacher_that_is_gone_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+@pytest.mark.usefixtures("checkpoint_every_epoch")
+def test_a_teacher_that_is_gone_is_not_trained_again(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", callbacks=[StopLater()])
+        kd(tmp_path / "a", callbacks=[StopAt(2)])
     shutil.rmtree(tmp_path / "a/teacher")
     with pytest.raises(RunError, match=r"The teacher of .* is gone: bring its folder back"):
         kd(tmp_path / "a", resume=True)
@@ -158,12 +158,6 @@ def test_a_start_that_was_killed_before_its_first_step_can_be_made_again(
     assert osakd.train("digits", epochs=1, out=tmp_path / "a", resume=True).result.epochs == 1
 
 
-def test_epochs_that_would_be_evaluated_out_of_turn_are_not_added(tmp_path: Path) -> None:
-    osakd.train("digits", epochs=3, evaluate_every=2, out=tmp_path)
-    with pytest.raises(InputError, match="epochs: 3, not 5"):
-        osakd.train("digits", epochs=5, evaluate_every=2, out=tmp_path, resume=True)
-
-
 def test_a_teacher_that_saw_what_is_held_out(tmp_path: Path, teacher: Path) -> None:
     with pytest.raises(InputError, match="The teacher was trained on images that this run holds out for validation"):
         kd(tmp_path / "a", teacher, validation=0.2, seed=5)
@@ -179,25 +173,10 @@ def test_unknown_peers_are_named_before_anything_runs() -> None:
         configure(load_data("digits"), "kd", 0, Options(model="resnet50"))
 
 
-class Stop(loop.Callback):
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-
-class StopLater(loop.Callback):
-    def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
-        self.stage = config.stage
-
-    def on_step_begin(self, epoch: int, step: int) -> None:
-        if (self.stage, epoch) == (0, 2):
-            raise KeyboardInterrupt
-
-
-def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+@pytest.mark.usefixtures("checkpoint_every_epoch")
+def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", callbacks=[StopLater()])
+        kd(tmp_path / "a", callbacks=[StopAt(2)])
     osakd.train("digits", model="lenet-digits", epochs=2, seed=9, out=tmp_path / "other")
     shutil.copy(tmp_path / "other/student.safetensors", tmp_path / "a/teacher/student.safetensors")
     with pytest.raises(RunError, match="is not the one that this run began with"):
@@ -206,18 +185,12 @@ def test_a_teacher_that_has_changed_is_noticed(tmp_path: Path, monkeypatch: pyte
 
 def test_a_folder_with_a_teacher_belongs_to_its_run(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        kd(tmp_path / "a", callbacks=[Stop()])
+        kd(tmp_path / "a", callbacks=[StopAt(2, stage=1)])
     with pytest.raises(InputError, match="has a run of another configuration"):
         osakd.train("digits", epochs=2, out=tmp_path / "a")
     with pytest.raises(InputError, match="already has this run: continue it with --resume"):
         kd(tmp_path / "a")
     assert kd(tmp_path / "a", resume=True).result.epochs == 2
-
-
-def test_the_epochs_of_a_method_with_stages_cannot_be_raised(tmp_path: Path) -> None:
-    kd(tmp_path / "a")
-    with pytest.raises(InputError, match="epochs: 2, not 3"):
-        osakd.train("digits", method=KD, epochs=3, out=tmp_path / "a", resume=True)
 
 
 def test_srdl_needs_an_epoch_in_each_stage() -> None:
@@ -278,8 +251,3 @@ def test_a_fraction_is_the_same_for_every_seed_and_stratified() -> None:
     for share in (0.0, 1.5):
         with pytest.raises(InputError, match="`fraction` must be above 0 and at most 1"):
             data.part(share)
-
-
-def test_a_crop_larger_than_the_images() -> None:
-    with pytest.raises(InputError, match="`crop` must be smaller than the images, got 8"):
-        configure(load_data("digits"), "plain", 0, Options(crop=8))

@@ -8,7 +8,7 @@ import torch
 
 from osakd.engine import timing
 from osakd.engine.averaging import WeightAverage
-from osakd.engine.timing import Contender, Timed, interleaved, step_times, synthetic_images
+from osakd.engine.timing import RunSteps, Timed, interleaved, step_times, synthetic_images
 
 CPU = torch.device("cpu")
 
@@ -21,12 +21,12 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rounds_are_interleaved_after_a_warm_up() -> None:
     calls: list[tuple[str, int]] = []
 
-    def build(name: str) -> Contender:
-        def contender(steps: int) -> float:
+    def build(name: str) -> RunSteps:
+        def run(steps: int) -> float:
             calls.append((name, steps))
             return float(steps * len(calls))
 
-        return contender
+        return run
 
     seconds = interleaved({"a": Timed(partial(build, "a"), 50), "b": Timed(partial(build, "b"), 5)}, 4, warm_up=20)
     assert calls == [("a", 20), ("b", 5), *[("a", 50), ("b", 5)] * 4]

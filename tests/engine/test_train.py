@@ -17,7 +17,7 @@ from osakd.engine import loop
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.records import read_metrics
 from tests.conftest import as_ordinary_user
-from tests.engine.runs import MEMORY, StopAt, same_weights, weights
+from tests.engine.runs import MEMORY, same_weights, weights
 
 
 def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_batches(
@@ -48,7 +48,7 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, kernels: Any, o
     calls: list[str] = []
     inside = False
 
-    class Watch(StopAt):
+    class Watch(loop.Callback):
         def on_step_begin(self, epoch: int, step: int) -> None:
             nonlocal inside
             inside = 0 < step < 9  # of ten steps
@@ -63,14 +63,14 @@ def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, kernels: Any, o
 
     with Spy():
         options = {"epochs": 1, "max_grad_norm": 1.0, "kernels": kernels}
-        osakd.train("digits", method=MEMORY, out=tmp_path, callbacks=[Watch(0, 0)], **options)
+        osakd.train("digits", method=MEMORY, out=tmp_path, callbacks=[Watch()], **options)
     assert operators <= set(calls)
     assert not {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique"} & set(calls)
 
 
 @pytest.mark.usefixtures("checkpoint_every_epoch")
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    class Spoil(StopAt):
+    class Spoil(loop.Callback):
         def on_step_begin(self, epoch: int, step: int) -> None:
             if (epoch, step) == (2, 6):
                 with torch.no_grad():
@@ -88,7 +88,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
         with pytest.raises(
             RunError, match=r"at step 7 of epoch 2: take a smaller learning rate .* the last good checkpoint is in"
         ):
-            osakd.train("digits", epochs=3, out=tmp_path, callbacks=[Spoil(0, 0)])
+            osakd.train("digits", epochs=3, out=tmp_path, callbacks=[Spoil()])
     assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path).values())
     assert len(read_metrics(tmp_path)) == 1
     osakd.train("digits", epochs=3, out=tmp_path, resume=True)  # the cause is gone: it goes on
@@ -162,7 +162,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """At the curve's next row (fsync), or at the next checkpoint (replace)."""
     kept = ["checkpoint.previous.pt", "checkpoint.pt", "config.json", "metrics.jsonl"]
 
-    class FillDisk(StopAt):
+    class FillDisk(loop.Callback):
         def on_step_begin(self, epoch: int, step: int) -> None:
             if epoch == 3:
                 monkeypatch.setattr(os, what, full)
@@ -171,7 +171,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError(code, "no space")
 
     with pytest.raises(RunError, match=r"The disk is full at .*give the same command again"):
-        osakd.train("digits", epochs=4, out=tmp_path / "a", callbacks=[FillDisk(0, 0)])
+        osakd.train("digits", epochs=4, out=tmp_path / "a", callbacks=[FillDisk()])
     assert torch.load(tmp_path / "a/checkpoint.pt", weights_only=True)["epoch"] == 2
     assert sorted(path.name for path in (tmp_path / "a").glob("[!.]*")) == kept
     assert not list((tmp_path / "a").glob(".*.tmp"))

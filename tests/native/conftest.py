@@ -15,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def look_again() -> None:
-    for cached in (library._found, checks._network_difference, checks._labels_difference):
+    for cached in (library._library, checks._network_difference, checks._labels_difference):
         cached.cache_clear()
 
 

@@ -30,6 +30,7 @@ from tests.contracts.replicas import (
     serial,
     together,
 )
+from tests.engine.runs import StopAt
 
 ALONE, TOGETHER = "serial/native", "fused/native"
 # Peers of another kind are left out: a ResNet's BatchNorm makes much of the last digit.
@@ -189,7 +190,7 @@ def test_the_kernel_is_chosen_where_it_can_run(kernels: str, recorded: str, expe
 
 def test_without_a_compiler_a_run_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
-    monkeypatch.setattr(library, "_found", lambda: UnsupportedError("there is no C++ compiler"))
+    monkeypatch.setattr(library, "_library", lambda: UnsupportedError("there is no C++ compiler"))
     found = choose.alone(given)
     assert found.name == "serial"
     assert found.notes == ["Executor: serial, since serial/native cannot run its step (there is no C++ compiler)."]
@@ -216,27 +217,11 @@ def test_the_fastest_lowering_of_many_runs_is_taken(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.compiler
 def test_a_run_records_its_kernel_and_resumes_with_it(tmp_path: Path) -> None:
-    class Stop(Exception):
-        pass
-
-    class StopAt:
-        notes: tuple[str, ...] = ()
-
-        def on_train_begin(self, config: object, steps: int, done: int, notes: list[str]) -> None:
-            self.notes = tuple(notes)
-
-        def on_step_begin(self, epoch: int, step: int) -> None:
-            if epoch == 3:
-                raise Stop
-
-        def on_epoch_end(self, row: dict[str, Any]) -> None:
-            pass
-
     options: dict[str, Any] = {"method": "plain", "epochs": 3, "executor": "serial"}
     whole = osakd.train("digits", out=tmp_path / "whole", kernels="native", **options)
     assert whole.result.environment["executor"] == ALONE
-    with pytest.raises(Stop):
-        osakd.train("digits", out=tmp_path / "stopped", kernels="native", callbacks=[StopAt()], **options)
+    with pytest.raises(KeyboardInterrupt):
+        osakd.train("digits", out=tmp_path / "stopped", kernels="native", callbacks=[StopAt(3)], **options)
     resumed = osakd.train("digits", out=tmp_path / "stopped", resume=True, **options)
     assert resumed.result.environment["executor"] == ALONE
     states = [osakd.load(run.folder).state_dict() for run in (whole, resumed)]

@@ -143,17 +143,19 @@ def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() 
 
 def test_replicas_are_mapped() -> None:
     logits, target = torch.randn(5, 12, 3), torch.randint(3, (5, 12))
-    given = kernel.LossSettings(3, True, True, False, 1.0, 0.9, 0.0, 0.0, 0.5, 1.0, 0.0)
     scores = torch.stack([-20 * torch.rand(5, 3), torch.full((5, 3), 60.0)], dim=1)
-    mapped = vmap(lambda z, y, s: tuple(kernel.distillation(z, y, s, given)))(logits, target, scores)
-    assert mapped[1][:, -1].unique().numel() == 5
-    searched = vmap(lambda z, y: kernel.neighbours(z, logits[0], y, num_classes=3, k=4, count_all=True))(logits, target)
-    for number in range(5):
-        alone = kernel.distillation(logits[number], target[number], scores[number], given)
-        for one, other in zip(mapped, alone, strict=True):
-            assert torch.equal(one[number], other)
-        expected = kernel.neighbours(logits[number], logits[0], target[number], num_classes=3, k=4, count_all=True)
-        assert all(torch.equal(one[number], other) for one, other in zip(searched, expected, strict=True))
+
+    def loss(z: Tensor, y: Tensor, s: Tensor) -> tuple[Tensor, ...]:
+        return kernel._DISTILLATION(z[None], y[None], s[None], [3, 1, 1, 0], [1.0, 0.9, 0.0, 0.0, 0.5, 1.0, 0.0])
+
+    def search(z: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        return kernel._NEIGHBOURS(z[None], logits[:1], y[None], None, None, 4, 3, True)
+
+    mapped, searched = vmap(loss)(logits, target, scores), vmap(search)(logits, target)
+    assert mapped[1][:, 0, -1].unique().numel() == 5
+    for number, (z, y, s) in enumerate(zip(logits, target, scores, strict=True)):
+        for of_all, expected in zip((*mapped, *searched), (*loss(z, y, s), *search(z, y)), strict=True):
+            assert torch.equal(of_all[number], expected)
 
 
 def test_the_operators_are_well_registered() -> None:

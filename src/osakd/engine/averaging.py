@@ -60,9 +60,9 @@ class WeightAverage:
     @torch.no_grad()
     def _swap(self) -> None:
         for average, tensor in zip(self.averages, self.tensors, strict=True):
-            kept = tensor.clone()
+            before = tensor.clone()
             tensor.copy_(average)
-            average.copy_(kept)
+            average.copy_(before)
 
 
 def averaged_names(module: nn.Module) -> list[str]:

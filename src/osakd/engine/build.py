@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 def build_replicas(plans: "Sequence[Plan]", device: torch.device) -> Replicas:
     """The methods of runs that differ only in seed and method, and their images, which the runs of a seed share.
 
-    Args:
-        plans: the plans of one seed side by side, each seed with the same methods in the same order.
-        device: device to train on.
+    The plans of a seed are side by side, each seed with the same methods in the same order.
     """
     by_seed = {plan.config.seed: plan.data for plan in plans}
     return Replicas(
@@ -40,13 +38,9 @@ def build_replicas(plans: "Sequence[Plan]", device: torch.device) -> Replicas:
 
 
 def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Path) -> Method:
-    """Builds the method of a run; the deployed network starts equal for every method of one seed.
+    """The method of a run on a device; the deployed network starts equal for every method of one seed.
 
-    Args:
-        config: the run's configuration.
-        data: the data as the run sees them, see ``DataArrays.view``.
-        device: device to train on.
-        folder: the run's folder, which holds its teachers.
+    ``data`` are the images as the run sees them (``DataArrays.view``); the run's folder holds its teachers.
     """
     torch.manual_seed(torch_seed(seed=config.seed, stage=config.stage, stream="init", epoch=0))
 

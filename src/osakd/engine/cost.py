@@ -88,8 +88,8 @@ def shaped(*, num_classes: int, input_shape: tuple[int, int, int], train: int) -
     if num_classes < 2:
         raise InputError(f"`num_classes` must be at least 2, got {num_classes}.")
     if min(*input_shape, train) < 1:
-        given = " ".join(map(str, input_shape))
-        raise InputError(f"`input_shape` and `train_size` must be at least 1, got {given} and {train}.")
+        shape = " ".join(map(str, input_shape))
+        raise InputError(f"`input_shape` and `train_size` must be at least 1, got {shape} and {train}.")
     channels, height, width = input_shape
 
     def black(images: int) -> Split:
@@ -156,8 +156,8 @@ class _Counter:
     def _total(self, config: RunConfig) -> float:
         """FLOPs of training a run and all stages before it."""
         earlier = previous_stage(config)
-        own = self._counted(config).flops * config.epochs * config.data["train"]
-        return own + (self._total(earlier) if earlier else 0.0)
+        last = self._counted(config).flops * config.epochs * config.data["train"]
+        return last + (self._total(earlier) if earlier else 0.0)
 
     def _counted(self, config: RunConfig) -> "_Counted":
         key = f"{config.model} {config.method} {config.settings}"

@@ -60,11 +60,8 @@ def clear_left_overs(folder: Path) -> None:
 
 def lock_run(folder: Path) -> AbstractContextManager[None]:
     """Locks a run folder, see ``lock_folder``."""
-
-    def refusal() -> str:
-        return f"Another process is training in {str(folder)!r}: wait for it, or choose another folder with --out."
-
-    return lock_folder(folder, SECONDS_TO_WAIT_FOR_A_LOCK, refusal)
+    refusal = f"Another process is training in {str(folder)!r}: wait for it, or choose another folder with --out."
+    return lock_folder(folder, SECONDS_TO_WAIT_FOR_A_LOCK, lambda: refusal)
 
 
 @contextmanager
@@ -74,7 +71,7 @@ def lock_folder(folder: Path, seconds: float, refusal: Callable[[], str]) -> Ite
     Args:
         folder: the folder.
         seconds: how long to wait for another process.
-        refusal: returns what is wrong and what to do, where another process does not leave.
+        refusal: the message of the error where another process does not leave.
 
     Raises:
         RunError: another process has the lock, or the folder cannot be made.

@@ -33,15 +33,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
 class Loop:
-    """Trains runs together, epoch by epoch.
-
-    Args:
-        runs: the runs.
-        chosen: the executor of their steps.
-        device: device to train on.
-        callback: called at every step and epoch.
-        memory_mib: peak memory of a replica, for each run.
-    """
+    """Trains runs together, epoch by epoch; ``memory_mib`` is the peak memory of a replica, for each run."""
 
     def __init__(
         self,

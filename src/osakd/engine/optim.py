@@ -16,12 +16,12 @@ Groups = list[dict[str, Any]]
 
 def names_by_decay(method: Method) -> dict[float | None, list[str]]:
     """Names of a method's trained parameters by weight decay; None, the configured one, comes first."""
-    own = method.weight_decays()
-    found: dict[float | None, list[str]] = {None: []}
+    decays = method.weight_decays()
+    names: dict[float | None, list[str]] = {None: []}
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
-            found.setdefault(own.get(name.partition(".")[0]), []).append(name)
-    return found
+            names.setdefault(decays.get(name.partition(".")[0]), []).append(name)
+    return names
 
 
 def parameter_group(parameters: Sequence[nn.Parameter], decay: float | None) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def parameter_group(parameters: Sequence[nn.Parameter], decay: float | None) -> 
 
 
 def build_optimizer(config: RunConfig, groups: Groups) -> torch.optim.Optimizer:
-    """Builds SGD or AdamW with ``fused=True``: one kernel for all parameters of a group."""
+    """SGD or AdamW with ``fused=True``: a single kernel for all parameters of a group."""
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(
@@ -54,12 +54,7 @@ def learning_rate(config: RunConfig, epoch: int) -> float:
 
 
 class ScheduledOptimizer:
-    """An optimizer and its learning rate. In a CUDA graph the rate is a tensor that each replay reads.
-
-    Args:
-        optimizer: optimizer whose groups share one learning rate.
-        captured: the step is captured in a CUDA graph.
-    """
+    """An optimizer whose groups share a learning rate, in a captured step a tensor that each replay reads."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, *, captured: bool) -> None:
         self.optimizer, self.captured = optimizer, captured

@@ -11,8 +11,7 @@ from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
 from osakd.engine.environment import pick_device
-from osakd.engine.executors.policy import check_device, needs_cuda
-from osakd.engine.executors.registry import AUTO
+from osakd.engine.executors.registry import AUTO, check_device, needs_cuda
 from osakd.engine.folders import check_configuration
 from osakd.engine.stages import previous_stage
 from osakd.errors import InputError
@@ -31,11 +30,8 @@ MOST_VIEWS = 8
 class DataSource:
     """A data set that is loaded once in a process, and that plans share.
 
-    Pickled, it is the data's name: another process loads the images itself, once for all plans.
-
-    Args:
-        name: the data as ``load_data`` takes them.
-        options: how they are read.
+    Name and options are those of ``load_data``. Pickled, it is no more than these: another process loads the images
+    itself, once for all plans.
     """
 
     def __init__(self, name: str, options: ImageOptions = ImageOptions()) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from osakd.engine.executors.policy import check_device
-from osakd.engine.executors.registry import AUTO
+from osakd.engine.executors.registry import AUTO, check_device
 
 
 @contextmanager

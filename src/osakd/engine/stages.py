@@ -64,11 +64,6 @@ def copy_teacher(plan: "Plan") -> None:
 def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "list[nn.Module]":
     """The networks of earlier stages, the latest first.
 
-    Args:
-        config: the run's configuration.
-        folder: the run's folder.
-        class_names: names of the classes of its data.
-
     Raises:
         RunError: the teacher is missing, or is not the one that this run began with.
         InputError: the teacher knows other classes.

@@ -85,10 +85,10 @@ def student_bytes(network: nn.Module, model: str, input_shape: Sequence[int], cl
 
     # Cloned: tensors that share memory (tied weights) cannot be written.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    about = {"model": model, "input_shape": input_shape, "class_names": class_names}
-    about["crc32"] = _checksum(about, tensors)
-    # One entry only: safetensors writes several in no fixed order, and equal runs shall give equal files.
-    return save(tensors, metadata={"osakd": json.dumps(about)})
+    made_of = {"model": model, "input_shape": input_shape, "class_names": class_names}
+    made_of["crc32"] = _checksum(made_of, tensors)
+    # A single entry: safetensors writes several in no fixed order, and equal runs must give equal files.
+    return save(tensors, metadata={"osakd": json.dumps(made_of)})
 
 
 class TrainedRun(NamedTuple):
@@ -101,10 +101,6 @@ class TrainedRun(NamedTuple):
 
 def load_run(folder: Path, *, trust: bool = False) -> TrainedRun:
     """Loads a finished run, see ``read_student``.
-
-    Args:
-        folder: the run's folder.
-        trust: a function that the run names as its network may be called.
 
     Raises:
         InputError: not a run folder, a run that has not finished or has no network, or one that names a function,
@@ -142,30 +138,30 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
 
     try:
         with safe_open(path, framework="pt") as stored:
-            about: dict[str, Any] = json.loads(stored.metadata()["osakd"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
-        if about.pop("crc32", None) not in (None, _checksum(about, tensors)):  # older files have none
+            made_of: dict[str, Any] = json.loads(stored.metadata()["osakd"])
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
+        if made_of.pop("crc32", None) not in (None, _checksum(made_of, tensors)):  # older files have none
             raise ValueError("its checksum does not fit")
-        found, class_names, (channels, height, width) = about["model"], about["class_names"], about["input_shape"]
-        if model not in (None, found):
-            raise ValueError(f"it holds a network {found!r}, its run has {model!r}")
+        name, class_names, (channels, height, width) = made_of["model"], made_of["class_names"], made_of["input_shape"]
+        if model not in (None, name):
+            raise ValueError(f"it holds a network {name!r}, its run has {model!r}")
     except Exception as error:  # damaged files raise many kinds
         raise _damaged(path, error) from error
-    check_trusted([found], path.parent, trust=trust)
+    check_trusted([name], path.parent, trust=trust)
     with torch.random.fork_rng(devices=[]):
-        layers = build_model(found, num_classes=len(class_names), input_shape=(channels, height, width))
+        layers = build_model(name, num_classes=len(class_names), input_shape=(channels, height, width))
     network = TrainedNetwork(OrderedDict(layers.named_children()))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise _damaged(path, error) from error
-    network.model, network.class_names, network.input_shape = found, tuple(class_names), (channels, height, width)
+    network.model, network.class_names, network.input_shape = name, tuple(class_names), (channels, height, width)
     return network.eval()
 
 
-def _checksum(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> int:
+def _checksum(made_of: dict[str, Any], tensors: dict[str, torch.Tensor]) -> int:
     """CRC-32 of what the file of a network says: safetensors has no checksum of its own."""
-    check = zlib.crc32(json.dumps(about).encode())
+    check = zlib.crc32(json.dumps(made_of).encode())
     for name in sorted(tensors):
         check = zlib.crc32(f"{name} {list(tensors[name].shape)} {tensors[name].dtype}".encode(), check)
         check = zlib.crc32(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data, check)
@@ -173,5 +169,4 @@ def _checksum(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> int:
 
 
 def _damaged(path: Path, error: Exception) -> RunError:
-    words = one_line(error)
-    return RunError(f"{str(path)!r} is damaged ({words}): move the run folder away and run again.")
+    return RunError(f"{str(path)!r} is damaged ({one_line(error)}): move the run folder away and run again.")

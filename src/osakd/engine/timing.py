@@ -21,7 +21,7 @@ from osakd.methods.base import Method
 from osakd.models.build import build_model
 from osakd.records import RunConfig
 
-Contender = Callable[[int], float]
+RunSteps = Callable[[int], float]
 """Runs a number of steps, and returns their seconds."""
 IMAGES, SHAPE, CLASSES = 50_000, (3, 32, 32), 10
 """Number and shape of CIFAR-10's training images."""
@@ -30,14 +30,9 @@ EPOCHS = 1000
 
 
 class Timed(NamedTuple):
-    """What is timed.
+    """What is timed: how it is built, and the number of its steps in a round."""
 
-    Attributes:
-        build: builds the contender.
-        steps: number of its steps in a round.
-    """
-
-    build: Callable[[], Contender]
+    build: Callable[[], RunSteps]
     steps: int
 
 
@@ -64,44 +59,39 @@ def step_times(
     """
     split, decays = synthetic_images(device), ema or {}
 
-    def contender(label: str) -> Contender:
+    def steps_of(label: str) -> RunSteps:
         options = {"model": model, "batch_size": batch_size, "ema": decays.get(label)}
         return training_steps(REFERENCE, [methods[label]], split, **options)
 
-    group = {label: Timed(partial(contender, label), steps) for label in methods}
+    group = {label: Timed(partial(steps_of, label), steps) for label in methods}
     return interleaved(group, rounds, warm_up=steps)
 
 
 def interleaved(group: Mapping[str, Timed], rounds: int, *, warm_up: int) -> dict[str, list[float]]:
-    """The seconds per step of each contender in each round, in which they take turns.
+    """The seconds per step by name, in rounds in which they take turns.
 
-    Args:
-        group: the contenders by name.
-        rounds: number of rounds.
-        warm_up: number of steps before the first round, at most those of a round.
+    ``warm_up`` steps come before the first round, at most those of a round.
     """
     built = {name: (timed.build(), timed.steps) for name, timed in group.items()}
-    for contender, steps in built.values():
-        contender(min(warm_up, steps))
+    for run, steps in built.values():
+        run(min(warm_up, steps))
     seconds: dict[str, list[float]] = {name: [] for name in built}
     for _ in range(rounds):
-        for name, (contender, steps) in built.items():
-            seconds[name].append(contender(steps) / steps)
+        for name, (run, steps) in built.items():
+            seconds[name].append(run(steps) / steps)
     return seconds
 
 
 def synthetic_images(device: torch.device, shape: tuple[int, int, int] = SHAPE) -> DeviceSplit:
     """Images of CIFAR-10's number: a weak pattern of each class under a strong pattern of each image.
 
-    Args:
-        device: where the images are.
-        shape: channels, height and width of an image, multiples of 4; by default CIFAR-10's.
+    ``shape`` has channels, height and width of an image, the last two multiples of 4; by default it is CIFAR-10's.
     """
     channels, height, width = shape
     generator = np.random.default_rng(0)
     target = generator.integers(0, CLASSES, IMAGES)
-    small = (height // 4, width // 4, channels)
-    patterns = generator.normal(0, 12, (CLASSES, *small))[target] + generator.normal(0, 30, (IMAGES, *small))
+    coarse = (height // 4, width // 4, channels)
+    patterns = generator.normal(0, 12, (CLASSES, *coarse))[target] + generator.normal(0, 30, (IMAGES, *coarse))
     images = np.clip(128 + patterns, 0, 255).astype(np.uint8).repeat(4, 1).repeat(4, 2)
     return DeviceSplit(torch.from_numpy(images).to(device), torch.from_numpy(target).to(device))
 
@@ -116,7 +106,7 @@ def training_steps(
     seeds: int = 1,
     ema: float | None = None,
     captured: bool | None = None,
-) -> Contender:
+) -> RunSteps:
     """The training steps of methods over seeds together, by SGD with momentum 0.9 at a constant learning rate.
 
     Args:
@@ -153,13 +143,13 @@ def seconds_of(call: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - begin
 
 
-def _steps_of(executor: Executor, split: DeviceSplit) -> Contender:
+def _steps_of(executor: Executor, split: DeviceSplit) -> RunSteps:
     numbers = range(executor.replicas)
     orders = [permutation(len(split.target), seed=number, stage=0, stream="order", epoch=1) for number in numbers]
 
     def run(steps: int) -> float:
-        given = [np.resize(order, steps * executor.config.batch_size) for order in orders]
-        epoch = partial(executor.run_epoch, given, rate=0.001, first_step=0, on_step=lambda _: None)
+        long_orders = [np.resize(order, steps * executor.config.batch_size) for order in orders]
+        epoch = partial(executor.run_epoch, long_orders, rate=0.001, first_step=0, on_step=lambda _: None)
         return seconds_of(epoch, split.target.device)
 
     return run

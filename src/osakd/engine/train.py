@@ -11,7 +11,6 @@ from osakd.engine import state
 from osakd.engine.build import build_replicas
 from osakd.engine.callbacks import Callback
 from osakd.engine.environment import current, pick_device
-from osakd.engine.evaluate import probability_notes
 from osakd.engine.executors import choose
 from osakd.engine.executors.base import Replicas
 from osakd.engine.executors.measure import memory_mib
@@ -95,7 +94,6 @@ def run_together(plans: Sequence[Plan], callback: Callback) -> dict[Path, RunErr
             group, part = [plans[number] for number in numbers], replicas.part(numbers)
             recorded = state.read_checkpoints(group[0].folder, device)[0]["executor"]
             chosen = choose.together(part, first.executor, first.kernels, recorded)
-            chosen.notes.extend(probability_notes(part.methods[0].network, part.splits[0]["test"]))
             errors |= Loop(group, chosen, device, callback, [memory[number] for number in numbers]).run()
     return errors
 
@@ -110,10 +108,8 @@ def _train(plan: Plan, replicas: Replicas, callback: Callback, resume: bool) -> 
         result = check_folder(plan.folder, plan.config, resume)
         if result is not None:
             return result
-        chosen.notes.extend(probability_notes(replicas.methods[0].network, replicas.splits[0]["test"]))
         loop = Loop([plan], chosen, replicas.device, callback, [memory])
-        errors = loop.run()
-        if errors:
+        if errors := loop.run():
             raise errors[plan.folder]
         return loop.results[plan.folder]
 

@@ -26,13 +26,7 @@ SECONDS_TO_WAIT = 1.0
 
 @dataclass(frozen=True)
 class RunNote:
-    """How far a run is, as its runner notes it.
-
-    Attributes:
-        running: a worker is training it.
-        waiting: it has not started.
-        seconds_left: estimated seconds until it ends, where that is known.
-    """
+    """How far a run is: in training, not started, neither; and the estimated seconds until it ends, where known."""
 
     running: bool
     waiting: bool
@@ -62,10 +56,6 @@ class RunnerNote:
 def lock_runner(folder: Path, on_progress: OnProgress) -> Iterator[OnProgress]:
     """Keeps other runners out of a folder of runs, and notes there how far the runs are.
 
-    Args:
-        folder: the folder of the runs; made if missing.
-        on_progress: called with the progress of every run.
-
     Yields:
         What the runner must call with the progress of every run instead of ``on_progress``.
 
@@ -74,9 +64,11 @@ def lock_runner(folder: Path, on_progress: OnProgress) -> Iterator[OnProgress]:
     """
 
     def refusal() -> str:
+        note = _read(folder)
+        who = f"process {note.process} on {note.host}, since {note.since}" if note else "another process"
         return (
-            f"{str(folder)!r} is in use by {_description(folder)}: wait for it (osakd status shows how far it is), "
-            "stop it, or choose another folder with --out."
+            f"{str(folder)!r} is in use by {who}: wait for it (osakd status shows how far it is), stop it, or choose "
+            "another folder with --out."
         )
 
     since = datetime.now().strftime("%Y-%m-%d %H:%M")
@@ -89,11 +81,15 @@ def lock_runner(folder: Path, on_progress: OnProgress) -> Iterator[OnProgress]:
         if time.monotonic() - noted >= SECONDS_BETWEEN_NOTES:
             noted = time.monotonic()
             with suppress(RunError, InputError):  # a full disk must not stop runs: the note can wait
-                _write(folder, replace(me, runs={state.plan.name: _run_note(state) for state in states}))
+                runs = {
+                    state.plan.name: RunNote(state.running, not (state.running or state.done), state.seconds_left)
+                    for state in states
+                }
+                write_json(folder / NOTE, asdict(replace(me, runs=runs)))
 
     with lock_folder(folder, SECONDS_TO_WAIT, refusal):
         try:
-            _write(folder, me)
+            write_json(folder / NOTE, asdict(me))
             yield call_and_note
         finally:
             (folder / NOTE).unlink(missing_ok=True)
@@ -120,10 +116,6 @@ def current_runner(folder: Path) -> RunnerNote | None:
     return note and replace(note, certain=certain)
 
 
-def _write(folder: Path, note: RunnerNote) -> None:
-    write_json(folder / NOTE, asdict(note))
-
-
 def _read(folder: Path) -> RunnerNote | None:
     """The runner's note; None where it cannot be read or is incomplete."""
     try:
@@ -132,12 +124,3 @@ def _read(folder: Path) -> RunnerNote | None:
         return RunnerNote(note["process"], note["host"], note["since"], runs)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-
-
-def _description(folder: Path) -> str:
-    note = _read(folder)
-    return f"process {note.process} on {note.host}, since {note.since}" if note else "another process"
-
-
-def _run_note(state: Progress) -> RunNote:
-    return RunNote(state.running, not (state.running or state.done), state.seconds_left)

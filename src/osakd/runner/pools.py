@@ -57,11 +57,9 @@ class Pool(ABC):
 
 
 class LocalPool(Pool):
-    """Processes of this machine, each with its own executor, so that one that dies stops no other.
+    """Processes of this machine, each with its own executor, so that a process that dies stops no other.
 
-    Args:
-        workers: largest number of processes.
-        threads: number of threads of each.
+    There are at most ``workers``, each with a number of threads.
     """
 
     def __init__(self, workers: int, threads: int) -> None:
@@ -117,10 +115,9 @@ class LocalPool(Pool):
 
 
 class InProcessPool(Pool):
-    """A thread of this process, for one group at a time. It needs no other process; nothing isolates it from ours.
+    """A thread of this process, for a group at a time, which computes with a number of threads.
 
-    Args:
-        threads: number of threads that a group computes with.
+    It needs no other process; nothing isolates it from ours.
     """
 
     def __init__(self, threads: int) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from osakd.engine.config import recorded_config
 from osakd.engine.environment import pick_device
-from osakd.engine.executors.policy import executors_together, for_single_run
-from osakd.engine.executors.registry import AUTO
+from osakd.engine.executors.registry import AUTO, executors_together, for_single_run
 from osakd.engine.folders import check_folder
 from osakd.engine.plan import Plan
 from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
@@ -32,9 +31,8 @@ def run_plans(
 ) -> Errors:
     """Runs every plan and the stages before it; finished runs are not run again.
 
-    Runs that differ only in seed and method are trained together where their executor allows it, see
-    ``engine.executors.policy``; else each is trained alone, one at a time on a GPU. A worker that dies costs the epochs
-    since its last checkpoint.
+    Runs that differ only in seed and method are trained together where their executor allows it; else each is trained
+    alone, one at a time on a GPU. A worker that dies costs the epochs since its last checkpoint.
 
     Args:
         plans: the runs of one comparison; the longest start first, so that no core waits for the last one.

@@ -24,12 +24,7 @@ Notes = ProcessQueue[Note] | SimpleQueue[Note]
 
 
 class Control(NamedTuple):
-    """How a worker is told to stop, and where its notes go.
-
-    Attributes:
-        asked_to_stop: whether it has been asked to stop.
-        notes: queue of notes; None where nobody reads them.
-    """
+    """How a worker is told to stop, and the queue of its notes, where somebody reads them."""
 
     asked_to_stop: Callable[[], bool]
     notes: Notes | None = None
@@ -57,13 +52,7 @@ class _StopAtRequest(Callback):
 
 
 def run_group(group: Group, control: Control, threads: int) -> Errors:
-    """Trains a group of runs in this process; the errors of those that failed.
-
-    Args:
-        group: the runs.
-        control: how the worker is told to stop.
-        threads: number of threads to compute with.
-    """
+    """Trains a group of runs in this process with a number of threads; the errors of those that failed."""
     import torch
 
     from osakd.engine.train import run, run_together

@@ -1,1 +1,1 @@
-"""Executors run the training steps of methods: ``registry`` names them, ``policy`` says who runs what."""
+"""Executors run the training steps of methods: ``registry`` names them, and says who runs what."""

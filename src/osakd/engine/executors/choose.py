@@ -1,16 +1,25 @@
 """Builds the executor of a run, or of many runs together: the preferred or the fastest of those allowed."""
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 import torch
 
+from osakd.engine.evaluate import probability_notes
 from osakd.engine.executors.base import Executor, Replicas
 from osakd.engine.executors.measure import search_notes, step_seconds
-from osakd.engine.executors.policy import executors_alone, executors_together, were_together
-from osakd.engine.executors.registry import AUTO, CUDA, EXECUTORS, REFERENCE, build_executor
+from osakd.engine.executors.registry import (
+    AUTO,
+    CUDA,
+    EXECUTORS,
+    REFERENCE,
+    build_executor,
+    executors_alone,
+    executors_together,
+    were_together,
+)
 from osakd.errors import InputError, NotFusedError, UnsupportedError, one_line
 
 CLEARLY_FASTER = 0.9
@@ -36,11 +45,7 @@ def alone(replicas: Replicas, executor: str = AUTO, kernels: str = AUTO, recorde
 
     No timing decides: the same run takes the same executor on every day.
 
-    Args:
-        replicas: one replica.
-        executor: the value of ``--executor``.
-        kernels: the value of ``--kernels``.
-        recorded: the executor that the run's checkpoint names; empty without one.
+    The arguments are those of ``executors_alone``.
 
     Raises:
         InputError: the device does not have this executor, it only trains several runs together, or the kernel that was
@@ -50,27 +55,28 @@ def alone(replicas: Replicas, executor: str = AUTO, kernels: str = AUTO, recorde
     why = f"a single run on {'a CUDA device' if on_cuda else 'the CPU'}" if executor == AUTO else "as asked"
     *preferred, name = executors_alone(executor, replicas.device.type, kernels, recorded)
     if EXECUTORS[name].kernels != EXECUTORS[REFERENCE].kernels:
-        _check_kernel(kernels, name, replicas)
+        try:
+            _trial_seconds(name, replicas)
+        except UnsupportedError as error:
+            raise InputError(
+                f"The {kernels} kernel cannot run this network ({error}): take --kernels {AUTO}."
+            ) from error
     for better in preferred:
         try:
-            step_seconds(build_executor(better, replicas.copied()))
+            _trial_seconds(better, replicas)
         except Exception as error:  # a user's network may raise anything
             why = f"since {better} cannot run its step ({one_line(error)})"
         else:
             name = better
             break
-    notes = search_notes(replicas, lambda: step_seconds(build_executor(name, replicas.copied())))
-    return Choice(build_executor(name, replicas), name, [f"Executor: {name}, {why}.", *notes])
+    notes = _notes(f"Executor: {name}, {why}.", replicas, lambda: _trial_seconds(name, replicas))
+    return Choice(build_executor(name, replicas), name, notes)
 
 
 def together(replicas: Replicas, executor: str = AUTO, kernels: str = AUTO, recorded: str = "") -> Choice:
     """Builds the executor of many runs: the fastest of those allowed.
 
-    Args:
-        replicas: the runs.
-        executor: the value of ``--executor``; unless it is ``auto`` the runs must be trained together.
-        kernels: the value of ``--kernels``.
-        recorded: the executor that the checkpoints name; empty without one.
+    The arguments are those of ``executors_together``; only with the executor ``auto`` may the runs be trained alone.
 
     Raises:
         NotFusedError: no executor can run these networks, or a process for each run is clearly faster.
@@ -80,7 +86,7 @@ def together(replicas: Replicas, executor: str = AUTO, kernels: str = AUTO, reco
     reasons: list[str] = []
     for name in executors_together(executor, kernels, recorded):
         try:
-            seconds[name] = step_seconds(build_executor(name, replicas.copied()))
+            seconds[name] = _trial_seconds(name, replicas)
         except Exception as error:  # a user's network may raise anything
             reasons.append(f"{_variant(name)}: {one_line(error)}")
     gc.collect()  # an executor and its steps refer to each other: the memory of a trial is free only now
@@ -96,16 +102,21 @@ def together(replicas: Replicas, executor: str = AUTO, kernels: str = AUTO, reco
             )
     measured = ", ".join(f"{_variant(name)} {1000 * value / count:.2f} ms" for name, value in seconds.items())
     name = f"{best} ({count} replicas; per replica and step: {measured})"
-    notes = search_notes(replicas, lambda: seconds[best])
-    return Choice(build_executor(best, replicas), name, [f"Executor: {name}.", *notes])
+    return Choice(build_executor(best, replicas), name, _notes(f"Executor: {name}.", replicas, lambda: seconds[best]))
 
 
-def _check_kernel(kernels: str, name: str, replicas: Replicas) -> None:
-    """Checks that the kernel that was named can run a step."""
-    try:
-        step_seconds(build_executor(name, replicas.copied()))
-    except UnsupportedError as error:
-        raise InputError(f"The {kernels} kernel cannot run this network ({error}): take --kernels {AUTO}.") from error
+def _trial_seconds(name: str, replicas: Replicas) -> float:
+    """Seconds of a step of copies of the replicas."""
+    return step_seconds(build_executor(name, replicas.copied()))
+
+
+def _notes(choice: str, replicas: Replicas, seconds_per_step: Callable[[], float]) -> list[str]:
+    """The choice, and what a look at the replicas warns of."""
+    return [
+        choice,
+        *search_notes(replicas, seconds_per_step),
+        *probability_notes(replicas.methods[0].network, replicas.splits[0]["test"]),
+    ]
 
 
 def _seconds_in_processes(replicas: Replicas, executors: Sequence[str]) -> float:
@@ -116,7 +127,7 @@ def _seconds_in_processes(replicas: Replicas, executors: Sequence[str]) -> float
     try:
         for name in executors:
             with suppress(UnsupportedError):
-                seconds.append(step_seconds(build_executor(name, replicas.part([0]).copied())))
+                seconds.append(_trial_seconds(name, replicas.part([0])))
     finally:
         torch.set_num_threads(threads)
     return min(seconds) / threads

@@ -1,10 +1,12 @@
-"""The executors by name: one entry each. Torch is imported only to build one.
+"""The executors by name, and which of them may run one run, or train many together, on which devices.
 
-A new executor is its module and a row here; the contract tests then hold it to ``serial``.
+A new executor is its module and a row here; the contract tests then hold it to ``serial``. ``choose`` builds and times
+what is allowed here. Torch is imported only to build one.
 """
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from osakd.errors import InputError
 from osakd.leaves import load, offered
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ AUTO = "auto"
 REFERENCE = "serial"
 """The executor that runs any method on any device, and that all others must agree with."""
 CUDA = "cuda"
+_CUDA_PRECISIONS = ("tf32",)
 
 
 class ExecutorEntry(NamedTuple):
@@ -69,3 +72,102 @@ def build_executor(name: str, replicas: "Replicas", *, captured: bool | None = N
     if captured is None:
         captured = entry.captures and replicas.device.type == CUDA
     return load(entry.builder)(replicas, captured=captured)
+
+
+def executors_together(executor: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
+    """The executors that may train many runs together, of which the fastest is taken; none for single runs.
+
+    Args:
+        executor: the value of ``--executor``.
+        kernels: the value of ``--kernels``.
+        recorded: the executor that the checkpoints of the runs name; where it trains runs together it alone continues
+            them bit for bit.
+    """
+    if were_together(recorded):
+        return [_recorded(recorded)]
+    return [name for name in _named(executor, kernels) if EXECUTORS[name].together]
+
+
+def were_together(recorded: str) -> bool:
+    """Whether a run with this recorded executor was trained together with others.
+
+    Example:
+        >>> were_together("fused/channels (16 replicas; per replica and step: ...)"), were_together("serial")
+        (True, False)
+    """
+    name = _recorded(recorded)
+    return bool(name) and EXECUTORS[name].together
+
+
+def executors_alone(executor: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
+    """The executors that may run a single run on a type of device, the preferred one first.
+
+    Args:
+        executor: the value of ``--executor``.
+        device: the type of device.
+        kernels: the value of ``--kernels``.
+        recorded: the executor that the run's checkpoint names, which alone continues it bit for bit on a CPU:
+            there it is preferred.
+
+    Raises:
+        InputError: there is none.
+    """
+    check_device(executor, "float32", device)
+    fitting = _fitting(executor, device, kernels)
+    same = _recorded(recorded)
+    if device != CUDA and same in fitting:
+        return list(dict.fromkeys([same, *fitting[:1]]))
+    if fitting:
+        return fitting[::-1]
+    if _fitting(executor, device, AUTO):
+        raise InputError(
+            f"The {kernels} kernel does not run with the executor {executor} on {device}: take --kernels {AUTO}."
+        )
+    raise InputError(
+        f"The executor {executor} trains several runs together: use osakd compare, or choose another executor."
+    )
+
+
+def for_single_run(executor: str) -> str:
+    """The value of ``--executor`` for a run that is trained alone: ``auto`` for what only trains runs together."""
+    return AUTO if all(EXECUTORS[name].together for name in _named(executor)) else executor
+
+
+def needs_cuda(executor: str, precision: str) -> bool:
+    """Whether only a CUDA device has this executor or this precision."""
+    return precision in _CUDA_PRECISIONS or all(EXECUTORS[name].device == CUDA for name in _named(executor))
+
+
+def check_device(executor: str, precision: str, device: str) -> None:
+    """Checks that a type of device has an executor and a precision.
+
+    Raises:
+        InputError: it does not.
+    """
+    if device == CUDA:
+        return
+    if needs_cuda(executor, "float32"):
+        raise InputError(f"The executor {executor} needs a CUDA device, this run is on {device}: take {REFERENCE}.")
+    if precision in _CUDA_PRECISIONS:
+        raise InputError(f"`precision` {precision} needs a CUDA device, this run is on {device}: take float32.")
+
+
+def _fitting(executor: str, device: str, kernels: str) -> list[str]:
+    """The executors of single runs that a type of device has."""
+    entries = {name: EXECUTORS[name] for name in _named(executor, kernels)}
+    return [name for name, entry in entries.items() if not entry.together and entry.device in ("", device)]
+
+
+def _named(executor: str, kernels: str = AUTO) -> list[str]:
+    """The entries that values of ``--executor`` and ``--kernels`` stand for."""
+    return [
+        name
+        for name, entry in EXECUTORS.items()
+        if executor in (AUTO, name.partition("/")[0]) and kernels in (AUTO, entry.kernels)
+    ]
+
+
+def _recorded(recorded: str) -> str:
+    """The name of the executor in a record, where what was measured follows; empty for one of an earlier version."""
+    name = recorded.partition(" ")[0]
+    return name if name in EXECUTORS else ""

@@ -15,12 +15,7 @@ from osakd.methods.base import Batch, Method
 
 
 class SerialExecutor(Executor):
-    """Runs the epochs of one method, any module.
-
-    Args:
-        replicas: one replica.
-        captured: the whole step is captured once and replayed.
-    """
+    """Runs the epochs of one replica, of any method."""
 
     def __init__(self, replicas: Replicas, *, captured: bool = False) -> None:
         (self.method,) = replicas.methods

@@ -19,10 +19,6 @@ from osakd.native.kernels.operators import network
 class NativeFusedExecutor(FusedExecutor):
     """Runs the epochs of many replicas at once, whose networks and soft labels the kernel computes.
 
-    Args:
-        replicas: the methods to train and their data.
-        captured: as for ``FusedExecutor``.
-
     Raises:
         UnsupportedError: the kernel cannot compute their networks.
     """

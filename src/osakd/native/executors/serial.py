@@ -16,11 +16,7 @@ from osakd.native.kernels.operators import Plan, network
 
 
 class NativeSerialExecutor(SerialExecutor):
-    """Runs the epochs of one method, whose networks and soft labels the kernel computes.
-
-    Args:
-        replicas: one replica.
-        captured: as for ``SerialExecutor``.
+    """Runs the epochs of one replica, whose networks and soft labels the kernel computes.
 
     Raises:
         UnsupportedError: the kernel computes none of its networks.

@@ -47,7 +47,7 @@ def built_library() -> Path:
     refused = ""
     for command in compilers():
         try:
-            return _built_with(command, _own_folder())
+            return _built_with(command, _private_folder())
         except (OSError, subprocess.SubprocessError) as error:
             refused = refused or f"{command[0]} cannot build the kernel ({_words(error)})"
         except (InputError, RunError) as error:
@@ -62,8 +62,8 @@ def _built_with(command: list[str], folder: Path) -> Path:
     version = _run([*command, "--version"])
     here = Path(__file__).parent
     sources = [path.read_bytes() for path in sorted([*here.glob("*.cpp"), *here.glob("*.h")])]
-    about = [*sources, version, " ".join([*command, *flags, *libraries]).encode(), _processor()]
-    name = hashlib.sha256(b"\0".join(hashlib.sha256(one).digest() for one in about)).hexdigest()
+    parts = [*sources, version, " ".join([*command, *flags, *libraries]).encode(), _processor()]
+    name = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     path, digest = folder / f"{name}.so", folder / f"{name}.sha256"
     if not _is_trusted(path, digest):
         beside = folder / f"{name}.{os.getpid()}.so"
@@ -80,25 +80,25 @@ def _built_with(command: list[str], folder: Path) -> Path:
 def _is_trusted(path: Path, digest: Path) -> bool:
     """Whether a library of this user is there, and is what was written."""
     try:
-        own = all(_is_own(one.lstat()) and stat.S_ISREG(one.lstat().st_mode) for one in (path, digest))
-        return own and hashlib.sha256(path.read_bytes()).hexdigest() == digest.read_text(encoding="ascii")
+        safe = all(_is_private(file.lstat()) and stat.S_ISREG(file.lstat().st_mode) for file in (path, digest))
+        return safe and hashlib.sha256(path.read_bytes()).hexdigest() == digest.read_text(encoding="ascii")
     except (OSError, ValueError):
         return False
 
 
-def _own_folder() -> Path:
+def _private_folder() -> Path:
     """The folder of built kernels, which nobody else can use."""
     folder = cache_folder() / "kernels"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or not _is_own(about):
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or not _is_private(status):
         raise UnsupportedError(f"others may write {str(folder)!r}: remove it, or name another cache in OSAKD_CACHE")
     folder.chmod(0o700)
     return folder
 
 
-def _is_own(about: os.stat_result) -> bool:
-    return about.st_uid == os.getuid() and not about.st_mode & _OTHERS_MAY_WRITE
+def _is_private(status: os.stat_result) -> bool:
+    return status.st_uid == os.getuid() and not status.st_mode & _OTHERS_MAY_WRITE
 
 
 def _processor() -> bytes:

@@ -7,7 +7,7 @@ Each stands for many small operators of PyTorch, which take longer to start than
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,12 +36,14 @@ def native_labels() -> Iterator[None]:
 
 def native_votes(
     queries: Tensor, pool: Pool, num_classes: int, k: int, exclude: Tensor | None, all_found: bool
-) -> "Neighbours | None":
+) -> tuple[Tensor, Tensor, Tensor] | None:
     """The neighbours and their votes, see ``VOTE_COUNTERS``; None where the kernel does not compute them."""
     if pool.target.dtype != torch.int64 or not 1 <= k <= len(pool.outputs) or not _takes(queries, pool.outputs):
         return None
-    settings = {"num_classes": num_classes, "k": k, "count_all": all_found}
-    return neighbours(queries, pool.outputs, pool.target, exclude=exclude, valid=pool.valid, **settings)
+    masks = [None if mask is None else mask[None] for mask in (exclude, pool.valid)]
+    results = _NEIGHBOURS(queries[None], pool.outputs[None], pool.target[None], *masks, k, num_classes, all_found)
+    distances, rows, votes = (result[0] for result in results)
+    return distances, rows, votes
 
 
 def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> MeasuredLoss | None:
@@ -57,24 +59,23 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
         return None
     reliability = criterion.reliability
     hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, 1.0)
+    # What the cross-entropy gives up for the divergence where the neighbours are reliable.
     given_up = 0.0 if reliability is None else 1.0 - float(hard_weight)
     # The kernel sums the squared error over the classes.
     share = 1 / criterion.num_classes if criterion.divergence == "mse" else 1.0
-    settings = LossSettings(
-        criterion.k,
-        criterion.include_self,
-        softmax=criterion.space == "softmax",
-        squared=criterion.divergence != "kl",
-        hard_weight=float(hard_weight) + given_up,
-        soft_weight=float(soft_weight) * share,
-        given_up=given_up,
-        pseudo_count=criterion.pseudo_count,
-        momentum=reliability.momentum if reliability is not None and reliability.training else 1.0,
-        power=1.0 if reliability is None else reliability.power,
-        label_smoothing=criterion.label_smoothing,
-    )
-    before = None if reliability is None else reliability.scores
-    total, figures, _, after = distillation(logits, target, before, settings)
+    flags = [criterion.k, criterion.include_self, criterion.space == "softmax", criterion.divergence != "kl"]
+    weights = [
+        float(hard_weight) + given_up,
+        float(soft_weight) * share,
+        given_up,
+        criterion.pseudo_count,
+        reliability.momentum if reliability is not None and reliability.training else 1.0,
+        1.0 if reliability is None else reliability.power,
+        criterion.label_smoothing,
+    ]
+    before = None if reliability is None else reliability.scores[None]
+    results = _DISTILLATION(logits[None], target[None], before, [int(flag) for flag in flags], weights)
+    total, figures, _, _, after = (result.squeeze(0) for result in results)
     value, hard, soft, mass, entropy, agreement, now, running = figures.unbind()
     soft = soft if share == 1 else share * soft
     if reliability is not None:
@@ -101,100 +102,6 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
 def _takes(*tensors: Tensor) -> bool:
     """Whether the kernel computes with these tensors: on a CPU, in float32 or int64."""
     return all(tensor.is_cpu and tensor.dtype in (torch.float32, torch.int64) for tensor in tensors)
-
-
-class Neighbours(NamedTuple):
-    """The k nearest references of each query, as ``osakd.labels.neighbours.k_nearest`` gives them, and their votes.
-
-    Attributes:
-        distances: squared distances ``[n, k]``.
-        rows: rows of the references ``[n, k]``.
-        votes: number of neighbours of each class ``[n, num_classes]``.
-    """
-
-    distances: Tensor
-    rows: Tensor
-    votes: Tensor
-
-
-def neighbours(
-    queries: Tensor,
-    references: Tensor,
-    target: Tensor,
-    *,
-    num_classes: int,
-    k: int,
-    count_all: bool,
-    exclude: Tensor | None = None,
-    valid: Tensor | None = None,
-) -> Neighbours:
-    """The neighbours among references ``[m, c]`` of classes ``[m]``, and their votes.
-
-    The arguments are those of ``knn_posterior``; unless ``count_all``, neighbours that are infinitely far have no vote.
-    """
-    masks = [None if mask is None else mask[None] for mask in (exclude, valid)]
-    results = _NEIGHBOURS(queries[None], references[None], target[None], *masks, k, num_classes, count_all)
-    return Neighbours(*(result[0] for result in results))
-
-
-class LossSettings(NamedTuple):
-    """What the kernel must know of an OSAKD loss; see ``osakd.OSAKDLoss``.
-
-    Attributes:
-        k: number of neighbours.
-        include_self: whether a sample is its own neighbour.
-        softmax: whether neighbours are searched among probabilities; else among logits.
-        squared: whether the divergence is the squared error, summed over the classes; else KL.
-        hard_weight: weight of the cross-entropy.
-        soft_weight: weight of the divergence.
-        given_up: what the first gives up for the second where the neighbours are reliable.
-        pseudo_count: of every class.
-        momentum: of the scores of the votes; 1 takes up nothing.
-        power: of the reliability, where it is a factor.
-        label_smoothing: of the cross-entropy.
-    """
-
-    k: int
-    include_self: bool
-    softmax: bool
-    squared: bool
-    hard_weight: float
-    soft_weight: float
-    given_up: float
-    pseudo_count: float
-    momentum: float
-    power: float
-    label_smoothing: float
-
-
-class Distilled(NamedTuple):
-    """The loss of a mini-batch.
-
-    Attributes:
-        total: the loss, a scalar with a gradient.
-        figures: the loss, cross-entropy, divergence, and of the soft labels the mass of the true class, the entropy,
-            the agreement with the class, the reliability, and that of the latest batches, ``[8]``.
-        soft_labels: ``[n, c]``.
-        scores: those of the votes in the latest batches ``[2, c]``; zeros for a constant weight.
-    """
-
-    total: Tensor
-    figures: Tensor
-    soft_labels: Tensor
-    scores: Tensor
-
-
-def distillation(logits: Tensor, target: Tensor, scores: Tensor | None, settings: LossSettings) -> Distilled:
-    """The OSAKD loss of a mini-batch of logits ``[n, c]`` and classes ``[n]``.
-
-    With the scores of the votes so far ``[2, c]``, see ``osakd.labels.reliability``, the new reliability is to its
-    power a factor of the divergence's weight.
-    """
-    k, include_self, softmax, squared, *weights = settings
-    flags = [k, int(include_self), int(softmax), int(squared)]
-    before = None if scores is None else scores[None]
-    total, figures, soft_labels, _, after = _DISTILLATION(logits[None], target[None], before, flags, weights)
-    return Distilled(total.squeeze(0), figures.squeeze(0), soft_labels.squeeze(0), after.squeeze(0))
 
 
 _LIBRARY = torch.library.Library("osakd", "FRAGMENT")
@@ -232,7 +139,24 @@ def _neighbours(
 def _distillation(
     logits: Tensor, target: Tensor, scores: Tensor | None, flags: Sequence[int], weights: Sequence[float]
 ) -> tuple[Tensor, ...]:
-    """The total of each replica, its figures, its soft labels, the gradient of its logits, and its scores after it."""
+    """The OSAKD loss of mini-batches of logits ``[replicas, n, c]`` and classes ``[replicas, n]``.
+
+    Args:
+        logits: the logits.
+        target: the classes.
+        scores: those of the votes so far ``[replicas, 2, c]``, see ``osakd.labels.reliability``: the new reliability,
+            to its power, is a factor of the divergence's weight. None for a constant weight.
+        flags: k; whether a sample is its own neighbour; whether neighbours are searched among probabilities, else
+            among logits; whether the divergence is the squared error, summed over the classes, else KL.
+        weights: of the cross-entropy, of the divergence, and what the first gives up for the second where the
+            neighbours are reliable; the pseudo-count of every class; the momentum of the scores (1 takes up nothing);
+            the power of the reliability; the label smoothing of the cross-entropy.
+
+    Returns:
+        Of each replica the total; its figures ``[8]`` (the loss, cross-entropy, divergence, and of the soft labels the
+        mass of the true class, the entropy, the agreement with the class, the reliability, and that of the latest
+        batches); its soft labels; the gradient of its logits; the scores after it.
+    """
     replicas, n, classes = logits.shape
     logits, target = logits.contiguous(), target.contiguous()
     scores = None if scores is None else scores.contiguous()

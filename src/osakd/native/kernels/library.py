@@ -17,14 +17,14 @@ def load() -> ctypes.CDLL:
     Raises:
         UnsupportedError: it cannot be used here.
     """
-    found = _found()
-    if isinstance(found, UnsupportedError):
-        raise found
-    return found
+    library = _library()
+    if isinstance(library, UnsupportedError):
+        raise library
+    return library
 
 
 @cache
-def _found() -> ctypes.CDLL | UnsupportedError:
+def _library() -> ctypes.CDLL | UnsupportedError:
     try:
         library = ctypes.CDLL(str(built_library()))
     except UnsupportedError as error:

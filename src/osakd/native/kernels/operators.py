@@ -82,12 +82,12 @@ def network(
     Returns:
         Logits ``[seeds * each, n, c]``; without linear layers the maps, flat.
     """
-    images = [one.contiguous(memory_format=torch.channels_last) for one in images]
+    images = [of_seed.contiguous(memory_format=torch.channels_last) for of_seed in images]
     parameters = [
-        one.contiguous(memory_format=torch.channels_last if one.ndim == 4 else torch.contiguous_format)
-        for one in parameters
+        tensor.contiguous(memory_format=torch.channels_last if tensor.ndim == 4 else torch.contiguous_format)
+        for tensor in parameters
     ]
-    keep = torch.is_grad_enabled() and any(one.requires_grad for one in (*parameters, *images))
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*parameters, *images))
     return _FORWARD(images, parameters, scale, shift, plan.numbers(), keep, threads)[0]
 
 
@@ -141,18 +141,18 @@ def _backward(
     threads: int,
 ) -> list[Tensor]:
     """The gradients of the parameters, then of the images of each replica ``[replicas * n, channels, h, w]``."""
-    found = _gradients(gradient, parameters, plan, for_images)
+    gradients = _gradients(gradient, parameters, plan, for_images)
     load().osakd_backward(
         _numbers(plan),
         _Pointer(scale.data_ptr()),
         _pointers(parameters),
         _Pointer(workspace.data_ptr()),
         _Pointer(gradient.data_ptr()),
-        _pointers(found[: len(parameters)]),
-        _Pointer(found[-1].data_ptr() if for_images else None),
+        _pointers(gradients[: len(parameters)]),
+        _Pointer(gradients[-1].data_ptr() if for_images else None),
         threads,
     )
-    return found
+    return gradients
 
 
 class _Differentiable(torch.autograd.Function):
@@ -175,24 +175,18 @@ class _Differentiable(torch.autograd.Function):
         workspace, scale, *parameters = ctx.saved_tensors
         for_images = any(ctx.needs_input_grad[6 : 6 + ctx.count])
         gradient = gradients[0].contiguous()
-        found = _BACKWARD(gradient, workspace, parameters, scale, ctx.plan, for_images, ctx.threads)
+        of_inputs = _BACKWARD(gradient, workspace, parameters, scale, ctx.plan, for_images, ctx.threads)
         images: Sequence[Tensor | None] = [None] * ctx.count
         if for_images:
             _, _, n, seeds, each, *_ = ctx.plan
-            images = found.pop().unflatten(0, (seeds, each, n)).sum(1).unbind()
-        return None, None, None, None, None, None, *images, *found
+            images = of_inputs.pop().unflatten(0, (seeds, each, n)).sum(1).unbind()
+        return None, None, None, None, None, None, *images, *of_inputs
 
 
 def _with_gradients(
-    images: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    scale: Tensor,
-    shift: Tensor,
-    plan: Sequence[int],
-    keep: bool,
-    threads: int,
+    images: Sequence[Tensor], parameters: Sequence[Tensor], scale: Tensor, shift: Tensor, *numbers: Any
 ) -> tuple[Tensor, Tensor]:
-    return _Differentiable.apply(plan, keep, threads, len(images), scale, shift, *images, *parameters)  # type: ignore[no-any-return]
+    return _Differentiable.apply(*numbers, len(images), scale, shift, *images, *parameters)  # type: ignore[no-any-return]
 
 
 def _outputs(images: Sequence[Tensor], plan: Sequence[int], keep: bool) -> tuple[Tensor, Tensor]:
@@ -202,12 +196,12 @@ def _outputs(images: Sequence[Tensor], plan: Sequence[int], keep: bool) -> tuple
 
 
 def _gradients(gradient: Tensor, parameters: Sequence[Tensor], plan: Sequence[int], for_images: bool) -> list[Tensor]:
-    found = [torch.empty_like(one) for one in parameters]
+    gradients = [torch.empty_like(parameter) for parameter in parameters]
     if for_images:
         _, _, n, seeds, each, channels, height, width, *_ = plan
         shape = (seeds * each * n, channels, height, width)
-        found.append(gradient.new_empty(shape).contiguous(memory_format=torch.channels_last))
-    return found
+        gradients.append(gradient.new_empty(shape).contiguous(memory_format=torch.channels_last))
+    return gradients
 
 
 @torch.library.register_fake("osakd::network", lib=_LIBRARY)
@@ -239,4 +233,4 @@ def _numbers(plan: Sequence[int]) -> Any:
 
 def _pointers(tensors: Sequence[Tensor]) -> Any:
     """The addresses of the tensors; null for an empty one."""
-    return (_Pointer * len(tensors))(*[one.data_ptr() or None for one in tensors])
+    return (_Pointer * len(tensors))(*[tensor.data_ptr() or None for tensor in tensors])

@@ -1,4 +1,4 @@
-"""Many replicas in one program, by horizontal fusion; no other room knows how replicas are laid out.
+"""Many replicas in one network, by horizontal fusion.
 
 Reference:
     Wang et al., "Horizontally Fused Training Array: An Effective Hardware Utilization Squeezer for Training Novel Deep

@@ -1,4 +1,4 @@
-"""The channels lowering of a network of known layers, which is rewritten so that its replicas are folded into channels.
+"""Rewrites a network of known layers so that its replicas are folded into channels.
 
 The replicas of one seed share images, so the first convolution is wide, one for each seed; later convolutions are
 grouped; linear layers are batched products. A replica's parameter is a slice of a folded one.
@@ -21,12 +21,7 @@ from osakd.models.resnet import GlobalAverage, PaddedShortcut
 
 
 class FoldedNetwork(nn.Module):
-    """Replicas of a network, folded into one network.
-
-    Args:
-        networks: the replicas, those of a group side by side.
-        layout: number of replicas and groups.
-        input_shape: channels, height and width of an image.
+    """Replicas of a network, those of a group side by side, folded into one network.
 
     Raises:
         UnsupportedError: the network has a layer or an operation that cannot be folded.
@@ -55,7 +50,7 @@ class FoldedNetwork(nn.Module):
         self.folded_names: dict[str, str] = {}
         """The folded layer of each layer, by name."""
         for node in graph.nodes:
-            _lower(node, networks, layout, root, self.folded_names)
+            _fold(node, networks, layout, root, self.folded_names)
         self.folded = fx.GraphModule(root, graph)
         for name, parameter in networks[0].named_parameters():
             self.find(name).requires_grad_(parameter.requires_grad)
@@ -103,7 +98,7 @@ _CHANNELWISE_FUNCTIONS = (F.relu, torch.relu)
 _SUMS = (operator.add, torch.add, operator.iadd)
 
 
-def _lower(
+def _fold(
     node: fx.Node, networks: Sequence[nn.Module], layout: Layout, root: nn.Module, folded_names: dict[str, str]
 ) -> None:
     """Replaces what a node calls by its folded counterpart, which becomes a child of ``root``."""

@@ -29,12 +29,7 @@ Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
 
 
 class FusedExecutor(Executor):
-    """Runs the epochs of many replicas at once.
-
-    Args:
-        replicas: the methods to train and their data.
-        captured: the whole step is captured once and replayed.
-        fold: makes their networks one.
+    """Runs the epochs of many replicas at once; ``fold`` makes their networks one.
 
     Raises:
         UnsupportedError: a network that cannot be folded, or a method with more than one.
@@ -60,8 +55,8 @@ class FusedExecutor(Executor):
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """Trains on the images at these indices ``[seeds, n]``; the parts of every loss, flat."""
         each = list(enumerate(index.unbind()))
-        target = torch.stack([self.splits[seed]["train"].target.index_select(0, own) for seed, own in each])
-        images = [self._as_taken(self._images(seed, own)) for seed, own in each]
+        target = torch.stack([self.splits[seed]["train"].target.index_select(0, rows) for seed, rows in each])
+        images = [self._as_taken(self._images(seed, rows)) for seed, rows in each]
         with autocast(self.config.precision, index.device):
             logits = self.network.train()(images)
             per_seed = self.layout.per_group
@@ -207,8 +202,8 @@ class _MappedLoss:
             terms = functional_call(self.template, state, (Batch(z, y, i, step, progress),))
             return terms.total, terms.parts
 
-        own = (tensor.index_select(0, self.index) for tensor in (logits, target, index))
-        totals, parts = vmap(loss_of)(self.state, *own)
+        of_replicas = (tensor.index_select(0, self.index) for tensor in (logits, target, index))
+        totals, parts = vmap(loss_of)(self.state, *of_replicas)
         self.names = list(parts)
         return totals, torch.cat(list(parts.values()))
 

@@ -112,8 +112,8 @@ class BatchNorm2d(nn.BatchNorm2d):
         self.layout, self.channels = layout, first.num_features
         for name, tensor in [*first.named_parameters(), *first.named_buffers()]:
             if tensor.ndim:
-                own = [layer.get_parameter if name in first._parameters else layer.get_buffer for layer in layers]
-                getattr(self, name).data = torch.cat([get(name) for get in own]).detach().clone()
+                each = [getattr(layer, name).detach() for layer in layers]
+                getattr(self, name).data = torch.cat(each).clone()
         self.num_batches_tracked = (
             cast(Tensor, first.num_batches_tracked).clone() if first.track_running_stats else None
         )
