@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import osakd
-from osakd.cli.compare import compare
-from osakd.cli.train import train
+from osakd.cli.commands import compare, train
 from osakd.data.arrays import DataArrays
 from osakd.data.recipes import DATA
 from osakd.data.sources import load_data

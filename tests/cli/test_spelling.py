@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from osakd import api
-from osakd.cli import compare, train  # noqa: F401 - they read the signatures of the functions that are replaced below
+from osakd.cli import commands  # noqa: F401 - it reads the signatures of the functions that are replaced below
 from osakd.cli.main import main
 
 

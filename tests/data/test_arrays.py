@@ -29,7 +29,7 @@ def test_held_out_images_are_stratified_and_drawn_by_seed() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_share_out_of_range(share: float) -> None:
-    with pytest.raises(InputError, match=f"`validation` must be at least 0 and below 1 .*got {share}"):
+    with pytest.raises(InputError, match=f"`validation` must be at least 0 and below 1.*got {share}"):
         load_data("digits").hold_out(share, 0)
 
 

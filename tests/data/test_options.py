@@ -6,7 +6,7 @@ from osakd.errors import InputError
 
 
 @pytest.mark.parametrize(
-    ("given", "size"),
+    ("resize", "size"),
     [
         (32, (32, 32)),
         (np.int64(32), (32, 32)),
@@ -19,26 +19,24 @@ from osakd.errors import InputError
         (None, None),
     ],
 )
-def test_sizes(given: object, size: tuple[int, int] | None) -> None:
-    assert image_options(resize=given).resize == size
+def test_sizes(resize: object, size: tuple[int, int] | None) -> None:
+    assert image_options(resize=resize).resize == size
 
 
-@pytest.mark.parametrize("given", [0, -3, 1.5, "x", "", "32x", "1x2x3", (1, 2, 3), [], True, "0x4", {"h": 3}])
-def test_what_is_no_size(given: object) -> None:
-    with pytest.raises(InputError, match=r"`resize` must be a size in pixels such as 32 or 64x48 \(height x width\)"):
-        image_options(resize=given)
+@pytest.mark.parametrize("resize", [0, -3, 1.5, "x", "", "32x", "1x2x3", (1, 2, 3), [], True, "0x4", {"h": 3}])
+def test_what_is_not_a_size(resize: object) -> None:
+    with pytest.raises(InputError, match="`resize` must be a size in pixels such as 32 or 64x48"):
+        image_options(resize=resize)
 
 
-@pytest.mark.parametrize("given", [-0.1, 1, 1.5, float("nan")])
-def test_fractions_out_of_range(given: float) -> None:
-    with pytest.raises(InputError, match="`test_fraction` must be at least 0 and below 1"):
-        image_options(test_fraction=given)
-    with pytest.raises(InputError, match=r"`test_fraction` must be a number, got '0\.2'"):
-        image_options(test_fraction="0.2")
+@pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan"), "0.2"])
+def test_fractions_out_of_range(fraction: object) -> None:
+    with pytest.raises(InputError, match="`test_fraction` must be"):
+        image_options(test_fraction=fraction)
 
 
 def test_what_is_recorded_is_read_again() -> None:
-    given = ImageOptions((64, 48), 0.2, "kind", "picture")
-    assert recorded_options(given.record()) == given
+    options = ImageOptions((64, 48), 0.2, "kind", "picture")
+    assert recorded_options(options.record()) == options
     assert ImageOptions().record() == {}
     assert recorded_options({"name": "of an earlier version"}) == ImageOptions()

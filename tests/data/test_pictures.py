@@ -22,6 +22,17 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return stream.getvalue()
 
 
+def turned(orientation: int, image: Image.Image = PICTURE) -> bytes:
+    """An image with this EXIF orientation."""
+    return saved(image, exif=exif_of(orientation))
+
+
+def exif_of(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
 def with_first(folder: Path, first: bytes, kind: str = "png") -> str:
     """A folder whose first training image is this one."""
     write_image_folder(folder)
@@ -32,29 +43,17 @@ def with_first(folder: Path, first: bytes, kind: str = "png") -> str:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_images_are_rotated_by_their_exif_orientation(tmp_path: Path, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    data = load_data(with_first(tmp_path, saved(PICTURE, exif=exif)))
-    tagged = Image.open(io.BytesIO(saved(PICTURE, exif=exif)))
+    data = load_data(with_first(tmp_path, turned(orientation)))
+    tagged = Image.open(io.BytesIO(turned(orientation)))
     np.testing.assert_array_equal(data.train.images[0], np.asarray(ImageOps.exif_transpose(tagged)))
     assert (not np.array_equal(data.train.images[0], np.asarray(PICTURE))) == (orientation > 1)
     assert data.notes == (("Images rotated by their EXIF orientation: 1.",) if orientation > 1 else ())
 
 
-def test_an_orientation_by_hand(tmp_path: Path) -> None:
-    """Orientation 6: what the camera stored must be turned by a quarter clockwise."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = load_data(with_first(tmp_path, saved(PICTURE, exif=exif)))
-    np.testing.assert_array_equal(data.train.images[0], np.rot90(np.asarray(PICTURE), -1))
-
-
 @pytest.mark.parametrize(("kind", "ending"), [("JPEG", "jpg"), ("WEBP", "webp"), ("TIFF", "tif")])
 def test_formats_that_turn_images_themselves_turn_them_once(tmp_path: Path, kind: str, ending: str) -> None:
     image = Image.fromarray(np.repeat(np.repeat(np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8), 1, 0), 1, 1))
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    stored = saved(image.convert("RGB"), kind, exif=exif, **({"quality": 100} if kind != "TIFF" else {}))
+    stored = saved(image.convert("RGB"), kind, exif=exif_of(3), **({"quality": 100} if kind != "TIFF" else {}))
     data = load_data(with_first(tmp_path, stored, ending))
     expected = np.rot90(np.asarray(image.convert("RGB")).astype(int), 2)
     assert np.abs(data.train.images[0] - expected).max() < 40
@@ -84,19 +83,14 @@ def transparent(mode: str) -> bytes:
     alpha = Image.fromarray(np.repeat(np.array([[0] * 4 + [255] * 4], dtype=np.uint8), 8, 0))
     if mode == "LA":
         return saved(Image.merge("LA", [Image.new("L", (8, 8)), alpha]))
-    if mode in ("P", "GIF"):
+    if mode in ("P", "GIF", "P with bytes"):
         indices = Image.fromarray(np.asarray(alpha) // 255).convert("P")
         indices.putpalette([255, 0, 0, 0, 0, 0])
-        return saved(indices, "GIF" if mode == "GIF" else "PNG", transparency=0)
-    if mode == "P with bytes":
-        indices = Image.fromarray(np.asarray(alpha) // 255).convert("P")
-        indices.putpalette([255, 0, 0, 0, 0, 0])
-        return saved(indices, transparency=b"\x00\xff")
-    if mode == "L with a colour":
-        return saved(Image.fromarray(np.where(np.asarray(alpha), 0, 7).astype(np.uint8)), transparency=7)
-    if mode == "RGB with a colour":
+        transparency = b"\x00\xff" if mode == "P with bytes" else 0
+        return saved(indices, "GIF" if mode == "GIF" else "PNG", transparency=transparency)
+    if mode in ("L with a colour", "RGB with a colour"):
         grey = Image.fromarray(np.where(np.asarray(alpha), 0, 7).astype(np.uint8))
-        return saved(grey.convert("RGB"), transparency=(7, 7, 7))
+        return saved(grey, transparency=7) if mode[0] == "L" else saved(grey.convert("RGB"), transparency=(7, 7, 7))
     return saved(Image.merge("RGBA", [Image.new("L", (8, 8))] * 3 + [alpha]), mode)
 
 
@@ -113,17 +107,14 @@ def test_every_kind_of_transparency_is_put_on_white(tmp_path: Path, mode: str) -
 def test_content_tells_what_decoding_changed_and_stays_where_it_changed_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    plain = str(write_parquet_folder(tmp_path / "plain"))
-    turned = with_first(tmp_path / "turned", saved(PICTURE, exif=exif))
-    before = [load_data(one).content for one in (plain, turned)]
+    folders = [str(write_parquet_folder(tmp_path / "plain")), with_first(tmp_path / "turned", turned(3))]
+    before = [load_data(folder).content for folder in folders]
     for module in ("cache", "sources"):
         monkeypatch.setattr(f"osakd.data.{module}.RULES", "next")
     decoded = []
     original = decode.decode
-    monkeypatch.setattr("osakd.data.cache.decode", lambda *given: decoded.append(1) or original(*given))
-    after = [load_data(one).content for one in (plain, turned)]
+    monkeypatch.setattr("osakd.data.cache.decode", lambda *options: decoded.append(1) or original(*options))
+    after = [load_data(folder).content for folder in folders]
     assert len(decoded) == 3  # no split comes from the cache of other rules; both have the same test images
     assert before[0] == after[0]
     assert before[1] != after[1]
@@ -158,10 +149,9 @@ def test_resizing_is_antialiased(tmp_path: Path) -> None:
 
 
 def test_images_are_rotated_and_put_on_white_before_they_are_resized(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    """Orientation 6: what the camera stored is turned by a quarter clockwise."""
     tall = Image.fromarray(made_images(1, 0, (8, 20, 3))[0])
-    data = load_data(with_first(tmp_path, saved(tall, exif=exif)), ImageOptions(resize=(10, 4)))
+    data = load_data(with_first(tmp_path, turned(6, tall)), ImageOptions(resize=(10, 4)))
     expected = tall.transpose(Image.Transpose.ROTATE_270).resize((4, 10), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(data.train.images[0], np.asarray(expected))
 

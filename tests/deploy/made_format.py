@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from osakd.deploy.metadata import check_seal, sealed
+from osakd.deploy.metadata import verify_checksum, with_checksum
 
 TITLE, RUNTIME = "made up", "torch"
 NETWORKS: list[Any] = []
@@ -19,10 +19,10 @@ def changed(logits: Tensor) -> Tensor:
 def write(network: Any, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
     NETWORKS.append(network)
     number = len(NETWORKS) - 1
-    return lambda text: sealed(f"{number}\n{text}".encode())
+    return lambda text: with_checksum(f"{number}\n{text}".encode())
 
 
 def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str]:
-    check_seal(content)
+    verify_checksum(content)
     number, text = content.decode().split("\n")
     return lambda images: changed(NETWORKS[int(number)](images)), text

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from osakd.checks import whole
 from osakd.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -22,23 +23,25 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
         InputError: none, or not whole numbers.
     """
     if not isinstance(seeds, Iterable):
-        return list(range(at_least_one("seeds", seeds)))
+        return list(range(whole("seeds", seeds, least=1)))
     numbers = list(seeds)
-    at_least_one("seeds", len(numbers))
+    whole("seeds", len(numbers), least=1)
     return numbers
 
 
 def process_count(processes: int | None) -> int:
-    """The cores to use, all of them where nothing is said.
+    """The cores to use; None stands for all that this process may use.
 
     Raises:
         InputError: not a whole number, or below 1.
     """
-    return _cores() if processes is None else at_least_one("processes", processes)
+    if processes is not None:
+        return whole("processes", processes, least=1)
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def data_or_recorded(data: "Data | None", name: str, kind: str, *, split: str) -> str:
-    """What stands for the data that are given, or for those that a run recorded.
+    """The user's data as ``load_data`` takes them; by default those that a run recorded.
 
     Args:
         data: data as the user gives them, or None.
@@ -47,7 +50,7 @@ def data_or_recorded(data: "Data | None", name: str, kind: str, *, split: str) -
         split: name of the split that images in memory are.
 
     Raises:
-        InputError: none are given, and the recorded ones were a local folder.
+        InputError: no data, and the recorded ones were a local folder.
     """
     from osakd.data.in_memory import given_data
 
@@ -56,19 +59,6 @@ def data_or_recorded(data: "Data | None", name: str, kind: str, *, split: str) -
     if kind == "folder":
         raise InputError(f"The run was trained on a local folder called {name!r}: name it with --data.")
     return name
-
-
-def at_least_one(option: str, value: int) -> int:
-    """The value.
-
-    Raises:
-        InputError: not a whole number, or below 1.
-    """
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"`{option}` must be a whole number, got {value!r}.")
-    if value < 1:
-        raise InputError(f"`{option}` must be at least 1, got {value}.")
-    return value
 
 
 @contextmanager
@@ -97,8 +87,3 @@ def exit_unguarded() -> None:
     """Ends a worker process that is just importing an unguarded script: the parent says what is wrong with it."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         os._exit(1)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

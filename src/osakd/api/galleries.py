@@ -5,11 +5,13 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from osakd.api.arguments import data_or_recorded
 from osakd.errors import InputError
 from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.teacher_runs import is_recorded
 from osakd.models.registry import check_trusted
 from osakd.records import STUDENT, RunConfig
+from osakd.runs import finished
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays, Images
@@ -63,9 +65,8 @@ def _images(config: RunConfig, data: str | None) -> "DataArrays":
     from osakd.data.options import recorded_options
     from osakd.data.sources import load_data
 
-    if data is None and config.data["kind"] == "folder":
-        raise InputError(f"The run was trained on a local folder called {config.data['name']!r}: name it with --data.")
-    return load_data(data or config.data["name"], recorded_options(config.data))
+    name = data_or_recorded(data, config.data["name"], config.data["kind"], split="train")
+    return load_data(name, recorded_options(config.data))
 
 
 def _gallery(panel: str, run: "FinishedRun", arrays: "DataArrays", *, trust: bool) -> "Gallery":

@@ -108,15 +108,15 @@ def pack(folder: str | Path, *, to: str | Path | None = None) -> list[Packed]:
     file = None if to is None else given_path(to)
     if file is not None and file.suffix != PACKED:
         raise InputError(f"`to` must be a file that ends with {PACKED}, got {str(file)!r}.")
-    found = [(path, runs) for path, _ in places(place) if (runs := read_runs(path))]
-    if not found:
+    columns = [(path, runs) for path, _ in places(place) if (runs := read_runs(path))]
+    if not columns:
         raise InputError(f"{str(place)!r} holds no runs: give the folder of a comparison or of records.")
-    if file is not None and len(found) > 1:
+    if file is not None and len(columns) > 1:
         raise InputError(
-            f"{str(place)!r} holds {len(found)} folders of runs, each of which has its file: leave `to` out."
+            f"{str(place)!r} holds {len(columns)} folders of runs, each of which has its file: leave `to` out."
         )
     packed = []
-    for path, runs in found:
+    for path, runs in columns:
         target = file or (path if path.is_file() else packed_file(path))
         done = [run for run in runs if run.state in ("finished", "failed")]
         left = {run.folder.name: run.state_in_words for run in runs if run.state not in ("finished", "failed")}

@@ -128,10 +128,10 @@ def evaluate(
     network = load(run, trust=trust)
     source = network.data
     name = data_or_recorded(data, source["name"], source["kind"], split="test")
-    given = {"resize": resize, "label_column": label_column, "image_column": image_column}
-    chosen = {key: value for key, value in given.items() if value is not None}
-    reading = image_options(**vars(recorded_options(source)) | chosen)
-    arrays = load_test(name, reading, trained_on=source["content"])
+    changes = {"resize": resize, "label_column": label_column, "image_column": image_column}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    options = image_options(**vars(recorded_options(source)) | changes)
+    arrays = load_test(name, options, trained_on=source["content"])
     if on_note is not None:
         for note in arrays.notes:
             on_note(note)

@@ -29,8 +29,8 @@ def takes_options(function: FunctionT) -> FunctionT:
         (['data', 'model', 'epochs'], "number of passes over the training set; by default the data set's.")
     """
     signature = inspect.signature(function)
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    parameters = [*own, *inspect.signature(Options).parameters.values()]
+    named = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    parameters = [*named, *inspect.signature(Options).parameters.values()]
     function.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
     lines = (inspect.getdoc(function) or "").splitlines()
     texts = [f"{_INDENT}{name}: {text}" for name, text in argument_texts(Options).items()]

@@ -1,18 +1,45 @@
-"""Reads the values of options from the command line and from YAML files, with the same names in both."""
+"""Reads the values of options from the command line and from YAML files, with the same names in both.
+
+Some other spellings are accepted; names that other tools use are not, but the error says the right one.
+"""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from osakd.cli.options import CONFIG, Option, settings_options
-from osakd.cli.spelling import python_name, unknown_option
 from osakd.cli.values import choices, convert, expected, split, takes_several
 from osakd.errors import InputError, one_line
 from osakd.methods.lookup import given_method
 from osakd.paths import given_path
+
+SHORT_FORMS = {"lr": "learning_rate", "method.name": "method"}
+"""Accepted."""
+ELSEWHERE = {
+    "arch": "--model",
+    "batch": "--batch-size",
+    "bs": "--batch-size",
+    "checkpoint": "--resume",
+    "cpu": "--device cpu",
+    "cuda": "--device cuda",
+    "dataset": "--data",
+    "gpu": "--device cuda",
+    "gpus": "--device cuda",
+    "k": "--method.k",
+    "jobs": "--processes",
+    "network": "--model",
+    "num_epochs": "--epochs",
+    "num_workers": "--processes",
+    "opt": "--optimizer",
+    "output": "--out",
+    "output_dir": "--out",
+    "wd": "--weight-decay",
+    "workers": "--processes",
+}
+"""What other tools call an option, and its name here."""
 
 
 class Arguments:
@@ -48,26 +75,26 @@ class Arguments:
             self.options |= {option.name: option for option in settings_options(self.method)}
 
     def values(self) -> dict[str, Any]:
-        """The values that are given, by name, each in the type of its option. The command line goes before the files.
+        """The values of options by name, each in its option's type; the command line goes before the files.
 
         Raises:
             InputError: an unknown option, a value that is not of its type, or none where one is needed.
         """
         in_files = {name: _converted(self._option(name, repr(name)), value) for name, value in self._in_files.items()}
-        given = in_files | self._on_terminal()
-        given.pop(CONFIG.name, None)
+        values = in_files | self._on_terminal()
+        values.pop(CONFIG.name, None)
         for option in self.options.values():
-            if option.required and option.name not in given:
+            if option.required and option.name not in values:
                 raise InputError(f"{option.flag} is missing: {option.help} (see --help).")
-        settings = {name: given.pop(name) for name in list(given) if name.startswith("method.")}
+        settings = {name: values.pop(name) for name in list(values) if name.startswith("method.")}
         if settings:
-            given["method"] = {"name": self.method}
-            given["method"] |= {name.removeprefix("method."): value for name, value in settings.items()}
-        return given
+            values["method"] = {name.removeprefix("method."): value for name, value in settings.items()}
+            values["method"] = {"name": self.method} | values["method"]
+        return values
 
     def _on_terminal(self) -> dict[str, Any]:
         """The values on the command line."""
-        given: dict[str, Any] = {}
+        on_terminal: dict[str, Any] = {}
         nameless: list[str] = []
         words = list(self._argv)
         while words:
@@ -79,23 +106,23 @@ class Arguments:
             name = python_name(flag)
             turned_off = self.options.get(name.removeprefix("no_"))
             if name.startswith("no_") and turned_off is not None and turned_off.kind is bool and not equals:
-                given[turned_off.name] = False
+                on_terminal[turned_off.name] = False
                 continue
             option = self._option(name, flag)
             values = [text] if equals else _taken(option, words)
             if not values and option.kind is not bool:
                 raise InputError(f"Option {option.flag} needs a value: {expected(option.kind)}.")
             value = (_joined(values) if takes_several(option.kind) else values[0]) if values else True
-            given[option.name] = _converted(option, value)
+            on_terminal[option.name] = _converted(option, value)
         for option in self.options.values():
             if option.positional and nameless:
-                taken = nameless if takes_several(option.kind) else nameless[:1]
-                given[option.name] = _converted(option, taken if takes_several(option.kind) else taken[0])
-                nameless = nameless[len(taken) :]
+                several = takes_several(option.kind)
+                on_terminal[option.name] = _converted(option, nameless if several else nameless[0])
+                nameless = [] if several else nameless[1:]
         if nameless:
             before = ["the command", *self._argv][self._argv.index(nameless[0])]
             raise InputError(f"Unexpected argument {nameless[0]!r} after {before}: options begin with -- (see --help).")
-        return given
+        return on_terminal
 
     def _option(self, name: str, as_written: str) -> Option:
         """The option of that name.
@@ -135,6 +162,34 @@ def read_options(path: Path) -> dict[str, Any]:
         settings = options.pop("method")
         options |= {python_name(f"method.{key}"): value for key, value in settings.items()}
     return options
+
+
+def python_name(text: str) -> str:
+    """The name of an option in Python, from the terminal or a YAML file.
+
+    Example:
+        >>> python_name("--batch-size"), python_name("lr")
+        ('batch_size', 'learning_rate')
+    """
+    name = text.removeprefix("--").replace("-", "_")
+    return SHORT_FORMS.get(name, name)
+
+
+def unknown_option(as_written: str, name: str, flags: Collection[str]) -> InputError:
+    """The error for an option that a command does not have.
+
+    Args:
+        as_written: the option as the user wrote it.
+        name: its name in Python's spelling.
+        flags: the options that the command has, ``--batch-size``.
+    """
+    meant = ELSEWHERE.get(name, "")
+    of_a_method = meant.startswith("--method.") and "--method" in flags
+    if not of_a_method and meant.partition(" ")[0] not in flags:
+        near = difflib.get_close_matches(f"--{name.replace('_', '-')}", flags, n=1, cutoff=0.75)
+        meant = near[0] if near else ""
+    guess = f"; did you mean {meant} (see --help)?" if meant else " (see --help)."
+    return InputError(f"Unknown option {as_written}{guess}")
 
 
 def _merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:

@@ -9,15 +9,15 @@ from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_
 from osakd.leaves import offered
 
 COMMANDS = {
-    "compare": ("osakd.cli.compare:compare", "train several methods over several seeds and show who wins"),
-    "train": ("osakd.cli.train:train", "train one network with one method"),
-    "evaluate": ("osakd.cli.evaluate:evaluate", "score a trained network on a test set"),
-    "predict": ("osakd.cli.predict:predict", "predict the classes of images"),
-    "report": ("osakd.cli.report:report", "show what is recorded: one page for a browser, tables and figures"),
-    "pack": ("osakd.cli.pack:pack", "put the runs of a folder in one file, without their networks"),
-    "status": ("osakd.cli.status:status", "show how far the runs in a folder are, from any terminal"),
+    "compare": ("osakd.cli.commands:compare", "train several methods over several seeds and show who wins"),
+    "train": ("osakd.cli.commands:train", "train one network with one method"),
+    "evaluate": ("osakd.cli.commands:evaluate", "score a trained network on a test set"),
+    "predict": ("osakd.cli.commands:predict", "predict the classes of images"),
+    "report": ("osakd.cli.commands:report", "show what is recorded: one page for a browser, tables and figures"),
+    "pack": ("osakd.cli.commands:pack", "put the runs of a folder in one file, without their networks"),
+    "status": ("osakd.cli.commands:status", "show how far the runs in a folder are, from any terminal"),
     "cost": ("osakd.cli.cost:cost", "count what each method costs, in training and deployed"),
-    "list": ("osakd.cli.list:list_", "show the known data, models and methods"),
+    "list": ("osakd.cli.commands:list_", "show the known data, models and methods"),
     **offered("commands"),
 }
 """Each command: ``module:name`` of what runs it, and what it does. The module is imported when it is called."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from osakd.checks import number
 from osakd.data.options import ImageOptions
 from osakd.data.stratified import draw_share
-from osakd.errors import InputError
 from osakd.records import DataRecord, RunConfig
 
 Images = NDArray[np.uint8]
@@ -122,9 +122,7 @@ class DataArrays:
         Raises:
             InputError: a share that is not above 0 and at most 1, or less than one image of every class.
         """
-        if not 0 < fraction <= 1:
-            raise InputError(f"`fraction` must be above 0 and at most 1 (a share of the training set), got {fraction}.")
-        if fraction == 1:
+        if number("fraction", fraction, above=0, most=1) == 1:
             return self
         rows = draw_share(
             self.train.target, self.class_names, fraction, option="fraction", seed=0, epoch=1, leave_one=False
@@ -146,10 +144,8 @@ class DataArrays:
 
     def _held_out(self, share: float, seed: int) -> tuple[Labels, Labels]:
         """The rows of the training set to train on, and those held out for validation."""
-        if not 0 <= share < 1:
-            raise InputError(f"`validation` must be at least 0 and below 1 (a share of the training set), got {share}.")
         every = np.arange(len(self.train))
-        if share == 0:
+        if number("validation", share, least=0, below=1) == 0:
             return every, np.arange(0)
         held_out = draw_share(
             self.train.target, self.class_names, share, option="validation", seed=seed, epoch=0, leave_one=True
@@ -168,10 +164,9 @@ class DataArrays:
     def statistics(self) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each channel of the training images, in [0, 1]."""
         # Exact integer histograms: the result does not depend on any order of summation.
-        channels = self.train.images.shape[-1]
         levels = np.arange(256) / 255
         mean, std = [], []
-        for channel in range(channels):
+        for channel in range(self.train.images.shape[-1]):
             counts = np.bincount(self.train.images[..., channel].ravel(), minlength=256)
             average = float(counts @ levels / counts.sum())
             mean.append(average)

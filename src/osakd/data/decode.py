@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from osakd.data.arrays import Images
+from osakd.data.arrays import Images, in_channels
 from osakd.data.encoded import EncodedSplit
 from osakd.errors import InputError
 
@@ -28,28 +28,21 @@ class Decoded(NamedTuple):
     composited: int = 0
 
 
-class _Pixels(NamedTuple):
-    array: Images
-    rotated: bool
-    composited: bool
-
-
 def decode(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
     """The images of a split in one array; one colour image makes all of them colour.
 
     Raises:
         InputError: an image that cannot be decoded, or images of several sizes without ``resize``.
     """
-    decoded: list[_Pixels] = []
+    images: list[Images] = []
+    rotated = composited = 0
     for encoded, origin in zip(split.images, split.origins, strict=True):
-        decoded.append(_decode_image(encoded, origin, resize))
-        check_size(decoded[-1].array.shape, origin, decoded[0].array.shape, split.origins[0])
-    colour = any(pixels.array.ndim == 3 for pixels in decoded)
-    return Decoded(
-        np.stack([_with_channels(pixels.array, colour) for pixels in decoded]),
-        rotated=sum(pixels.rotated for pixels in decoded),
-        composited=sum(pixels.composited for pixels in decoded),
-    )
+        image, was_rotated, was_composited = _decode_image(encoded, origin, resize)
+        images.append(image)
+        check_size(image.shape, origin, images[0].shape, split.origins[0])
+        rotated, composited = rotated + was_rotated, composited + was_composited
+    channels = max(image.shape[2] for image in images)
+    return Decoded(np.stack([in_channels(image, channels) for image in images]), rotated, composited)
 
 
 def check_size(shape: tuple[int, ...], origin: str, first: tuple[int, ...], first_origin: str) -> None:
@@ -74,7 +67,8 @@ def resized(image: "Image.Image", size: tuple[int, int] | None) -> "Image.Image"
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
-def _decode_image(encoded: bytes, origin: str, resize: tuple[int, int] | None) -> _Pixels:
+def _decode_image(encoded: bytes, origin: str, resize: tuple[int, int] | None) -> tuple[Images, bool, bool]:
+    """The image ``[h, w, channels]``, whether it was rotated, and whether it was put on white."""
     from PIL import Image, ImageOps
 
     try:
@@ -87,7 +81,8 @@ def _decode_image(encoded: bytes, origin: str, resize: tuple[int, int] | None) -
             upright = ImageOps.exif_transpose(image) if rotated else image
             opaque, composited = _on_white(upright)
             plain = opaque if opaque.mode == mode else opaque.convert(mode)
-            return _Pixels(np.asarray(resized(plain, resize)), rotated, composited)
+            array = np.asarray(resized(plain, resize))
+            return array.reshape(*array.shape[:2], -1), rotated, composited
     except InputError:
         raise
     except Exception as error:  # Pillow's decoders raise many kinds
@@ -115,7 +110,3 @@ def _on_white(image: "Image.Image") -> "tuple[Image.Image, bool]":
     ground = Image.new("RGBA", colour.size, "white")
     ground.alpha_composite(colour)
     return ground, True
-
-
-def _with_channels(image: Images, colour: bool) -> Images:
-    return np.repeat(image[..., None], 3, axis=2) if colour and image.ndim == 2 else image.reshape(*image.shape[:2], -1)

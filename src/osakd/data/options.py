@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
+from osakd.checks import number
 from osakd.errors import InputError
 from osakd.records import DataOrigin
 
@@ -48,25 +49,14 @@ def image_options(
         >>> image_options(resize="64x48").resize
         (64, 48)
     """
-    if not isinstance(test_fraction, float | int) or isinstance(test_fraction, bool):
-        raise InputError(f"`test_fraction` must be a number, got {test_fraction!r}.")
-    if not 0 <= test_fraction < 1:
-        raise InputError(
-            f"`test_fraction` must be at least 0 and below 1 (a share of the images), got {test_fraction}."
-        )
     size = None if resize is None else _size(resize)
-    return ImageOptions(size, float(test_fraction), label_column, image_column)
+    return ImageOptions(size, number("test_fraction", test_fraction, least=0, below=1), label_column, image_column)
 
 
 def recorded_options(data: DataOrigin) -> ImageOptions:
     """How a run read its data, from the description of the data in its configuration."""
-    size = data.get("resize")
-    return ImageOptions(
-        resize=None if size is None else (size[0], size[1]),
-        test_fraction=data.get("test_fraction", 0.0),
-        label_column=data.get("label_column"),
-        image_column=data.get("image_column"),
-    )
+    values: dict[str, Any] = {**data}
+    return image_options(**{name: values[name] for name in vars(ImageOptions()) if name in values})
 
 
 def _size(size: Any) -> tuple[int, int]:

@@ -5,7 +5,7 @@ The column of the image and that of the class are told by name or declared type,
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -127,20 +127,18 @@ def choose_columns(table: Table, features: Mapping[str, Any], options: ImageOpti
         InputError: no column fits, several do, or the one that the user names is missing or of another type.
     """
     kinds = {name: table.schema.field(name).type for name in table.column_names}
-    able = [name for name, kind in kinds.items() if _can_hold_images(kind)]
-    declared = [name for name in able if features.get(name, {}).get("_type") == "Image"]
-    by_name = [name for name in able if name.lower() in _IMAGE_NAMES]
-    images = [name for name in able if name in declared or name in by_name] or able
-    labels = [
-        name
-        for name, kind in kinds.items()
-        if _can_hold_classes(kind)
-        and (features.get(name, {}).get("_type") == "ClassLabel" or name.lower() in LABEL_NAMES)
-    ]
-    image = _choose("image", "encoded bytes", options.image_column, images, able, kinds, origin)
-    able = [name for name, kind in kinds.items() if _can_hold_classes(kind)]
+
+    def columns(can_hold: Callable[[Any], bool], declared: str, names: Set[str]) -> tuple[list[str], list[str]]:
+        """The columns of fitting types, and those of them that are declared or named as such."""
+        able = [name for name, kind in kinds.items() if can_hold(kind)]
+        types = {name: features.get(name, {}).get("_type") for name in able}
+        return able, [name for name in able if types[name] == declared or name.lower() in names]
+
+    able, known = columns(_can_hold_images, "Image", _IMAGE_NAMES)
+    image = _choose("image", "encoded bytes", options.image_column, known or able, able, kinds, origin)
+    able, known = columns(_can_hold_classes, "ClassLabel", LABEL_NAMES)
     words = "whole numbers, text or true and false"
-    return image, _choose("label", words, options.label_column, labels, able, kinds, origin)
+    return image, _choose("label", words, options.label_column, known, able, kinds, origin)
 
 
 def read_labels(column: Any, name: str, origin: str) -> list[Label]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from osakd.data.arrays import DataArrays, Images, Split, content_hash
+from osakd.data.arrays import DataArrays, Split, content_hash, in_channels
 from osakd.data.cache import cached
 from osakd.data.classes import number_classes
 from osakd.data.decode import RULES, Decoded, check_size, resized
@@ -134,9 +134,9 @@ def _assembled(
     decoded = [cached(split, options.resize) for split in encoded]
     for images, split in zip(decoded, encoded, strict=True):
         check_size(images.images.shape[1:], split.origins[0], decoded[0].images.shape[1:], encoded[0].origins[0])
-    channels = max(images.images.shape[-1] for images in decoded)
+    channels = max(images.images.shape[-1] for images in decoded)  # one colour image makes all of them colour
     splits = [
-        Split(_with_channels(images.images, channels), target)
+        Split(in_channels(images.images, channels), target)
         for images, target in zip(decoded, classes.targets, strict=True)
     ]
     content = content_hash(*((split.images, target) for split, target in zip(encoded, classes.targets, strict=True)))
@@ -164,8 +164,7 @@ def _digits(options: ImageOptions) -> DataArrays:
     bunch: Any = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
     classes = bunch.target.astype(np.int64)
-    rows = np.arange(len(classes))
-    train, test = train_test_split(rows, train_size=600, stratify=classes, random_state=0)
+    train, test = train_test_split(np.arange(len(classes)), train_size=600, stratify=classes, random_state=0)
     content = content_hash(*(([images[rows].tobytes()], classes[rows]) for rows in (train, test)))
     if options.resize:
         pictures = [Image.fromarray(image[..., 0]) for image in images]
@@ -192,11 +191,6 @@ def _content(encoded: str, options: ImageOptions, decoded: Sequence[Decoded]) ->
     if not changed and options.resize is None:
         return encoded
     return hashlib.sha256(f"{encoded} {options.resize} {RULES}".encode()).hexdigest()[:16]
-
-
-def _with_channels(images: Images, channels: int) -> Images:
-    """One colour image in a split makes the other splits colour too."""
-    return images if images.shape[-1] == channels else np.repeat(images, channels, axis=-1)
 
 
 def _notes(decoded: Sequence[Decoded]) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from osakd.api.arguments import at_least_one, data_or_recorded
-from osakd.errors import unknown_name
+from osakd.api.arguments import data_or_recorded
+from osakd.checks import choice, whole
 from osakd.paths import given_path, out_path
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def export(
     from osakd.deploy.exported import format_of
     from osakd.engine.state import load_run
 
-    if input not in ("float", "uint8"):
-        raise unknown_name("input", input, ("float", "uint8"))
-    at_least_one("calibrate", calibrate)
+    choice("input", input, ("float", "uint8"))
+    whole("calibrate", calibrate, least=1)
     out_file = out_path(to)
     file_format = format_of(out_file)
     trained = load_run(given_path(run))
     source = trained.config.data
-    name, options = data_or_recorded(data, source["name"], source["kind"], split="test"), recorded_options(source)
+    options = recorded_options(source)
+    name = data_or_recorded(data, source["name"], source["kind"], split="test")
     arrays = load_data(name, options) if int8 else load_test(name, options, trained_on=source["content"])
     return export_run(
         trained, arrays, out_file, file_format, calibrate=calibrate if int8 else 0, input_values=input, license=license
@@ -86,9 +86,9 @@ def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Pa
     """
     from osakd.deploy.latency import Latencies, machine, measure, write_latencies
 
-    at_least_one("calls", calls)
+    whole("calls", calls, least=1)
     paths = [given_path(model) for model in models]
-    at_least_one("models", len(paths))
+    whole("models", len(paths), least=1)
     out_file = None if record is None else out_path(record)
     latencies = Latencies(measure(paths, calls=calls), calls, machine())
     if out_file is not None:

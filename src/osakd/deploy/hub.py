@@ -45,19 +45,15 @@ class OSAKDModel(
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> "OSAKDModel":
-        folder = given_path(model_id)
+        folder, card = given_path(model_id), None
         if (folder / _WEIGHTS).exists():
-            student, card = read_student(folder / _WEIGHTS), _card_in(folder)
+            student, page = read_student(folder / _WEIGHTS), folder / "README.md"
+            card = page.read_text(encoding="utf-8") if page.exists() else None
         elif folder.is_dir():
             student, card = load_student(folder), model_card(folder)
         else:
             download = {name: options[name] for name in _DOWNLOAD}
-            student, card = read_student(Path(hf_hub_download(model_id, _WEIGHTS, **download))), None
-        return cls._of(student, card)
-
-    @classmethod
-    def _of(cls, student: TrainedNetwork, card: str | None) -> "OSAKDModel":
-        """The model with the layers of a deployed network."""
+            student = read_student(Path(hf_hub_download(model_id, _WEIGHTS, **download)))
         network = cls(OrderedDict(student.named_children()))
         network.model, network.card = student.model, card
         network.class_names, network.input_shape = student.class_names, student.input_shape
@@ -67,8 +63,3 @@ class OSAKDModel(
             "class_names": list(student.class_names),
         }
         return network.eval()
-
-
-def _card_in(folder: Path) -> str | None:
-    path = folder / "README.md"
-    return path.read_text(encoding="utf-8") if path.exists() else None

@@ -1,4 +1,4 @@
-"""The metadata of an exported file, as JSON inside the file, and the checksum that seals it."""
+"""The metadata of an exported file, as JSON inside the file, with the checksum of the whole file."""
 
 import json
 import re
@@ -12,7 +12,7 @@ Input = Literal["float", "uint8"]
 """Values of the images that a file takes: floats in [0, 1], or pixels of 0 to 255."""
 KEY = "osakd"
 """Name of the entry of a file that holds its metadata."""
-_CHECK, _UNSEALED = "crc32", 8 * "0"
+_CHECK, _ZEROS = "crc32", 8 * "0"
 _CHECKSUM = re.compile(rb'"crc32": "([0-9a-f]{8})"')
 
 
@@ -66,8 +66,8 @@ class Metadata:
         return "int8" if self.int8 else "float32"
 
     def to_json(self) -> str:
-        """The text inside the file, with a place for the checksum, see ``sealed``."""
-        return json.dumps(asdict(self) | {_CHECK: _UNSEALED})
+        """The text inside the file, with a place for the checksum, see ``with_checksum``."""
+        return json.dumps(asdict(self) | {_CHECK: _ZEROS})
 
     @classmethod
     def from_json(cls, text: str | None, path: str) -> "Metadata":
@@ -89,17 +89,17 @@ class Metadata:
             ) from error
 
 
-def sealed(content: bytes) -> bytes:
+def with_checksum(content: bytes) -> bytes:
     """The content of a file with its own CRC-32, computed with zeros in its place, in its metadata."""
     return _CHECKSUM.sub(b'"crc32": "%08x"' % zlib.crc32(content), content, count=1)
 
 
-def check_seal(content: bytes, *, needed: bool = False) -> None:
-    """Checks a file that ``sealed`` made; a file without a checksum was written by another program and passes.
+def verify_checksum(content: bytes, *, needed: bool = False) -> None:
+    """Checks a file that ``with_checksum`` made; a file without one, written by another tool, passes.
 
     Args:
         content: the file.
-        needed: refuse a file without a checksum: its runtime would end the process where the file is damaged.
+        needed: refuse a file without a checksum, whose runtime ends the process where the file is damaged.
 
     Raises:
         ValueError: a byte of it has changed, or it has no checksum and needs one.
@@ -109,6 +109,6 @@ def check_seal(content: bytes, *, needed: bool = False) -> None:
         if needed:
             raise ValueError("it has no checksum of `osakd export`")
         return
-    unsealed = content[: checksum.start(1)] + _UNSEALED.encode() + content[checksum.end(1) :]
-    if zlib.crc32(unsealed) != int(checksum[1], 16):
+    with_zeros = content[: checksum.start(1)] + _ZEROS.encode() + content[checksum.end(1) :]
+    if zlib.crc32(with_zeros) != int(checksum[1], 16):
         raise ValueError("its checksum does not fit")

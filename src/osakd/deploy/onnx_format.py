@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from osakd.deploy.exported import using_extra
-from osakd.deploy.metadata import KEY, check_seal, sealed
+from osakd.deploy.metadata import KEY, verify_checksum, with_checksum
 
 TITLE, RUNTIME = "ONNX", "onnxruntime"
 _EXTRA, _INPUT, _OUTPUT = "onnx", "images", "logits"
@@ -38,7 +38,7 @@ def write(network: nn.Module, example: Tensor, calibration: Tensor | None) -> Ca
     def content_with(metadata: str) -> bytes:
         del model.metadata_props[:]
         model.metadata_props.add(key=KEY, value=metadata)
-        return sealed(model.SerializeToString())
+        return with_checksum(model.SerializeToString())
 
     return content_with
 
@@ -48,7 +48,7 @@ def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     with using_extra(_EXTRA):
         import onnxruntime
 
-    check_seal(content)
+    verify_checksum(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

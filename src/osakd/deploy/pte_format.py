@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from osakd.deploy.exported import using_extra
-from osakd.deploy.metadata import KEY, check_seal, sealed
+from osakd.deploy.metadata import KEY, verify_checksum, with_checksum
 
 TITLE, RUNTIME = "ExecuTorch", "executorch.extension.pybindings.portable_lib"
 _EXTRA, _METHOD = "executorch", "forward"
@@ -35,7 +35,7 @@ def write(network: nn.Module, example: Tensor, calibration: Tensor | None) -> Ca
         entry = torch.frombuffer(bytearray(metadata.encode()), dtype=torch.uint8)
         with using_extra(_EXTRA):
             edge = copy.deepcopy(edge_program.exported_program())  # the last passes change it
-            return sealed(EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer)
+            return with_checksum(EdgeProgramManager({_METHOD: edge}, {KEY: entry}).to_executorch().buffer)
 
     return content_with
 
@@ -55,7 +55,7 @@ def read(content: bytes) -> tuple[Callable[[Tensor], Tensor], str | None]:
     _start()
     from executorch.runtime import Runtime
 
-    check_seal(content, needed=True)
+    verify_checksum(content, needed=True)
     with _without_stderr():
         program = Runtime.get().load_program(content)
         program.load_method(_METHOD)

@@ -16,7 +16,6 @@ EXPERIMENTS = {
 COST, CLAIMS = "cost", "claims"
 DECIDE_CLAIMS = (TABLE1, NEIGHBOURS)
 """What decides the paper's claims beyond its tables."""
-NAMES = (*EXPERIMENTS, COST, CLAIMS)
 
 
 def find_experiment(name: str) -> Experiment:

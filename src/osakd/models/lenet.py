@@ -14,30 +14,28 @@ from torch import nn
 from osakd.errors import InputError
 
 
-def lenet(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
-    """Conv 6 and 16 (5x5), FC 120 and 84: CIFAR-10 and SVHN; 62,006 parameters at 3x32x32 and 10 classes."""
-    return _lenet(num_classes, input_shape, convolutions=(6, 16), hidden=(120, 84), kernel=5, padding=0)
-
-
-def lenet_fashion(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
-    """Conv 20 and 50 (5x5), FC 500: Fashion-MNIST; 431,080 parameters at 1x28x28 and 10 classes."""
-    return _lenet(num_classes, input_shape, convolutions=(20, 50), hidden=(500,), kernel=5, padding=0)
-
-
-def lenet_digits(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
-    """Conv 16 and 32 (3x3), FC 64: 8x8 digits; 13,706 parameters at 1x8x8 and 10 classes."""
-    return _lenet(num_classes, input_shape, convolutions=(16, 32), hidden=(64,), kernel=3, padding=1)
-
-
-def _lenet(
+def lenet(
     num_classes: int,
     input_shape: tuple[int, int, int],
     *,
     convolutions: tuple[int, ...],
     hidden: tuple[int, ...],
-    kernel: int,
-    padding: int,
-) -> nn.Module:
+    kernel: int = 5,
+    padding: int = 0,
+) -> nn.Sequential:
+    """The network ``stage1, stage2, ..., flatten, hidden1, ..., fc``.
+
+    Args:
+        num_classes: number of classes.
+        input_shape: channels, height and width of an image.
+        convolutions: output channels of the convolutions.
+        hidden: outputs of the hidden linear layers.
+        kernel: height and width of the convolutions.
+        padding: zeros on each side of their input.
+
+    Raises:
+        InputError: the images are too small for the poolings.
+    """
     channels, height, width = input_shape
     layers: dict[str, nn.Module] = {}
     for number, filters in enumerate(convolutions, start=1):

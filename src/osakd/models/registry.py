@@ -29,12 +29,23 @@ _RESNET = "He et al., CVPR 2016"
 # Blocks per stage, and parameters for 3x32x32 images of 10 classes.
 _CIFAR_RESNETS = {1: 75_290, 3: 269_722, 5: 464_154, 7: 658_586, 9: 853_018, 18: 1_727_962}
 MODELS = {
-    "lenet": KnownModel("osakd.models.lenet:lenet", "conv 6, 16; FC 120, 84; 62,006 parameters on CIFAR-10", _PAPER),
+    "lenet": KnownModel(
+        "osakd.models.lenet:lenet",
+        "conv 6, 16; FC 120, 84; 62,006 parameters on CIFAR-10",
+        _PAPER,
+        {"convolutions": (6, 16), "hidden": (120, 84)},
+    ),
     "lenet-fashion": KnownModel(
-        "osakd.models.lenet:lenet_fashion", "conv 20, 50; FC 500; 431,080 parameters on Fashion-MNIST", _PAPER
+        "osakd.models.lenet:lenet",
+        "conv 20, 50; FC 500; 431,080 parameters on Fashion-MNIST",
+        _PAPER,
+        {"convolutions": (20, 50), "hidden": (500,)},
     ),
     "lenet-digits": KnownModel(
-        "osakd.models.lenet:lenet_digits", "conv 16, 32; FC 64; 13,706 parameters on digits", "osakd"
+        "osakd.models.lenet:lenet",
+        "conv 16, 32; FC 64; 13,706 parameters on digits",
+        "osakd",
+        {"convolutions": (16, 32), "hidden": (64,), "kernel": 3, "padding": 1},
     ),
     **{
         f"resnet{6 * blocks + 2}{suffix}": KnownModel(

@@ -113,14 +113,7 @@ class GlobalAverage(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions.
-
-    Args:
-        in_channels: number of input channels.
-        channels: number of output channels.
-        stride: stride of the first convolution.
-        projection: use a 1x1 convolution as the shortcut where one is needed.
-    """
+    """Two 3x3 convolutions, the first with the stride."""
 
     def __init__(self, in_channels: int, channels: int, *, stride: int = 1, projection: bool = False) -> None:
         super().__init__()
@@ -138,13 +131,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two 1x1 convolutions; the last has four times the channels.
-
-    Args:
-        in_channels: number of input channels.
-        width: channels of the 3x3 convolution.
-        stride: stride of the 3x3 convolution.
-    """
+    """A 3x3 convolution, with the stride, between two 1x1 convolutions; the last has four times the channels."""
 
     def __init__(self, in_channels: int, width: int, *, stride: int = 1) -> None:
         super().__init__()

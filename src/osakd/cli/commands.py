@@ -1,0 +1,158 @@
+"""The commands: the function of ``osakd.api`` that each calls, and how the result is printed."""
+
+import json as to_json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from osakd import api
+from osakd.cli.command import command
+from osakd.data.recipes import DATA
+from osakd.errors import printable
+from osakd.methods.registry import METHODS, PRESETS, run_notes
+from osakd.models.registry import MODELS
+from osakd.paths import given_path
+
+if TYPE_CHECKING:
+    from osakd.runner.status import RunStatus
+
+SHOWN = 3
+"""The most classes that ``predict`` prints for an image."""
+
+
+@command(api.compare, without=("on_progress",), continues=())
+def compare(**options: Any) -> None:
+    """Train several methods over several seeds and compare them. The same command continues after a stop."""
+    from osakd.cli.progress import ComparisonProgress, print_comparison
+
+    incomplete = None
+    with ComparisonProgress() as progress:
+        try:
+            comparison = api.compare(**options, on_progress=progress.on_progress)
+        except api.IncompleteError as error:
+            comparison, incomplete = error.comparison, error
+    print_comparison(comparison.panel)
+    print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
+    print(f"Open {comparison.folder}/report.html in a browser to see them.")
+    if incomplete is not None:
+        raise incomplete
+
+
+@command(api.train, without=("callbacks",), continues=("--resume",))
+def train(**options: Any) -> None:
+    """Train one network with one method, and keep it in a run folder."""
+    from osakd.cli.progress import TrainingProgress
+    from osakd.engine.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    with TrainingProgress() as progress:
+        run = api.train(**options, callbacks=[progress])
+    last, best = run.result.last["test"], run.result.best_on_test
+    print(
+        f"{run.folder}: epoch {run.result.epochs}, test accuracy {100 * last['accuracy']:.2f} %, "
+        f"NLL {last['nll']:.3f}, ECE {100 * last['ece']:.2f} %; "
+        f"best on test {100 * best['accuracy']:.2f} % (epoch {best['epoch']}), {run.result.seconds:.1f} s"
+    )
+    chosen = run.result.chosen_on_validation
+    if chosen:
+        print(f"Chosen on validation: epoch {chosen['epoch']}, test accuracy {100 * chosen['accuracy']:.2f} %")
+    for note in run_notes(run.config) + run.result.notes:
+        if note not in progress.notes:  # those of the data are printed at the start
+            print(note)
+
+
+@command(api.evaluate, positional=("run",), without=("on_note",))
+def evaluate(**options: Any) -> None:
+    """Score the network of a finished run, or an exported file, on a test set."""
+    scores = api.evaluate(**options, on_note=lambda note: print(printable(note)))
+    top5 = f"top-5 {100 * scores['top5']:.2f} %, " if "top5" in scores else ""
+    print(f"accuracy {100 * scores['accuracy']:.2f} %, {top5}NLL {scores['nll']:.4f}, ECE {100 * scores['ece']:.2f} %")
+
+
+@command(positional=("model", "images"))
+def predict(model: str, images: Sequence[str], *, json: bool = False) -> None:
+    """Predict the classes of images, which are decoded and resized as in training.
+
+    Args:
+        model: folder of a finished run, or an exported file.
+        images: image files.
+        json: print every probability as JSON, an object for each image.
+    """
+    for path, prediction in zip(images, api.load(model).predict(images), strict=True):
+        if json:
+            print(to_json.dumps({"image": path, **prediction._asdict()}, ensure_ascii=False))
+            continue
+        by_probability = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+        print(f"{path}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in by_probability[:SHOWN]))
+
+
+@command(api.write_report, positional=("folder",))
+def report(**options: Any) -> None:
+    """Show what is recorded: one page for a browser, tables and figures. Nothing is run."""
+    path = api.write_report(**options)
+    print(f"Open {path} in a browser; tables.md, tables.tex, tables.csv and figures/ lie beside it.")
+
+
+@command(api.pack, positional=("folder",))
+def pack(**options: Any) -> None:
+    """Put the runs of a folder in one file, without their networks. Nothing is deleted."""
+    for packed in api.pack(**options):
+        print(printable(f"{packed.file}: {packed.runs} run{'s' * (packed.runs != 1)}"))
+        for name, why in packed.left.items():
+            print(printable(f"  not packed: {name}: {why}"))
+
+
+@command(positional=("folder",))
+def status(folder: str, *, all: bool = False) -> None:  # noqa: A002 - as the option of the command
+    """Show how far the runs in a folder are. This command changes nothing.
+
+    Args:
+        folder: folder of a comparison, an experiment, all records, or one run.
+        all: also show a line for each finished run.
+    """
+    from rich.console import Console
+
+    from osakd.runner.status import status_of
+
+    console = Console(markup=False, soft_wrap=True)
+    for status_of_folder in status_of(given_path(folder)):
+        counts = Counter(run.state for run in status_of_folder.runs)
+        counted = ", ".join(f"{n} {state}" for state, n in counts.items())
+        console.print(printable(f"{status_of_folder.folder}: {counted}"), style="bold")
+        runner = status_of_folder.runner
+        if runner:
+            doubt = "" if runner.certain else " (or it was killed: its lock belongs to another user)"
+            who = f"process {runner.process} on {runner.host}, since {runner.since}"
+            console.print(printable(f"  run by {who}{doubt}"), highlight=False)
+        for run in status_of_folder.runs:
+            if all or run.state != "finished":
+                console.print(printable(_run_line(run)), highlight=False)
+
+
+def _run_line(run: "RunStatus") -> str:
+    """The state of a run in a line: ``plain-seed0: running, epoch 3/40, test 81.20 %, 2 min left``."""
+    from osakd.cli.progress import duration
+
+    words = [run.state]
+    if run.epochs is not None:
+        words.append(f"epoch {run.epoch}/{run.epochs}")
+    if run.row is not None and "test" in run.row:
+        words.append(f"test {100 * run.row['test']['accuracy']:.2f} %")
+    if run.seconds_left is not None:
+        words.append(f"{duration(run.seconds_left)} left")
+    return f"  {run.name}: {', '.join(words)}" + (f": {run.error}" if run.state in ("failed", "damaged") else "")
+
+
+@command()
+def list_() -> None:
+    """Show the known data, models and methods, with their sources."""
+    print("data (--data; also a local folder, or any hub id)")
+    for name, data in DATA.items():
+        print(f"  {name:<18}{data.description}. {data.source}" + (f" (hub: {data.hub})" if data.hub else ""))
+    print("models (--model; also timm:NAME, and package.module:function)")
+    for name, model in MODELS.items():
+        print(f"  {name:<18}{model.description}. {model.source}")
+    print("methods (--method; osakd train --method NAME --help shows its settings)")
+    for name, method in METHODS.items():
+        print(f"  {name:<28}{(method.settings.__doc__ or '').splitlines()[0]}")
+    print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join(PRESETS)}")
