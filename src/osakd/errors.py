@@ -29,6 +29,10 @@ NO_MEMORY = (
 )
 
 
+class UnsupportedError(Exception):
+    """An executor or a kernel cannot be used for a run; the message says why, to follow "since"."""
+
+
 class NotFusedError(InputError):
     """These runs cannot be fused into one program; they can run one at a time."""
 

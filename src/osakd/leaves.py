@@ -63,7 +63,7 @@ LEAVES: dict[str, Leaf] = {
                 "kernels": "native",
             },
             "fused/native": {
-                "builder": "osakd.native.executors.folded:NativeFusedExecutor",
+                "builder": "osakd.native.executors.fused:NativeFusedExecutor",
                 "device": "cpu",
                 "kernels": "native",
                 "together": True,

@@ -3,7 +3,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from osakd.native.executors import labels
 from osakd.native.kernels import checks, library
 from osakd.native.kernels.build import compilers
 
@@ -16,7 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def look_again() -> None:
-    for cached in (library._found, checks._difference, labels._difference):
+    for cached in (library._found, checks._network_difference, checks._labels_difference):
         cached.cache_clear()
 
 

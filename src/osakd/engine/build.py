@@ -1,7 +1,7 @@
 """From plans to what an executor trains: the methods on their device, and the images beside them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,13 +58,23 @@ def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Pat
             normalise=build_normalise(config.scaling, data),
         )
 
-    context = BuildContext(
-        network=build_network(None),
-        num_classes=data.num_classes,
-        num_samples=len(data.train),
-        input_shape=data.input_shape,
-        build_network=build_network,
-        teachers=teachers(config, folder, data.class_names),
+    return method_of(config, build_network, teachers(config, folder, data.class_names), device)
+
+
+def method_of(
+    config: RunConfig,
+    build_network: Callable[[str | None], nn.Module],
+    teachers: Sequence[nn.Module],
+    device: torch.device,
+) -> Method:
+    """The method that a configuration names, with the networks of earlier stages, the latest first."""
+    channels, height, width = config.data["input_shape"]
+    context = BuildContext.of(
+        build_network,
+        num_classes=len(config.data["class_counts"]),
+        num_samples=config.data["train"],
+        input_shape=(channels, height, width),
+        teachers=teachers,
     )
     method = build_method(config.method, settings_of(config), context)
     return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs

@@ -70,7 +70,7 @@ class Section:
         notes: what else its reader should know.
         legend: number, class, label and number of seeds of each method.
         results: tables of results.
-        panels: charts side by side: accuracy and differences; scores; soft labels.
+        charts: rows of charts side by side: accuracy and differences; scores; soft labels.
         runs: tables of the runs and of what differs between them.
         shared: settings that all runs have in common.
         environments: number and description of each.
@@ -83,7 +83,7 @@ class Section:
     notes: list[str]
     legend: list[tuple[int, str, str, int]]
     results: list[Table[Any]]
-    panels: list[list[Chart]]
+    charts: list[list[Chart]]
     runs: list[Table[Any]]
     shared: list[tuple[str, str]]
     environments: list[tuple[str, str]]
@@ -164,7 +164,7 @@ def section_of(panel: RecordedPanel, key: str) -> Section:
         notes=notes(panel),
         legend=[(number, line_class(number), row.label, row.n) for number, row in enumerate(deployed)],
         results=result_tables(panel),
-        panels=_panels(panel, {row.label: number for number, row in enumerate(deployed)}) if deployed else [],
+        charts=_charts(panel, {row.label: number for number, row in enumerate(deployed)}) if deployed else [],
         runs=[runs, *([settings] if settings else [])] if panel.runs else [],
         shared=shared,
         environments=environments,
@@ -207,11 +207,11 @@ def notes(panel: RecordedPanel) -> list[str]:
     return copied + [f"{sentence[0].upper()}{sentence[1:]}" for sentence in sentences]
 
 
-def _panels(panel: RecordedPanel, numbers: dict[str, int]) -> list[list[Chart]]:
-    panels: list[list[Chart | None]] = [
+def _charts(panel: RecordedPanel, numbers: dict[str, int]) -> list[list[Chart]]:
+    rows: list[list[Chart | None]] = [
         [line_chart(lines, quantity, numbers) for quantity in group if (lines := trends(panel.curves, quantity))]
         for group in ((ACCURACY,), (NLL, ECE), SOFT_LABELS)
     ]
-    panels[0].append(forest(panel.deployed, numbers, panel.other_baselines))
-    shown = [[chart for chart in charts if chart] for charts in panels]
+    rows[0].append(forest(panel.deployed, numbers, panel.other_baselines))
+    shown = [[chart for chart in charts if chart] for charts in rows]
     return [charts for charts in shown if charts]
