@@ -52,7 +52,6 @@ def galleries_of(panels: "Sequence[RecordedPanel]", data: str | None, *, trust: 
 
 
 def _first(runs: "Iterable[RunRecord]") -> "FinishedRun | None":
-    from osakd.runs import finished
 
     for run in finished(runs):
         is_known = run.config.method in METHODS  # not a retired method
