@@ -15,7 +15,7 @@ from tests.data.made import encode, made_images, write_parquet
 STOPPED = (130, -signal.SIGINT, -signal.SIGABRT)
 """How an interrupted command may end; C++ code of a library aborts where it cannot pass the interrupt on."""
 _SMALL = ["--epochs", "2", "--fraction", "0.2", "--executor", "serial", "--kernels", "torch", "--device", "cpu"]
-_COLUMN = ["--columns", "cifar10", "--cells", "plain", "--seeds", "1", "--epochs", "2"]
+_PANEL = ["--panels", "cifar10", "--methods", "plain", "--seeds", "1", "--epochs", "2"]
 
 
 def all_commands(place: Path, rng: random.Random, times: int) -> Outcome:
@@ -30,7 +30,7 @@ def all_commands(place: Path, rng: random.Random, times: int) -> Outcome:
     words = {
         "train": [*_SMALL, "--out", "{}/plain-seed0", "--resume"],
         "compare": ["--methods", "plain", "born-again", "--seeds", "1", *_SMALL, "--processes", "1", "--out", "{}"],
-        "reproduce": ["table1", *_COLUMN, "--data", str(images), "--processes", "1", "--device", "cpu", "--out", "{}"],
+        "reproduce": ["table1", *_PANEL, "--data", str(images), "--processes", "1", "--device", "cpu", "--out", "{}"],
         "evaluate": [ready, "--device", "cpu"],
         "predict": [ready, str(image)],
         "export": [ready, "--to", "{}/model.onnx"],

@@ -17,7 +17,7 @@ from osakd import write_report
 from osakd.cli.main import main
 from osakd.experiments.table1 import FIGURE1
 from osakd.report.charts.curves import write_curves
-from osakd.report.layout import planned_column
+from osakd.report.layout import read_panel
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,8 +43,8 @@ def filled(page: str) -> str:
 
 def draw_figure1(folder: Path) -> Path:
     """Draws the panels of Figure 1 that have runs, and returns the picture."""
-    columns = [planned_column(FIGURE1, one, ROOT / "records" / FIGURE1.folder_of(one)) for one in FIGURE1.columns]
-    panels = {column.name: column for column in columns if column.finished}
+    recorded = [read_panel(FIGURE1, panel, ROOT / "records" / FIGURE1.folder_of(panel)) for panel in FIGURE1.panels]
+    panels = {panel.name: panel for panel in recorded if panel.finished}
     return write_curves(panels, folder, name="figure1", kinds=("svg",))[0]
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.rows import extrapolations, table
-from osakd.api.reports import recorded_columns
+from osakd.api.reports import read_panels
 from osakd.records import Result
 from osakd.report.tables.results import comparison_table
 from osakd.report.tables.table import markdown
 from osakd.runs import Curve, FinishedRun, Series
-from tests.report.made import CONFIG, ENVIRONMENT, column_of
+from tests.report.made import CONFIG, ENVIRONMENT, panel_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -36,7 +36,7 @@ def recorded(path: Path) -> str:
         others = {name.split(".")[1]: {} for name in series if name.startswith("others.")}
         result = Result(1, {"others": others}, {}, None, 1.0, ENVIRONMENT, [], costs[label, seed])
         runs.append(FinishedRun(label, seed, path, replace(CONFIG, seed=seed), result, Curve(1, series)))
-    return markdown(comparison_table(column_of(runs)))
+    return markdown(comparison_table(panel_of(runs)))
 
 
 def test_the_ten_lines_run() -> None:
@@ -56,7 +56,7 @@ def test_the_demo_s_table_is_its_record() -> None:
 def test_the_comparison_page_shows_its_records() -> None:
     page = (ROOT / "docs/comparison.md").read_text()
     assert recorded(ROOT / "records/comparison/digits.json") in page
-    (column,) = recorded_columns(ROOT / "records/comparison/cifar10-resnet8.jsonl")
+    (column,) = read_panels(ROOT / "records/comparison/cifar10-resnet8.jsonl")
     assert len(column.finished) == 36
     assert markdown(comparison_table(column)) in page
 

@@ -1,4 +1,4 @@
-"""What an experiment is: columns of cells, each a method to run, with the number that the paper reports for it."""
+"""What an experiment is: panels of methods to run, each with the number that the paper reports for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from osakd.errors import unknown_name
 
-View = Literal["paper", "curves", "readings", "settings"]
+View = Literal["paper", "curves", "validation", "study"]
 BASELINE, SMOOTHING = "plain", "label-smoothing"
-"""Labels of the two cells that every comparison should have: plain training, and the simplest soft labels."""
+"""Labels of the two methods that every comparison should have: plain training, and the simplest soft labels."""
 TUNED = "tuned label smoothing"
-"""Name of the cells of label smoothing whose strength is the best by validation, in each column of a study."""
+"""Name of the label smoothing whose strength is the best by validation, in each panel of a study."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,16 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A method with every seed.
+class PanelMethod:
+    """A method of a panel, to be run with every seed.
 
     Attributes:
         label: name in tables and of its folders.
         method: method as ``osakd.train`` takes it.
         published: test accuracy in the paper; None for what is not in the paper.
-        options: training options that differ from the column's.
+        options: training options that differ from the panel's.
         averaged: outputs beside the deployed network's that the paper averages with it.
-        baseline: label of the cell that it is compared with.
+        baseline: label of the method that it is compared with.
     """
 
     label: str
@@ -43,25 +43,25 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A reading of the paper's method, about which the paper's claims are asked.
+class Interpretation:
+    """How the paper's method may be understood; the paper's claims are asked of each.
 
     Attributes:
-        ours: label of the cell that stands for the method.
-        name: the reading in words; empty where the column has one only.
+        label: label of the method that it is.
+        name: the interpretation in words; empty where the panel has a single one.
     """
 
-    ours: str
+    label: str
     name: str = ""
 
 
 @dataclass(frozen=True)
 class Preference:
-    """A claim of the paper that one cell is better than another.
+    """A claim of the paper that a method is better than another.
 
     Attributes:
         claim: the claim in words.
-        better: label of the better cell.
+        better: label of the better method.
         worse: label of the other.
     """
 
@@ -71,41 +71,40 @@ class Preference:
 
 
 @dataclass(frozen=True)
-class Column:
-    """Cells on one data set.
+class Panel:
+    """Methods on a data set.
 
     Attributes:
         name: name of its folder.
         data: name of the data set.
         epochs: epochs of each run.
-        cells: its cells, in the order of the table's rows.
+        methods: its methods, in the order of the table's rows.
         seeds: number of seeds.
         options: training options that differ from the data set's recipe.
-        again_within: cells whose best validation accuracy is at most this far from the best cell's get another seed,
-            and so do their baselines and label smoothing.
-        chose: seeds that were used to choose the cells.
-        rivals: labels of the cells that all others are compared with, where validation decides.
-        ours: label of the cell that stands for the paper's method in the findings.
-        readings: readings of the method that the paper's claims are asked about; none where they are not about this
-            column.
-        preferences: claims of the paper that one of two cells is better.
-        contrasts: by label of a cell, those that it is tested against in all columns of a study together, with one
+        again_within: methods whose best validation accuracy is at most this far from the best method's get another
+            seed, and so do their baselines and label smoothing.
+        chose: seeds that were used to choose the methods.
+        compared_with: labels of the methods that all others are compared with, where validation decides.
+        ours: label of the method that the findings are about.
+        interpretations: interpretations of the paper's method; none where its claims are not about this panel.
+        preferences: claims of the paper that a method is better than another.
+        contrasts: by label of a method, those that it is tested against in all panels of a study together, with one
             correction for all tests; :data:`TUNED` may be one of them.
-        note: what every reader should know of the column; empty for nothing.
+        note: what every reader should know of the panel; empty for nothing.
         folder: folder of the experiment whose runs it shows; empty for that of its own.
     """
 
     name: str
     data: str
     epochs: int
-    cells: tuple[Cell, ...]
+    methods: tuple[PanelMethod, ...]
     seeds: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
     again_within: float | None = None
     chose: tuple[int, ...] = ()
-    rivals: tuple[str, ...] = (SMOOTHING,)
+    compared_with: tuple[str, ...] = (SMOOTHING,)
     ours: str | None = None
-    readings: tuple[Reading, ...] = ()
+    interpretations: tuple[Interpretation, ...] = ()
     preferences: tuple[Preference, ...] = ()
     contrasts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: str = ""
@@ -116,10 +115,6 @@ class Column:
         """Share of the training images that is planned to be used."""
         return self.options.get("fraction", 1.0)
 
-    def baseline_of(self, label: str) -> str:
-        """Label of the cell that a cell is compared with."""
-        return next((cell.baseline for cell in self.cells if cell.label == label), BASELINE)
-
 
 @dataclass(frozen=True)
 class Experiment:
@@ -128,43 +123,45 @@ class Experiment:
     Attributes:
         name: its name on the command line.
         title: what it is.
-        columns: its columns, run one after the other.
-        view: how it is shown: beside the paper's numbers, as curves, by validation, or over several settings with last
-            and averaged weights.
+        panels: its panels, run one after the other.
+        view: how it is shown: beside the paper's numbers, as curves, by validation, or as a study over all panels with
+            last and averaged weights.
         folder: folder of its records; by default its name, else those of another experiment.
     """
 
     name: str
     title: str
-    columns: tuple[Column, ...]
+    panels: tuple[Panel, ...]
     view: View = "paper"
     folder: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", self.folder or self.name)
 
-    def folder_of(self, column: Column) -> str:
-        """The folder of a column's records within that of all records."""
-        return f"{column.folder or self.folder}/{column.name}"
+    def folder_of(self, panel: Panel) -> str:
+        """The folder of a panel's records within that of all records."""
+        return f"{panel.folder or self.folder}/{panel.name}"
 
-    def chosen(self, columns: Sequence[str] | None, cells: Sequence[str] | None) -> tuple[Column, ...]:
-        """The columns of these names with the cells of these labels; None stands for all.
+    def chosen(self, panels: Sequence[str] | None, methods: Sequence[str] | None) -> tuple[Panel, ...]:
+        """The panels of these names with the methods of these labels; None stands for all.
 
         Raises:
             InputError: a name or a label that there is not.
         """
-        names = [column.name for column in self.columns]
-        labels = list(dict.fromkeys(cell.label for column in self.columns for cell in column.cells))
-        for kind, asked, known in (("column", columns, names), ("cell", cells, labels)):
-            for one in asked or []:
-                if one not in known:
-                    raise unknown_name(f"{kind} of {self.name}", one, known)
-        kept = [
-            replace(column, cells=tuple(cell for cell in column.cells if cells is None or cell.label in cells))
-            for column in self.columns
-            if columns is None or column.name in columns
+        names = [panel.name for panel in self.panels]
+        labels = list(dict.fromkeys(method.label for panel in self.panels for method in panel.methods))
+        for kind, wanted, known in (("panel", panels, names), ("method", methods, labels)):
+            for name in wanted or []:
+                if name not in known:
+                    raise unknown_name(f"{kind} of {self.name}", name, known)
+        chosen = [
+            replace(
+                panel, methods=tuple(method for method in panel.methods if methods is None or method.label in methods)
+            )
+            for panel in self.panels
+            if panels is None or panel.name in panels
         ]
-        return tuple(column for column in kept if column.cells)
+        return tuple(panel for panel in chosen if panel.methods)
 
     @property
     def has_own_runs(self) -> bool:

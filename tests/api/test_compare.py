@@ -14,7 +14,7 @@ from osakd.cli.main import main
 from osakd.records import SUMMARY, read_result
 from osakd.report.tables.results import comparison_table
 from osakd.runner.progress import Progress
-from tests.report.made import column_of, read
+from tests.report.made import panel_of, read
 
 SMALL: dict[str, Any] = {"methods": ["plain", {"name": "osakd", "k": 4}], "seeds": 3, "epochs": 4, "processes": 1}
 
@@ -89,7 +89,7 @@ def test_what_is_missing_is_run(comparison: Path, tmp_path: Path) -> None:
 
 def test_table(comparison: Path) -> None:
     runs = [read(comparison / f"{label}-seed{seed}") for label in ("plain", "osakd-4nn") for seed in (0, 1)]
-    table = comparison_table(column_of(runs))
+    table = comparison_table(panel_of(runs))
     head, rows = table.head, table.cells
     assert head[:3] == ["method", "n", "last epoch %"]
     assert head.index("best on test %") > head.index("last epoch %")

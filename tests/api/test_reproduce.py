@@ -17,7 +17,7 @@ from osakd.engine.config import Options, configure
 from osakd.experiments import catalogue, cost
 from osakd.experiments.table1 import TABLE1
 from osakd.experiments.table2 import TABLE2
-from osakd.plan import Cell, Column, Experiment, Published
+from osakd.plan import Experiment, Panel, PanelMethod, Published
 from osakd.records import read_config, write_config
 from osakd.runs import read_runs
 from tests.report.made import make_run
@@ -27,10 +27,10 @@ RECORDS = Path(__file__).parents[2] / "records"
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table of one column on digits."""
-    cells = (Cell("plain", "plain", Published(50.0, 1.0)), Cell("ours", {"name": "osakd", "k": 4}))
-    column = Column("digits", "digits", 2, cells, seeds=3, options={"batch_size": 32})
-    table = Experiment("small", "A small table", (column, replace(column, name="other", data="other")))
+    """A table of one panel on digits."""
+    cells = (PanelMethod("plain", "plain", Published(50.0, 1.0)), PanelMethod("ours", {"name": "osakd", "k": 4}))
+    panel = Panel("digits", "digits", 2, cells, seeds=3, options={"batch_size": 32})
+    table = Experiment("small", "A small table", (panel, replace(panel, name="other", data="other")))
     monkeypatch.setitem(catalogue.EXPERIMENTS, "small", table)
 
 
@@ -64,14 +64,14 @@ def test_names_that_are_not_there() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_columns_and_cells_are_chosen_by_name(tmp_path: Path) -> None:
-    names = ["small", "--data", "digits", "--columns", "digits", "--cells", "ours", "--seeds", "1", "--epochs", "1"]
+def test_panels_and_methods_are_chosen_by_name(tmp_path: Path) -> None:
+    names = ["small", "--data", "digits", "--panels", "digits", "--methods", "ours", "--seeds", "1", "--epochs", "1"]
     assert main(["reproduce", *names, "--out", str(tmp_path), "--processes", "1"]) == 0
     assert [run.name for run in (tmp_path / "small/digits").glob("*-seed*")] == ["ours-seed0"]
-    with pytest.raises(InputError, match="Unknown column of small 'digit'; did you mean 'digits'"):
-        osakd.reproduce("small", columns="digit")
-    with pytest.raises(InputError, match="Unknown cell of small 'our'; did you mean 'ours'"):
-        osakd.reproduce("small", cells=["our"])
+    with pytest.raises(InputError, match="Unknown panel of small 'digit'; did you mean 'digits'"):
+        osakd.reproduce("small", panels="digit")
+    with pytest.raises(InputError, match="Unknown method of small 'our'; did you mean 'ours'"):
+        osakd.reproduce("small", methods=["our"])
 
 
 @pytest.mark.usefixtures("small")
@@ -148,7 +148,7 @@ def test_packed_runs_are_finished_and_new_ones_are_packed(tmp_path: Path, monkey
     folder = tmp_path / "small/digits"
     seen: list[set[str]] = []
     options: dict[str, Any] = {"data": ["digits"], "out": tmp_path, "processes": 1, "epochs": 1}
-    options["on_progress"] = lambda states: seen.append({state.job.folder.name for state in states})
+    options["on_progress"] = lambda states: seen.append({state.plan.folder.name for state in states})
     osakd.reproduce("small", seeds=1, **options)
     shutil.rmtree(folder)
     seen.clear()
@@ -162,14 +162,14 @@ def test_packed_runs_are_finished_and_new_ones_are_packed(tmp_path: Path, monkey
     content = folder.with_suffix(".jsonl").read_bytes()
     assert osakd.reproduce("small", seeds=2, **options).text == text
     assert (seen, folder.with_suffix(".jsonl").read_bytes()) == ([], content)
-    osakd.reproduce("small", cells="plain", seeds=1, **(options | {"epochs": 2}))  # more epochs: trained anew
+    osakd.reproduce("small", methods="plain", seeds=1, **(options | {"epochs": 2}))  # more epochs: trained anew
     assert {run.folder.name: run.curve.epoch for run in read_runs(folder)}["plain-seed0"] == 2
     shutil.rmtree(folder)
-    column = catalogue.EXPERIMENTS["small"].columns[0]
-    slow = replace(column, options={"batch_size": 32, "learning_rate": 1e-9})
-    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", replace(catalogue.EXPERIMENTS["small"], columns=(slow,)))
+    panel = catalogue.EXPERIMENTS["small"].panels[0]
+    slow = replace(panel, options={"batch_size": 32, "learning_rate": 1e-9})
+    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", replace(catalogue.EXPERIMENTS["small"], panels=(slow,)))
     with pytest.raises(InputError, match=r"'plain-seed1' is packed with another configuration \(.*learning_rate"):
-        osakd.reproduce("small", cells="plain", seeds=[1], **options)
+        osakd.reproduce("small", methods="plain", seeds=[1], **options)
 
 
 @pytest.mark.usefixtures("small")
@@ -189,12 +189,12 @@ def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_p
     """Of a good cell and one that cannot learn only the first is run again, with its baseline, as slow as that."""
     slow = {"learning_rate": 1e-9}
     cells = (
-        Cell("plain", "plain", options=slow | {"batch_size": 32}),
-        Cell("good", "plain"),
-        Cell("slow", "plain", options=slow),
+        PanelMethod("plain", "plain", options=slow | {"batch_size": 32}),
+        PanelMethod("good", "plain"),
+        PanelMethod("slow", "plain", options=slow),
     )
-    column = Column("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
-    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (column,), "readings"))
+    panel = Panel("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
+    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (panel,), "validation"))
     text = osakd.reproduce("small", out=tmp_path, processes=1).text
     assert sorted(run.name for run in (tmp_path / "small/study").glob("*-seed*")) == [
         "good-seed0",
@@ -210,7 +210,7 @@ def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.mark.usefixtures("small")
 def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = catalogue.EXPERIMENTS["small"].columns[:1]
+    columns = catalogue.EXPERIMENTS["small"].panels[:1]
     monkeypatch.setitem(catalogue.EXPERIMENTS, "figure", Experiment("figure", "A figure", columns, "curves", "small"))
     assert "Nothing is recorded yet." in osakd.reproduce("figure", out=tmp_path, dry_run=True).text
     osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1, processes=1)
@@ -239,11 +239,11 @@ def test_the_cost_is_counted_beside_the_paper_s(tmp_path: Path) -> None:
 
 def test_columns_of_other_lengths_leave_no_run_out_of_the_claims(tmp_path: Path) -> None:
     """CIFAR-10 with 100 epochs, Fashion-MNIST with 40: each is whole in itself."""
-    for column, epochs in (("cifar10", 100), ("fashion_mnist", 40)):
+    for panel, epochs in (("cifar10", 100), ("fashion_mnist", 40)):
         for label in ("plain", "osakd-paper-8nn", "osakd-paper-16nn", "label-smoothing"):
             for seed in range(3):
                 accuracies = [0.5 + 0.001 * seed + 0.01 * (epoch % 7) for epoch in range(epochs)]
-                make_run(tmp_path / "table1" / column / f"{label}-seed{seed}", accuracies)
+                make_run(tmp_path / "table1" / panel / f"{label}-seed{seed}", accuracies)
     text = osakd.reproduce("claims", out=tmp_path).text
     assert "40 of 100 epochs" in text
     assert "another length" not in text
@@ -287,7 +287,7 @@ def test_the_steps_of_the_cost_are_timed_recorded_and_reported(monkeypatch: pyte
 
 def test_the_paper_s_table_one() -> None:
     """Its numbers as the paper prints them: mean and standard deviation of every cell."""
-    cells = [(c.data, cell.label, cell.published) for c in TABLE1.columns for cell in c.cells if cell.published]
+    cells = [(c.data, cell.label, cell.published) for c in TABLE1.panels for cell in c.methods if cell.published]
     assert len(cells) == 16
     assert cells[1] == ("cifar10", "osakd-paper-8nn", Published(66.734, 0.086))
     assert cells[-1] == ("tiny_imagenet", "osakd-paper-16nn", Published(31.916, 0.982))
@@ -295,8 +295,8 @@ def test_the_paper_s_table_one() -> None:
 
 def test_the_paper_s_table_two() -> None:
     """Its numbers, and the methods with two branches as their average."""
-    (column,) = TABLE2.columns
-    numbers = {cell.label: (cell.published, cell.averaged) for cell in column.cells}
+    (panel,) = TABLE2.panels
+    numbers = {cell.label: (cell.published, cell.averaged) for cell in panel.methods}
     assert numbers == {
         "plain": (Published(93.07, 0.17), ()),
         "one": (Published(93.76, 0.12), ("branch2",)),
@@ -309,9 +309,9 @@ def test_the_paper_s_table_two() -> None:
 def test_every_cell_of_every_experiment_can_be_configured(name: str) -> None:
     """Its methods and options are known and in their ranges; digits stand for the images."""
     arrays = load_data("digits")
-    for column in catalogue.EXPERIMENTS[name].columns:
-        labels = [cell.label for cell in column.cells]
+    for panel in catalogue.EXPERIMENTS[name].panels:
+        labels = [cell.label for cell in panel.methods]
         assert len(set(labels)) == len(labels)
-        for cell in column.cells:
-            options = Options(**{"epochs": column.epochs, "model": "resnet8", **column.options, **cell.options})
-            assert configure(arrays, cell.method, 0, options).epochs == column.epochs
+        for cell in panel.methods:
+            options = Options(**{"epochs": panel.epochs, "model": "resnet8", **panel.options, **cell.options})
+            assert configure(arrays, cell.method, 0, options).epochs == panel.epochs

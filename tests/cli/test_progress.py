@@ -14,7 +14,7 @@ from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
 from osakd.engine.plan import DataSource, Plan
 from osakd.runner.progress import Progress
-from tests.report.made import column_of, read
+from tests.report.made import panel_of, read
 
 
 def row(epoch: int, accuracy: float = 0.5) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pyte
     console = Console(file=terminal, force_terminal=True, width=72, color_system=None)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
     osakd.train("digits", epochs=1, out=tmp_path / "plain-seed0")
-    progress.print_comparison(column_of([read(tmp_path / "plain-seed0")]))
+    progress.print_comparison(panel_of([read(tmp_path / "plain-seed0")]))
     printed = terminal.getvalue()
     assert max(len(line) for line in printed.splitlines()) <= 72
     assert printed.count(" method ") == 2

@@ -83,7 +83,7 @@ def test_a_teacher_is_taken_from_a_run_folder_and_needed_no_more(teacher: Path, 
 def test_a_comparison_takes_a_teacher_from_a_run_folder_too(teacher: Path, tmp_path: Path) -> None:
     method = {"name": "kd-additive", "teacher": str(teacher)}
     found = osakd.compare("digits", methods=["plain", method], seeds=1, epochs=1, out=tmp_path, processes=1)
-    assert list(found.column.scores.runs) == ["plain", "kd-additive-resnet8-seed5"]
+    assert list(found.panel.scores.runs) == ["plain", "kd-additive-resnet8-seed5"]
 
 
 @pytest.mark.parametrize("given", ["nowhere", "resnet7", "{unfinished}"])
@@ -250,7 +250,7 @@ def test_a_comparison_runs_stages_and_goes_on(tmp_path: Path, executor: Any) -> 
     kept = (tmp_path / "kd-additive-lenet-digits-seed1/teacher/result.json").stat().st_mtime_ns
     again = osakd.compare("digits", methods=methods, seeds=2, **options | {"executor": "auto"})
     assert (tmp_path / "kd-additive-lenet-digits-seed1/teacher/result.json").stat().st_mtime_ns == kept
-    labels = [method.name for method in again.column.methods]
+    labels = [method.name for method in again.panel.methods]
     assert labels[2:4] == ["born-again-generations=2", "born-again-generations=2: ensemble"]
     assert labels[4:] == ["one", "one: branch2", "one: ensemble", "one: gated"]
     assert "| one: gated | 2 |" in again.table()

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from osakd.durable import append
-from osakd.plan import Cell, Column, Experiment, View
+from osakd.plan import Experiment, Panel, PanelMethod, View
 from osakd.records import METRICS, Result, RunConfig, write_config, write_result
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.runs import FinishedRun, RunRecord, curve_of, read_runs
 
 DATA: dict[str, Any] = {
@@ -133,7 +133,7 @@ def make_comparison(folder: Path, gaps: dict[str, float], seeds: int = 3) -> Pat
 
 def planned(
     name: str,
-    cells: Sequence[Cell],
+    methods: Sequence[PanelMethod],
     *,
     seeds: int = 3,
     epochs: int = 3,
@@ -141,9 +141,9 @@ def planned(
     experiment: str = "table1",
     **more: Any,
 ) -> Experiment:
-    """An experiment of one column."""
-    column = Column(name, name, epochs, tuple(cells), seeds, **more)
-    return Experiment(experiment, "Table I", (column,), view)
+    """An experiment of one panel."""
+    panel = Panel(name, name, epochs, tuple(methods), seeds, **more)
+    return Experiment(experiment, "Table I", (panel,), view)
 
 
 def read(folder: Path) -> RunRecord:
@@ -152,7 +152,7 @@ def read(folder: Path) -> RunRecord:
     return run
 
 
-def column_of(runs: Sequence[RunRecord], experiment: Experiment | None = None) -> RecordedColumn:
-    """A column of these runs."""
-    plan = experiment.columns[0] if experiment else None
-    return RecordedColumn("table1", plan.name if plan else "x", tuple(runs), experiment, plan)
+def panel_of(runs: Sequence[RunRecord], experiment: Experiment | None = None) -> RecordedPanel:
+    """A panel of these runs."""
+    plan = experiment.panels[0] if experiment else None
+    return RecordedPanel("table1", plan.name if plan else "x", tuple(runs), experiment, plan)

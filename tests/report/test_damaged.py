@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from osakd.api.reports import recorded_columns
+from osakd.api.reports import read_panels
 from osakd.cli.main import main
 from osakd.errors import RunError
 from osakd.records import CONFIG, METRICS, RESULT, read_config, read_metrics, read_result
@@ -20,9 +20,9 @@ def test_a_damaged_run_is_shown_beside_the_others(
 ) -> None:
     make_run(tmp_path / "plain-seed0", [0.5, 0.6])
     (make_run(tmp_path / "plain-seed1", [0.5, 0.6]) / name).write_text("{")
-    (column,) = recorded_columns(tmp_path)
-    assert [run.damaged for run in column.runs] == [False, True]
-    text = page("x", [column])
+    (panel,) = read_panels(tmp_path)
+    assert [run.damaged for run in panel.runs] == [False, True]
+    text = page("x", [panel])
     assert "Runs: 1 finished, 1 damaged." in text
     assert "seed 1: damaged: " in text
     assert main(["status", str(tmp_path)]) == 0
@@ -32,7 +32,7 @@ def test_a_damaged_run_is_shown_beside_the_others(
 def test_a_damaged_run_alone_is_shown(tmp_path: Path) -> None:
     make_run(tmp_path / "plain-seed0", [0.5, 0.6])
     (tmp_path / "plain-seed0" / CONFIG).write_text("{")
-    text = page("x", recorded_columns(tmp_path / "plain-seed0"))
+    text = page("x", read_panels(tmp_path / "plain-seed0"))
     assert "Runs: 1 damaged." in text
     assert "No run has finished yet." in text
 
@@ -50,8 +50,8 @@ def test_what_may_not_be_read_is_a_sentence() -> None:
             ):
                 read(run)
             with as_ordinary_user():
-                (column,) = recorded_columns(folder)
-            assert column.runs[0].damaged
+                (panel,) = read_panels(folder)
+            assert panel.runs[0].damaged
             (run / file).chmod(0o644)
 
 

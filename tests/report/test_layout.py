@@ -9,9 +9,9 @@ import pytest
 import osakd
 from osakd.durable import write_json
 from osakd.errors import InputError
-from osakd.plan import Cell, Column, Experiment, Published
+from osakd.plan import Experiment, Panel, PanelMethod, Published
 from osakd.records import write_error
-from osakd.report.layout import find_groups, in_order, recorded_columns
+from osakd.report.layout import find_groups, in_order, read_panels
 from tests.conftest import as_ordinary_user
 from tests.report.made import make_comparison, make_run
 
@@ -21,8 +21,8 @@ def names(folder: Path) -> list[tuple[str, str, int, list[str]]]:
 
 
 def test_records_an_experiment_a_column_and_a_run(tmp_path: Path) -> None:
-    column = make_comparison(tmp_path / "records/table1/cifar10", {"plain": 0.0}, 2)
-    make_run(column / "plain-seed0/teacher", [0.3])  # an earlier stage is part of its run
+    panel = make_comparison(tmp_path / "records/table1/cifar10", {"plain": 0.0}, 2)
+    make_run(panel / "plain-seed0/teacher", [0.3])  # an earlier stage is part of its run
     make_run(tmp_path / "records/readings/study/k=4-seed0", [0.3])
     entries = ["plain 0", "plain 1"]
     assert names(tmp_path / "records") == [
@@ -30,8 +30,8 @@ def test_records_an_experiment_a_column_and_a_run(tmp_path: Path) -> None:
         ("table1", "cifar10", 2, entries),
     ]
     assert names(tmp_path / "records/table1") == [("table1", "cifar10", 1, entries)]
-    assert names(column) == [("table1", "cifar10", 0, entries)]
-    assert names(column / "plain-seed1") == [("run", "plain-seed1", 0, ["plain 1"])]
+    assert names(panel) == [("table1", "cifar10", 0, entries)]
+    assert names(panel / "plain-seed1") == [("run", "plain-seed1", 0, ["plain 1"])]
 
 
 def test_runs_of_train_are_called_by_their_method_and_kept_apart_by_data_and_network(tmp_path: Path) -> None:
@@ -101,16 +101,16 @@ def test_a_folder_that_may_not_be_read() -> None:
             find_groups(Path(name))
 
 
-CELLS = (Cell("osakd-8nn", "osakd", Published(62.0, 0.1)), Cell("plain", "plain", Published(60.0, 0.1)))
+METHODS = (PanelMethod("osakd-8nn", "osakd", Published(62.0, 0.1)), PanelMethod("plain", "plain", Published(60.0, 0.1)))
 EXPERIMENTS = [
-    Experiment("table1", "Table I", tuple(Column(name, name, 3, CELLS) for name in ("cifar10", "svhn"))),
-    Experiment("table2", "Table II", (Column("cifar10", "cifar10", 3, CELLS),)),
-    Experiment("readings", "A study", (Column("study", "cifar10", 3, CELLS, 1),), "readings"),
+    Experiment("table1", "Table I", tuple(Panel(name, name, 3, METHODS) for name in ("cifar10", "svhn"))),
+    Experiment("table2", "Table II", (Panel("cifar10", "cifar10", 3, METHODS),)),
+    Experiment("readings", "A study", (Panel("study", "cifar10", 3, METHODS, 1),), "validation"),
 ]
 
 
 def shown(folder: Path) -> list[tuple[str, str, bool]]:
-    return [(one.place, one.name, bool(one.finished)) for one in recorded_columns(folder, EXPERIMENTS)]
+    return [(one.place, one.name, bool(one.finished)) for one in read_panels(folder, EXPERIMENTS)]
 
 
 def test_what_was_not_run_is_shown_where_the_report_is_of_the_folder_above(tmp_path: Path) -> None:
@@ -131,5 +131,5 @@ def test_a_folder_above_the_report_s_own_is_not_named(tmp_path: Path) -> None:
 
 def test_the_plan_gives_the_order(tmp_path: Path) -> None:
     folder = make_comparison(tmp_path / "table1/cifar10", {"plain": 0.0, "osakd-8nn": 0.1, "osakd-4nn": 0.1}, 1)
-    (column,) = recorded_columns(folder, EXPERIMENTS)
-    assert [method.label for method in column.methods] == ["osakd-8nn", "plain", "osakd-4nn"]
+    (panel,) = read_panels(folder, EXPERIMENTS)
+    assert [method.label for method in panel.methods] == ["osakd-8nn", "plain", "osakd-4nn"]

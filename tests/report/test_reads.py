@@ -66,9 +66,9 @@ def test_a_report_opens_every_file_of_a_run_once(tmp_path: Path) -> None:
 def test_a_comparison_s_page_and_summary_are_of_one_reading(tmp_path: Path) -> None:
     """What ``osakd compare`` does where all runs are recorded; its runner reads them for itself, to see what to run."""
     folder = make_comparison(tmp_path / "mine", {"plain": 0.0, "osakd-8nn": 0.02})
-    columns = layout.recorded_columns(folder, [])
+    panels = layout.read_panels(folder, [])
     for path in folder.glob("*-seed*/*"):
         path.unlink()
-    (column,) = columns
-    assert column.title
-    assert {label: len(runs) for label, runs in column.scores.runs.items()} == {"plain": 3, "osakd-8nn": 3}
+    (panel,) = panels
+    assert panel.title
+    assert {label: len(runs) for label, runs in panel.scores.runs.items()} == {"plain": 3, "osakd-8nn": 3}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from osakd.plan import Cell, Published
-from osakd.report.statistics.column import RecordedColumn, smaller
+from osakd.plan import PanelMethod, Published
+from osakd.report.statistics.panel import RecordedPanel, shortfall
 from osakd.report.tables.results import comparison_table, epochs_table, paper_table, score_table
 from osakd.report.tables.table import (
     Column,
@@ -18,39 +18,39 @@ from osakd.report.tables.table import (
     markdown,
     table_of,
 )
-from osakd.report.text import column_text
-from tests.report.made import column_of, planned, run_of
+from osakd.report.text import panel_text
+from tests.report.made import panel_of, planned, run_of
 
-CELLS = [
-    Cell("plain", "plain", Published(64.7, 0.6)),
-    Cell("osakd-8nn", "osakd", Published(66.7, 0.1)),
-    Cell("ours", "osakd"),
+METHODS = [
+    PanelMethod("plain", "plain", Published(64.7, 0.6)),
+    PanelMethod("osakd-8nn", "osakd", Published(66.7, 0.1)),
+    PanelMethod("ours", "osakd"),
 ]
 
 
-def column(
-    cells: list[Cell], accuracies: dict[str, list[float]], *, epochs: int = 60, **changes: Any
-) -> RecordedColumn:
+def panel(
+    methods: list[PanelMethod], accuracies: dict[str, list[float]], *, epochs: int = 60, **changes: Any
+) -> RecordedPanel:
     runs = [
         run_of(label, seed, [value] * 60, **changes)
         for label, values in accuracies.items()
         for seed, value in enumerate(values)
     ]
-    return column_of(runs, planned("x", cells, seeds=5, epochs=epochs))
+    return panel_of(runs, planned("x", methods, seeds=5, epochs=epochs))
 
 
 def test_what_is_missing_smaller_or_not_in_the_paper_is_said() -> None:
-    rows = paper_table(column(CELLS, {"plain": [0.64, 0.65, 0.645], "ours": [0.7]}, epochs=100)).cells
+    rows = paper_table(panel(METHODS, {"plain": [0.64, 0.65, 0.645], "ours": [0.7]}, epochs=100)).cells
     assert [row[5] for row in rows] == [
         "reproduced (3 of 5 seeds, 60 of 100 epochs)",
         "not run",
         "not in the paper (1 of 5 seeds, 60 of 100 epochs)",
     ]
     assert rows[1][:5] == ["osakd-8nn", "0", "-", "-", "66.70 ± 0.10"]
-    tenth = column(CELLS, {"plain": [0.64, 0.65, 0.645, 0.64, 0.65]}, fraction=0.1)
+    tenth = panel(METHODS, {"plain": [0.64, 0.65, 0.645, 0.64, 0.65]}, fraction=0.1)
     assert paper_table(tenth).cells[0][5] == "reproduced (10 % of the images)"
-    assert smaller(planned("x", [], options={"fraction": 0.1}).columns[0], tenth.finished, 3) == ""
-    assert paper_table(column(CELLS, {"plain": [0.1, 0.2]})).cells[0][5].startswith("too few runs")
+    assert shortfall(planned("x", [], options={"fraction": 0.1}).panels[0], tenth.finished, 3) == ""
+    assert paper_table(panel(METHODS, {"plain": [0.1, 0.2]})).cells[0][5].startswith("too few runs")
 
 
 def test_branches_are_averaged_epoch_by_epoch() -> None:
@@ -58,29 +58,29 @@ def test_branches_are_averaged_epoch_by_epoch() -> None:
     curves = [([0.5, 0.7], [0.9, 0.5]), ([0.6, 0.6], [0.4, 0.8])]
     runs = [run_of("one", seed, first, others={"branch2": second}) for seed, (first, second) in enumerate(curves)]
     runs += [run_of("plain", seed, [0.6, 0.6]) for seed in (0, 1)]
-    cells = [Cell("one", "one", Published(70.0, 0.1), averaged=("branch2",))]
-    (row,) = paper_table(column_of(runs, planned("x", cells))).cells
+    methods = [PanelMethod("one", "one", Published(70.0, 0.1), averaged=("branch2",))]
+    (row,) = paper_table(panel_of(runs, planned("x", methods))).cells
     assert row[0] == "one (mean of 2 branches)"
     assert row[3] == "70.00 ± 0.00"
     assert row[6].startswith("+10.00")
     assert row[7] == "65.00 ± 7.07"
-    alone = column_of(runs[2:], planned("x", cells))
+    alone = panel_of(runs[2:], planned("x", methods))
     assert paper_table(alone).cells[0][5] == "not run"
-    assert [row[0] for row in comparison_table(column_of(runs)).cells] == ["one", "one: branch2", "plain"]
+    assert [row[0] for row in comparison_table(panel_of(runs)).cells] == ["one", "one: branch2", "plain"]
 
 
 def test_seeds_to_spare_do_not_hide_what_is_missing() -> None:
-    cells = [CELLS[0], Cell("osakd-8nn", "osakd", Published(66.7, 0.1), baseline="ours")]
-    assert column(cells, {"plain": [0.64] * 10}).missing == "5 of 10 runs"
-    assert column(cells[:1], {"plain": [0.64] * 10}).missing == ""
-    assert column(cells, {"plain": [0.64]}).other_baselines == ""
-    assert "osakd-8nn to ours" in column(cells, {"osakd-8nn": [0.64]}).other_baselines
-    assert column_text(column(cells, {}), "paper").endswith("Missing: 10 of 10 runs.")
+    methods = [METHODS[0], PanelMethod("osakd-8nn", "osakd", Published(66.7, 0.1), baseline="ours")]
+    assert panel(methods, {"plain": [0.64] * 10}).missing == "5 of 10 runs"
+    assert panel(methods[:1], {"plain": [0.64] * 10}).missing == ""
+    assert panel(methods, {"plain": [0.64]}).other_baselines == ""
+    assert "osakd-8nn to ours" in panel(methods, {"osakd-8nn": [0.64]}).other_baselines
+    assert panel_text(panel(methods, {}), "paper").endswith("Missing: 10 of 10 runs.")
 
 
 def test_pairs_are_counted_where_there_are_fewer_than_runs() -> None:
     accuracies = {"plain": [0.69] * 2, "ours": [0.7] * 3}
-    (row,) = paper_table(column([CELLS[2]], accuracies)).cells
+    (row,) = paper_table(panel([METHODS[2]], accuracies)).cells
     assert row[:2] == ["ours", "3 (3 of 5 seeds)"]
     assert row[4].endswith(" (2 pairs)")
 
@@ -89,7 +89,7 @@ def test_steps_are_compared_only_where_each_run_was_alone_with_the_same_batch() 
     """A program's time divided among its runs says nothing of each."""
     runs = [run_of("plain", 0, [0.5]), run_of("osakd-8nn", 0, [0.5]), run_of("osakd-4nn", 0, [0.5], batch_size=32)]
     runs.append(run_of("osakd-16nn", 0, [0.5], environment={"executor": "fused/channels (2 replicas)"}))
-    table = score_table(column_of(runs))
+    table = score_table(panel_of(runs))
     at = table.head.index("x plain")
     assert {row[0]: row[at] for row in table.cells} == {
         "plain": "1.00",
@@ -102,7 +102,7 @@ def test_steps_are_compared_only_where_each_run_was_alone_with_the_same_batch() 
 
 def test_the_means_of_five_epochs_and_the_best_mean() -> None:
     runs = [run_of("plain", 0, [0.1, 0.3, 0.2, 0.2, 0.2]), run_of("plain", 1, [0.2, 0.3, 0.2, 0.2, 0.2])]
-    table = epochs_table(column_of(runs))
+    table = epochs_table(panel_of(runs))
     assert table.head[2:] == [*(f"epoch {epoch}" for epoch in range(1, 6)), "best mean (at)"]
     assert table.cells == [["plain", "2", "15.00", "30.00", "20.00", "20.00", "20.00", "30.00 (2)"]]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from osakd.api.arguments import exit_unguarded, logged, process_count, seed_list
-from osakd.api.reports import recorded_columns
+from osakd.api.reports import read_panels
 from osakd.api.signatures import takes_options
 from osakd.durable import write_json
 from osakd.errors import RunError
@@ -15,7 +15,7 @@ from osakd.records import SUMMARY
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
-    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.panel import RecordedPanel
     from osakd.report.statistics.summary import Summary
     from osakd.runner.progress import OnProgress, Progress
 
@@ -29,25 +29,25 @@ class Comparison:
 
     Attributes:
         folder: folder with the runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
-        column: its finished runs and their scores.
+        panel: its finished runs and their scores.
     """
 
     folder: Path
-    column: "RecordedColumn"
+    panel: "RecordedPanel"
 
     @property
     def summary(self) -> "Summary":
         """All values, means, standard deviations, and paired differences to plain training."""
         from osakd.report.statistics.summary import summarise
 
-        return summarise(self.column)
+        return summarise(self.panel)
 
     def table(self) -> str:
         """The table as Markdown."""
         from osakd.report.tables.results import comparison_table
         from osakd.report.tables.table import markdown
 
-        return markdown(comparison_table(self.column))
+        return markdown(comparison_table(self.panel))
 
 
 class IncompleteError(RunError):
@@ -138,17 +138,17 @@ def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
     """Writes summary, curves and report of a comparison."""
     from osakd.report.charts.curves import write_curves
     from osakd.report.layout import as_compared
-    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.panel import RecordedPanel
     from osakd.report.write import write_page
 
-    columns = recorded_columns(folder)  # the records are read once
-    recorded = {run.folder: run for column in columns for run in column.runs}
+    panels = read_panels(folder)  # the records are read once
+    recorded = {run.folder: run for panel in panels for run in panel.runs}
     places = [place.resolve() for place in runs]
     comparison = Comparison(
         folder,
-        RecordedColumn("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded)),
+        RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded)),
     )
     write_json(folder / SUMMARY, dict(comparison.summary))
-    write_curves({"": comparison.column}, folder)
-    write_page(folder.resolve().name, as_compared(columns, list(comparison.column.scores.runs)), folder)
+    write_curves({"": comparison.panel}, folder)
+    write_page(folder.resolve().name, as_compared(panels, list(comparison.panel.scores.runs)), folder)
     return comparison

@@ -18,8 +18,8 @@ def reproduce(
     name: str,
     *,
     data: str | Sequence[str] | None = None,
-    columns: str | Sequence[str] | None = None,
-    cells: str | Sequence[str] | None = None,
+    panels: str | Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
     seeds: int | Sequence[int] | None = None,
     epochs: int | None = None,
     out: str | Path = "records",
@@ -36,13 +36,13 @@ def reproduce(
     Args:
         name: experiment: table1, table2, table2-small, figure1, neighbours, readings, variants-search, variants, cost
             or claims.
-        data: only the columns of these data sets: names, or local folders called like them.
-        columns: only these columns: their names, which are those of their folders.
-        cells: only these cells: their labels.
+        data: only the panels of these data sets: names, or local folders called like them.
+        panels: only these panels: their names, which are those of their folders.
+        methods: only these methods: their labels.
         seeds: number of seeds, or a list of them; by default those of the experiment.
         epochs: epochs of each run; by default those of the experiment.
-        out: folder of the records. A run lies in ``<out>/<name>/<column>/<cell>-seed<seed>``; finished runs are also
-            packed, in ``<out>/<name>/<column>.jsonl``, and not trained again.
+        out: folder of the records. A run lies in ``<out>/<name>/<panel>/<method>-seed<seed>``; finished runs are also
+            packed, in ``<out>/<name>/<panel>.jsonl``, and not trained again.
         dry_run: only show what is recorded, and what is missing of the whole.
         processes: number of cores to use; by default all.
         scheduler: address host:port of a dask.distributed scheduler, as for compare.
@@ -56,10 +56,10 @@ def reproduce(
 
     Raises:
         InputError: an argument cannot be used.
-        RunError: another runner is at work on one of the columns.
+        RunError: another runner is at work on one of the panels.
     """
     from osakd.experiments.catalogue import CLAIMS, COST, DECIDE_CLAIMS, find_experiment
-    from osakd.experiments.reproduction import chosen_columns, show_claims, show_cost, show_experiment
+    from osakd.experiments.reproduction import chosen_panels, show_claims, show_cost, show_experiment
 
     exit_unguarded()
     out = given_path(out)
@@ -67,7 +67,7 @@ def reproduce(
         raise InputError(f"{str(out)!r} is a file: name the folder of the records with --out.")
     options = {"device": device, "executor": executor, "kernels": kernels}
     if name in (COST, CLAIMS):
-        given = {"data": data, "columns": columns, "cells": cells, "seeds": seeds, "epochs": epochs}
+        given = {"data": data, "panels": panels, "methods": methods, "seeds": seeds, "epochs": epochs}
         given |= {"processes": processes, "scheduler": scheduler, **options}
         useless = [key for key, value in given.items() if value not in (None, AUTO)]
         if useless:
@@ -84,7 +84,7 @@ def reproduce(
         raise InputError(f"`epochs` must be at least 1, got {epochs}.")
     seeds = None if seeds is None else seed_list(seeds)
     processes = process_count(processes)
-    chosen = chosen_columns(experiment, _listed(data), _listed(columns), _listed(cells))
+    chosen = chosen_panels(experiment, _listed(data), _listed(panels), _listed(methods))
     failed = {}
     if not dry_run:
         from osakd.experiments.train import Training, train_missing
@@ -92,7 +92,7 @@ def reproduce(
         options = {key: value for key, value in options.items() if value is not None}
         training = Training(seeds, epochs, processes, scheduler, on_progress or (lambda _: None), options)
         failed = train_missing(experiment, chosen, out, training)
-    return show_experiment(experiment, [column for column, _ in chosen], out, failed, draw=not dry_run)
+    return show_experiment(experiment, [panel for panel, _ in chosen], out, failed, draw=not dry_run)
 
 
 def _listed(names: str | Sequence[str] | None) -> Sequence[str] | None:

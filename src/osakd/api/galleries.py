@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError
@@ -14,60 +14,49 @@ from osakd.records import STUDENT, RunConfig
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays, Images
     from osakd.report.page.page import Gallery
-    from osakd.report.statistics.column import RecordedColumn
-    from osakd.runs import RunRecord
+    from osakd.report.statistics.panel import RecordedPanel
+    from osakd.runs import FinishedRun, RunRecord
 
 COUNT, SHOWN = 24, 4
 """Images of a run, and the most classes of a soft label, beside the image's own."""
 
 
-def galleries_of(columns: "Sequence[RecordedColumn]", data: str | None, *, trust: bool) -> "list[Gallery]":
-    """A gallery of the first run of each column that has soft labels and its network.
+def galleries_of(panels: "Sequence[RecordedPanel]", data: str | None, *, trust: bool) -> "list[Gallery]":
+    """A gallery of the first run of each panel that has soft labels and its network.
 
     Args:
-        columns: what is recorded.
+        panels: what is recorded.
         data: where the images are; by default what the runs were trained on, if known by name.
         trust: functions that the runs name as their networks may be called.
 
     Raises:
         InputError: no such run, or the images are not those that it was trained on.
     """
-    found = [_first(column.runs) for column in columns]
-    runs = [(column, entry) for column, entry in zip(columns, found, strict=True) if entry is not None]
+    runs = [(panel.name, run) for panel in panels if (run := _first(panel.runs)) is not None]
     if not runs:
         raise InputError(
             f"No finished run here has soft labels of neighbours and its network ({STUDENT}), which a gallery needs: "
             "train one of osakd here, or leave the gallery out."
         )
-    arrays = [_images(entry.config, data) for _, entry in runs if entry.config]
-    fitting = [
-        (column, entry, images)
-        for (column, entry), images in zip(runs, arrays, strict=True)
-        if entry.config and images.content == entry.config.data["content"]
-    ]
+    with_images = [(name, run, _images(run.config, data)) for name, run in runs]
+    fitting = [(name, run, images) for name, run, images in with_images if images.content == run.config.data["content"]]
     if not fitting:
-        wanted = runs[0][1].config
+        _, run, images = with_images[0]
         raise InputError(
-            f"The images of {arrays[0].name!r} (content {arrays[0].content[:8]}) are not those that "
-            f"{runs[0][1].folder.name!r} was trained on (content {wanted.data['content'][:8] if wanted else ''}): "
-            "name those with --data."
+            f"The images of {images.name!r} (content {images.content[:8]}) are not those that {run.folder.name!r} was "
+            f"trained on (content {run.config.data['content'][:8]}): name those with --data."
         )
-    return [_gallery(column.name, entry, images, trust=trust) for column, entry, images in fitting]
+    return [_gallery(name, run, images, trust=trust) for name, run, images in fitting]
 
 
-def _first(entries: "Sequence[RunRecord]") -> "RunRecord | None":
-    return next(
-        (
-            entry
-            for entry in entries
-            if entry.result
-            and entry.config
-            and entry.config.method in METHODS  # not a retired one
-            and settings_of(entry.config).has_soft_labels
-            and (entry.folder / STUDENT).exists()
-        ),
-        None,
-    )
+def _first(runs: "Iterable[RunRecord]") -> "FinishedRun | None":
+    from osakd.runs import finished
+
+    for run in finished(runs):
+        is_known = run.config.method in METHODS  # not a retired method
+        if is_known and settings_of(run.config).has_soft_labels and (run.folder / STUDENT).exists():
+            return run
+    return None
 
 
 def _images(config: RunConfig, data: str | None) -> "DataArrays":
@@ -79,32 +68,30 @@ def _images(config: RunConfig, data: str | None) -> "DataArrays":
     return load_data(data or config.data["name"], recorded_reading(config.data))
 
 
-def _gallery(column: str, entry: "RunRecord", arrays: "DataArrays", *, trust: bool) -> "Gallery":
+def _gallery(panel: str, run: "FinishedRun", arrays: "DataArrays", *, trust: bool) -> "Gallery":
     from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
     from osakd.report.page.page import Gallery, Picture
 
-    config = entry.config
-    if config is None:
-        raise InputError(f"{entry.folder.name!r} has no configuration.")
-    check_trusted([config.model, *_functions(config.settings)], entry.folder, trust=trust)
+    config = run.config
+    check_trusted([config.model, *_functions(config.settings)], run.folder, trust=trust)
     view = run_view(arrays, config)
     pictures = []
     for row, soft_label, entropy in most_ambiguous(
-        config, view, entry.folder, pick_device(None), count=COUNT, trust=trust
+        config, view, run.folder, pick_device(None), count=COUNT, trust=trust
     ):
         order = sorted(range(len(soft_label)), key=lambda label: (-soft_label[label], label))
-        own = int(view.train.target[row])
+        target = int(view.train.target[row])
         shown = [label for label in order if soft_label[label] > 0][:SHOWN]
-        shown += [own] if own not in shown else []
+        shown += [target] if target not in shown else []
         shares = [(view.class_names[label], soft_label[label]) for label in shown]
-        pictures.append(Picture(_png(view.train.images[row]), view.class_names[own], entropy, shares))
-    return Gallery(f"{column}: {entry.label}, seed {config.seed}", _caption(config, len(view.train)), pictures)
+        pictures.append(Picture(_png(view.train.images[row]), view.class_names[target], entropy, shares))
+    return Gallery(f"{panel}: {run.label}, seed {config.seed}", _caption(config, len(view.train)), pictures)
 
 
 def _functions(settings: dict[str, Any]) -> list[str]:
-    """The functions that settings may name: texts with a colon, and no digest of a teacher."""
+    """The functions that settings may name: texts with a colon that are not the digest of a teacher."""
     texts = [text for value in settings.values() for text in (value if isinstance(value, list) else [value])]
     return [text for text in texts if isinstance(text, str) and ":" in text and not is_recorded(text)]
 

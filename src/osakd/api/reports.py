@@ -8,7 +8,7 @@ from osakd.errors import InputError
 from osakd.paths import given_path
 
 if TYPE_CHECKING:
-    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.panel import RecordedPanel
 
 
 def write_report(
@@ -22,7 +22,7 @@ def write_report(
     """Writes a report of the runs in a folder or a packed file: one page, tables, figures. Nothing is trained.
 
     Args:
-        folder: folder of records, of one experiment, column or comparison, or of a run; or a packed file.
+        folder: folder of records, of one experiment, panel or comparison, or of a run; or a packed file.
         out: folder to write into; by default the same, for a packed file the folder of its name.
         gallery: also show training images with their soft labels, the most ambiguous first; these are images of the
             data. That needs the images and the networks of finished runs.
@@ -44,20 +44,20 @@ def write_report(
     if data is not None and not gallery:
         raise InputError("`data` says where a gallery's images are: give `gallery` too, or leave it out.")
     place = given_path(folder)
-    columns = recorded_columns(place)
-    galleries = galleries_of(columns, data, trust=trust) if gallery else []
+    panels = read_panels(place)
+    galleries = galleries_of(panels, data, trust=trust) if gallery else []
     place = place.with_suffix("") if place.is_file() else place
     complexity = read_complexity(place)
     return write(
         place.resolve().name,
-        columns,
+        panels,
         place if out is None else given_path(out),
         galleries=galleries,
         complexity=complexity_tables(complexity) if complexity else [],
     )
 
 
-def recorded_columns(folder: Path) -> "list[RecordedColumn]":
+def read_panels(folder: Path) -> "list[RecordedPanel]":
     """What is recorded in a folder, beside what the experiments plan.
 
     Raises:
@@ -67,7 +67,7 @@ def recorded_columns(folder: Path) -> "list[RecordedColumn]":
     from osakd.report import layout
 
     own = [experiment for experiment in EXPERIMENTS.values() if experiment.has_own_runs]
-    return layout.recorded_columns(folder, own)
+    return layout.read_panels(folder, own)
 
 
 class Packed(NamedTuple):
@@ -90,7 +90,7 @@ def pack(folder: str | Path, *, to: str | Path | None = None) -> list[Packed]:
     Runs that have finished or failed are added to those that the file has. Nothing is deleted.
 
     Args:
-        folder: folder of runs, such as a comparison; or folder of records, which gives a file for each column.
+        folder: folder of runs, such as a comparison; or folder of records, which gives a file for each panel.
         to: file for one folder of runs; by default the folder's name with the ending ``.jsonl``, beside it.
 
     Returns:

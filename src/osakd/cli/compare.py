@@ -17,7 +17,7 @@ def compare(**options: Any) -> None:
             comparison = api.compare(**options, on_progress=progress.on_progress)
         except api.IncompleteError as error:
             comparison, incomplete = error.comparison, error
-    print_comparison(comparison.column)
+    print_comparison(comparison.panel)
     print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
     print(f"Open {comparison.folder}/report.html in a browser to see them.")
     if incomplete is not None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from osakd.engine.callbacks import Callback
 from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.results import comparison_table
 from osakd.report.tables.table import console_tables
 from osakd.runner.progress import Progress as RunProgress
@@ -196,16 +196,16 @@ def describe(row: dict[str, Any]) -> str:
     return f"{scored}{row['images_per_second']:,.0f} images/s"
 
 
-def print_comparison(column: RecordedColumn) -> None:
+def print_comparison(panel: RecordedPanel) -> None:
     """Prints the table of a comparison and its notes; a narrow terminal gets several tables below each other."""
     console = Console(markup=False)
     if not console.is_terminal:
         console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
-    console.print(printable(column.title), style="bold", highlight=False)
-    for table in console_tables(comparison_table(column), console.width):
+    console.print(printable(panel.title), style="bold", highlight=False)
+    for table in console_tables(comparison_table(panel), console.width):
         console.print(table, highlight=False)
         console.print()
-    for executor in dict.fromkeys(run.result.environment["executor"] for run in column.finished):
+    for executor in dict.fromkeys(run.result.environment["executor"] for run in panel.finished):
         console.print(f"Executor: {executor}.", highlight=False)
-    for note in column.notes:
+    for note in panel.notes:
         console.print(printable(note), style="yellow" if note.startswith("Warning") else None, highlight=False)

@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 
 from osakd.data.recipes import DATA, copy_note
 from osakd.records import DataRecord, Result, RunConfig, read_finished, read_metrics
+from osakd.report.tables.table import markdown, table_of
 
 
 def model_card(run: Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
@@ -84,7 +85,7 @@ def _scores(config: RunConfig, result: Result) -> str:
         ("negative log-likelihood", f"{test['nll']:.4f} nats"),
         ("expected calibration error", f"{100 * test['ece']:.2f} %, 15 bins"),
     ]
-    table = "\n".join(["| score | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+    table = markdown(table_of("Scores", ["score", "value"], rows))
     return (
         f"On the {n:,} test images, after the last epoch; a single run, seed {config.seed}. The interval is that of "
         f"drawing {n:,} test images (Wilson), not that of training again.\n\n{table}"

@@ -22,6 +22,7 @@ from osakd.errors import InputError
 from osakd.models.cost import count_macs, count_parameters
 from osakd.read_json import read_json
 from osakd.records import STUDENT
+from osakd.report.tables.table import Column, Table, markdown
 
 _BLOCK = 20
 """Calls of a model before the next one has its turn; one more before them is not counted."""
@@ -64,6 +65,27 @@ class Latency:
     median_us: float
     p95_us: float
     memory_mib: float | None
+
+
+def _name(row: Latency) -> str:
+    """Its name, and its type of numbers where the name does not say it."""
+    return row.name if row.numbers == "float32" or row.numbers in row.name else f"{row.name} ({row.numbers})"
+
+
+_NETWORKS = (
+    Column[Latency]("network", lambda row: row.network, is_text=True),
+    Column[Latency]("data", lambda row: row.data, is_text=True),
+    Column[Latency]("parameters", lambda row: f"{row.parameters:,}"),
+    Column[Latency]("MACs", lambda row: f"{row.macs / 1e6:.2f} M"),
+)
+_COSTS = (
+    Column[Latency]("model", _name, is_text=True),
+    Column[Latency]("accuracy", lambda row: f"{100 * row.accuracy:.2f} %"),
+    Column[Latency]("kB", lambda row: f"{row.bytes / 1000:,.1f}"),
+    Column[Latency]("median us", lambda row: f"{row.median_us:,.0f}"),
+    Column[Latency]("p95 us", lambda row: f"{row.p95_us:,.0f}"),
+    Column[Latency]("MiB", lambda row: "-" if row.memory_mib is None else f"{row.memory_mib:.1f}"),
+)
 
 
 class Latencies(NamedTuple):
@@ -110,8 +132,6 @@ def machine() -> dict[str, str]:
 
 def latency_text(latencies: Latencies) -> str:
     """Two Markdown tables of at most 80 columns, one of the networks and one of what each file costs, and a note."""
-    networks = dict.fromkeys((row.network, row.data, row.parameters, row.macs) for row in latencies.rows)
-    cells = [[name, data, f"{parameters:,}", f"{macs / 1e6:.2f} M"] for name, data, parameters, macs in networks]
     properties = latencies.machine.items()
     where = ", ".join(value if key in ("processor", "system") else f"{key} {value}" for key, value in properties)
     note = (
@@ -119,14 +139,9 @@ def latency_text(latencies: Latencies) -> str:
         "thread, models in turns. kB: 1,000 bytes of the file. MiB: memory that the model adds to a process with the "
         f"runtime imported. Accuracy: on all test images, as recorded. Machine: {where}."
     )
-    costs = [_cost(row) for row in latencies.rows]
-    return "\n\n".join(
-        [
-            _aligned(["network", "data", "parameters", "MACs"], cells, 2),
-            _aligned(["model", "accuracy", "kB", "median us", "p95 us", "MiB"], costs, 1),
-            textwrap.fill(note, _WIDTH),
-        ]
-    )
+    networks = {(row.network, row.data, row.parameters, row.macs): row for row in latencies.rows}
+    tables = [Table("Networks", _NETWORKS, list(networks.values())), Table("Latency", _COSTS, latencies.rows)]
+    return "\n\n".join([*(markdown(table, aligned=True) for table in tables), textwrap.fill(note, _WIDTH)])
 
 
 def write_latencies(path: Path, latencies: Latencies) -> None:
@@ -238,30 +253,3 @@ def _processor() -> str:
         return platform.processor() or "unknown"
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else "unknown"
-
-
-def _cost(row: Latency) -> list[str]:
-    is_plain = row.numbers == "float32" or row.numbers in row.name
-    return [
-        row.name if is_plain else f"{row.name} ({row.numbers})",
-        f"{100 * row.accuracy:.2f} %",
-        f"{row.bytes / 1000:,.1f}",
-        f"{row.median_us:,.0f}",
-        f"{row.p95_us:,.0f}",
-        "-" if row.memory_mib is None else f"{row.memory_mib:.1f}",
-    ]
-
-
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
-    """A Markdown table; the first ``words`` columns are text, the others numbers."""
-    escaped = [[text.replace("|", r"\|") for text in row] for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
-    rule = ["-" * (width - (place >= words)) + ":" * (place >= words) for place, width in enumerate(widths)]
-    lines = [
-        [
-            text.ljust(width) if place < words else text.rjust(width)
-            for place, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in escaped
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))

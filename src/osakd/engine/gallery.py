@@ -34,7 +34,7 @@ def most_ambiguous(
 ) -> list[Ambiguous]:
     """The training images whose soft labels have the highest entropy, those first.
 
-    Ties are broken by the smaller share of the own class, then by the lower row.
+    Of equal entropies the lower probability of the image's class comes first, then the lower row.
 
     Args:
         config: configuration of a finished run.
@@ -54,10 +54,10 @@ def most_ambiguous(
     method.network.load_state_dict(load_student(folder, trust=trust).state_dict())
     method.eval()
     labels = final_soft_labels(method.network, criterion, on_device(data, device)["train"], config).double().cpu()
-    # Rounded: what is equal but for the order of a sum shall count as equal.
+    # Rounded: what is equal but for the order of a sum counts as equal.
     entropies = (-torch.xlogy(labels, labels).sum(1)).round(decimals=9).tolist()
-    own = labels.gather(1, torch.from_numpy(data.train.target)[:, None])[:, 0].tolist()
-    order = sorted(range(len(own)), key=lambda row: (-entropies[row], own[row], row))
+    masses = labels.gather(1, torch.from_numpy(data.train.target)[:, None])[:, 0].tolist()
+    order = sorted(range(len(masses)), key=lambda row: (-entropies[row], masses[row], row))
     return [Ambiguous(row, labels[row].tolist(), entropies[row]) for row in order[:count]]
 
 

@@ -10,7 +10,7 @@ say (``osakd.soft_label_ceiling``). The rate is Table I's times ten, to fit into
 """
 
 from osakd.data.recipes import recipe_for
-from osakd.plan import Cell, Column, Experiment, Preference
+from osakd.plan import Experiment, Panel, PanelMethod, Preference
 
 _NOTE = (
     "A subset, not comparable with the paper's Tiny ImageNet: its 200 classes with 100 training images each, and a "
@@ -19,17 +19,17 @@ _NOTE = (
 _NEIGHBOURS, _RATE_PER_IMAGE = (8, 16, 32), 0.01 / 64
 
 
-def _column(batch_size: int) -> Column:
+def _panel(batch_size: int) -> Panel:
     method = {"name": "osakd-paper", "soft_weight": recipe_for("tiny_imagenet").soft_weight}
     few, *more = (f"osakd-paper-{k}nn" for k in _NEIGHBOURS)
-    return Column(
+    return Panel(
         f"tiny-imagenet-subset-{batch_size}",
         "tiny-imagenet-subset",
         epochs=30,
-        cells=(
-            Cell("plain", "plain"),
-            *(Cell(f"osakd-paper-{k}nn", method | {"k": k}) for k in _NEIGHBOURS),
-            Cell("label-smoothing", "label-smoothing"),
+        methods=(
+            PanelMethod("plain", "plain"),
+            *(PanelMethod(f"osakd-paper-{k}nn", method | {"k": k}) for k in _NEIGHBOURS),
+            PanelMethod("label-smoothing", "label-smoothing"),
         ),
         seeds=3,
         options={"batch_size": batch_size, "learning_rate": _RATE_PER_IMAGE * batch_size},
@@ -43,5 +43,5 @@ def _column(batch_size: int) -> Column:
 
 
 NEIGHBOURS = Experiment(
-    "neighbours", "Do more neighbours serve more classes? 200 classes, in small", (_column(64), _column(256))
+    "neighbours", "Do more neighbours serve more classes? 200 classes, in small", (_panel(64), _panel(256))
 )

@@ -14,10 +14,10 @@ the mini-batch of 64, among softmax outputs, the sample itself left out, cross-e
 from typing import Any
 
 from osakd.methods.registry import PRESETS
-from osakd.plan import Cell, Column, Experiment
+from osakd.plan import Experiment, Panel, PanelMethod
 
 _CENTRE = {key: value for key, value in PRESETS["osakd-paper"].items() if key != "name"}
-"""Settings that are varied, one at a time. Every cell has all of them: it stays as it is when defaults change."""
+"""Settings that are varied, one at a time. Every method has all of them: it stays as it is when defaults change."""
 _UNIFORM = {"name": "uniform-smoothing", **_CENTRE}
 _CONSTANT, _FOUR, _LESS = "osakd-constant", "osakd-paper-4nn", "osakd-paper-8nn-weight=0.3"
 _READINGS: dict[str, dict[str, Any]] = {
@@ -35,25 +35,27 @@ _READINGS: dict[str, dict[str, Any]] = {
     _LESS: {"soft_weight": 0.3},
     "osakd-paper-8nn-weight=3": {"soft_weight": 3.0},
 }
-_CELLS = {label: Cell(label, {"name": "osakd", **_CENTRE, **settings}) for label, settings in _READINGS.items()}
+_METHODS = {
+    label: PanelMethod(label, {"name": "osakd", **_CENTRE, **settings}) for label, settings in _READINGS.items()
+}
 
 
-def _with_batch(size: int) -> tuple[Cell, Cell]:
+def _with_batch(size: int) -> tuple[PanelMethod, PanelMethod]:
     """The centre and plain training with another batch size."""
     options, plain = {"batch_size": size}, f"plain-batch={size}"
-    centre = Cell(f"osakd-paper-8nn-batch={size}", "osakd-paper", options=options, baseline=plain)
-    return centre, Cell(plain, "plain", options=options)
+    centre = PanelMethod(f"osakd-paper-8nn-batch={size}", "osakd-paper", options=options, baseline=plain)
+    return centre, PanelMethod(plain, "plain", options=options)
 
 
-STUDY = Column(
+STUDY = Panel(
     "study",
     "cifar10",
     epochs=60,
-    cells=(
-        Cell("plain", "plain"),
-        Cell("label-smoothing", "label-smoothing"),
-        Cell("osakd-paper-8nn-uniform", _UNIFORM),
-        *_CELLS.values(),
+    methods=(
+        PanelMethod("plain", "plain"),
+        PanelMethod("label-smoothing", "label-smoothing"),
+        PanelMethod("osakd-paper-8nn-uniform", _UNIFORM),
+        *_METHODS.values(),
         *_with_batch(32),
         *_with_batch(128),
     ),
@@ -66,24 +68,24 @@ STUDY = Column(
 _RATE, _WEIGHT = 0.001, 0.9
 """CE + 0.9 KL has a gradient 1.9 times as long where both terms agree: plain training gets that step size too."""
 
-CONFIRMATION = Column(
+CONFIRMATION = Panel(
     "confirmation",
     "cifar10",
     epochs=100,
-    cells=(
-        Cell("plain", "plain"),
-        Cell("plain-rate=0.0019", "plain", options={"learning_rate": _RATE * (1 + _WEIGHT)}),
-        Cell("label-smoothing", "label-smoothing"),
-        Cell("osakd-constant-uniform", _UNIFORM | {"include_self": True}),
-        *(_CELLS[label] for label in (_CONSTANT, _FOUR, _LESS)),
+    methods=(
+        PanelMethod("plain", "plain"),
+        PanelMethod("plain-rate=0.0019", "plain", options={"learning_rate": _RATE * (1 + _WEIGHT)}),
+        PanelMethod("label-smoothing", "label-smoothing"),
+        PanelMethod("osakd-constant-uniform", _UNIFORM | {"include_self": True}),
+        *(_METHODS[label] for label in (_CONSTANT, _FOUR, _LESS)),
     ),
     options={"validation": 0.1},
     chose=(0, 1),
-    rivals=("label-smoothing", _CONSTANT),
+    compared_with=("label-smoothing", _CONSTANT),
     ours=_CONSTANT,
 )
 """The three best readings of the study by validation accuracy, but for the batch size. A run of the study that is
 continued here is the same run to its 60th epoch, where the same executor made it. The first two seeds chose these
-cells, so they are no evidence for them."""
+methods, so they are no evidence for them."""
 
-READINGS = Experiment("readings", "Readings of what the paper leaves open", (STUDY, CONFIRMATION), "readings")
+READINGS = Experiment("readings", "Readings of what the paper leaves open", (STUDY, CONFIRMATION), "validation")

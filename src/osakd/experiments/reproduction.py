@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from osakd.errors import InputError, unknown_name
-from osakd.plan import Column, Experiment
+from osakd.plan import Experiment, Panel
 
 if TYPE_CHECKING:
-    from osakd.report.statistics.column import RecordedColumn
+    from osakd.report.statistics.panel import RecordedPanel
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Reproduction:
     """An experiment, run and shown.
 
     Attributes:
-        text: a table for each column as Markdown, with what is missing and what failed.
+        text: a table for each panel as Markdown, with what is missing and what failed.
         failed: why runs failed, by their name.
     """
 
@@ -25,22 +25,22 @@ class Reproduction:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def chosen_columns(
-    experiment: Experiment, data: Sequence[str] | None, columns: Sequence[str] | None, cells: Sequence[str] | None
-) -> list[tuple[Column, str]]:
-    """The columns that are asked for, with the cells that are asked for, each with where its images come from.
+def chosen_panels(
+    experiment: Experiment, data: Sequence[str] | None, panels: Sequence[str] | None, methods: Sequence[str] | None
+) -> list[tuple[Panel, str]]:
+    """The panels that are asked for, with the methods that are asked for, each with where its images come from.
 
     Args:
         experiment: the experiment.
         data: names of data sets, or local folders called like them; None for all, by name.
-        columns: names of columns; None for all.
-        cells: labels of cells; None for all.
+        panels: names of panels; None for all.
+        methods: labels of methods; None for all.
 
     Raises:
         InputError: a name that the experiment does not have.
     """
-    chosen = experiment.chosen(columns, cells)
-    known = list(dict.fromkeys(column.data for column in chosen))
+    chosen = experiment.chosen(panels, methods)
+    known = list(dict.fromkeys(panel.data for panel in chosen))
     places = known if data is None else data
     if not places:
         raise InputError(f"Name at least one data set of {experiment.name}, or leave `data` out.")
@@ -52,32 +52,32 @@ def chosen_columns(
         if name in by_name:
             raise InputError(f"The data set {name!r} is given twice.")
         by_name[name] = place
-    return [(column, by_name[column.data]) for column in chosen if column.data in by_name]
+    return [(panel, by_name[panel.data]) for panel in chosen if panel.data in by_name]
 
 
 def show_experiment(
-    experiment: Experiment, columns: Sequence[Column], out: Path, failed: Mapping[str, str], *, draw: bool
+    experiment: Experiment, panels: Sequence[Panel], out: Path, failed: Mapping[str, str], *, draw: bool
 ) -> Reproduction:
-    """Shows columns of runs, and what failed.
+    """Shows panels of runs, and what failed.
 
     Args:
         experiment: the experiment.
-        columns: its columns that are shown.
+        panels: its panels that are shown.
         out: folder of the records.
-        failed: why columns could not be run, by their name.
+        failed: why panels could not be run, by their name.
         draw: draw figures, and do not only show their numbers.
     """
-    from osakd.report.layout import planned_column
-    from osakd.report.text import column_text, panels_text, study_texts
+    from osakd.report.layout import read_panel
+    from osakd.report.text import figure_text, panel_text, study_texts
 
     folder, texts, errors = out / experiment.name, [], dict(failed)
-    shown = [planned_column(experiment, column, out / experiment.folder_of(column)) for column in columns]
+    shown = [read_panel(experiment, panel, out / experiment.folder_of(panel)) for panel in panels]
     for recorded in shown:
-        texts.append(column_text(recorded, experiment.view, folder / recorded.name if draw else None))
+        texts.append(panel_text(recorded, experiment.view, folder / recorded.name if draw else None))
         errors |= _failed_runs(recorded)
     if experiment.view == "curves":
-        texts.append(panels_text(experiment.name, shown, folder, draw=draw))
-    if experiment.view == "settings":
+        texts.append(figure_text(experiment.name, shown, folder, draw=draw))
+    if experiment.view == "study":
         before, after = study_texts(shown)
         texts = [before, *texts, after]
     texts += [f"Failed: {name}: {error}" for name, error in errors.items()]
@@ -87,19 +87,19 @@ def show_experiment(
 def show_claims(experiments: Sequence[Experiment], out: Path) -> Reproduction:
     """Shows the paper's claims beyond its tables, decided by the runs of these experiments and by counting."""
     from osakd.experiments.cost import counted
-    from osakd.report.layout import planned_column
+    from osakd.report.layout import read_panel
     from osakd.report.statistics.claims import FAILS, HOLDS, Claim, claims
     from osakd.report.tables.study import all_claims_table
     from osakd.report.tables.table import markdown
 
     judged, sentences = [], []
     notes: dict[str, list[str]] = {}
-    for experiment, column in [(table, column) for table in experiments for column in table.columns]:
-        recorded = planned_column(experiment, column, out / experiment.folder_of(column))
+    for experiment, panel in [(table, panel) for table in experiments for panel in table.panels]:
+        recorded = read_panel(experiment, panel, out / experiment.folder_of(panel))
         judged += claims(recorded)
-        if column.note:
-            notes.setdefault(column.note, []).append(column.name)
-        sentences += [f"{column.name}: {sentence}." for sentence in recorded.left_out]
+        if panel.note:
+            notes.setdefault(panel.note, []).append(panel.name)
+        sentences += [f"{panel.name}: {sentence}." for sentence in recorded.shorter_runs]
         sentences += [f"Failed: {name}: {why}" for name, why in _failed_runs(recorded).items()]
     sentences += [f"{', '.join(names)}: {note}." for note, names in notes.items()]
     decided = [figure for figure in counted() if figure.verdict in (HOLDS, FAILS)]
@@ -121,9 +121,9 @@ def show_cost(out: Path) -> Reproduction:
     return Reproduction("\n\n".join(["# Complexity", *texts, *untimed]))
 
 
-def _failed_runs(column: "RecordedColumn") -> dict[str, str]:
-    """Why runs of a column have no result to show, by their name: they failed, or their records are damaged."""
-    return {run.folder.name: run.error for run in column.runs if run.error is not None}
+def _failed_runs(panel: "RecordedPanel") -> dict[str, str]:
+    """Why runs of a panel have no result to show, by their name: they failed, or their records are damaged."""
+    return {run.folder.name: run.error for run in panel.runs if run.error is not None}
 
 
 def _text(title: str, texts: Sequence[str], out: Path) -> str:

@@ -11,7 +11,7 @@ decay and augmentation are those of ONE's and FFL's code, which the paper says i
 soft weight: 8 and 0.9 are assumed. The paper has no numbers for the small version.
 """
 
-from osakd.plan import Cell, Column, Experiment, Published
+from osakd.plan import Experiment, Panel, PanelMethod, Published
 
 _RECIPE = {
     "model": "resnet32",
@@ -31,15 +31,15 @@ TABLE2 = Experiment(
     "table2",
     "Table II: ResNet-32, test accuracy",
     (
-        Column(
+        Panel(
             "cifar10",
             "cifar10",
             epochs=300,
-            cells=(
-                Cell("plain", "plain", Published(93.07, 0.17)),
-                Cell("one", "one", Published(93.76, 0.12), averaged=("branch2",)),
-                Cell("ffl", "ffl", Published(93.81, 0.12), averaged=("branch2",)),
-                Cell("osakd-paper-8nn", "osakd-paper", Published(93.93, 0.09)),
+            methods=(
+                PanelMethod("plain", "plain", Published(93.07, 0.17)),
+                PanelMethod("one", "one", Published(93.76, 0.12), averaged=("branch2",)),
+                PanelMethod("ffl", "ffl", Published(93.81, 0.12), averaged=("branch2",)),
+                PanelMethod("osakd-paper-8nn", "osakd-paper", Published(93.93, 0.09)),
             ),
             options=_RECIPE,
             ours="osakd-paper-8nn",
@@ -51,16 +51,16 @@ TABLE2_SMALL = Experiment(
     "table2-small",
     "Table II in small: ResNet-8, test accuracy",
     (
-        Column(
+        Panel(
             "resnet8-cifar10",
             "cifar10",
             epochs=60,
-            cells=(
-                Cell("plain", "plain"),
-                Cell("label-smoothing", "label-smoothing"),
-                Cell("one", "one", averaged=("branch2",)),
-                Cell("ffl", "ffl", averaged=("branch2",)),
-                Cell("osakd-paper-8nn", "osakd-paper"),
+            methods=(
+                PanelMethod("plain", "plain"),
+                PanelMethod("label-smoothing", "label-smoothing"),
+                PanelMethod("one", "one", averaged=("branch2",)),
+                PanelMethod("ffl", "ffl", averaged=("branch2",)),
+                PanelMethod("osakd-paper-8nn", "osakd-paper"),
             ),
             seeds=3,
             options=_RECIPE | {"model": "resnet8"},

@@ -9,7 +9,7 @@ from osakd.data.recipes import recipe_for
 from osakd.engine.config import Options, as_today, can_continue
 from osakd.engine.plan import DataSource, Plan, plan_runs
 from osakd.errors import InputError, RunError
-from osakd.plan import SMOOTHING, Column, Experiment
+from osakd.plan import SMOOTHING, Experiment, Panel
 from osakd.runner.lock import lock_runner
 from osakd.runner.progress import OnProgress
 from osakd.runner.run import run_plans
@@ -38,37 +38,37 @@ class Training:
 
 
 def train_missing(
-    experiment: Experiment, columns: Sequence[tuple[Column, str]], out: Path, training: Training
+    experiment: Experiment, panels: Sequence[tuple[Panel, str]], out: Path, training: Training
 ) -> dict[str, str]:
-    """Trains what is missing of columns. A column that cannot be trained does not stop the others.
+    """Trains what is missing of panels. A panel that cannot be trained does not stop the others.
 
     Args:
         experiment: the experiment.
-        columns: its columns, each with where its images come from.
+        panels: its panels, each with where its images come from.
         out: folder of the records.
         training: how they are trained.
 
     Returns:
-        Why columns failed, by their name.
+        Why panels failed, by their name.
 
     Raises:
-        InputError, RunError: no column could be trained.
+        InputError, RunError: no panel could be trained.
     """
     errors: dict[str, InputError | RunError] = {}
-    for column, data in columns:
+    for panel, data in panels:
         try:
-            _train_column(column, data, out / experiment.folder_of(column), training)
+            _train_panel(panel, data, out / experiment.folder_of(panel), training)
         except (InputError, RunError) as error:
-            errors[column.name] = error
-    if len(errors) == len(columns):
+            errors[panel.name] = error
+    if len(errors) == len(panels):
         raise next(iter(errors.values()))
     return {name: str(error) for name, error in errors.items()}
 
 
-def _train_column(column: Column, data: str, folder: Path, training: Training) -> None:
-    """Trains what is missing of a column, then packs it. Cells that earn another seed get it."""
-    seeds = range(column.seeds) if training.seeds is None else training.seeds
-    plans = _missing(column, data, seeds, folder, training)
+def _train_panel(panel: Panel, data: str, folder: Path, training: Training) -> None:
+    """Trains what is missing of a panel, then packs it. Methods that earn another seed get it."""
+    seeds = range(panel.seeds) if training.seeds is None else training.seeds
+    plans = _missing(panel, data, seeds, folder, training)
     with lock_runner(folder, training.on_progress) as call_and_note:
 
         def run(plans: Sequence[Plan]) -> None:
@@ -77,26 +77,27 @@ def _train_column(column: Column, data: str, folder: Path, training: Training) -
 
         try:
             run(plans)
-            if column.again_within is not None and training.seeds is None:
-                run(_missing(_promising(column, folder), data, [column.seeds], folder, training))
+            if panel.again_within is not None and training.seeds is None:
+                run(_missing(_promising(panel, folder), data, [panel.seeds], folder, training))
         finally:
             pack_runs(packed_file(folder), finished(read_runs(folder)))
 
 
-def _missing(column: Column, data: str, seeds: Sequence[int], folder: Path, training: Training) -> list[Plan]:
-    """The runs of a column that are not packed, seed by seed.
+def _missing(panel: Panel, data: str, seeds: Sequence[int], folder: Path, training: Training) -> list[Plan]:
+    """The runs of a panel that are not packed, seed by seed.
 
     Raises:
         InputError: a value out of its range, or a run of another configuration or of other images is recorded there.
         RunError: a line of the packed file is damaged.
     """
     source = DataSource(data)
-    recipe = vars(recipe_for(column.data))  # by the column's name: a local folder has none
+    recipe = vars(recipe_for(panel.data))  # by the panel's name: a local folder has none
     options = {key: recipe[key] for key in ("model", "batch_size", "learning_rate", "momentum", "scaling")}
-    options |= {"epochs": column.epochs if training.epochs is None else training.epochs}
-    chosen = Options(**options | dict(column.options) | training.options)
-    methods, changes = ({cell.label: getattr(cell, key) for cell in column.cells} for key in ("method", "options"))
-    plans = plan_runs(source, methods, seeds, chosen, folder, changes=changes) if column.cells else []
+    options |= {"epochs": panel.epochs if training.epochs is None else training.epochs}
+    chosen = Options(**options | dict(panel.options) | training.options)
+    methods = {method.label: method.method for method in panel.methods}
+    changes = {method.label: method.options for method in panel.methods}
+    plans = plan_runs(source, methods, seeds, chosen, folder, changes=changes) if panel.methods else []
     path = packed_file(folder)
     packed = {run.folder.name: run for run in (read_runs(path) if path.exists() else [])}
     for run in packed.values():
@@ -127,17 +128,17 @@ def _is_packed(plan: Plan, run: RunRecord | None) -> bool:
     return recorded == plan.config
 
 
-def _promising(column: Column, folder: Path) -> Column:
-    """The column's cells whose best validation accuracy is within ``again_within`` of the best cell's.
+def _promising(panel: Panel, folder: Path) -> Panel:
+    """The panel's methods whose best validation accuracy is within ``again_within`` of the best method's.
 
     Their baselines come along, and label smoothing: differences need both sides.
     """
     accuracies = {
         run.label: run.result.chosen_on_validation["validation_accuracy"]
         for run in finished(read_runs(folder))
-        if run.seed < column.seeds and run.result.chosen_on_validation is not None
+        if run.seed < panel.seeds and run.result.chosen_on_validation is not None
     }
-    least = max(accuracies.values(), default=0.0) - (column.again_within or 0.0)
-    chosen = [cell for cell in column.cells if accuracies.get(cell.label, -1.0) >= least]
-    labels = {label for cell in chosen for label in (cell.label, cell.baseline, SMOOTHING)} & set(accuracies)
-    return replace(column, cells=tuple(cell for cell in column.cells if cell.label in labels))
+    least = max(accuracies.values(), default=0.0) - (panel.again_within or 0.0)
+    chosen = [method for method in panel.methods if accuracies.get(method.label, -1.0) >= least]
+    labels = {label for method in chosen for label in (method.label, method.baseline, SMOOTHING)} & set(accuracies)
+    return replace(panel, methods=tuple(method for method in panel.methods if method.label in labels))

@@ -1,6 +1,6 @@
 """Soft labels worth having: the default, its controls, and what a user could take instead, in five settings.
 
-Commands: ``osakd reproduce variants-search``, then ``osakd reproduce variants``; ``--columns`` and ``--cells`` choose.
+Commands: ``osakd reproduce variants-search``, then ``osakd reproduce variants``; ``--panels`` and ``--methods`` choose.
 
 Cost: a run takes two minutes of a core on ``resnet8-tenth`` and a quarter of a minute on ``lenet-tenth``.
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from osakd.experiments.table1 import SVHN_SUBSET
 from osakd.methods.registry import CONSTANT_WEIGHT
-from osakd.plan import SMOOTHING, TUNED, Cell, Column, Experiment
+from osakd.plan import SMOOTHING, TUNED, Experiment, Panel, PanelMethod
 
 _SEARCH_SEEDS, _SEEDS = 3, 10
 _BOTH: dict[str, Any] = {"validation": 0.1, "ema": 0.99}
@@ -62,7 +62,7 @@ _ALONE: dict[str, str | Mapping[str, Any]] = {"osakd-squared": {"name": "osakd",
 """The default without its pseudo-count."""
 
 
-def _column(
+def _panel(
     name: str,
     data: str,
     epochs: int,
@@ -71,39 +71,39 @@ def _column(
     seeds: int,
     note: str = "",
     **options: Any,
-) -> Column:
-    return Column(
+) -> Panel:
+    return Panel(
         name,
         data,
         epochs=epochs,
-        cells=tuple(Cell(label, method) for label, method in methods.items()),
+        methods=tuple(PanelMethod(label, method) for label, method in methods.items()),
         seeds=seeds,
         options=_BOTH | options,
-        rivals=tuple(_SMOOTHINGS),
+        compared_with=tuple(_SMOOTHINGS),
         ours="osakd",
         contrasts=_CONTRASTS,
         note=note,
     )
 
 
-def _tenths(methods: Mapping[str, str | Mapping[str, Any]], seeds: int) -> tuple[Column, Column]:
+def _tenths(methods: Mapping[str, str | Mapping[str, Any]], seeds: int) -> tuple[Panel, Panel]:
     """The two small settings: one that underfits and one that overfits."""
     return (
-        _column("resnet8-tenth", "cifar10", 20, methods, seeds=seeds, evaluate_every=5, **_RESNET),
-        _column("lenet-tenth", "cifar10", 30, methods, seeds=seeds, evaluate_every=5, fraction=0.1, learning_rate=0.01),
+        _panel("resnet8-tenth", "cifar10", 20, methods, seeds=seeds, evaluate_every=5, **_RESNET),
+        _panel("lenet-tenth", "cifar10", 30, methods, seeds=seeds, evaluate_every=5, fraction=0.1, learning_rate=0.01),
     )
 
 
-def _svhn(methods: Mapping[str, str | Mapping[str, Any]], seeds: int) -> Column:
+def _svhn(methods: Mapping[str, str | Mapping[str, Any]], seeds: int) -> Panel:
     options: dict[str, Any] = {"note": SVHN_SUBSET, "evaluate_every": 5, "learning_rate": 0.01}
-    return _column("lenet-svhn-subset", "svhn-subset", 30, methods, seeds=seeds, **options)
+    return _panel("lenet-svhn-subset", "svhn-subset", 30, methods, seeds=seeds, **options)
 
 
 VARIANTS_SEARCH = Experiment(
     "variants-search",
     "Search among variants of the soft labels",
     (*_tenths(_SEARCH_TENTHS | _ALONE, _SEARCH_SEEDS), _svhn(_SEARCH | _ALONE, _SEARCH_SEEDS)),
-    "readings",
+    "validation",
     "variants",
 )
 VARIANTS = Experiment(
@@ -111,8 +111,8 @@ VARIANTS = Experiment(
     "Soft labels against smoothing and averaging",
     (
         *_tenths(_STUDY, _SEEDS),
-        _column("lenet-cifar10", "cifar10", 100, _STUDY, seeds=_SEEDS),
-        _column(
+        _panel("lenet-cifar10", "cifar10", 100, _STUDY, seeds=_SEEDS),
+        _panel(
             "lenet-fashion-fifth",
             "fashion_mnist",
             30,
@@ -124,5 +124,5 @@ VARIANTS = Experiment(
         ),
         _svhn(_STUDY, _SEEDS),
     ),
-    "settings",
+    "study",
 )

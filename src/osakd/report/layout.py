@@ -1,4 +1,4 @@
-"""Where the runs of a report are: from a folder of records, of an experiment, column, comparison or run, or a file.
+"""Where the runs of a report are: from a folder of records, of an experiment, panel, comparison or run, or a file.
 
 The only file of the report that reads: every record file is opened once, and all else takes the runs from here.
 """
@@ -10,22 +10,22 @@ from pathlib import Path
 
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import METHODS
-from osakd.plan import BASELINE, Column, Experiment
+from osakd.plan import BASELINE, Experiment, Panel
 from osakd.read_json import read_bytes, subfolders
 from osakd.records import SUMMARY
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.complexity import Complexity, Figure, Steps
 from osakd.runs import PACKED, RunRecord, is_run, packed_file, read_runs
 
 DEPTH = 3
-"""Folders from the records to a run: experiment, column, run."""
+"""Folders from the records to a run: experiment, panel, run."""
 COST = "cost.json"
 """The complexity figures that ``osakd reproduce cost`` leaves beside the runs."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that are shown together: a column of an experiment, or a comparison.
+    """Runs that are shown together: a panel of an experiment, or a comparison.
 
     Attributes:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
@@ -40,15 +40,15 @@ class Group:
     runs: tuple[RunRecord, ...]
 
 
-def recorded_columns(folder: Path, experiments: Sequence[Experiment]) -> list[RecordedColumn]:
-    """What is recorded in a folder beside what was planned, and the planned columns that were not run.
+def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[RecordedPanel]:
+    """What is recorded in a folder beside what was planned, and the planned panels that were not run.
 
-    The experiments come in their own order, then everything else. A column that was never run is shown where the report
-    is of the folder above it: the other columns of a table with the table, the other tables of the paper with all
+    The experiments come in their own order, then everything else. A panel that was never run is shown where the report
+    is of the folder above it: the other panels of a table with the table, the other tables of the paper with all
     records.
 
     Args:
-        folder: folder of records, of an experiment, column or comparison, or of a run; or a packed file.
+        folder: folder of records, of an experiment, panel or comparison, or of a run; or a packed file.
         experiments: experiments with runs of their own.
 
     Raises:
@@ -57,34 +57,36 @@ def recorded_columns(folder: Path, experiments: Sequence[Experiment]) -> list[Re
     """
     groups = find_groups(folder)
     planned = {
-        (experiment.folder, plan.name): (experiment, plan) for experiment in experiments for plan in experiment.columns
+        (experiment.folder, panel.name): (experiment, panel)
+        for experiment in experiments
+        for panel in experiment.panels
     }
     known = [group for group in groups if (group.place, group.name) in planned]
     tables = {group.place for group in known if group.depth >= 1}
     whole = any(group.depth >= 2 for group in known)
     left = {(group.place, group.name): group for group in groups}
-    columns = []
-    for place, (experiment, plan) in planned.items():
+    panels = []
+    for place, (experiment, panel) in planned.items():
         if place in left:
-            runs = in_order(left.pop(place).runs, [cell.label for cell in plan.cells])
-            columns.append(RecordedColumn(*place, runs, experiment, plan))
+            runs = in_order(left.pop(place).runs, [method.label for method in panel.methods])
+            panels.append(RecordedPanel(*place, runs, experiment, panel))
         elif experiment.view == "paper" and (whole or experiment.folder in tables):
-            columns.append(RecordedColumn(*place, (), experiment, plan))
+            panels.append(RecordedPanel(*place, (), experiment, panel))
     others = [_renamed(group) for group in left.values()]
-    return columns + [RecordedColumn(group.place, group.name, group.runs) for group in others]
+    return panels + [RecordedPanel(group.place, group.name, group.runs) for group in others]
 
 
-def planned_column(experiment: Experiment, plan: Column, folder: Path) -> RecordedColumn:
-    """What is recorded of a column of an experiment, its own cells alone.
+def read_panel(experiment: Experiment, panel: Panel, folder: Path) -> RecordedPanel:
+    """What is recorded of the methods of a panel.
 
     Args:
         experiment: the experiment.
-        plan: its column.
-        folder: folder of the column, which may be missing.
+        panel: its panel.
+        folder: folder of the panel, which may be missing.
     """
-    labels = [cell.label for cell in plan.cells]
+    labels = [method.label for method in panel.methods]
     runs = in_order([run for run in read_runs(folder) if run.label in labels or run.damaged], labels)
-    return RecordedColumn(experiment.folder, plan.name, runs, experiment, plan)
+    return RecordedPanel(experiment.folder, panel.name, runs, experiment, panel)
 
 
 def find_groups(folder: Path) -> list[Group]:
@@ -119,9 +121,9 @@ def places(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
             yield from places(place, depth + 1)
 
 
-def as_compared(columns: Sequence[RecordedColumn], labels: Sequence[str]) -> list[RecordedColumn]:
-    """Columns with the runs of a comparison in the order in which its methods were given."""
-    return [column if column.plan else replace(column, runs=in_order(column.runs, labels)) for column in columns]
+def as_compared(panels: Sequence[RecordedPanel], labels: Sequence[str]) -> list[RecordedPanel]:
+    """Panels with the runs of a comparison in the order in which its methods were given."""
+    return [panel if panel.planned else replace(panel, runs=in_order(panel.runs, labels)) for panel in panels]
 
 
 def in_order(runs: Sequence[RunRecord], first: Sequence[str]) -> tuple[RunRecord, ...]:

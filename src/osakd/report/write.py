@@ -8,21 +8,21 @@ from osakd.durable import write_atomic
 from osakd.errors import as_sentences, printable
 from osakd.report.charts.curves import write_curves
 from osakd.report.page.page import Gallery, page, result_tables, warnings
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.table import Table, latex, titled
 from osakd.report.tables.values import values_csv
 
 PAGE, FIGURES = "report.html", "figures"
 
 
-def write_page(name: str, columns: Sequence[RecordedColumn], out: Path) -> Path:
+def write_page(name: str, panels: Sequence[RecordedPanel], out: Path) -> Path:
     """Writes ``report.html`` alone into a folder, which is made, and returns its path."""
-    return _put(page(name, columns), out)
+    return _put(page(name, panels), out)
 
 
 def write_report(
     name: str,
-    columns: Sequence[RecordedColumn],
+    panels: Sequence[RecordedPanel],
     out: Path,
     *,
     galleries: Sequence[Gallery] = (),
@@ -32,7 +32,7 @@ def write_report(
 
     Args:
         name: name of the folder that is reported.
-        columns: its columns, in order.
+        panels: its panels, in order.
         out: folder to write into, which is made.
         galleries: training images with their soft labels, for the page.
         complexity: tables of what the methods cost, where that is recorded.
@@ -40,23 +40,23 @@ def write_report(
     Returns:
         The path of the page.
     """
-    path = _put(page(name, columns, galleries, complexity), out)
+    path = _put(page(name, panels, galleries, complexity), out)
     as_markdown, as_latex = [f"# {name}"], [r"% needs \usepackage{booktabs}"]
-    for column in columns:
-        where, title = f"{column.place}, {column.name}", column.title or "not run"
+    for panel in panels:
+        where, title = f"{panel.place}, {panel.name}", panel.title or "not run"
         as_markdown += [f"## {where}", title]
-        as_markdown += filter(None, [" ".join(f"{warning}." for warning in warnings(column))])
-        for table in result_tables(column):
+        as_markdown += filter(None, [" ".join(f"{warning}." for warning in warnings(panel))])
+        for table in result_tables(panel):
             as_markdown += titled(table)
             as_latex.append(latex(table, f"{where}: {table.title}. {title}. {table.note}".rstrip()))
-        if column.finished:
-            write_curves({"": column}, out / FIGURES, name=_file_name(where), kinds=("pdf", "svg", "png"))
+        if panel.finished:
+            write_curves({"": panel}, out / FIGURES, name=_file_name(where), kinds=("pdf", "svg", "png"))
     for table in complexity:
         as_markdown += titled(table)
         as_latex.append(latex(table, f"{table.title}. {table.note}"))
     write_atomic(out / "tables.md", printable("\n\n".join(as_markdown) + "\n").encode())
     write_atomic(out / "tables.tex", printable("\n".join(as_latex)).encode())
-    write_atomic(out / "tables.csv", printable(values_csv(columns)).encode())
+    write_atomic(out / "tables.csv", printable(values_csv(panels)).encode())
     return path
 
 

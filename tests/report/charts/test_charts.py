@@ -14,9 +14,9 @@ from osakd.report.charts.forest import RIGHT, WIDTH, forest
 from osakd.report.charts.lines import limits, line_chart
 from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
 from osakd.report.page.page import section_of
-from osakd.report.statistics.column import MethodScores
+from osakd.report.statistics.panel import MethodScores
 from osakd.report.statistics.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
-from tests.report.made import column_of, run_of
+from tests.report.made import panel_of, run_of
 
 COORDINATE = st.floats(-1000, 1000, allow_nan=False)
 
@@ -129,7 +129,7 @@ def methods(**gaps: list[float]) -> list[MethodScores]:
     """Methods that differ from plain training by these shares, one for each seed."""
     runs = [run_of("plain", seed, [0.5]) for seed in range(3)]
     runs += [run_of(label, seed, [0.5 + gap]) for label, of_label in gaps.items() for seed, gap in enumerate(of_label)]
-    return column_of(runs).deployed
+    return panel_of(runs).deployed
 
 
 def forest_of(shown: list[MethodScores]) -> ElementTree.Element:
@@ -173,17 +173,17 @@ def test_an_outlier_of_a_forest_is_a_number_at_the_edge() -> None:
 
 def test_the_charts_of_a_column() -> None:
     runs = [run_of(label, 0, [0.1, 0.6, 0.61], masses=[0.1, 0.2, 0.3]) for label in ("plain", "osakd-8nn")]
-    panels = section_of(column_of(runs), "c0").panels
-    assert [len(charts) for charts in panels] == [2, 2, 3]
-    assert panels[0][0].caption == "The first epochs lie below the axis."
-    assert [len(charts) for charts in section_of(column_of([run_of("plain", 0, [0.5])]), "c0").panels] == [1, 2]
+    rows = section_of(panel_of(runs), "c0").charts
+    assert [len(row) for row in rows] == [2, 2, 3]
+    assert rows[0][0].caption == "The first epochs lie below the axis."
+    assert [len(row) for row in section_of(panel_of([run_of("plain", 0, [0.5])]), "c0").charts] == [1, 2]
 
 
 @pytest.mark.parametrize(("accuracies", "at_the_top"), [([0.3, 0.6, 0.61], False), ([0.6, 0.5, 0.3], True)])
 def test_the_legend_lies_where_the_curves_do_not_end(
     tmp_path: Path, accuracies: list[float], *, at_the_top: bool
 ) -> None:
-    (picture,) = write_curves({"": column_of([run_of("plain", 0, accuracies)])}, tmp_path, kinds=("svg",))
+    (picture,) = write_curves({"": panel_of([run_of("plain", 0, accuracies)])}, tmp_path, kinds=("svg",))
     svg = picture.read_text(encoding="utf-8")
     height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', svg)[1])  # type: ignore[index] - is there
     line = re.search(r'id="legend_1">.*?d="M \S+ (\S+)', svg, re.DOTALL)
@@ -194,8 +194,8 @@ def test_the_legend_lies_where_the_curves_do_not_end(
 def test_a_method_has_one_colour_in_all_panels(tmp_path: Path) -> None:
     """In the second panel fewer methods stand before it."""
     labels = {"one": ("plain", "osakd-8nn", "label-smoothing"), "two": ("plain", "label-smoothing")}
-    columns = {name: column_of([run_of(label, 0, [0.5, 0.6]) for label in shown]) for name, shown in labels.items()}
-    (picture,) = write_curves(columns, tmp_path, name="both", kinds=("svg",))
+    panels = {name: panel_of([run_of(label, 0, [0.5, 0.6]) for label in shown]) for name, shown in labels.items()}
+    (picture,) = write_curves(panels, tmp_path, name="both", kinds=("svg",))
     legends = picture.read_text(encoding="utf-8").split('id="legend_')[1:]
     colours = [re.findall(r"stroke: (#\w{6})", legend.partition("axes_")[0]) for legend in legends]
     assert [len(each) for each in colours] == [3, 2]

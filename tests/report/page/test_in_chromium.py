@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from osakd.api.reports import recorded_columns
+from osakd.api.reports import read_panels
 from osakd.report.page.page import Gallery, Picture, page
 from tests.report.made import make_comparison
 from tests.report.page.chromium import Chromium, started
@@ -39,7 +39,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(folder: Path, runs: Path) -> Path:
     path = folder / "report.html"
     gallery = Gallery("a run", "how", [Picture(DOT, "cat", 1.0, [("dog", 0.75), ("cat", 0.25)])] * 3)
-    path.write_text(page("x", recorded_columns(runs), [gallery]), encoding="utf-8")
+    path.write_text(page("x", read_panels(runs), [gallery]), encoding="utf-8")
     return path
 
 
@@ -140,7 +140,7 @@ def test_a_click_on_a_head_sorts(browser: Chromium, small: Path) -> None:
 
 
 def test_a_click_in_the_legend_hides_a_method_and_shows_it_again(browser: Chromium, small: Path) -> None:
-    count = "[...document.querySelectorAll('.column .line, .column .band, .column tbody tr, .forest g')]"
+    count = "[...document.querySelectorAll('.panel .line, .panel .band, .panel tbody tr, .forest g')]"
     count += ".filter((one) => one.getClientRects().length).length"
     browser.open(small)
     before = browser.value(count)

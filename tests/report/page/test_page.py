@@ -8,10 +8,10 @@ from statistics import fmean, stdev
 
 import pytest
 
-from osakd.api.reports import recorded_columns
+from osakd.api.reports import read_panels
 from osakd.records import write_error
 from osakd.report.page.page import page
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.scores import LAST
 from tests.report.made import DATA, make_comparison, make_run
 
@@ -59,12 +59,12 @@ def plain(text: str) -> str:
 
 
 def read(folder: Path) -> Page:
-    return Page(plain(page("x", recorded_columns(folder))))
+    return Page(plain(page("x", read_panels(folder))))
 
 
 @pytest.fixture(scope="module")
 def table1() -> str:
-    return page("table1", recorded_columns(RECORDS / "table1"))
+    return page("table1", read_panels(RECORDS / "table1"))
 
 
 def test_nothing_is_fetched_and_the_size_is_bounded(table1: str) -> None:
@@ -89,7 +89,7 @@ def test_the_table_is_what_the_committed_records_say(table1: str) -> None:
         assert cells[1:4] == [str(len(best)), "100", f"{fmean(best):.2f} ± {stdev(best):.2f}"]
         assert cells[4] == published
         assert cells[6:8] == [f"{fmean(last):.2f} ± {stdev(last):.2f}", "-"]
-    assert len(Page(table1).findings) == 1 + 3 * 3  # a recommendation; three columns have finished runs
+    assert len(Page(table1).findings) == 1 + 3 * 3  # a recommendation; three panels have finished runs
 
 
 def test_columns_not_run_say_so(table1: str) -> None:
@@ -102,11 +102,11 @@ def test_the_copy_of_the_images_is_named_where_it_was_used(table1: str, tmp_path
     make_run(tmp_path / "plain-seed0", [0.5])
     words = "The images are a JPEG copy of CIFAR-10"
     assert words in table1
-    assert words not in page("x", recorded_columns(tmp_path))
+    assert words not in page("x", read_panels(tmp_path))
 
 
 def test_the_same_records_give_the_same_page(table1: str) -> None:
-    assert page("table1", recorded_columns(RECORDS / "table1")) == table1
+    assert page("table1", read_panels(RECORDS / "table1")) == table1
 
 
 def test_failed_unfinished_and_smaller_runs_are_listed(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_failed_unfinished_and_smaller_runs_are_listed(tmp_path: Path) -> None:
     make_run(tmp_path / "osakd-8nn-seed0", [0.3, 0.4], finished=False, epochs=9)
     write_error(tmp_path / "osakd-8nn-seed1", "The loss is <not> finite.")
     make_run(tmp_path / "label-smoothing-seed0", [0.3], fraction=0.1)
-    text = page("x", recorded_columns(tmp_path))
+    text = page("x", read_panels(tmp_path))
     assert "Runs: 4 finished, 1 unfinished, 1 failed." in text
     assert "osakd-8nn, seed 0: unfinished: epoch 2 of 9" in text
     assert "osakd-8nn, seed 1: failed: The loss is &lt;not&gt; finite." in text
@@ -123,32 +123,32 @@ def test_failed_unfinished_and_smaller_runs_are_listed(tmp_path: Path) -> None:
     assert "failed: The loss is <not> finite." in states
     (tmp_path / "small").mkdir()
     make_run(tmp_path / "small/plain-seed0", [0.3], fraction=0.1)
-    assert "A smaller version: 10 % of the training images" in plain(page("x", recorded_columns(tmp_path / "small")))
+    assert "A smaller version: 10 % of the training images" in plain(page("x", read_panels(tmp_path / "small")))
 
 
 def test_a_folder_without_a_finished_run(tmp_path: Path) -> None:
     make_run(tmp_path / "plain-seed0", [0.3], finished=False, epochs=9)
-    text = page("x", recorded_columns(tmp_path))
+    text = page("x", read_panels(tmp_path))
     assert "No run has finished yet." in text
     assert "unfinished: epoch 1 of 9" in text
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
     make_run(tmp_path / "<b>bold&-seed0", [0.5], data=DATA | {"name": "<i>"})
-    text = page("<u>", recorded_columns(tmp_path))
+    text = page("<u>", read_panels(tmp_path))
     assert not re.search(r"<(b>bold|i>|u>)", text)
     assert "&lt;b&gt;bold&amp;" in text
 
 
 def test_the_best_on_test_never_stands_alone() -> None:
-    """Wherever it is a column, the last epoch is another."""
+    """Wherever it is a panel, the last epoch is another."""
     for table in read(RECORDS).tables:
         assert ("best on test %" in table[0]) <= ("last epoch %" in table[0])
 
 
 def test_every_setting_and_environment_is_there(tmp_path: Path) -> None:
     make_comparison(tmp_path, {"plain": 0.0, "osakd-8nn": 0.0}, 2)
-    text = page("x", recorded_columns(tmp_path))
+    text = page("x", read_panels(tmp_path))
     for words in (
         "<dt>learning_rate</dt><dd>0.001</dd>",
         "<dt>data.class_counts</dt><dd>10 x 5000</dd>",
@@ -171,10 +171,10 @@ def test_what_validation_chose_and_what_it_cost(tmp_path: Path) -> None:
 
 
 def test_every_column_of_all_records_is_linked() -> None:
-    columns: list[RecordedColumn] = recorded_columns(RECORDS)
-    text = page("records", columns)
-    assert re.findall(r'<section class="column" id="(c\d+)"', text) == [f"c{n}" for n in range(len(columns))]
-    assert len(text.encode()) < 3_000 * sum(len(column.runs) for column in columns)
+    panels: list[RecordedPanel] = read_panels(RECORDS)
+    text = page("records", panels)
+    assert re.findall(r'<section class="panel" id="(c\d+)"', text) == [f"c{n}" for n in range(len(panels))]
+    assert len(text.encode()) < 3_000 * sum(len(panel.runs) for panel in panels)
 
 
 def test_a_study_is_shown_by_validation_and_against_label_smoothing(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_study_is_shown_by_validation_and_against_label_smoothing(tmp_path: Pa
             accuracies = [0.5 + gap, 0.6 + gap + 0.001 * seed]
             make_run(tmp_path / f"readings/study/{label}-seed{seed}", accuracies, validation=0.1)
     first, second, third, *_ = read(tmp_path / "readings/study").tables
-    assert [row[0] for row in first] == ["cell", "osakd-paper-8nn", "label-smoothing", "plain"]
+    assert [row[0] for row in first] == ["method", "osakd-paper-8nn", "label-smoothing", "plain"]
     assert second[1][:3] == ["plain", "3 (2 of 60 epochs)", "-1.00 [-1.00, -1.00]"]
     assert [row[0] for row in third[1:4]] == ["plain", "label-smoothing", "osakd-paper-8nn-uniform"]
     assert third[3][3] == "not run"
@@ -194,11 +194,11 @@ def test_another_baseline_is_named_wherever_differences_are(tmp_path: Path) -> N
     ours = "osakd-paper-8nn-batch=32"
     for label, batch, accuracy in (("plain", 64, 0.6), ("plain-batch=32", 32, 0.7), (ours, 32, 0.71)):
         make_run(tmp_path / f"readings/study/{label}-seed0", [0.5, accuracy], batch_size=batch, validation=0.1)
-    (column,) = recorded_columns(tmp_path / "readings/study")
-    gains = {method.label: method.gain(LAST) for method in column.methods}
+    (panel,) = read_panels(tmp_path / "readings/study")
+    gains = {method.label: method.gain(LAST) for method in panel.methods}
     means = {label: gain.mean for label, gain in gains.items() if gain}
     assert means == {ours: pytest.approx(0.01), "plain-batch=32": pytest.approx(0.1)}
-    text = plain(page("x", [column]))
+    text = plain(page("x", [panel]))
     assert text.count(f"Differences not to plain: {ours} to plain-batch=32.") == 3
     first, accuracies, *_ = Page(text).tables
     assert next(row for row in first if row[0] == ours)[3] == "+1.00"

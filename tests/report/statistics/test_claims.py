@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from osakd.plan import Cell, Preference, Published, Reading
+from osakd.plan import Interpretation, PanelMethod, Preference, Published
 from osakd.report.statistics.claims import claims
-from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE
+from osakd.report.statistics.panel import RecordedPanel
 from tests.report.made import planned, run_of
 
 FEW = Preference("8 neighbours serve 10 classes better than 16", "osakd-8nn", "osakd-16nn")
@@ -20,23 +20,26 @@ def run(*accuracies: float, mass: tuple[float, float] = (0.2, 0.6), fraction: fl
     return {"tests": accuracies, "masses": masses, "fraction": fraction}
 
 
-def column(runs: dict[str, dict[int, Any]], gain: float, seeds: int = 3, epochs: int = 3) -> RecordedColumn:
-    cells = [Cell("plain", "plain", Published(60.0, 0.1)), Cell("osakd-8nn", "osakd", Published(60.0 + gain, 0.1))]
+def panel(runs: dict[str, dict[int, Any]], gain: float, seeds: int = 3, epochs: int = 3) -> RecordedPanel:
+    methods = [
+        PanelMethod("plain", "plain", Published(60.0, 0.1)),
+        PanelMethod("osakd-8nn", "osakd", Published(60.0 + gain, 0.1)),
+    ]
     experiment = planned(
         "cifar10",
-        cells,
+        methods,
         seeds=seeds,
         epochs=epochs,
         ours="osakd-8nn",
         preferences=(FEW,),
-        readings=(Reading("osakd-8nn"),),
+        interpretations=(Interpretation("osakd-8nn"),),
     )
     records = tuple(run_of(label, seed, **made) for label, seeds in runs.items() for seed, made in seeds.items())
-    return RecordedColumn("table1", "cifar10", records, experiment, experiment.columns[0])
+    return RecordedPanel("table1", "cifar10", records, experiment, experiment.panels[0])
 
 
 def verdicts(runs: dict[str, dict[int, Any]], gain: float, seeds: int = 3, epochs: int = 3) -> dict[str, str]:
-    return {claim.text: claim.verdict for claim in claims(column(runs, gain, seeds, epochs))}
+    return {claim.text: claim.verdict for claim in claims(panel(runs, gain, seeds, epochs))}
 
 
 def noisy(*accuracies: float) -> dict[int, Any]:
@@ -71,10 +74,10 @@ def test_the_number_of_neighbours_is_the_plan_s_claim() -> None:
 
 
 def test_a_column_that_the_paper_claims_nothing_of() -> None:
-    whole = column({"plain": noisy(0.5, 0.6, 0.55)}, 1.0)
-    assert whole.plan is not None
-    assert claims(replace(whole, plan=replace(whole.plan, preferences=(), readings=()))) == []
-    assert claims(RecordedColumn("comparison", "mine", whole.runs)) == []
+    whole = panel({"plain": noisy(0.5, 0.6, 0.55)}, 1.0)
+    assert whole.planned is not None
+    assert claims(replace(whole, planned=replace(whole.planned, preferences=(), interpretations=()))) == []
+    assert claims(RecordedPanel("comparison", "mine", whole.runs)) == []
 
 
 def test_what_is_smaller_and_whose_question_it_is_is_said() -> None:
@@ -94,7 +97,7 @@ def test_the_drop_is_the_best_minus_the_last() -> None:
     """Of plain training 0.3, of the method nothing, in every seed."""
     runs = {label: {seed: run(*ones) for seed in range(3)} for label, ones in
             {"plain": (0.1, 0.9, 0.6), "osakd-8nn": (0.1, 0.9, 0.9)}.items()}  # fmt: skip
-    (drop,) = [one for one in claims(column(runs, 0.0)) if one.text.startswith("more stable: best minus")]
+    (drop,) = [one for one in claims(panel(runs, 0.0)) if one.text.startswith("more stable: best minus")]
     assert drop.number == "+30.00 [+30.00, +30.00], n = 3"
     assert drop.verdict == "holds"
 

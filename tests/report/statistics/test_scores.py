@@ -10,7 +10,7 @@ from scipy import stats
 
 from osakd.report.statistics.scores import AVERAGED, BEST, CHOSEN, ECE, LAST, NLL, VALIDATION, Measure, Scores
 from osakd.report.statistics.spread import Difference, holm, paired_difference, welch_sign
-from tests.report.made import column_of, run_of
+from tests.report.made import panel_of, run_of
 
 RANDOM = np.random.default_rng(0)
 
@@ -64,16 +64,16 @@ def test_what_a_run_has_not_recorded_is_none(measure: Measure) -> None:
 def test_only_the_longest_runs_of_a_label_count_and_the_others_are_named() -> None:
     lengths = {"plain": [2, 4, 4, 2, 1], "srdl": [2, 2]}  # a method with stages has fewer epochs
     runs = [run_of(label, seed, [0.5] * n) for label, of_label in lengths.items() for seed, n in enumerate(of_label)]
-    column = column_of([*runs, run_of("srdl", 1, [0.5, 0.9])])
-    assert {label: list(of_label) for label, of_label in column.scores.runs.items()} == {
+    panel = panel_of([*runs, run_of("srdl", 1, [0.5, 0.9])])
+    assert {label: list(of_label) for label, of_label in panel.scores.runs.items()} == {
         "plain": [1, 2],
         "srdl": [0, 1],
     }
-    assert column.scores.by_seed("srdl", LAST) == {0: 0.5, 1: 0.9}  # the later one of a seed that is recorded twice
-    first, second = column.left_out
+    assert panel.scores.by_seed("srdl", LAST) == {0: 0.5, 1: 0.9}  # the later one of a seed that is recorded twice
+    first, second = panel.shorter_runs
     assert first.startswith("2 runs of another length (2 epochs)")
     assert second.endswith(": plain-seed4")
-    assert (column.epochs, column.notes) == (4, column.left_out)
+    assert (panel.epochs, panel.notes) == (4, panel.shorter_runs)
 
 
 def of(values: dict[str, dict[int, float]], **more: Any) -> Scores:

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from osakd.plan import TUNED, Cell
-from osakd.report.statistics.column import RecordedColumn
+from osakd.plan import TUNED, PanelMethod
 from osakd.report.statistics.format import NO_DIFFERENCE
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.scores import AVERAGED
 from osakd.report.statistics.spread import holm
 from osakd.report.statistics.study import contrasts, is_harmless, mean_gain, overall, tuned_smoothing, worst
-from osakd.report.tables.study import against_tables, contrast_tables, overall_table, readings_table, weights_table
-from osakd.report.text import column_text, study_texts
+from osakd.report.tables.study import against_tables, contrast_tables, overall_table, validation_table, weights_table
+from osakd.report.text import panel_text, study_texts
 from osakd.runs import FinishedRun
-from tests.report.made import column_of, planned, run_of
+from tests.report.made import panel_of, planned, run_of
 
 SEEDS = (0.0, 0.002, 0.004)
 ONE = {"plain": 0.0, "label-smoothing": 0.01, "label-smoothing=0.3": 0.02, "osakd": 0.03}
@@ -29,26 +29,26 @@ def setting(
     *,
     averaging: float = 0.02,
     seeds: Sequence[float] = SEEDS,
-) -> RecordedColumn:
-    """A column whose gains over plain training are given: on the test images, on those held out, by averaging."""
+) -> RecordedPanel:
+    """A panel whose gains over plain training are given: on the test images, on those held out, by averaging."""
     runs = []
     for label, gain in gains.items():
         for seed, shift in enumerate(seeds):
             test, validation = 0.5 + shift + gain * (1 + shift), 0.5 + shift + validations.get(label, 0.0)
             others = {AVERAGED: [test + averaging]}
             runs.append(run_of(label, seed, [test], validations=[validation], others=others))
-    cells = [Cell(label, label) for label in gains]
+    methods = [PanelMethod(label, label) for label in gains]
     compared = {"osakd": ("plain", TUNED, "label-smoothing=0.3", "ps-kd")}
-    return column_of(runs, planned(name, cells, epochs=1, view="settings", contrasts=compared))
+    return panel_of(runs, planned(name, methods, epochs=1, view="study", contrasts=compared))
 
 
 @pytest.fixture
-def columns() -> list[RecordedColumn]:
+def panels() -> list[RecordedPanel]:
     return [setting("one", ONE), setting("two", ONE | {"osakd": -0.01})]
 
 
-def test_gains_in_all_settings_and_in_the_worst(columns: list[RecordedColumn]) -> None:
-    rows = {row.name: row for row in overall(columns)}
+def test_gains_in_all_settings_and_in_the_worst(panels: list[RecordedPanel]) -> None:
+    rows = {row.name: row for row in overall(panels)}
     assert next(iter(rows)) == "label-smoothing"  # plain training is not compared with itself
     assert list(rows)[-1] == "osakd, averaged"
     ours = rows["osakd"].over_plain
@@ -58,19 +58,19 @@ def test_gains_in_all_settings_and_in_the_worst(columns: list[RecordedColumn]) -
     assert not is_harmless(ours)
     assert is_harmless(rows["label-smoothing, averaged"].over_plain)
     # Smoothing is tuned by validation: the stronger one is better on the test images alone.
-    assert tuned_smoothing(columns[0], "") == "label-smoothing"
+    assert tuned_smoothing(panels[0], "") == "label-smoothing"
     assert rows["osakd"].over_smoothing["one"].mean == pytest.approx(0.02 * 1.002)
     assert rows["label-smoothing"].over_smoothing == {}
 
 
-def test_contrasts_are_corrected_together(columns: list[RecordedColumn]) -> None:
-    rows = contrasts(columns)
+def test_contrasts_are_corrected_together(panels: list[RecordedPanel]) -> None:
+    rows = contrasts(panels)
     others = ["plain", "tuned label smoothing", "label-smoothing=0.3"]  # PS-KD has no runs
     assert [row.baseline for row in rows] == [*others, *(f"{name}, averaged" for name in others)]
     p_values = [gain.p_value for row in rows for gain in row.accuracy.values()]
     assert len(p_values) == 12  # in two settings
     assert [p for row in rows for p in row.adjusted.values()] == pytest.approx(holm(p_values))
-    accuracy, nll = contrast_tables(columns)
+    accuracy, nll = contrast_tables(panels)
     assert accuracy.head == ["method", "against", "one", "two"]
     assert accuracy.cells[0][2].startswith("+3.01 [")
     assert accuracy.cells[0][2].endswith("]*")
@@ -80,19 +80,19 @@ def test_contrasts_are_corrected_together(columns: list[RecordedColumn]) -> None
     assert contrasts(two_seeds) == []  # two seeds decide nothing
 
 
-def test_last_and_averaged_weights_stand_side_by_side(columns: list[RecordedColumn]) -> None:
-    table = weights_table(columns[0])
+def test_last_and_averaged_weights_stand_side_by_side(panels: list[RecordedPanel]) -> None:
+    table = weights_table(panels[0])
     assert [row[0] for row in table.cells] == list(ONE)
     assert table.cells[0][:4] == ["plain", "3", "50.20 ± 0.20", "-"]
     assert table.cells[3][6].startswith("55.2")
     assert table.cells[3][7].startswith("+3.0")
     assert "label-smoothing (last weights), label-smoothing (averaged)" in table.note
-    before, after = study_texts(columns)
+    before, after = study_texts(panels)
     assert before.startswith("- On one, take ")
-    assert overall_table(columns).title in before
-    assert all(table.title in after for table in contrast_tables(columns))
+    assert overall_table(panels).title in before
+    assert all(table.title in after for table in contrast_tables(panels))
     assert study_texts([]) == ("", "")
-    assert "| osakd | 3 |" in column_text(columns[0], "settings")
+    assert "| osakd | 3 |" in panel_text(panels[0], "study")
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_plain_training_is_taken_where_nothing_is_shown_to_be_better() -> None:
 
 def test_without_validation_nothing_is_recommended() -> None:
     runs = [run_of(label, seed, [0.5]) for label in ("plain", "osakd") for seed in range(3)]
-    (advice,) = recommendations([column_of(runs)])
+    (advice,) = recommendations([panel_of(runs)])
     assert "no images were held out" in advice
     assert recommendations([]) == []
 
 
 def study(
-    runs: Sequence[FinishedRun], seeds: int, epochs: int, cells: Sequence[Cell] = (), **more: Any
-) -> RecordedColumn:
-    return column_of(runs, planned("study", cells, seeds=seeds, epochs=epochs, view="readings", **more))
+    runs: Sequence[FinishedRun], seeds: int, epochs: int, methods: Sequence[PanelMethod] = (), **more: Any
+) -> RecordedPanel:
+    return panel_of(runs, planned("study", methods, seeds=seeds, epochs=epochs, view="validation", **more))
 
 
 def validated(label: str, accuracies: Sequence[float]) -> list[FinishedRun]:
@@ -161,7 +161,7 @@ def test_seeds_that_chose_the_methods_are_left_out_of_a_second_verdict() -> None
 
 def test_methods_with_fewer_seeds_stand_below() -> None:
     """The seeds that they lack may be better or worse than those that they have."""
-    table = readings_table(study([*validated("one", [0.7]), *validated("two", [0.6, 0.6])], 2, 2))
+    table = validation_table(study([*validated("one", [0.7]), *validated("two", [0.6, 0.6])], 2, 2))
     assert [row[0] for row in table.cells] == ["two", "one"]
 
 
@@ -169,15 +169,17 @@ def test_each_method_is_compared_with_its_baseline_and_what_is_smaller_or_missin
     """Seeds to spare make up for nothing."""
     accuracies = {"plain": [0.60] * 3, "plain-batch=32": [0.70], "batch=32": [0.71, 0.72], "k=4": []}
     runs = [run for label, values in accuracies.items() for run in validated(label, values)]
-    cells = [Cell(label, "x", baseline="plain-batch=32" if label == "batch=32" else "plain") for label in accuracies]
-    column = study(runs, 2, 60, cells)
-    rows = {row[0]: row[1:] for row in readings_table(column).cells}
+    methods = [
+        PanelMethod(label, "x", baseline="plain-batch=32" if label == "batch=32" else "plain") for label in accuracies
+    ]
+    panel = study(runs, 2, 60, methods)
+    rows = {row[0]: row[1:] for row in validation_table(panel).cells}
     assert rows["batch=32"][0] == "2 (2 of 60 epochs)"
     assert rows["batch=32"][2] == "+1.00 (1 pair)"
     assert rows["plain-batch=32"][0] == "1 (1 of 2 seeds, 2 of 60 epochs)"
     assert rows["plain"][2] == "-"
     assert rows["plain"][-1].endswith("(of 2)")
-    text = column_text(column, "readings")
-    assert column.other_baselines in text
-    assert "batch=32 to plain-batch=32" in column.other_baselines
+    text = panel_text(panel, "validation")
+    assert panel.other_baselines in text
+    assert "batch=32 to plain-batch=32" in panel.other_baselines
     assert text.endswith("Missing: 3 of 8 runs.")

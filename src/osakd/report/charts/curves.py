@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from osakd.durable import write_atomic
 from osakd.errors import as_sentences, printable
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.trends import ACCURACY, MOST_BANDS, Trend, trends
 
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ _UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software
 
 
 def write_curves(
-    columns: Mapping[str, RecordedColumn], folder: Path, *, name: str = "curves", kinds: Sequence[str] = ("svg", "png")
+    panels: Mapping[str, RecordedPanel], folder: Path, *, name: str = "curves", kinds: Sequence[str] = ("svg", "png")
 ) -> list[Path]:
-    """Draws the learning curves of columns as panels of one picture, two in a row.
+    """Draws the learning curves of panels side by side in one picture, two in a row.
 
     Args:
-        columns: columns with finished runs, at least one, by the name that stands above their panel; an empty name
+        panels: panels with finished runs, at least one, by the name that stands above their panel; an empty name
             stands for the whole title, for which there is room in a picture of one panel.
         folder: folder to write into, which is made.
         name: name of the files, without their endings.
@@ -40,15 +40,15 @@ def write_curves(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    across = min(2, len(columns))
-    down = -(-len(columns) // across)
+    across = min(2, len(panels))
+    down = -(-len(panels) // across)
     size = (7.5, 4.6) if across == 1 else (11.0, 4.2 * down)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    labels = dict.fromkeys(label for column in columns.values() for label in column.curves)
+    labels = dict.fromkeys(label for panel in panels.values() for label in panel.curves)
     numbers = {label: number for number, label in enumerate(labels)}
-    for place, (above, column) in enumerate(columns.items(), start=1):
-        _panel(figure.add_subplot(down, across, place), column, above, numbers)
+    for place, (above, panel) in enumerate(panels.items(), start=1):
+        _panel(figure.add_subplot(down, across, place), panel, above, numbers)
     # The layout is found once for all kinds, so that each of them is drawn once.
     figure.draw_without_rendering()
     figure.set_layout_engine(None)
@@ -65,11 +65,11 @@ def write_curves(
     return paths
 
 
-def _panel(axes: "Axes", column: RecordedColumn, above: str, numbers: Mapping[str, int]) -> None:
-    """The curves of a column; a method has the same number in all panels, and so the same colour."""
+def _panel(axes: "Axes", panel: RecordedPanel, above: str, numbers: Mapping[str, int]) -> None:
+    """The curves of a panel; a method has the same number in all panels, and so the same colour."""
     from matplotlib.ticker import MaxNLocator
 
-    shown = trends(column.curves, ACCURACY)
+    shown = trends(panel.curves, ACCURACY)
     banded = len(shown) <= MOST_BANDS
     for trend in shown:
         number = numbers[trend.label]
@@ -89,10 +89,10 @@ def _panel(axes: "Axes", column: RecordedColumn, above: str, numbers: Mapping[st
     axes.set_ylabel("test accuracy (%)")
     bands = ", band: ± one standard deviation" if banded else ""
     # Names are shown as they are: between two dollar signs matplotlib would take them for mathematics.
-    words = f"{above}, {column.finished[0].config.model}, {column.epochs} epochs" if above else column.title
+    words = f"{above}, {panel.finished[0].config.model}, {panel.epochs} epochs" if above else panel.title
     axes.set_title(f"{printable(words)}\nmean over seeds{bands}", fontsize=9, parse_math=False)
     low, high = axes.set_ylim(*_limits(shown))
-    axes.set_xlim(1, max(column.epochs, 2))
+    axes.set_xlim(1, max(panel.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     end = fmean(trend.mean[-1] for trend in shown)

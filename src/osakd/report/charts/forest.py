@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from osakd.plan import BASELINE
 from osakd.report.charts.svg import Chart, Scale, line_at, text_at, tick_texts, ticks, without_outliers
-from osakd.report.statistics.column import MethodScores
 from osakd.report.statistics.format import points
+from osakd.report.statistics.panel import MethodScores
 from osakd.report.statistics.scores import BEST, LAST
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
 
@@ -22,8 +22,8 @@ def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: st
     """The plot, two marks for each method: the difference at the last epoch and at the best epochs on test.
 
     Args:
-        methods: the methods of a column; those without a difference are left out.
-        numbers: number of each method in its column.
+        methods: the methods of a panel; those without a difference are left out.
+        numbers: number of each method in its panel.
         note: what else the caption says.
 
     Returns:

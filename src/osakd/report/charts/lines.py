@@ -27,7 +27,7 @@ def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str,
     Args:
         shown: the trends to draw, at least one. Those that end far from all others do not widen the axes.
         quantity: the quantity.
-        numbers: number of each method in its column, which decides colour and dashes.
+        numbers: number of each method in its panel, which decides colour and dashes.
     """
     usual = without_outliers([trend.mean[-1] for trend in shown])
     inside = [trend for trend in shown if trend.mean[-1] in usual]
@@ -57,8 +57,8 @@ def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str,
     means = [mean for trend in inside for mean in trend.mean]
     beyond = "below" if min(means) < low else "above" if max(means) > high else ""
     caption = [f"The first epochs lie {beyond} the axis."] if beyond else []
-    left_out = [f"{trend.label} ({trend.mean[-1]:.{quantity.decimals}f})" for trend in shown if trend not in inside]
-    caption += [f"Outside the axes, with its last value: {', '.join(left_out)}."] if left_out else []
+    outside = [f"{trend.label} ({trend.mean[-1]:.{quantity.decimals}f})" for trend in shown if trend not in inside]
+    caption += [f"Outside the axes, with its last value: {', '.join(outside)}."] if outside else []
     return Chart(" ".join(caption), drawing)
 
 

@@ -1,1 +1,1 @@
-"""The page: what it shows of each column, and its HTML."""
+"""The page: what it shows of each panel, and its HTML."""

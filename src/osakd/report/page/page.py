@@ -13,13 +13,13 @@ from osakd.data.recipes import copy_note
 from osakd.report.charts.forest import forest
 from osakd.report.charts.lines import line_chart
 from osakd.report.charts.svg import Chart, line_class
-from osakd.report.statistics.column import RecordedColumn
 from osakd.report.statistics.findings import findings
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.trends import ACCURACY, ECE, NLL, SOFT_LABELS, trends
 from osakd.report.tables.results import accuracy_table, score_table
 from osakd.report.tables.setup import run_table, settings_of
-from osakd.report.tables.study import against_tables, claims_table, readings_table, weights_table
+from osakd.report.tables.study import against_tables, claims_table, validation_table, weights_table
 from osakd.report.tables.table import Table, html_rows, typeset
 from osakd.runs import State
 
@@ -60,17 +60,17 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Section:
-    """A column on the page.
+    """A panel on the page.
 
     Attributes:
         key: unique on the page, for links.
-        name: name of the column.
+        name: name of the panel.
         subtitle: on which images, with which network.
-        warnings: runs that failed, have not finished or are missing, and what is smaller.
+        warnings: runs that failed, have not finished or are missing, and what falls short of the plan.
         notes: what else its reader should know.
         legend: number, class, label and number of seeds of each method.
         results: tables of results.
-        panels: charts side by side: accuracy and differences; scores; soft labels.
+        charts: rows of charts side by side: accuracy and differences; scores; soft labels.
         runs: tables of the runs and of what differs between them.
         shared: settings that all runs have in common.
         environments: number and description of each.
@@ -83,7 +83,7 @@ class Section:
     notes: list[str]
     legend: list[tuple[int, str, str, int]]
     results: list[Table[Any]]
-    panels: list[list[Chart]]
+    charts: list[list[Chart]]
     runs: list[Table[Any]]
     shared: list[tuple[str, str]]
     environments: list[tuple[str, str]]
@@ -91,7 +91,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Part:
-    """An experiment on the page: its title, what its records say, its columns."""
+    """An experiment on the page: its title, what its records say, its panels."""
 
     title: str
     sections: list[Section]
@@ -100,7 +100,7 @@ class Part:
 
 def page(
     name: str,
-    columns: Sequence[RecordedColumn],
+    panels: Sequence[RecordedPanel],
     galleries: Sequence[Gallery] = (),
     complexity: Sequence[Table[Any]] = (),
 ) -> str:
@@ -108,20 +108,20 @@ def page(
 
     Args:
         name: name of its folder.
-        columns: what it shows, in order.
+        panels: what it shows, in order.
         galleries: training images with their soft labels.
         complexity: tables of what the methods cost, where that is recorded.
     """
-    done = [column for column in columns if column.finished]
-    paper = [column for column in done if column.view == "paper"]
-    # The findings are about the table of the paper that was run, else about the first column with finished runs.
-    leading = [column for column in paper if column.place == paper[0].place] or done[:1]
-    study = [column for column in done if column.view == "settings"]
+    done = [panel for panel in panels if panel.finished]
+    paper = [panel for panel in done if panel.view == "paper"]
+    # The findings are about the table of the paper that was run, else about the first panel with finished runs.
+    leading = [panel for panel in paper if panel.place == paper[0].place] or done[:1]
+    study = [panel for panel in done if panel.view == "study"]
     sentences = [*recommendations(study or leading), *findings(leading)] if leading else ["No run has finished yet."]
-    states = Counter(run.state for column in columns for run in column.runs)
-    places: dict[str, list[tuple[str, RecordedColumn]]] = {}
-    for number, column in enumerate(columns):
-        places.setdefault(column.place, []).append((f"c{number}", column))
+    states = Counter(run.state for panel in panels for run in panel.runs)
+    places: dict[str, list[tuple[str, RecordedPanel]]] = {}
+    for number, panel in enumerate(panels):
+        places.setdefault(panel.place, []).append((f"c{number}", panel))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -142,76 +142,76 @@ def page(
     )
 
 
-def _part(place: str, columns: Sequence[tuple[str, RecordedColumn]], leading: Sequence[RecordedColumn]) -> Part:
-    experiment = next((column.experiment for _, column in columns if column.experiment), None)
-    done = [column for _, column in columns if column.finished]
-    is_leading = [id(column) for column in done] == [id(column) for column in leading]
-    sentences = [] if is_leading else [f"{column.name}: {' '.join(findings([column]))}" for column in done]
-    sections = [section_of(column, key) for key, column in columns]
+def _part(place: str, panels: Sequence[tuple[str, RecordedPanel]], leading: Sequence[RecordedPanel]) -> Part:
+    experiment = next((panel.experiment for _, panel in panels if panel.experiment), None)
+    done = [panel for _, panel in panels if panel.finished]
+    is_leading = [id(panel) for panel in done] == [id(panel) for panel in leading]
+    sentences = [] if is_leading else [f"{panel.name}: {' '.join(findings([panel]))}" for panel in done]
+    sections = [section_of(panel, key) for key, panel in panels]
     return Part(experiment.title if experiment else place.capitalize(), sections, sentences)
 
 
-def section_of(column: RecordedColumn, key: str) -> Section:
-    """The section of a column."""
-    deployed = column.deployed
-    shared, settings = settings_of(column)
-    runs, environments = run_table(column)
+def section_of(panel: RecordedPanel, key: str) -> Section:
+    """The section of a panel."""
+    deployed = panel.deployed
+    shared, settings = settings_of(panel)
+    runs, environments = run_table(panel)
     return Section(
         key=key,
-        name=column.name,
-        subtitle=column.title,
-        warnings=warnings(column),
-        notes=notes(column),
+        name=panel.name,
+        subtitle=panel.title,
+        warnings=warnings(panel),
+        notes=notes(panel),
         legend=[(number, line_class(number), row.label, row.n) for number, row in enumerate(deployed)],
-        results=result_tables(column),
-        panels=_panels(column, {row.label: number for number, row in enumerate(deployed)}) if deployed else [],
-        runs=[runs, *([settings] if settings else [])] if column.runs else [],
+        results=result_tables(panel),
+        charts=_charts(panel, {row.label: number for number, row in enumerate(deployed)}) if deployed else [],
+        runs=[runs, *([settings] if settings else [])] if panel.runs else [],
         shared=shared,
         environments=environments,
     )
 
 
-def result_tables(column: RecordedColumn) -> list[Table[Any]]:
-    """The tables of a column's results."""
-    if not column.finished:
-        return [accuracy_table(column)]
-    tables: list[Table[Any]] = [readings_table(column), *against_tables(column)] if column.by_validation else []
-    tables += [weights_table(column)] if column.view == "settings" else []
-    tables += [accuracy_table(column), score_table(column)]
-    claims = claims_table(column)
+def result_tables(panel: RecordedPanel) -> list[Table[Any]]:
+    """The tables of a panel's results."""
+    if not panel.finished:
+        return [accuracy_table(panel)]
+    tables: list[Table[Any]] = [validation_table(panel), *against_tables(panel)] if panel.by_validation else []
+    tables += [weights_table(panel)] if panel.view == "study" else []
+    tables += [accuracy_table(panel), score_table(panel)]
+    claims = claims_table(panel)
     return [*tables, claims] if claims else tables
 
 
-def warnings(column: RecordedColumn) -> list[str]:
+def warnings(panel: RecordedPanel) -> list[str]:
     """What is not as it was planned: failed, unfinished, missing, smaller."""
-    sentences = [column.note.removesuffix(".")] if column.note else []
-    for run in column.runs:
+    sentences = [panel.note.removesuffix(".")] if panel.note else []
+    for run in panel.runs:
         if run.result is None:
             seed = "" if run.seed is None else f", seed {run.seed}"
             sentences.append(f"{run.label}{seed}: {run.state_in_words}")
-    if column.missing:
-        sentences.append(f"Not run or not finished: {column.missing}")
-    if column.fraction < (column.plan.fraction if column.plan else 1):
-        sentences.append(f"A smaller version: {100 * column.fraction:g} % of the training images")
-    if column.plan and 0 < column.epochs < column.plan.epochs:
-        sentences.append(f"A smaller version: {column.epochs} of {column.plan.epochs} epochs")
+    if panel.missing:
+        sentences.append(f"Not run or not finished: {panel.missing}")
+    if panel.fraction < (panel.planned.fraction if panel.planned else 1):
+        sentences.append(f"A smaller version: {100 * panel.fraction:g} % of the training images")
+    if panel.planned and 0 < panel.epochs < panel.planned.epochs:
+        sentences.append(f"A smaller version: {panel.epochs} of {panel.planned.epochs} epochs")
     return sentences
 
 
-def notes(column: RecordedColumn) -> list[str]:
+def notes(panel: RecordedPanel) -> list[str]:
     """What a reader should know of the images and the soft labels."""
-    if not column.finished:
+    if not panel.finished:
         return []
-    sentences = [note.removeprefix("Note: ") for note in column.notes]
-    copied = copy_note(column.finished[0].config.data["content"])
+    sentences = [note.removeprefix("Note: ") for note in panel.notes]
+    copied = copy_note(panel.finished[0].config.data["content"])
     return copied + [f"{sentence[0].upper()}{sentence[1:]}" for sentence in sentences]
 
 
-def _panels(column: RecordedColumn, numbers: dict[str, int]) -> list[list[Chart]]:
-    panels: list[list[Chart | None]] = [
-        [line_chart(lines, quantity, numbers) for quantity in group if (lines := trends(column.curves, quantity))]
+def _charts(panel: RecordedPanel, numbers: dict[str, int]) -> list[list[Chart]]:
+    rows: list[list[Chart | None]] = [
+        [line_chart(lines, quantity, numbers) for quantity in group if (lines := trends(panel.curves, quantity))]
         for group in ((ACCURACY,), (NLL, ECE), SOFT_LABELS)
     ]
-    panels[0].append(forest(column.deployed, numbers, column.other_baselines))
-    shown = [[chart for chart in charts if chart] for charts in panels]
+    rows[0].append(forest(panel.deployed, numbers, panel.other_baselines))
+    shown = [[chart for chart in charts if chart] for charts in rows]
     return [charts for charts in shown if charts]

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from osakd.plan import BASELINE, SMOOTHING, Column, Reading
-from osakd.report.statistics.column import RecordedColumn, smaller
+from osakd.plan import BASELINE, SMOOTHING, Interpretation, Panel
 from osakd.report.statistics.format import NO_DIFFERENCE, points, with_less
+from osakd.report.statistics.panel import RecordedPanel, shortfall
 from osakd.report.statistics.scores import BEST, LAST, LAST_EPOCHS, Measure
 
 HOLDS, FAILS, SAME, UNTESTED = "holds", "does not hold", "no difference", "not tested"
@@ -19,11 +19,11 @@ _FIRST_MASS = Measure("soft_label_mass", "train", at="first")
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim about a column.
+    """A claim about a panel.
 
     Attributes:
         text: the claim in words.
-        where: name of the column, or how it is decided.
+        where: name of the panel, or how it is decided.
         number: the number that decides it.
         verdict: whether it holds.
     """
@@ -54,68 +54,70 @@ class _Question(NamedTuple):
     over: Measure | None = None
 
 
-def claims(column: RecordedColumn) -> list[Claim]:
-    """The claims that the runs of a column decide; none where the paper's claims are not about it."""
-    plan = column.plan
-    if plan is None or not (plan.readings or plan.preferences):
+def claims(panel: RecordedPanel) -> list[Claim]:
+    """The claims that the runs of a panel decide; none where the paper's claims are not about it."""
+    planned = panel.planned
+    if planned is None or not (planned.interpretations or planned.preferences):
         return []
-    pairs = [(reading.ours, BASELINE) for reading in plan.readings]
-    pairs += [(preference.better, preference.worse) for preference in plan.preferences]
-    untested = Claim("every claim on its runs", column.name, "-", UNTESTED)
-    if not any(_is_compared(column, *pair) for pair in pairs):
+    pairs = [(interpretation.label, BASELINE) for interpretation in planned.interpretations]
+    pairs += [(preference.better, preference.worse) for preference in planned.preferences]
+    untested = Claim("every claim on its runs", panel.name, "-", UNTESTED)
+    if not any(_is_compared(panel, *pair) for pair in pairs):
         return [untested]
     judged = []
-    for reading in plan.readings:
-        of_reading = f" ({reading.name})" if reading.name else ""
-        if _is_compared(column, reading.ours, BASELINE):
-            judged += [_judged(column, question) for question in _questions(column, plan, reading, of_reading)]
+    for interpretation in planned.interpretations:
+        behind = f" ({interpretation.name})" if interpretation.name else ""
+        if _is_compared(panel, interpretation.label, BASELINE):
+            judged += [_judged(panel, question) for question in _questions(panel, planned, interpretation, behind)]
         else:
-            judged.append(Claim(f"{untested.text}{of_reading}", column.name, "-", UNTESTED))
-    for claim, better, worse in ((one.claim, one.better, one.worse) for one in plan.preferences):
-        judged.append(_judged(column, _Question(f"{claim}, best epoch", better, worse, BEST)))
+            judged.append(Claim(f"{untested.text}{behind}", panel.name, "-", UNTESTED))
+    for claim, better, worse in ((asked.claim, asked.better, asked.worse) for asked in planned.preferences):
+        judged.append(_judged(panel, _Question(f"{claim}, best epoch", better, worse, BEST)))
     return judged
 
 
-def _is_compared(column: RecordedColumn, label: str, baseline: str) -> bool:
+def _is_compared(panel: RecordedPanel, label: str, baseline: str) -> bool:
     """Whether two labels have a seed in common."""
-    return column.scores.gain(label, baseline, LAST) is not None
+    return panel.scores.gain(label, baseline, LAST) is not None
 
 
-def _questions(column: RecordedColumn, plan: Column, reading: Reading, of_reading: str) -> Iterator[_Question]:
-    """The paper's claims about a reading of its method, and after the first reading our own questions."""
-    label = reading.ours
-    published = {cell.label: cell.published.mean for cell in plan.cells if cell.published}
+def _questions(
+    panel: RecordedPanel, planned: Panel, interpretation: Interpretation, behind: str
+) -> Iterator[_Question]:
+    """The paper's claims about an interpretation of its method, and after the first one our own questions."""
+    label = interpretation.label
+    published = {method.label: method.published.mean for method in planned.methods if method.published}
     gain = published[label] - published[BASELINE] if published else 0.0
-    runs = [*column.scores.runs[label].values(), *column.scores.runs[BASELINE].values()]
+    runs = [*panel.scores.runs[label].values(), *panel.scores.runs[BASELINE].values()]
     epochs = min(LAST_EPOCHS, *(len(run.curve.get("test.accuracy").values) for run in runs))
     gains, stable = f"{label.upper()} gains", "more stable: "
     claimed = f"{gains} {gain:+.2f}" if gain else gains
-    yield _Question(f"{claimed} at the best epoch{of_reading}", label, BASELINE, BEST, gain / 100)
-    yield _Question(f"{stable}std of the last {epochs} epochs, plain - OSAKD{of_reading}", BASELINE, label, _STD)
-    yield _Question(f"{stable}best minus last epoch, plain - OSAKD{of_reading}", BASELINE, label, _DROP)
-    reliable = f"labels grow reliable: true-class mass, last - first epoch{of_reading}"
+    yield _Question(f"{claimed} at the best epoch{behind}", label, BASELINE, BEST, gain / 100)
+    yield _Question(f"{stable}std of the last {epochs} epochs, plain - OSAKD{behind}", BASELINE, label, _STD)
+    yield _Question(f"{stable}best minus last epoch, plain - OSAKD{behind}", BASELINE, label, _DROP)
+    reliable = f"labels grow reliable: true-class mass, last - first epoch{behind}"
     yield _Question(reliable, label, label, _LAST_MASS, over=_FIRST_MASS)
-    if reading is plan.readings[0]:
-        yield _Question(f"{_OURS}{gains} at the last epoch{of_reading}", label, BASELINE, LAST)
+    if interpretation is planned.interpretations[0]:
+        yield _Question(f"{_OURS}{gains} at the last epoch{behind}", label, BASELINE, LAST)
         yield _Question(f"{_OURS}{stable[:-2]} with label smoothing: best minus last epoch", BASELINE, SMOOTHING, _DROP)
-        yield _Question(f"{_OURS}more than label smoothing, best epoch{of_reading}", label, SMOOTHING, BEST)
-        yield _Question(f"{_OURS}more than label smoothing, last epoch{of_reading}", label, SMOOTHING, LAST)
+        yield _Question(f"{_OURS}more than label smoothing, best epoch{behind}", label, SMOOTHING, BEST)
+        yield _Question(f"{_OURS}more than label smoothing, last epoch{behind}", label, SMOOTHING, LAST)
 
 
-def _judged(column: RecordedColumn, question: _Question) -> Claim:
+def _judged(panel: RecordedPanel, question: _Question) -> Claim:
     """A claim holds where the interval is above zero and reaches what was claimed."""
     text, label, baseline, measure, least, over = question
-    gain = column.scores.gain(label, baseline, measure, over=over)
+    gain = panel.scores.gain(label, baseline, measure, over=over)
     if gain is None:
-        return Claim(text, column.name, points(gain), UNTESTED)
-    runs = [*column.scores.runs[label].values(), *column.scores.runs[baseline].values()]
-    less = smaller(column.plan, runs, gain.n)
+        return Claim(text, panel.name, points(gain), UNTESTED)
+    runs = [*panel.scores.runs[label].values(), *panel.scores.runs[baseline].values()]
+    less = shortfall(panel.planned, runs, gain.n)
     if gain.sign is None or gain.low is None or gain.high is None:
-        return Claim(text, column.name, points(gain), with_less(UNTESTED, less))
+        return Claim(text, panel.name, points(gain), with_less(UNTESTED, less))
     if gain.high < least or gain.sign < 0:
         word = FAILS
     elif gain.sign > 0:
         word = HOLDS
     else:
         word = SAME if gain.low == gain.high else NO_DIFFERENCE
-    return Claim(text, column.name, f"{points(gain)}, n = {gain.n}", with_less(word, less))
+    return Claim(text, panel.name, f"{points(gain)}, n = {gain.n}", with_less(word, less))

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from osakd.methods.registry import METHODS
 from osakd.plan import BASELINE, SMOOTHING
-from osakd.report.statistics.column import MethodScores, RecordedColumn
 from osakd.report.statistics.format import NO_DIFFERENCE, percent, points
+from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import BEST, CHOSEN, LAST, VALIDATION, Measure
 from osakd.report.statistics.spread import Difference
 
@@ -20,16 +20,16 @@ _VERDICTS = {
 }
 
 
-def findings(columns: Sequence[RecordedColumn]) -> list[str]:
-    """Three short paragraphs for each column: plain training, the method, label smoothing.
+def findings(panels: Sequence[RecordedPanel]) -> list[str]:
+    """Three short paragraphs for each panel: plain training, the method, label smoothing.
 
     Args:
-        columns: columns with finished runs, at least one; with several, each paragraph names its column.
+        panels: panels with finished runs, at least one; with several, each paragraph names its panel.
     """
-    paragraphs = [(column, describe(column)) for column in columns for describe in (_plain, _ours, _smoothing)]
-    if len(columns) == 1:
+    paragraphs = [(panel, describe(panel)) for panel in panels for describe in (_plain, _ours, _smoothing)]
+    if len(panels) == 1:
         return [words for _, words in paragraphs]
-    return [f"On {column.name}, {words[0].lower()}{words[1:]}" for column, words in paragraphs]
+    return [f"On {panel.name}, {words[0].lower()}{words[1:]}" for panel, words in paragraphs]
 
 
 def compared(ours: str, theirs: str, differences: Mapping[Measure, Difference | None]) -> str:
@@ -62,11 +62,11 @@ def _verdict(ours: str, theirs: str, difference: Difference) -> str:
     return f"N{NO_DIFFERENCE[1:]} between {ours} and {theirs}"
 
 
-def _plain(column: RecordedColumn) -> str:
+def _plain(panel: RecordedPanel) -> str:
     """Plain training, beside the paper where it has a number for it."""
-    plain = column.find(BASELINE)
+    plain = panel.find(BASELINE)
     if plain is None:
-        best = column.scores_of(column.scores.best(column.scores.runs, LAST) or "")
+        best = panel.scores_of(panel.scores.best(panel.scores.runs, LAST) or "")
         return (
             f"Plain training was not run, so no gain is known. The best last epoch is {best.label}'s: "
             f"{percent(best.spread(LAST))} %{_size(best)}."
@@ -79,13 +79,13 @@ def _plain(column: RecordedColumn) -> str:
     return f"{_VERDICTS[plain.beside_paper]}: {best} {paper}; {last}{_size(plain)}."
 
 
-def _ours(column: RecordedColumn) -> str:
+def _ours(panel: RecordedPanel) -> str:
     """The method against plain training with the same seeds; of a study, what validation chooses."""
-    if column.by_validation:
-        return _chosen(column)
-    ours, plain = _method(column), column.find(BASELINE)
+    if panel.by_validation:
+        return _chosen(panel)
+    ours, plain = _method(panel), panel.find(BASELINE)
     if ours is None:
-        return _best_of_others(column, plain)
+        return _best_of_others(panel, plain)
     if plain is None:
         return f"{ours.label} {_reaches(ours)}"
     words = compared(ours.label, _PLAIN, {measure: ours.gain(measure) for measure in _WHEN})
@@ -95,9 +95,9 @@ def _ours(column: RecordedColumn) -> str:
     return f"{words}{_size_sentence(ours, plain)}"
 
 
-def _smoothing(column: RecordedColumn) -> str:
+def _smoothing(panel: RecordedPanel) -> str:
     """Label smoothing against plain training, and the method against label smoothing."""
-    smooth, ours, plain = column.find(SMOOTHING), _method(column), column.find(BASELINE)
+    smooth, ours, plain = panel.find(SMOOTHING), _method(panel), panel.find(BASELINE)
     if smooth is None:
         return "Label smoothing was not run, so what smoothing alone gains is unknown."
     sentences = []
@@ -112,15 +112,15 @@ def _smoothing(column: RecordedColumn) -> str:
     return " ".join(sentences) or alone
 
 
-def _chosen(column: RecordedColumn) -> str:
+def _chosen(panel: RecordedPanel) -> str:
     """Which method validation chooses, beside what it is compared with."""
-    ranked = column.ranked
+    ranked = panel.ranked
     best = ranked[0]
     words = (
-        f"Of {len(ranked)} cell{'s' * (len(ranked) > 1)}, validation chooses {best.label}: {_accuracies(best)}"
+        f"Of {len(ranked)} method{'s' * (len(ranked) > 1)}, validation chooses {best.label}: {_accuracies(best)}"
         f"{_size(best)}."
     )
-    gain, baseline = best.gain(VALIDATION), column.find(best.baseline)
+    gain, baseline = best.gain(VALIDATION), panel.find(best.baseline)
     if gain is None or baseline is None:
         return words
     verdict = _capital(_verdict("it", baseline.label, gain))
@@ -136,22 +136,22 @@ def _reaches(method: MethodScores) -> str:
     return f"reaches {accuracies}{_size(method)}."
 
 
-def _method(column: RecordedColumn) -> MethodScores | None:
+def _method(panel: RecordedPanel) -> MethodScores | None:
     """The method that the findings are about: what the plan names, else the first with soft labels of neighbours."""
-    if column.plan is not None:
-        return column.find(column.plan.ours) if column.plan.ours else None
-    for method in column.deployed:
+    if panel.planned is not None:
+        return panel.find(panel.planned.ours) if panel.planned.ours else None
+    for method in panel.deployed:
         entry = METHODS.get(method.runs[0].config.method)
         if entry is not None and entry.settings.has_soft_labels:
             return method
     return None
 
 
-def _best_of_others(column: RecordedColumn, plain: MethodScores | None) -> str:
+def _best_of_others(panel: RecordedPanel, plain: MethodScores | None) -> str:
     """The best of the methods that are compared with plain training."""
     if plain is None:
         return "No method with soft labels of neighbours was run."
-    gains = [(method, method.gain(LAST)) for method in column.deployed if method.baseline == BASELINE]
+    gains = [(method, method.gain(LAST)) for method in panel.deployed if method.baseline == BASELINE]
     known = [(method, gain) for method, gain in gains if gain is not None]
     if not known:
         return "Only plain training was run."
@@ -161,14 +161,14 @@ def _best_of_others(column: RecordedColumn, plain: MethodScores | None) -> str:
 
 
 def _size(method: MethodScores) -> str:
-    """How many seeds, or what is smaller than planned, behind a number."""
-    return f", {method.smaller or _seeds(method.n)}"
+    """How many seeds, or what falls short of the plan, behind a number."""
+    return f", {method.shortfall or _seeds(method.n)}"
 
 
 def _size_sentence(first: MethodScores, second: MethodScores) -> str:
     """The same as a sentence, of the method that has fewer of the seeds that are compared."""
     fewer = min(first, second, key=lambda method: method.n)
-    return f" Smaller than planned: {fewer.smaller}." if fewer.smaller else f" {_seeds(fewer.n)}."
+    return f" Smaller than planned: {fewer.shortfall}." if fewer.shortfall else f" {_seeds(fewer.n)}."
 
 
 def _seeds(number: int) -> str:

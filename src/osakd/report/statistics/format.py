@@ -57,7 +57,7 @@ def in_nats(difference: Difference | None) -> str:
 
 
 def with_less(words: str, less: str) -> str:
-    """Words, and behind them in brackets what is smaller than planned, if anything.
+    """Words, and behind them in brackets what falls short of the plan, if anything.
 
     Example:
         >>> with_less("holds", "3 of 5 seeds"), with_less(NO_DIFFERENCE, "3 of 5 seeds"), with_less("5", "")

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from osakd.methods.registry import METHODS
 from osakd.plan import BASELINE, SMOOTHING
-from osakd.report.statistics.column import MethodScores, RecordedColumn
 from osakd.report.statistics.format import percent, points
+from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import LAST, Measure
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
 from osakd.report.statistics.study import candidates, named
@@ -17,7 +17,7 @@ _NOT_CHOSEN = (
 )
 
 
-def recommendations(columns: Sequence[RecordedColumn]) -> list[str]:
+def recommendations(panels: Sequence[RecordedPanel]) -> list[str]:
     """What to take in each setting, one sentence or two.
 
     The best by validation accuracy of the last epoch is recommended if it is better on the test images than the best
@@ -25,27 +25,27 @@ def recommendations(columns: Sequence[RecordedColumn]) -> list[str]:
     better than plain training in its turn.
 
     Args:
-        columns: columns with finished runs; columns of one method are left out.
+        panels: panels with finished runs; panels of one method are left out.
     """
-    compared = [column for column in columns if BASELINE in column.scores.runs and len(candidates(column)) > 1]
-    ranked = [(column, _by_validation(column)) for column in compared]
-    advice = [_advice(column, rows, name=len(columns) > 1) for column, rows in ranked if rows]
-    if advice or not compared or any(row.by_seed(_VALIDATION) for column in compared for row in candidates(column)):
+    compared = [panel for panel in panels if BASELINE in panel.scores.runs and len(candidates(panel)) > 1]
+    ranked = [(panel, _by_validation(panel)) for panel in compared]
+    advice = [_advice(panel, rows, name=len(panels) > 1) for panel, rows in ranked if rows]
+    if advice or not compared or any(row.by_seed(_VALIDATION) for panel in compared for row in candidates(panel)):
         return advice
     return [_NOT_CHOSEN]
 
 
-def _by_validation(column: RecordedColumn) -> list[MethodScores]:
+def _by_validation(panel: RecordedPanel) -> list[MethodScores]:
     """The methods with enough seeds, the best first: by their mean gain on plain training, paired by seed."""
     rows = [
-        (row, column.scores.gain(row.label, BASELINE, row.of(_VALIDATION), over=_VALIDATION))
-        for row in candidates(column)
+        (row, panel.scores.gain(row.label, BASELINE, row.of(_VALIDATION), over=_VALIDATION))
+        for row in candidates(panel)
     ]
     known = [(row, gain.mean) for row, gain in rows if gain and gain.n >= FEWEST_SEEDS]
     return [row for row, _ in sorted(known, key=lambda item: item[1], reverse=True)]
 
 
-def _advice(column: RecordedColumn, ranked: Sequence[MethodScores], *, name: bool) -> str:
+def _advice(panel: RecordedPanel, ranked: Sequence[MethodScores], *, name: bool) -> str:
     simple = next(row for row in ranked if row.label == BASELINE or row.label.startswith(SMOOTHING))
     plain = next(row for row in ranked if row.label == BASELINE and not row.output)
     best = taken = ranked[0]
@@ -60,7 +60,7 @@ def _advice(column: RecordedColumn, ranked: Sequence[MethodScores], *, name: boo
             f" Nothing is shown to be better: {_name(best)}, the best by validation, has {_gain_in_words(best, plain)}."
         )
         taken = plain
-    where = f"On {column.name}, take" if name else "Take"
+    where = f"On {panel.name}, take" if name else "Take"
     parts = [f"{percent(taken.spread(LAST))} % on test at the last epoch", f"{taken.n} seeds"]
     if taken is not plain:
         others = [plain] if taken is simple or simple is plain else [plain, simple]
@@ -84,7 +84,7 @@ def _needs(row: MethodScores) -> str:
 
 
 def _gain(ours: MethodScores, theirs: MethodScores) -> Difference | None:
-    return ours.column.scores.gain(ours.label, theirs.label, ours.of(LAST), over=theirs.of(LAST))
+    return ours.panel.scores.gain(ours.label, theirs.label, ours.of(LAST), over=theirs.of(LAST))
 
 
 def _gain_in_words(ours: MethodScores, theirs: MethodScores) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from osakd.plan import BASELINE, SMOOTHING, TUNED
-from osakd.report.statistics.column import MethodScores, RecordedColumn
+from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import AVERAGED, LAST, NLL, Measure
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference, holm
 
@@ -56,20 +56,20 @@ def named(label: str, output: str) -> str:
     return f"{label}, {output}" if output else label
 
 
-def candidates(column: RecordedColumn) -> list[MethodScores]:
-    """The methods of a column with their last weights, then those with averaged weights, all compared with plain."""
+def candidates(panel: RecordedPanel) -> list[MethodScores]:
+    """The methods of a panel with their last weights, then those with averaged weights, all compared with plain."""
     rows = [
-        MethodScores(column, label, output, baseline=BASELINE, baseline_output=output)
+        MethodScores(panel, label, output, baseline=BASELINE, baseline_output=output)
         for output in OUTPUTS
-        for label in column.scores.runs
+        for label in panel.scores.runs
     ]
     return [row for row in rows if row.n]
 
 
-def tuned_smoothing(column: RecordedColumn, output: str) -> str | None:
-    """Label of the best label smoothing by validation accuracy; None where the column has none."""
-    labels = [label for label in column.scores.runs if label.startswith(SMOOTHING)]
-    return column.scores.best(labels, Measure(split="validation", output=output))
+def tuned_smoothing(panel: RecordedPanel, output: str) -> str | None:
+    """Label of the best label smoothing by validation accuracy; None where the panel has none."""
+    labels = [label for label in panel.scores.runs if label.startswith(SMOOTHING)]
+    return panel.scores.best(labels, Measure(split="validation", output=output))
 
 
 def worst(gains: Gains) -> tuple[str, Difference]:
@@ -87,30 +87,30 @@ def is_harmless(gains: Gains) -> bool:
     return all(gain.low is not None and gain.low > HARMLESS for gain in gains.values())
 
 
-def overall(columns: Sequence[RecordedColumn]) -> list[Overall]:
+def overall(panels: Sequence[RecordedPanel]) -> list[Overall]:
     """What each method gains on plain training and on tuned label smoothing; last weights first, then averaged ones."""
     over_plain: dict[tuple[str, str], dict[str, Difference]] = {}
     over_smoothing: dict[tuple[str, str], dict[str, Difference]] = {}
-    for column in columns:
-        for row in candidates(column):
-            smoothing = tuned_smoothing(column, row.output)
+    for panel in panels:
+        for row in candidates(panel):
+            smoothing = tuned_smoothing(panel, row.output)
             tuned = replace(row, baseline=smoothing) if smoothing else None
             for gains, gain in ((over_plain, row.gain(LAST)), (over_smoothing, tuned and tuned.gain(LAST))):
                 if gain is not None:
-                    gains.setdefault((row.label, row.output), {})[column.name] = gain
+                    gains.setdefault((row.label, row.output), {})[panel.name] = gain
     keys = sorted(over_plain, key=lambda key: OUTPUTS.index(key[1]))
     return [Overall(named(*key), over_plain[key], over_smoothing.get(key, {})) for key in keys]
 
 
-def contrasts(columns: Sequence[RecordedColumn]) -> list[Contrast]:
+def contrasts(panels: Sequence[RecordedPanel]) -> list[Contrast]:
     """The planned contrasts with three common seeds in a setting; Holm's correction over all of them."""
-    planned = next((column.plan.contrasts for column in columns if column.plan), {})
+    planned = next((panel.planned.contrasts for panel in panels if panel.planned), {})
     pairs = [
         (named(label, output), named(baseline, output), gains)
         for output in OUTPUTS
         for label, baselines in planned.items()
         for baseline in baselines
-        if (gains := dict(_gains(columns, label, baseline, output)))
+        if (gains := dict(_gains(panels, label, baseline, output)))
     ]
     adjusted = iter(holm([accuracy.p_value for *_, gains in pairs for accuracy, _ in gains.values()]))
     return [
@@ -126,13 +126,13 @@ def contrasts(columns: Sequence[RecordedColumn]) -> list[Contrast]:
 
 
 def _gains(
-    columns: Sequence[RecordedColumn], label: str, baseline: str, output: str
+    panels: Sequence[RecordedPanel], label: str, baseline: str, output: str
 ) -> Iterator[tuple[str, tuple[Difference, Difference]]]:
     """What a method gains on another in accuracy and NLL, by setting."""
-    for column in columns:
-        other = tuned_smoothing(column, output) if baseline == TUNED else baseline
+    for panel in panels:
+        other = tuned_smoothing(panel, output) if baseline == TUNED else baseline
         accuracy, nll = (
-            column.scores.gain(label, other or "", replace(measure, output=output)) for measure in (LAST, NLL)
+            panel.scores.gain(label, other or "", replace(measure, output=output)) for measure in (LAST, NLL)
         )
         if accuracy is not None and nll is not None and accuracy.n >= FEWEST_SEEDS:
-            yield column.name, (accuracy, nll)
+            yield panel.name, (accuracy, nll)

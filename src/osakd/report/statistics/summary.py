@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, TypedDict
 
 from osakd.records import DataRecord
-from osakd.report.statistics.column import MethodScores, RecordedColumn
+from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import QUANTITIES
 from osakd.runs import FinishedRun
 
@@ -68,17 +68,17 @@ class Summary(TypedDict):
     configuration: dict[str, Any]
 
 
-def summarise(column: RecordedColumn) -> Summary:
-    """The summary of a column with at least one finished run."""
-    config = column.finished[0].config
+def summarise(panel: RecordedPanel) -> Summary:
+    """The summary of a panel with at least one finished run."""
+    config = panel.finished[0].config
     return Summary(
-        name=column.name,
+        name=panel.name,
         data=config.data,
         model=config.model,
-        epochs=column.epochs,
-        methods=[_of_method(method) for method in column.methods],
-        notes=column.notes,
-        environments=environments_of(column.finished),
+        epochs=panel.epochs,
+        methods=[_of_method(method) for method in panel.methods],
+        notes=panel.notes,
+        environments=environments_of(panel.finished),
         configuration={key: value for key, value in asdict(config).items() if key not in _NOT_SHARED},
     )
 

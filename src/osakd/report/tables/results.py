@@ -1,12 +1,12 @@
-"""The results of a column: accuracies beside the paper's, calibration and cost, learning curves; a comparison."""
+"""The results of a panel: accuracies beside the paper's, calibration and cost, learning curves; a comparison."""
 
 from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
 from osakd.plan import BASELINE
-from osakd.report.statistics.column import MethodScores, RecordedColumn
 from osakd.report.statistics.format import nats, percent, points, with_less
+from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import BEST, CHOSEN, ECE, LAST, MEMORY, NLL, STEP, Measure
 from osakd.report.statistics.trends import ACCURACY, trends
 from osakd.report.tables.table import Column, Table
@@ -31,7 +31,7 @@ def _of_run(measure: Measure, row: MethodScores) -> str:
 
 METHOD = Column[MethodScores]("method", lambda row: row.name, is_text=True)
 N = Column[MethodScores]("n", lambda row: str(row.n))
-N_LESS = Column[MethodScores]("n", lambda row: with_less(str(row.n), row.smaller))
+N_LESS = Column[MethodScores]("n", lambda row: with_less(str(row.n), row.shortfall))
 _EPOCHS = Column[MethodScores]("epochs", lambda row: str(row.runs[0].config.epochs) if row.n else "-")
 _BEST = Column[MethodScores]("best on test %", lambda row: percent(row.spread(BEST)))
 _BEST_OR_NOT_RUN = Column[MethodScores](_BEST.head, lambda row: _BEST.cell(row) if row.n else "not run")
@@ -47,52 +47,52 @@ _STEP = Column[MethodScores]("step ms", partial(_of_run, STEP))
 _MEMORY = Column[MethodScores]("MiB", partial(_of_run, MEMORY))
 
 
-def paper_table(column: RecordedColumn) -> Table[MethodScores]:
-    """A column of a table of the paper: the planned methods beside the paper's numbers."""
-    best = _best(column)
+def paper_table(panel: RecordedPanel) -> Table[MethodScores]:
+    """A panel of a table of the paper: the planned methods beside the paper's numbers."""
+    best = _best(panel)
     n = N if _VERDICT in best else N_LESS
-    return Table("Ours and the paper's", (METHOD, n, _EPOCHS, *best, _BEST_GAIN, _LAST), _planned(column))
+    return Table("Ours and the paper's", (METHOD, n, _EPOCHS, *best, _BEST_GAIN, _LAST), _planned(panel))
 
 
-def accuracy_table(column: RecordedColumn) -> Table[MethodScores]:
-    """Everything that is recorded of a column, beside the paper's numbers where it has some."""
-    best = _best(column)
-    planned = {cell.label for cell in column.cells}
-    others = [row for row in column.methods if row.name not in planned]
+def accuracy_table(panel: RecordedPanel) -> Table[MethodScores]:
+    """Everything that is recorded of a panel, beside the paper's numbers where it has some."""
+    best = _best(panel)
+    planned = {method.label for method in panel.planned_methods}
+    others = [row for row in panel.methods if row.name not in planned]
     note = "Best on test is chosen on the test set" + (", the paper's protocol" if _PAPER in best else "")
     note += "; the last epoch and what validation chose are not."
-    if any("first_epochs" in run.config.settings for run in column.finished):
+    if any("first_epochs" in run.config.settings for run in panel.finished):
         note += " Epochs: of the last stage."
     return Table(
         "Test accuracy",
         (METHOD, N, _EPOCHS, *best, _LAST, _CHOSEN, _BEST_GAIN, _LAST_GAIN),
-        [*_planned(column), *others],
-        f"{note} {column.other_baselines}".rstrip(),
+        [*_planned(panel), *others],
+        f"{note} {panel.other_baselines}".rstrip(),
         lambda row: row.name if row.output else row.label,
     )
 
 
-def _planned(column: RecordedColumn) -> list[MethodScores]:
-    return [column.scores_of(cell.label, mean_with=cell.averaged) for cell in column.cells]
+def _planned(panel: RecordedPanel) -> list[MethodScores]:
+    return [panel.scores_of(method.label, mean_with=method.averaged) for method in panel.planned_methods]
 
 
-def _best(column: RecordedColumn) -> Sequence[Column[MethodScores]]:
+def _best(panel: RecordedPanel) -> Sequence[Column[MethodScores]]:
     """The best accuracies, beside the paper's where it has some."""
-    published = any(cell.published for cell in column.cells)
+    published = any(method.published for method in panel.planned_methods)
     return (_BEST, _PAPER, _VERDICT) if published else (_BEST_OR_NOT_RUN,)
 
 
-def score_table(column: RecordedColumn) -> Table[MethodScores]:
+def score_table(panel: RecordedPanel) -> Table[MethodScores]:
     """Calibration of the last epoch, and what a run cost."""
-    note = "Scores of the last epoch on the test set. Seconds of a whole run, its share where several runs share a "
-    note += "program, without the stages before it"
+    note = "Scores of the last epoch on the test set. Seconds of a whole run, its share where runs are fused, "
+    note += "without the stages before it"
     seconds = Column[MethodScores]("seconds", _seconds)
     columns = [METHOD, N, _NLL, _ECE, seconds]
-    if any(row.spread(STEP) for row in column.methods):
+    if any(row.spread(STEP) for row in panel.methods):
         columns += [_STEP, Column[MethodScores]("x plain", _times_plain), _MEMORY]
-        note += "; step: the median time of a training step, its share where several runs share a program; x plain: "
+        note += "; step: the median time of a training step, its share where runs are fused; x plain: "
         note += "of runs made alone, with plain training's batch size; MiB: peak memory of a run"
-    return Table("Calibration and cost", columns, column.methods, f"{note}.", lambda row: row.label)
+    return Table("Calibration and cost", columns, panel.methods, f"{note}.", lambda row: row.label)
 
 
 def _seconds(row: MethodScores) -> str:
@@ -101,7 +101,7 @@ def _seconds(row: MethodScores) -> str:
 
 def _times_plain(row: MethodScores) -> str:
     """A step's time over plain training's, where every run had a program of its own, all with one batch size."""
-    plain = MethodScores(row.column, BASELINE)
+    plain = MethodScores(row.panel, BASELINE)
     step, reference = row.spread(STEP), plain.spread(STEP)
     if row.output or not step or not reference or not _is_alone([*row.runs, *plain.runs]):
         return "-"
@@ -113,10 +113,10 @@ def _is_alone(runs: Sequence[FinishedRun]) -> bool:
     return not fused and len({run.config.batch_size for run in runs}) == 1
 
 
-def epochs_table(column: RecordedColumn) -> Table[MethodScores]:
+def epochs_table(panel: RecordedPanel) -> Table[MethodScores]:
     """The learning curves in numbers: the mean test accuracy at five epochs, and where it is best."""
-    means = {trend.label: dict(zip(trend.epochs, trend.mean, strict=True)) for trend in trends(column.curves, ACCURACY)}
-    shown = sorted({max(1, column.epochs * part // 5) for part in range(1, 6)}) if column.finished else []
+    means = {trend.label: dict(zip(trend.epochs, trend.mean, strict=True)) for trend in trends(panel.curves, ACCURACY)}
+    shown = sorted({max(1, panel.epochs * part // 5) for part in range(1, 6)}) if panel.finished else []
 
     def at(epoch: int, row: MethodScores) -> str:
         return f"{means[row.label][epoch]:.2f}" if epoch in means[row.label] else "-"
@@ -127,12 +127,12 @@ def epochs_table(column: RecordedColumn) -> Table[MethodScores]:
 
     columns = [Column[MethodScores](f"epoch {epoch}", partial(at, epoch)) for epoch in shown]
     best_mean = Column[MethodScores]("best mean (at)", best)
-    return Table("Mean test accuracy over the epochs", [METHOD, N_LESS, *columns, best_mean], column.deployed)
+    return Table("Mean test accuracy over the epochs", [METHOD, N_LESS, *columns, best_mean], panel.deployed)
 
 
-def comparison_table(column: RecordedColumn) -> Table[MethodScores]:
+def comparison_table(panel: RecordedPanel) -> Table[MethodScores]:
     """The table of a comparison; accuracies and ECE in per cent, mean ± standard deviation over seeds."""
-    methods = column.methods
+    methods = panel.methods
     chosen = (_CHOSEN,) if any(row.spread(CHOSEN) for row in methods) else ()
     costs = (_STEP, _MEMORY) if all(row.spread(STEP) for row in methods) else ()
     columns = (METHOD, N, _LAST, _LAST_GAIN, _BEST, _BEST_GAIN, *chosen, _NLL, _ECE, *costs)

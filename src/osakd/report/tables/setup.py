@@ -1,10 +1,10 @@
-"""Every run of a column: what became of it, its whole configuration, and where it was made."""
+"""Every run of a panel: what became of it, its whole configuration, and where it was made."""
 
 import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.table import Column, Table
 from osakd.runs import FinishedRun, RunRecord
 
@@ -24,13 +24,13 @@ _SETTINGS = (
 )
 
 
-def run_table(column: RecordedColumn) -> tuple[Table[RunRecord], list[tuple[str, str]]]:
+def run_table(panel: RecordedPanel) -> tuple[Table[RunRecord], list[tuple[str, str]]]:
     """A row for each run: finished, failed with its error, or how far it has come.
 
     Returns:
         The table, and the number of each environment in which runs were made with all that is recorded of it.
     """
-    finished = [run for run in column.runs if isinstance(run, FinishedRun)]
+    finished = [run for run in panel.runs if isinstance(run, FinishedRun)]
     environments = {run.environment_key: run.result.environment for run in finished}
     places = {key: f"E{number}" for number, key in enumerate(environments, start=1)}
 
@@ -48,18 +48,18 @@ def run_table(column: RecordedColumn) -> tuple[Table[RunRecord], list[tuple[str,
         of("made in", lambda run: places[run.environment_key], is_text=True),
         Column[RunRecord]("state", lambda run: run.state_in_words, is_text=True),
     )
-    note = "Seconds of training and evaluation, a run's share where several runs share a program."
-    table = Table("Every run", columns, column.runs, note, lambda run: run.label)
+    note = "Seconds of training and evaluation, a run's share where runs are fused."
+    table = Table("Every run", columns, panel.runs, note, lambda run: run.label)
     return table, [(places[key], _in_words(environment)) for key, environment in environments.items()]
 
 
-def settings_of(column: RecordedColumn) -> tuple[list[tuple[str, str]], Table[_SameSettings] | None]:
-    """The settings that all runs of a column have in common, and a table of those that differ.
+def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[_SameSettings] | None]:
+    """The settings that all runs of a panel have in common, and a table of those that differ.
 
     Runs that differ by their seeds alone share a row; there is no table where no run has a configuration.
     """
     settings = []  # of each run but its seed; those of its data and of its method by dotted name
-    for run in column.runs:
+    for run in panel.runs:
         if run.config is not None:
             values = {key: value for key, value in vars(run.config).items() if key not in ("data", "settings", "seed")}
             data = {f"data.{key}": value for key, value in run.config.data.items()}

@@ -7,8 +7,8 @@ from statistics import fmean
 
 from osakd.plan import BASELINE
 from osakd.report.statistics.claims import Claim, claims
-from osakd.report.statistics.column import MethodScores, RecordedColumn, smaller
 from osakd.report.statistics.format import NO_DIFFERENCE, in_nats, nats, percent, points, with_less
+from osakd.report.statistics.panel import MethodScores, RecordedPanel, shortfall
 from osakd.report.statistics.scores import AVERAGED, BEST, CHOSEN, ECE, LAST, LAST_EPOCHS, NLL, VALIDATION, Measure
 from osakd.report.statistics.spread import CONFIDENCE, FEWEST_SEEDS
 from osakd.report.statistics.study import (
@@ -38,9 +38,8 @@ def _std_of_last_epochs(row: MethodScores) -> str:
     return f"{100 * std:.2f}" + (f" (of {counted})" if counted < LAST_EPOCHS else "")
 
 
-_CELL = replace(METHOD, head="cell")
-_READINGS = (
-    _CELL,
+_VALIDATION_COLUMNS = (
+    METHOD,
     N_LESS,
     Column[MethodScores]("validation %", lambda row: percent(row.spread(VALIDATION))),
     Column[MethodScores](f"vs {BASELINE} [95 % CI]", lambda row: points(row.gain(VALIDATION), row.n)),
@@ -53,11 +52,11 @@ _READINGS = (
 )
 
 
-def readings_table(column: RecordedColumn) -> Table[MethodScores]:
+def validation_table(panel: RecordedPanel) -> Table[MethodScores]:
     """The methods of a study: those with the most seeds first, of these the best validation accuracy."""
     note = "Chosen by validation accuracy; the test set's scores stand beside it. Most seeds first, of these the best. "
-    note = f"{note}{column.other_baselines}".rstrip()
-    return Table("Cells by validation", _READINGS, column.ranked, note, lambda row: row.label)
+    note = f"{note}{panel.other_baselines}".rstrip()
+    return Table("Methods by validation", _VALIDATION_COLUMNS, panel.ranked, note, lambda row: row.label)
 
 
 def _pairs(row: MethodScores) -> int:
@@ -66,9 +65,9 @@ def _pairs(row: MethodScores) -> int:
 
 
 def _n_of_pairs(row: MethodScores, words: str = "{}") -> str:
-    """The number of pairs, and what of the runs of both is smaller than planned."""
-    runs = [*row.runs, *MethodScores(row.column, row.baseline).runs]
-    less = smaller(row.column.plan, runs, _pairs(row), without=len(row.without))
+    """The number of pairs, and what of the runs of both falls short of the plan."""
+    runs = [*row.runs, *MethodScores(row.panel, row.baseline).runs]
+    less = shortfall(row.panel.planned, runs, _pairs(row), without=len(row.without))
     return with_less(words.format(_pairs(row)), less)
 
 
@@ -83,7 +82,7 @@ def _verdict(row: MethodScores) -> str:
 
 
 _AGAINST = (
-    _CELL,
+    METHOD,
     Column[MethodScores]("n", _n_of_pairs),
     Column[MethodScores]("validation accuracy", lambda row: points(row.gain(VALIDATION))),
     Column[MethodScores]("NLL", lambda row: in_nats(row.gain(_VALIDATION_NLL))),
@@ -92,26 +91,26 @@ _AGAINST = (
 )
 
 
-def against_tables(column: RecordedColumn) -> list[Table[MethodScores]]:
+def against_tables(panel: RecordedPanel) -> list[Table[MethodScores]]:
     """What every method with three common seeds gains on each that all are compared with, paired by seed."""
-    plan = column.plan
-    if plan is None:
+    planned = panel.planned
+    if planned is None:
         return []
 
     def without_chosen(row: MethodScores) -> str:
-        rest = replace(row, without=plan.chose)
+        rest = replace(row, without=planned.chose)
         if _pairs(rest) < FEWEST_SEEDS:
             return "-"
         return f"{_n_of_pairs(rest, 'n = {}')}: {points(rest.gain(VALIDATION))}; {_verdict(rest)}"
 
     columns: Sequence[Column[MethodScores]] = _AGAINST
-    if plan.chose:
-        head = f"without seeds {', '.join(map(str, plan.chose))}, which chose the cells"
+    if planned.chose:
+        head = f"without seeds {', '.join(map(str, planned.chose))}, which chose the methods"
         columns = (*columns, Column[MethodScores](head, without_chosen, is_text=True))
     note = "At the epoch of the best validation accuracy; points and nats, paired by seed, with the 95 % interval."
     tables = []
-    for baseline in plan.rivals:
-        rows = [MethodScores(column, label, baseline=baseline) for label in column.scores.runs]
+    for baseline in planned.compared_with:
+        rows = [MethodScores(panel, label, baseline=baseline) for label in panel.scores.runs]
         rows = [row for row in rows if _pairs(row) >= FEWEST_SEEDS]
         title = f"Validation scores against {baseline}"
         tables += [Table(title, columns, rows, note, lambda row: row.label)] if rows else []
@@ -124,15 +123,15 @@ _NUMBER = Column[Claim]("number [95 % CI]", lambda claim: claim.number)
 _CLAIM_VERDICT = Column[Claim]("verdict", lambda claim: claim.verdict, is_text=True)
 
 
-def claims_table(column: RecordedColumn) -> Table[Claim] | None:
-    """The paper's claims that the runs of a column decide; None where they decide none."""
-    decided = claims(column)
+def claims_table(panel: RecordedPanel) -> Table[Claim] | None:
+    """The paper's claims that the runs of a panel decide; None where they decide none."""
+    decided = claims(panel)
     note = "Differences in points, paired by seed, with the 95 % interval; fewer than three seeds decide nothing."
     return Table("The paper's claims", (_CLAIM, _NUMBER, _CLAIM_VERDICT), decided, note) if decided else None
 
 
 def all_claims_table(decided: Sequence[Claim]) -> Table[Claim]:
-    """The claims of several columns, with where each is decided."""
+    """The claims of several panels, with where each is decided."""
     return Table("Claims", (_CLAIM, _WHERE, _NUMBER, _CLAIM_VERDICT), decided)
 
 
@@ -154,11 +153,11 @@ def _of_output(output: str) -> Sequence[Column[MethodScores]]:
 _WEIGHTS = (METHOD, N, *_of_output(""), *_of_output(AVERAGED))
 
 
-def weights_table(column: RecordedColumn) -> Table[MethodScores]:
-    """The methods of a column with their last weights, and beside them with averaged weights."""
-    rows = [row for row in candidates(column) if not row.output]
+def weights_table(panel: RecordedPanel) -> Table[MethodScores]:
+    """The methods of a panel with their last weights, and beside them with averaged weights."""
+    rows = [row for row in candidates(panel) if not row.output]
     kinds = zip(OUTPUTS, ("last weights", "averaged"), strict=True)
-    tuned = [f"{label} ({words})" for output, words in kinds if (label := tuned_smoothing(column, output))]
+    tuned = [f"{label} ({words})" for output, words in kinds if (label := tuned_smoothing(panel, output))]
     note = "Test accuracy of the last epoch, differences paired by seed. "
     note += f"Tuned label smoothing, the best by validation: {', '.join(tuned)}." if tuned else ""
     return Table("Last and averaged weights", _WEIGHTS, rows, note.rstrip(), lambda row: row.label)
@@ -186,18 +185,18 @@ _OVERALL = (
 )
 
 
-def overall_table(columns: Sequence[RecordedColumn]) -> Table[Overall]:
+def overall_table(panels: Sequence[RecordedPanel]) -> Table[Overall]:
     """What every method gains on plain training in all settings, and in its worst one."""
     note = (
         "Test accuracy of the last epoch in points, paired by seed, each against plain training or tuned label "
         "smoothing with the same kind of weights. Never worse: the interval ends above -0.5 in every setting."
     )
-    return Table("In all settings", _OVERALL, overall(columns), note)
+    return Table("In all settings", _OVERALL, overall(panels), note)
 
 
-def contrast_tables(columns: Sequence[RecordedColumn]) -> list[Table[Contrast]]:
-    """Our methods against others and controls: test accuracy, and NLL; a column for each setting."""
-    rows, settings = contrasts(columns), [column.name for column in columns if column.finished]
+def contrast_tables(panels: Sequence[RecordedPanel]) -> list[Table[Contrast]]:
+    """Our methods against others and controls: test accuracy, and NLL; a column for each panel."""
+    rows, settings = contrasts(panels), [panel.name for panel in panels if panel.finished]
 
     def accuracy(setting: str, row: Contrast) -> str:
         star = "*" if row.adjusted.get(setting, 1) < 1 - CONFIDENCE else ""
@@ -214,7 +213,7 @@ def contrast_tables(columns: Sequence[RecordedColumn]) -> list[Table[Contrast]]:
     starred = f"{note} Star: p below 0.05 after Holm's correction over the whole table."
     return [
         Table(
-            f"Against rivals and controls: {what}",
+            f"Against other methods and controls: {what}",
             (*pair, *(Column[Contrast](setting, partial(cell, setting)) for setting in settings)),
             rows,
             words,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from osakd.report.statistics.column import RecordedColumn
+from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.scores import QUANTITIES
 from osakd.report.tables.table import Column, Table, csv_text
 
@@ -12,8 +12,8 @@ class Value(NamedTuple):
     """A value of a run.
 
     Attributes:
-        experiment: folder above the column.
-        column: name of the column that the run is of.
+        experiment: folder above the panel.
+        panel: name of the panel that the run is of.
         label: label of its method.
         seed: its seed.
         epochs: its epochs.
@@ -23,7 +23,7 @@ class Value(NamedTuple):
     """
 
     experiment: str
-    column: str
+    panel: str
     label: str
     seed: int
     epochs: int
@@ -34,7 +34,7 @@ class Value(NamedTuple):
 
 _COLUMNS = (
     Column[Value]("experiment", lambda value: value.experiment, is_text=True),
-    Column[Value]("column", lambda value: value.column, is_text=True),
+    Column[Value]("panel", lambda value: value.panel, is_text=True),
     Column[Value]("method", lambda value: value.label, is_text=True),
     Column[Value]("seed", lambda value: str(value.seed)),
     Column[Value]("epochs", lambda value: str(value.epochs)),
@@ -44,12 +44,12 @@ _COLUMNS = (
 )
 
 
-def values_csv(columns: Sequence[RecordedColumn]) -> str:
+def values_csv(panels: Sequence[RecordedPanel]) -> str:
     """The values of the runs that means are taken over: accuracies, ECE and shares in 0 to 1, NLL in nats."""
     rows: list[Value] = []
-    for column in columns:
-        place, name, fraction = column.place, column.name, column.fraction
-        for method in column.methods:
+    for panel in panels:
+        place, name, fraction = panel.place, panel.name, panel.fraction
+        for method in panel.methods:
             epochs = method.runs[0].config.epochs
             for quantity, measure in QUANTITIES.items():
                 values = method.by_seed(measure) if method.spread(measure) else {}
@@ -59,6 +59,6 @@ def values_csv(columns: Sequence[RecordedColumn]) -> str:
                 ]
         rows += [
             Value(place, name, run.label, run.seed, run.result.epochs, fraction, "seconds", run.result.seconds)
-            for run in column.finished
+            for run in panel.finished
         ]
     return csv_text(Table("Values", _COLUMNS, rows))

@@ -32,8 +32,8 @@
     });
   }
 
-  // A click in the legend hides a method in the charts and tables of its column.
-  for (const section of document.querySelectorAll(".column")) {
+  // A click in the legend hides a method in the charts and tables of its panel.
+  for (const section of document.querySelectorAll(".panel")) {
     for (const entry of section.querySelectorAll(".legend li")) {
       const button = document.createElement("button");
       button.append(...entry.childNodes);

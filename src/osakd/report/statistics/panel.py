@@ -1,4 +1,4 @@
-"""A column as it is recorded: its runs, what was planned, and the scores of each of its methods."""
+"""A panel as it is recorded: its runs, what was planned, and the scores of each of its methods."""
 
 import json
 from collections.abc import Collection
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from osakd.methods.registry import run_notes
-from osakd.plan import BASELINE, Cell, Column, Experiment, Published
+from osakd.plan import BASELINE, Experiment, Panel, PanelMethod, Published
 from osakd.report.statistics.format import title, with_less
 from osakd.report.statistics.scores import BEST, LAST, VALIDATION, Measure, Scores
 from osakd.report.statistics.spread import Difference, Spread, welch_sign
@@ -17,22 +17,22 @@ _PAPER_WORDS = {None: "too few runs", 0: "reproduced", 1: "better", -1: "worse"}
 
 
 @dataclass(frozen=True)
-class RecordedColumn:
-    """What is recorded of a column of an experiment, or of a comparison.
+class RecordedPanel:
+    """What is recorded of a panel of an experiment, or of a comparison.
 
     Attributes:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
         name: name of its folder, such as ``cifar10``.
         runs: its runs, in order.
         experiment: the experiment that it belongs to; None for a comparison that a user made.
-        plan: the column as it was planned; None for a comparison that a user made.
+        planned: the panel as it was planned; None for a comparison that a user made.
     """
 
     place: str
     name: str
     runs: tuple[RunRecord, ...]
     experiment: Experiment | None = None
-    plan: Column | None = None
+    planned: Panel | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -78,9 +78,9 @@ class RecordedColumn:
         return sorted(self.deployed, key=key)
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """The cells that were planned."""
-        return self.plan.cells if self.plan else ()
+    def planned_methods(self) -> tuple[PanelMethod, ...]:
+        """The methods that were planned."""
+        return self.planned.methods if self.planned else ()
 
     @property
     def view(self) -> str:
@@ -90,12 +90,12 @@ class RecordedColumn:
     @property
     def by_validation(self) -> bool:
         """Whether validation decides: it was planned so, and every run has held images out."""
-        return self.view == "readings" and bool(self.methods) and all(row.spread(VALIDATION) for row in self.methods)
+        return self.view == "validation" and bool(self.methods) and all(row.spread(VALIDATION) for row in self.methods)
 
     @property
     def note(self) -> str:
         """What every reader should know of it, as a sentence; empty for nothing."""
-        return f"{self.plan.note}." if self.plan and self.plan.note else ""
+        return f"{self.planned.note}." if self.planned and self.planned.note else ""
 
     @property
     def epochs(self) -> int:
@@ -127,10 +127,10 @@ class RecordedColumn:
                 of_method[key] = run_notes(config)
                 notes += of_method[key]
             notes += [f"Note: {note}" for note in run.result.notes]
-        return [*dict.fromkeys(notes), *self.left_out]
+        return [*dict.fromkeys(notes), *self.shorter_runs]
 
     @property
-    def left_out(self) -> list[str]:
+    def shorter_runs(self) -> list[str]:
         """A sentence for each other length among the finished runs: how many do not count, and which."""
         shorter: dict[int, list[str]] = {}
         for run in self.scores.shorter:
@@ -147,26 +147,27 @@ class RecordedColumn:
 
         More seeds of one method do not make up for those of another.
         """
-        seeds = self.plan.seeds if self.plan else 0
-        number = sum(max(0, seeds - self.scores_of(cell.label, mean_with=cell.averaged).n) for cell in self.cells)
-        return f"{number} of {seeds * len(self.cells)} runs" if number else ""
+        seeds = self.planned.seeds if self.planned else 0
+        recorded = [self.scores_of(method.label, mean_with=method.averaged).n for method in self.planned_methods]
+        number = sum(max(0, seeds - n) for n in recorded)
+        return f"{number} of {seeds * len(recorded)} runs" if number else ""
 
     @property
     def other_baselines(self) -> str:
         """Which recorded methods are not compared with plain training, as a sentence; empty where all are."""
         pairs = [
-            f"{cell.label} to {cell.baseline}"
-            for cell in self.cells
-            if cell.baseline != BASELINE and cell.label in self.scores.runs
+            f"{method.label} to {method.baseline}"
+            for method in self.planned_methods
+            if method.baseline != BASELINE and method.label in self.scores.runs
         ]
         return f"Differences not to {BASELINE}: {', '.join(pairs)}." if pairs else ""
 
     def scores_of(self, label: str, output: str = "", mean_with: tuple[str, ...] = ()) -> "MethodScores":
         """The scores of a method, which may have no runs, beside what was planned to compare it with."""
-        cell = next((cell for cell in self.cells if cell.label == label), None)
-        if cell is None:
+        planned = next((method for method in self.planned_methods if method.label == label), None)
+        if planned is None:
             return MethodScores(self, label, output, mean_with)
-        return MethodScores(self, label, output, mean_with, cell.baseline, published=cell.published)
+        return MethodScores(self, label, output, mean_with, planned.baseline, published=planned.published)
 
     def find(self, label: str) -> "MethodScores | None":
         """The scores of a method's deployed network; None where it has no finished run."""
@@ -175,10 +176,10 @@ class RecordedColumn:
 
 @dataclass(frozen=True)
 class MethodScores:
-    """The scores of a method in a column, beside what it is compared with: what a row of a table is of.
+    """The scores of a method in a panel, beside what it is compared with: what a row of a table is of.
 
     Attributes:
-        column: the column.
+        panel: the panel.
         label: label of the method; it may have no runs.
         output: which output of its runs is scored, as in ``Measure``.
         mean_with: outputs that are averaged with it, as in ``Measure``.
@@ -188,7 +189,7 @@ class MethodScores:
         without: seeds that do not count in comparisons.
     """
 
-    column: RecordedColumn
+    panel: RecordedPanel
     label: str
     output: str = ""
     mean_with: tuple[str, ...] = ()
@@ -207,7 +208,7 @@ class MethodScores:
     @property
     def runs(self) -> list[FinishedRun]:
         """Its runs."""
-        return list(self.column.scores.runs.get(self.label, {}).values())
+        return list(self.panel.scores.runs.get(self.label, {}).values())
 
     @property
     def n(self) -> int:
@@ -215,9 +216,9 @@ class MethodScores:
         return len(self.by_seed(LAST))
 
     @property
-    def smaller(self) -> str:
-        """What of its runs is smaller than planned, as a list; empty for nothing."""
-        return smaller(self.column.plan, self.runs, self.n) if self.n else ""
+    def shortfall(self) -> str:
+        """What of its runs falls short of the plan, as a list; empty for nothing."""
+        return shortfall(self.panel.planned, self.runs, self.n) if self.n else ""
 
     @property
     def beside_paper(self) -> str:
@@ -229,8 +230,8 @@ class MethodScores:
 
     @property
     def verdict(self) -> str:
-        """How it compares with the paper's number, and what is smaller than planned."""
-        return with_less(self.beside_paper, self.smaller) if self.n else "not run"
+        """How it compares with the paper's number, and what falls short of the plan."""
+        return with_less(self.beside_paper, self.shortfall) if self.n else "not run"
 
     def of(self, measure: Measure) -> Measure:
         """A measure of its output."""
@@ -238,34 +239,34 @@ class MethodScores:
 
     def by_seed(self, measure: Measure) -> dict[int, float]:
         """A number of its runs by seed."""
-        return self.column.scores.by_seed(self.label, self.of(measure))
+        return self.panel.scores.by_seed(self.label, self.of(measure))
 
     def spread(self, measure: Measure) -> Spread | None:
         """Mean and standard deviation of a number over its seeds."""
-        return self.column.scores.spread(self.label, self.of(measure))
+        return self.panel.scores.spread(self.label, self.of(measure))
 
     def gain(self, measure: Measure) -> Difference | None:
         """A number minus that of what it is compared with; None where that is itself, or has no seed in common."""
         if self.label == self.baseline:
             return None
         over = replace(measure, output=self.baseline_output)
-        return self.column.scores.gain(self.label, self.baseline, self.of(measure), over=over, without=self.without)
+        return self.panel.scores.gain(self.label, self.baseline, self.of(measure), over=over, without=self.without)
 
 
-def smaller(plan: Column | None, runs: Collection[FinishedRun], seeds: int, *, without: int = 0) -> str:
-    """What is smaller than planned of some runs, as a list; empty where nothing is, or nothing was planned.
+def shortfall(planned: Panel | None, runs: Collection[FinishedRun], seeds: int, *, without: int = 0) -> str:
+    """What of some runs falls short of the plan, as a list; empty where nothing does, or nothing was planned.
 
     Args:
-        plan: the column.
+        planned: the panel.
         runs: the runs, at least one.
         seeds: number of seeds that they are compared over.
         without: number of planned seeds that do not count on purpose.
     """
-    if plan is None:
+    if planned is None:
         return ""
-    wanted = plan.seeds - without
+    wanted = planned.seeds - without
     epochs, fraction = min(run.config.epochs for run in runs), min(run.config.fraction for run in runs)
     less = [f"{seeds} of {wanted} seeds"] * (seeds < wanted)
-    less += [f"{epochs} of {plan.epochs} epochs"] * (epochs < plan.epochs)
-    less += [f"{100 * fraction:g} % of the images"] * (fraction < plan.fraction)
+    less += [f"{epochs} of {planned.epochs} epochs"] * (epochs < planned.epochs)
+    less += [f"{100 * fraction:g} % of the images"] * (fraction < planned.fraction)
     return ", ".join(less)
