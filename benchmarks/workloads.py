@@ -15,15 +15,13 @@ import torch
 
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
-from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.registry import REFERENCE
 from osakd.engine.timing import CLASSES, seconds_of, synthetic_images, training_steps
-from osakd.errors import RunError
-from osakd.kernels.build import NoKernelError
-from osakd.kernels.labels import native_labels
-from osakd.kernels.library import load
+from osakd.errors import RunError, UnsupportedError
 from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.search import norms_of
+from osakd.native.kernels.labels import native_labels
+from osakd.native.kernels.library import load
 
 Steps = Callable[[int], float]
 """A workload: runs a number of steps, and returns their seconds."""
@@ -138,7 +136,7 @@ def has_kernel() -> bool:
     """Whether the native kernel can be used here."""
     try:
         load()
-    except NoKernelError:
+    except UnsupportedError:
         return False
     return True
 

@@ -158,11 +158,6 @@ def prepare() -> None:
     """Loads what the children need, once for all of them."""
     import torch._dynamo  # PyTorch itself imports it with the first optimizer, for seconds
 
-    import osakd.engine.executors.fused.executor
-    import osakd.engine.executors.native.serial
-    import osakd.engine.executors.serial
-    import osakd.engine.train  # noqa: F401
-
     torch.set_num_threads(1)
     load_data("digits")
 

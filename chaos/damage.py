@@ -19,7 +19,7 @@ from osakd.data.cache import cached
 from osakd.data.encoded import EncodedSplit
 from osakd.engine.state import load_student, read_checkpoints
 from osakd.errors import InputError, RunError
-from osakd.kernels.build import built_library
+from osakd.native.kernels.build import built_library
 from tests.data.made import encode, made_images
 
 _COMPILER = """#!/bin/sh

@@ -21,8 +21,8 @@ from osakd import records
 from osakd.cli.main import main
 from osakd.data.decode import decode
 from osakd.data.encoded import EncodedSplit
+from osakd.data.options import ImageOptions
 from osakd.data.parquet import read_parquet
-from osakd.data.reading import Reading
 from osakd.data.sources import load_data
 from osakd.deploy.metadata import Metadata
 from osakd.errors import InputError, RunError
@@ -244,7 +244,7 @@ def _run_file(name: str, place: Path) -> Kind:
 def _parquet(place: Path) -> Kind:
     def read(content: bytes) -> None:
         (place / "made.parquet").write_bytes(content)
-        read_parquet([place / "made.parquet"], Reading())
+        read_parquet([place / "made.parquet"], ImageOptions())
 
     return Kind(parquet_files(), read)
 

@@ -11,14 +11,17 @@ From Python, as the commands do: ``osakd.train``, ``osakd.compare``, ``osakd.eva
 from typing import TYPE_CHECKING
 
 from osakd.lazy import lazy_names
+from osakd.leaves import offered
 
 if TYPE_CHECKING:
-    from osakd.api import Comparison, Run, compare, evaluate, load, pack, reproduce, train, write_report
+    from osakd.api import Comparison, Run, compare, evaluate, load, pack, train, write_report
     from osakd.data.indexed import WithIndex
-    from osakd.deploy.api import export, latency
-    from osakd.deploy.hub import OSAKDModel
+    from osakd.deploy.api import export as export
+    from osakd.deploy.api import latency as latency
+    from osakd.deploy.hub import OSAKDModel as OSAKDModel
     from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
+    from osakd.experiments.api import reproduce as reproduce
     from osakd.labels.ceiling import soft_label_ceiling
     from osakd.labels.memory import OutputMemory
     from osakd.labels.posterior import knn_posterior
@@ -33,7 +36,6 @@ __all__ = [
     "Comparison",
     "InputError",
     "OSAKDLoss",
-    "OSAKDModel",
     "OutputMemory",
     "Reliability",
     "Run",
@@ -42,17 +44,15 @@ __all__ = [
     "build_model",
     "compare",
     "evaluate",
-    "export",
     "knn_posterior",
-    "latency",
     "load",
     "osakd_loss",
     "pack",
-    "reproduce",
     "soft_label_ceiling",
     "train",
     "write_report",
 ]
+__all__ += offered("names")  # pyright: ignore[reportUnsupportedDunderAll] - the leaves' names
 __getattr__, _names = lazy_names(
     __name__,
     {
@@ -60,7 +60,6 @@ __getattr__, _names = lazy_names(
         "Comparison": "api",
         "InputError": "errors",
         "OSAKDLoss": "losses.osakd",
-        "OSAKDModel": "deploy.hub",
         "OutputMemory": "labels.memory",
         "Reliability": "labels.reliability",
         "Run": "api",
@@ -69,16 +68,14 @@ __getattr__, _names = lazy_names(
         "build_model": "models.build",
         "compare": "api",
         "evaluate": "api",
-        "export": "deploy.api",
         "knn_posterior": "labels.posterior",
-        "latency": "deploy.api",
         "load": "api",
         "osakd_loss": "losses.terms",
         "pack": "api",
-        "reproduce": "api",
         "soft_label_ceiling": "labels.ceiling",
         "train": "api",
         "write_report": "api",
+        **offered("names"),
     },
 )
 

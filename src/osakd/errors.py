@@ -29,6 +29,10 @@ NO_MEMORY = (
 )
 
 
+class UnsupportedError(Exception):
+    """An executor or a kernel cannot be used for a run; the message says why, to follow "since"."""
+
+
 class NotFusedError(InputError):
     """These runs cannot be fused into one program; they can run one at a time."""
 
@@ -45,7 +49,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") ->
 
     Args:
         kind: what the name stands for, such as ``"model"``.
-        got: name that was given.
+        got: the unknown name.
         known: names that are known.
         remedy: text to append after the names.
 
@@ -79,7 +83,7 @@ def printable(text: str) -> str:
         >>> printable("cat\x1b[2J"), printable("\u202egnp.exe")
         ('cat\\x1b[2J', '\\u202egnp.exe')
     """
-    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 @contextmanager

@@ -16,33 +16,59 @@ class Leaf:
 
     Attributes:
         executors: rows for ``engine.executors.registry.EXECUTORS`` by name: the fields of an ``ExecutorEntry``.
-        kernels: values of ``--kernels``, each with a function that says for what processor the kernel is built, or
-            raises a ``LookupError`` that says why it cannot be used here.
+        commands: commands of ``osakd``, each with its function and what it does.
+        names: public names of the package, each with the module that defines it, relative to the package.
+        loaders: for each kind of file the function that loads a trained network from it.
+        experiments: what is planned: a mapping of ``plan.Experiment`` by name.
         pools: by name of the option that takes its address, the class of a pool of workers, see ``runner.pools.Pool``.
     """
 
     executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    kernels: Mapping[str, str] = field(default_factory=dict)
     pools: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    loaders: Mapping[str, str] = field(default_factory=dict)
+    experiments: Mapping[str, str] = field(default_factory=dict)
 
 
 LEAVES: dict[str, Leaf] = {
+    "deploy": Leaf(
+        commands={
+            "export": ("osakd.deploy.commands:export", "write a trained network for a device: ONNX or ExecuTorch"),
+            "latency": (
+                "osakd.deploy.commands:latency",
+                "compare trained networks and exported files: accuracy, size, time, memory",
+            ),
+            "card": ("osakd.deploy.commands:card", "write the model card of a run"),
+        },
+        names={"export": "deploy.api", "latency": "deploy.api", "OSAKDModel": "deploy.hub"},
+        loaders={"exported": "osakd.deploy.api:load"},
+    ),
+    "experiments": Leaf(
+        commands={
+            "reproduce": (
+                "osakd.experiments.command:reproduce",
+                "run what is missing of a table of the paper, and show ours beside theirs",
+            ),
+        },
+        names={"reproduce": "experiments.api"},
+        experiments={"catalogue": "osakd.experiments.catalogue:EXPERIMENTS"},
+    ),
     "cluster": Leaf(pools={"scheduler": "osakd.cluster:ClusterPool"}),
     "native": Leaf(
         executors={
             "serial/native": {
-                "builder": "osakd.engine.executors.native.serial:NativeSerialExecutor",
+                "builder": "osakd.native.executors.serial:NativeSerialExecutor",
                 "device": "cpu",
                 "kernels": "native",
             },
             "fused/native": {
-                "builder": "osakd.engine.executors.native.folded:NativeFusedExecutor",
+                "builder": "osakd.native.executors.fused:NativeFusedExecutor",
                 "device": "cpu",
                 "kernels": "native",
                 "together": True,
             },
         },
-        kernels={"native": "osakd.kernels.library:instruction_set"},
     ),
 }
 

@@ -9,7 +9,7 @@ from osakd.errors import InputError, RunError
 def given_path(path: str | Path) -> Path:
     """The path that the user means: ``~`` and ``~user`` become a home directory.
 
-    Every function and command passes the paths it is given through here, once.
+    Every function and command passes the paths of its caller through here, once.
 
     Raises:
         InputError: there is no such user, or the path holds a null character.

@@ -17,7 +17,6 @@ from osakd import InputError
 from osakd.api.galleries import COUNT
 from osakd.data.sources import load_data
 from osakd.data.streams import permutation
-from osakd.engine.config import run_view
 from osakd.engine.gallery import most_ambiguous
 from osakd.records import RunConfig, read_config
 
@@ -41,7 +40,7 @@ def config_of(run: Path) -> RunConfig:
 def test_the_most_ambiguous_soft_labels_are_those_of_the_last_batches(run: Path) -> None:
     """By loops: every batch of the last epoch, its nearest softmax outputs, its own among them, their classes."""
     config = config_of(run)
-    view = run_view(load_data("digits"), config)
+    view = load_data("digits").view(config)
     with torch.no_grad():
         images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
         outputs = osakd.load(run)(images).softmax(1).numpy()
@@ -63,7 +62,7 @@ def test_the_most_ambiguous_soft_labels_are_those_of_the_last_batches(run: Path)
 def test_the_soft_labels_of_a_memory_are_those_of_all_training_images(tmp_path: Path) -> None:
     osakd.train("digits", method={"name": "osakd", "k": 5, "pool": "memory"}, out=tmp_path / "run", **SMALL)
     config = config_of(tmp_path / "run")
-    view = run_view(load_data("digits"), config)
+    view = load_data("digits").view(config)
     with torch.no_grad():
         images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
         outputs = osakd.load(tmp_path / "run")(images).softmax(1).double()
@@ -80,7 +79,7 @@ def test_a_gallery_is_on_the_page(run: Path, tmp_path: Path) -> None:
     pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="a training image of the class (\d)">', page)
     assert len(pictures) == COUNT
     config = config_of(run)
-    view = run_view(load_data("digits"), config)
+    view = load_data("digits").view(config)
     first = most_ambiguous(config, view, run, torch.device("cpu"), count=1)[0]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures[0][0]))))
     np.testing.assert_array_equal(pixels, view.train.images[first.row][..., 0])
@@ -98,7 +97,7 @@ def test_a_gallery_that_cannot_be_had(run: Path, tmp_path: Path) -> None:
     osakd.train("digits", method="shuffled-neighbours", out=tmp_path / "shuffled", epochs=1)
     with pytest.raises(InputError, match="No finished run here has soft labels"):
         osakd.write_report(tmp_path / "shuffled", gallery=True)
-    view = run_view(load_data("digits"), config_of(tmp_path / "shuffled"))
+    view = load_data("digits").view(config_of(tmp_path / "shuffled"))
     with pytest.raises(InputError, match="A run of 'shuffled-neighbours' has no soft labels of neighbours to show"):
         most_ambiguous(config_of(tmp_path / "shuffled"), view, tmp_path / "shuffled", torch.device("cpu"), count=1)
     with pytest.raises(InputError, match="`data` says where a gallery's images are"):

@@ -86,7 +86,7 @@ def test_bars_of_a_comparison(tmp_path: Path, terminal: io.StringIO) -> None:
     found = states(tmp_path)
     with progress.ComparisonProgress() as display:
         display.on_progress([])
-        display.on_progress([Progress(found[0].job, [row(1)], running=True, done=False), *found[1:]])
+        display.on_progress([Progress(found[0].plan, [row(1)], running=True, done=False), *found[1:]])
         display.on_progress(found)
         assert display.bars is not None
         shown = {task.description: (task.completed, task.total) for task in display.bars.tasks}

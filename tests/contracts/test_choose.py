@@ -9,7 +9,7 @@ from torch import nn
 from osakd.engine.executors import choose
 from osakd.engine.executors.policy import executors_together
 from osakd.engine.executors.registry import AUTO, EXECUTORS, ExecutorEntry
-from osakd.engine.executors.steps import EagerSteps
+from osakd.engine.executors.steps import CapturedSteps
 from osakd.errors import InputError, NotFusedError
 from tests.contracts.replicas import SEEDS, method_of, plain_method, replicas, run
 
@@ -63,7 +63,7 @@ def test_a_single_run_on_the_cpu_is_serial() -> None:
         choice = choose.alone(given, asked, "torch")
         assert choice.name == "serial"
         assert choice.notes == [f"Executor: serial, {why}."]
-        assert isinstance(choice.executor.steps, EagerSteps)
+        assert not isinstance(choice.executor.steps, CapturedSteps)
     with pytest.raises(
         InputError, match="The executor cuda_graph needs a CUDA device, this run is on cpu: take serial"
     ):

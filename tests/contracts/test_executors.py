@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from osakd.data.streams import permutation
-from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.layout import Layout
+from osakd.engine.executors.fused.layers import Layout
 from osakd.engine.executors.registry import EXECUTORS, REFERENCE, build_executor
+from osakd.errors import UnsupportedError
 from tests.contracts.replicas import (
     ALONE,
     EPOCHS,

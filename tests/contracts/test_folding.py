@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.layout import Layout
+from osakd.engine.executors.fused.layers import Layout
+from osakd.errors import UnsupportedError
 from osakd.models.build import build_model
 from osakd.models.resnet import Bottleneck, GlobalAverage
 

@@ -13,7 +13,7 @@ import osakd
 from osakd.data.sources import load_data
 from osakd.engine import loop
 from osakd.engine.build import build
-from osakd.engine.config import Options, configure, run_view
+from osakd.engine.config import Options, configure
 from osakd.engine.evaluate import to_floats
 from osakd.methods.registry import METHODS
 from osakd.models.build import build_model
@@ -121,8 +121,8 @@ def test_the_plain_network_is_deployed_and_predicts_what_the_method_predicts(fin
     }
     config = read_config(folder)
     assert config is not None
-    data = run_view(load_data("digits"), config)
-    trained = build(config, data, CPU, folder).method
+    data = load_data("digits").view(config)
+    trained = build(config, data, CPU, folder)
     trained.load_own_state(torch.load(folder / "checkpoint.pt", weights_only=True)["method"])
     images = to_floats(torch.from_numpy(data.test.images[:50]))
     with torch.no_grad():
@@ -143,7 +143,7 @@ def test_the_state_makes_a_round_trip_and_holds_no_teacher(finished: Any, method
     assert saved["teacher"].startswith("teacher/student.safetensors ") == (folder / "teacher").exists()
     config = read_config(folder)
     assert config is not None
-    built = build(config, run_view(load_data("digits"), config), CPU, folder).method
+    built = build(config, load_data("digits").view(config), CPU, folder)
     built.load_own_state(copy.deepcopy(saved["method"]))
     assert all(torch.equal(value, saved["method"][name]) for name, value in built.own_state().items())
 
@@ -155,9 +155,9 @@ def test_every_method_starts_from_plain_s_weights(method: Any, finished: Any) ->
     starts = {}
     for name in ("plain", method):
         config = configure(data, name, 0, Options(model="resnet8", epochs=6))
-        view = run_view(data, config)
+        view = data.view(config)
         folder = finished(method) if name == method else Path()
-        starts[str(name)] = build(config, view, CPU, folder).method.network.state_dict()
+        starts[str(name)] = build(config, view, CPU, folder).network.state_dict()
     assert all(torch.equal(value, starts["plain"][name]) for name, value in starts[str(method)].items())
 
 

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 import osakd
 from osakd.data.in_memory import given_data
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data
 from osakd.errors import InputError
 
@@ -74,7 +74,7 @@ def test_the_folder_of_equal_data_is_the_same_and_of_other_data_is_not() -> None
 
 
 def test_grey_images_and_a_test_split_made_of_a_single_split() -> None:
-    arrays = load_data(given_data((PIXELS[..., 0], LABELS)), Reading(test_fraction=0.25))
+    arrays = load_data(given_data((PIXELS[..., 0], LABELS)), ImageOptions(test_fraction=0.25))
     assert (len(arrays.train), len(arrays.test), arrays.input_shape) == (9, 3, (1, 8, 6))
 
 

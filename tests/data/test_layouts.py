@@ -7,7 +7,7 @@ import pytest
 
 from osakd.data.arrays import DataArrays
 from osakd.data.layout import split_named
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data, load_test
 from osakd.errors import InputError
 from tests.data.made import (
@@ -19,7 +19,7 @@ from tests.data.made import (
     write_table,
 )
 
-FIFTH = Reading(test_fraction=0.2)
+FIFTH = ImageOptions(test_fraction=0.2)
 
 
 def renamed(folder: Path, train: str, test: str) -> str:
@@ -162,7 +162,7 @@ def test_classes_without_a_split_are_split_in_a_fixed_stratified_way(tmp_path: P
     assert rows(load_data(folder, FIFTH)) == [train, test]
     record = data.record(channels=3, validation=0.0, seed=0)
     assert (record["test_fraction"], record["test"]) == (0.2, 7)
-    assert load_data(folder, Reading(test_fraction=0.5)).content != data.content
+    assert load_data(folder, ImageOptions(test_fraction=0.5)).content != data.content
 
 
 def test_a_class_called_train(tmp_path: Path) -> None:

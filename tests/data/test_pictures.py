@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from osakd.data import decode
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data
 from osakd.errors import InputError
 from tests.data.made import encode, made_images, write_class_folder, write_image_folder, write_parquet_folder
@@ -140,7 +140,7 @@ def test_images_of_several_sizes_are_resized_when_asked(tmp_path: Path) -> None:
     folder = of_sizes(tmp_path / "pets", (64, 48), (8, 8), (7, 100))
     with pytest.raises(InputError, match=r"train/cat/s0\.png is 64x48 and .*0\.png is 8x8: choose one with --resize"):
         load_data(folder)
-    data = load_data(folder, Reading(resize=(16, 12)))
+    data = load_data(folder, ImageOptions(resize=(16, 12)))
     assert data.input_shape == (3, 16, 12)
     assert data.record(channels=3, validation=0.0, seed=0)["resize"] == [16, 12]
     expected = Image.open(Path(folder) / "train/cat/s0.png").resize((12, 16), Image.Resampling.BILINEAR)
@@ -153,7 +153,7 @@ def test_resizing_is_antialiased(tmp_path: Path) -> None:
     stripes[:, ::2] = 255
     for home in ("train/a", "train/b", "test/a"):
         write_class_folder(tmp_path, {f"{home}/0.png": encode(stripes)})
-    images = load_data(str(tmp_path), Reading(resize=(8, 8))).train.images.astype(int)
+    images = load_data(str(tmp_path), ImageOptions(resize=(8, 8))).train.images.astype(int)
     assert np.abs(images - 128).max() < 20
 
 
@@ -161,7 +161,7 @@ def test_images_are_rotated_and_put_on_white_before_they_are_resized(tmp_path: P
     exif = Image.Exif()
     exif[0x0112] = 6
     tall = Image.fromarray(made_images(1, 0, (8, 20, 3))[0])
-    data = load_data(with_first(tmp_path, saved(tall, exif=exif)), Reading(resize=(10, 4)))
+    data = load_data(with_first(tmp_path, saved(tall, exif=exif)), ImageOptions(resize=(10, 4)))
     expected = tall.transpose(Image.Transpose.ROTATE_270).resize((4, 10), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(data.train.images[0], np.asarray(expected))
 
@@ -169,11 +169,11 @@ def test_images_are_rotated_and_put_on_white_before_they_are_resized(tmp_path: P
 def test_another_size_is_other_content_and_another_entry_of_the_cache(tmp_path: Path) -> None:
     folder = of_sizes(tmp_path)
     sizes = [None, (8, 8), (16, 16), (16, 8)]
-    loaded = [load_data(folder, Reading(resize=size)) for size in sizes]
+    loaded = [load_data(folder, ImageOptions(resize=size)) for size in sizes]
     assert len({data.content for data in loaded}) == len(sizes)
     assert [data.input_shape[1:] for data in loaded] == [(8, 8), (8, 8), (16, 16), (16, 8)]
 
 
 def test_digits_are_resized_too() -> None:
-    data = load_data("digits", Reading(resize=(16, 16)))
+    data = load_data("digits", ImageOptions(resize=(16, 16)))
     assert (data.input_shape, data.content == load_data("digits").content) == ((1, 16, 16), False)

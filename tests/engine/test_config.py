@@ -39,20 +39,20 @@ def test_what_is_given_wins() -> None:
         ({"epochs": True}, "`epochs` must be a whole number, got True"),
         ({"epochs": "3"}, "`epochs` must be a whole number, got '3'"),
         ({"flip": "no"}, "`flip` must be true or false, got 'no'"),
-        ({"milestones": 0.5}, "`milestones` must be a list of numbers, got 0.5"),
+        ({"milestones": 0.5}, "`milestones` must be a list of numbers"),
         ({"crop_padding": "edge"}, "Unknown crop_padding 'edge'"),
         ({"evaluate_every": 0}, "`evaluate_every` must be at least 1, got 0"),
         ({"batch_size": 1}, "`batch_size` must be at least 2, got 1"),
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0, got 0.0"),
-        ({"learning_rate": float("nan")}, "`learning_rate` must be above 0"),
-        ({"learning_rate": float("inf")}, "`learning_rate` must be finite"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be a finite number"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be a finite number"),
         ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
         ({"momentum": -0.1}, "`momentum` must be at least 0"),
         ({"gamma": -0.1}, "`gamma` must be at least 0"),
-        ({"max_grad_norm": 0.0}, "`max_grad_norm` must be above 0, got 0.0: leave it out"),
+        ({"max_grad_norm": 0.0}, "`max_grad_norm` must be above 0, got 0.0"),
         ({"momentum": 0.0, "nesterov": True}, "`nesterov` needs a `momentum` above 0"),
-        ({"milestones": (0.7, 0.5)}, "`milestones` must rise and lie between 0 and 1"),
-        ({"milestones": (0.5, 1.5)}, "`milestones` must rise"),
+        ({"milestones": (0.7, 0.5)}, "`milestones` must be a list of numbers that rise"),
+        ({"milestones": (0.5, 1.5)}, "`milestones` must be a list of numbers that rise"),
         ({"optimizer": "adam"}, "Unknown optimizer 'adam'; did you mean 'adamw'"),
         ({"schedule": "linear"}, "Unknown schedule 'linear'"),
         ({"scaling": "halve"}, "Unknown scaling 'halve'; did you mean 'half'"),
@@ -68,7 +68,7 @@ def test_values_out_of_range(options: dict, message: str) -> None:
     ("method", "message"),
     [
         ({"name": "osakd", "soft_weight": -1.0}, "`soft_weight` must be at least 0, got -1.0"),
-        ({"name": "osakd", "soft_weight": 2, "balance": "convex"}, "`soft_weight` must be at least 0 and at most 1"),
+        ({"name": "osakd", "soft_weight": 2, "balance": "convex"}, "`soft_weight` must be at most 1"),
         ({"name": "label-smoothing", "smoothing": 1.0}, "`smoothing` must be at least 0 and below 1, got 1.0"),
     ],
 )
@@ -81,7 +81,7 @@ def test_numbers_become_what_can_be_recorded() -> None:
     found = config(seed=np.int64(3), epochs=np.int32(2), learning_rate=np.float32(0.5), milestones=np.array([0.5]))
     assert json.loads(json.dumps(asdict(found)))["learning_rate"] == 0.5
     for options in ({"epochs": 1.5}, {"batch_size": 64.0}, {"learning_rate": [1]}):
-        with pytest.raises(InputError, match=r"must be a (whole )?number"):
+        with pytest.raises(InputError, match=r"must be a (whole|finite) number"):
             config(**options)
     with pytest.raises(InputError, match=r"`seed` must be a whole number, got 0\.5"):
         config(seed=0.5)

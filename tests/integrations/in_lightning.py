@@ -25,8 +25,7 @@ class Steps:
         super().__init__()
         torch.manual_seed(0)
         self.network = torch.nn.Sequential(torch.nn.Linear(FEATURES, 16), torch.nn.Tanh(), torch.nn.Linear(16, C))
-        memory, average = osakd.OutputMemory(num_samples, C), osakd.LabelAverage(num_samples, C)
-        self.loss = osakd.OSAKDLoss(C, k=8, memory=memory, average=average, reliability=osakd.Reliability())
+        self.loss = osakd.OSAKDLoss(C, k=8, memory=osakd.OutputMemory(num_samples, C))
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
         images, target, index = batch

@@ -1,7 +1,6 @@
 """The commands as Python functions, with the same names and defaults. Torch is imported when one is called."""
 
 from osakd.api.comparisons import DEFAULT_METHODS, DEFAULT_SEEDS, Comparison, IncompleteError, compare
-from osakd.api.experiments import Reproduction, reproduce
 from osakd.api.reports import Packed, pack, write_report
 from osakd.api.runs import Run, evaluate, load, train
 
@@ -11,13 +10,11 @@ __all__ = [
     "Comparison",
     "IncompleteError",
     "Packed",
-    "Reproduction",
     "Run",
     "compare",
     "evaluate",
     "load",
     "pack",
-    "reproduce",
     "train",
     "write_report",
 ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from osakd.report.statistics.summary import Summary
     from osakd.runner.progress import OnProgress, Progress
 
-DEFAULT_METHODS = ("plain", "osakd-8nn", "osakd-16nn", "label-smoothing")
+DEFAULT_METHODS = ("plain", "osakd", "osakd-16nn", "label-smoothing")
 DEFAULT_SEEDS = 5
 
 
@@ -98,7 +98,7 @@ def compare(
         RunError: every run failed, or another process runs the same comparison.
     """
     from osakd.data.in_memory import given_data
-    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
     from osakd.runner.lock import lock_runner
@@ -107,7 +107,7 @@ def compare(
     exit_unguarded()
     chosen, cores = options_of(options), process_count(processes)
     named = [methods] if isinstance(methods, str | Mapping) else list(methods)
-    source = DataSource(given_data(data), reading_of(chosen))
+    source = DataSource(given_data(data), image_options_of(chosen))
     plans = plan_runs(source, named, seed_list(seeds), chosen, None if out is None else given_path(out))
     folder = plans[0].folder.parent
     for plan in plans:
@@ -144,11 +144,9 @@ def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
     panels = read_panels(folder)  # the records are read once
     recorded = {run.folder: run for panel in panels for run in panel.runs}
     places = [place.resolve() for place in runs]
-    comparison = Comparison(
-        folder,
-        RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded)),
-    )
+    panel = RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded))
+    comparison = Comparison(folder, panel)
     write_json(folder / SUMMARY, dict(comparison.summary))
-    write_curves({"": comparison.panel}, folder)
-    write_page(folder.resolve().name, as_compared(panels, list(comparison.panel.scores.runs)), folder)
+    write_curves({"": panel}, folder)
+    write_page(folder.resolve().name, as_compared(panels, list(panel.scores.runs)), folder)
     return comparison

@@ -60,23 +60,22 @@ def _first(runs: "Iterable[RunRecord]") -> "FinishedRun | None":
 
 
 def _images(config: RunConfig, data: str | None) -> "DataArrays":
-    from osakd.data.reading import recorded_reading
+    from osakd.data.options import recorded_options
     from osakd.data.sources import load_data
 
     if data is None and config.data["kind"] == "folder":
         raise InputError(f"The run was trained on a local folder called {config.data['name']!r}: name it with --data.")
-    return load_data(data or config.data["name"], recorded_reading(config.data))
+    return load_data(data or config.data["name"], recorded_options(config.data))
 
 
 def _gallery(panel: str, run: "FinishedRun", arrays: "DataArrays", *, trust: bool) -> "Gallery":
-    from osakd.engine.config import run_view
     from osakd.engine.environment import pick_device
     from osakd.engine.gallery import most_ambiguous
     from osakd.report.page.page import Gallery, Picture
 
     config = run.config
     check_trusted([config.model, *_functions(config.settings)], run.folder, trust=trust)
-    view = run_view(arrays, config)
+    view = arrays.view(config)
     pictures = []
     for row, soft_label, entropy in most_ambiguous(
         config, view, run.folder, pick_device(None), count=COUNT, trust=trust

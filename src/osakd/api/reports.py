@@ -58,16 +58,16 @@ def write_report(
 
 
 def read_panels(folder: Path) -> "list[RecordedPanel]":
-    """What is recorded in a folder, beside what the experiments plan.
+    """What is recorded in a folder, beside what experiments plan.
 
     Raises:
         InputError: there are no runs.
     """
-    from osakd.experiments.catalogue import EXPERIMENTS
+    from osakd.leaves import load, offered
     from osakd.report import layout
 
-    own = [experiment for experiment in EXPERIMENTS.values() if experiment.has_own_runs]
-    return layout.read_panels(folder, own)
+    planned = [experiment for place in offered("experiments").values() for experiment in load(place).values()]
+    return layout.read_panels(folder, [experiment for experiment in planned if experiment.has_own_runs])
 
 
 class Packed(NamedTuple):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,13 +76,13 @@ def train(
     from osakd.data.in_memory import given_data
     from osakd.engine import train as engine
     from osakd.engine.callbacks import Callbacks
-    from osakd.engine.config import options_of, reading_of
+    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.environment import pick_device
     from osakd.engine.plan import DataSource, plan_run
 
     chosen = options_of(options)
     pick_device(chosen.device)  # a device that is not there is refused before the images are read
-    source = DataSource(given_data(data), reading_of(chosen))
+    source = DataSource(given_data(data), image_options_of(chosen))
     plan = plan_run(source, method, seed, chosen, None if out is None else given_path(out))
     with logged(log, plan.folder) as logs:
         result = engine.run(plan, Callbacks([*callbacks, *logs]), resume=resume)
@@ -121,7 +120,7 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
-    from osakd.data.reading import new_reading, recorded_reading
+    from osakd.data.options import image_options, recorded_options
     from osakd.data.sources import load_test
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
@@ -131,7 +130,7 @@ def evaluate(
     name = data_or_recorded(data, source["name"], source["kind"], split="test")
     given = {"resize": resize, "label_column": label_column, "image_column": image_column}
     chosen = {key: value for key, value in given.items() if value is not None}
-    reading = new_reading(**vars(recorded_reading(source)) | chosen)
+    reading = image_options(**vars(recorded_options(source)) | chosen)
     arrays = load_test(name, reading, trained_on=source["content"])
     if on_note is not None:
         for note in arrays.notes:
@@ -155,7 +154,10 @@ def load(run: str | Path, *, trust: bool = False) -> "Predictor":
             is damaged or whose extra is not installed.
     """
     from osakd.engine.state import load_student
+    from osakd.leaves import load as load_object
+    from osakd.leaves import offered
 
-    path = given_path(run)
-    # The leaf `deploy` reads exported files; the trunk does not import it.
-    return import_module("osakd.deploy.api").load(path) if path.is_file() else load_student(path, trust=trust)
+    path, loaders = given_path(run), offered("loaders")
+    if path.is_file() and loaders:
+        return load_object(loaders["exported"])(path)
+    return load_student(path, trust=trust)

@@ -6,27 +6,19 @@ from importlib import import_module
 
 from osakd import __version__
 from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, printable, unknown_name
+from osakd.leaves import offered
 
 COMMANDS = {
     "compare": ("osakd.cli.compare:compare", "train several methods over several seeds and show who wins"),
     "train": ("osakd.cli.train:train", "train one network with one method"),
     "evaluate": ("osakd.cli.evaluate:evaluate", "score a trained network on a test set"),
     "predict": ("osakd.cli.predict:predict", "predict the classes of images"),
-    "export": ("osakd.cli.export:export", "write a trained network for a device: ONNX or ExecuTorch"),
-    "latency": (
-        "osakd.cli.latency:latency",
-        "compare trained networks and exported files: accuracy, size, time, memory",
-    ),
-    "card": ("osakd.cli.card:card", "write the model card of a run"),
-    "reproduce": (
-        "osakd.cli.reproduce:reproduce",
-        "run what is missing of a table of the paper, and show ours beside theirs",
-    ),
     "report": ("osakd.cli.report:report", "show what is recorded: one page for a browser, tables and figures"),
     "pack": ("osakd.cli.pack:pack", "put the runs of a folder in one file, without their networks"),
     "status": ("osakd.cli.status:status", "show how far the runs in a folder are, from any terminal"),
     "cost": ("osakd.cli.cost:cost", "count what each method costs, in training and deployed"),
     "list": ("osakd.cli.list:list_", "show the known data, models and methods"),
+    **offered("commands"),
 }
 """Each command: ``module:name`` of what runs it, and what it does. The module is imported when it is called."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)

@@ -3,15 +3,17 @@
 
 import logging
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any
 
 from osakd.errors import InputError
+from osakd.runner.pools import Pool
 from osakd.runner.worker import Control, Errors, Group, run_group
 
 SECONDS_TO_CONNECT = 10.0
 
 
-class ClusterPool:
+class ClusterPool(Pool):
     """The workers of a dask.distributed cluster, each with one thread and the same folders as this machine.
 
     Args:
@@ -28,6 +30,7 @@ class ClusterPool:
             raise InputError(
                 "`scheduler` needs dask.distributed, which is not installed: pip install 'osakd[cluster]'."
             ) from error
+        super().__init__(SimpleQueue())  # it stays empty: results say which executor was used
         # It would print tracebacks when the scheduler stops, which the runner reports in a sentence.
         self._logger = logging.getLogger("distributed.client")
         self._logger.disabled = True
@@ -69,10 +72,6 @@ class ClusterPool:
         """False: the scheduler gives the group of a dead worker to another one."""
         self._futures.discard(future)
         return False
-
-    def notes(self) -> dict[str, tuple[str, ...]]:
-        """No notes: results say which executor was used."""
-        return {}
 
     def stop(self) -> None:
         """Cancels every group: its worker stops at its next step."""

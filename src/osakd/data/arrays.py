@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.stratified import draw_share
 from osakd.errors import InputError
-from osakd.records import DataRecord
+from osakd.records import DataRecord, RunConfig
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -48,7 +48,7 @@ class DataArrays:
         test: test images.
         validation: images held out from the training set for validation, if any.
         notes: what the user should know of how the data were read.
-        reading: how they were read.
+        options: how they were read.
     """
 
     name: str
@@ -59,7 +59,7 @@ class DataArrays:
     test: Split
     validation: Split | None = None
     notes: tuple[str, ...] = ()
-    reading: Reading = field(default_factory=Reading)
+    options: ImageOptions = field(default_factory=ImageOptions)
 
     @property
     def num_classes(self) -> int:
@@ -108,12 +108,13 @@ class DataArrays:
             train=len(trained_on),
             validation=len(held_out),
             test=len(self.test),
-            **self.reading.record(),
+            **self.options.record(),
         )
 
-    def view(self, *, fraction: float, validation: float, seed: int, channels: int) -> "DataArrays":
+    def view(self, config: RunConfig) -> "DataArrays":
         """The data as a run sees them: its part of the training set, its validation split, its number of channels."""
-        return self.part(fraction).hold_out(validation, seed).with_channels(channels)
+        held_out = self.part(config.fraction).hold_out(config.validation, config.seed)
+        return held_out.with_channels(config.data["input_shape"][0])
 
     def part(self, fraction: float) -> "DataArrays":
         """The same data with a fixed share of each class's training images, at least one, the same for every seed.

@@ -9,8 +9,8 @@ from pathlib import Path
 from osakd.data.classes import clean_name
 from osakd.data.encoded import EncodedSplit, Source
 from osakd.data.layout import files_by_split, folders_by_split, split_named, visible, visible_files
+from osakd.data.options import ImageOptions
 from osakd.data.parquet import read_parquet
-from osakd.data.reading import Reading
 from osakd.errors import InputError
 
 _EXPECTED = (
@@ -23,12 +23,12 @@ _PLUGINS = {".heic": "pillow-heif", ".heif": "pillow-heif", ".hif": "pillow-heif
 }
 
 
-def folder_source(folder: Path, reading: Reading) -> Source:
+def folder_source(folder: Path, options: ImageOptions) -> Source:
     """The splits of a local folder, in this order: Parquet files of splits, folders of splits, files, class folders.
 
     Args:
         folder: the folder.
-        reading: how to read it; columns are for Parquet files only.
+        options: how to read it; columns are for Parquet files only.
 
     Raises:
         InputError: nothing that can be read, or several data sets.
@@ -36,16 +36,18 @@ def folder_source(folder: Path, reading: Reading) -> Source:
     tables = [path for path in visible_files(folder) if path.suffix.lower() == ".parquet"]
     by_split = files_by_split(tables, folder)
     if by_split:
-        return _parquet_source(folder, by_split, tables, reading)
+        return _parquet_source(folder, by_split, tables, options)
     homes = folders_by_split(folder)
     if homes:
-        return _image_source(folder, homes, reading)
+        return _image_source(folder, homes, options)
     if tables:
-        return _parquet_source(folder, {"whole": tables}, tables, reading)
-    return _class_folders(folder, reading)
+        return _parquet_source(folder, {"whole": tables}, tables, options)
+    return _class_folders(folder, options)
 
 
-def _parquet_source(folder: Path, by_split: dict[str, list[Path]], tables: Sequence[Path], reading: Reading) -> Source:
+def _parquet_source(
+    folder: Path, by_split: dict[str, list[Path]], tables: Sequence[Path], options: ImageOptions
+) -> Source:
     homes = {kind: sorted({_home(path) for path in paths}) for kind, paths in by_split.items()}
     if len(by_split) > 1 and all(len(places) > 1 for places in homes.values()):
         raise InputError(
@@ -54,7 +56,7 @@ def _parquet_source(folder: Path, by_split: dict[str, list[Path]], tables: Seque
         )
     source = Source(
         folder.resolve().name,
-        {kind: partial(read_parquet, paths, reading) for kind, paths in by_split.items()},
+        {kind: partial(read_parquet, paths, options) for kind, paths in by_split.items()},
         {kind: paths[0].relative_to(folder).as_posix() for kind, paths in by_split.items()},
         "add Parquet files of that split, called train-00000-of-00001.parquet and test-00000-of-00001.parquet",
     )
@@ -77,8 +79,8 @@ def _home(path: Path) -> Path:
     return next(folder for folder in path.parents if "=" not in folder.name)
 
 
-def _image_source(folder: Path, homes: dict[str, Path], reading: Reading) -> Source:
-    _refuse_columns(folder, reading)
+def _image_source(folder: Path, homes: dict[str, Path], options: ImageOptions) -> Source:
+    _refuse_columns(folder, options)
     notes: list[str] = []
     left = [path for path in visible(folder) if path.is_dir() and path not in homes.values() and holds_images(path)]
     if left:
@@ -96,7 +98,7 @@ def _image_source(folder: Path, homes: dict[str, Path], reading: Reading) -> Sou
     )
 
 
-def _class_folders(folder: Path, reading: Reading) -> Source:
+def _class_folders(folder: Path, options: ImageOptions) -> Source:
     """Class folders that are in no split."""
     inside = visible(folder)
     homes = [path for path in inside if path.is_dir() and holds_images(path)]
@@ -111,7 +113,7 @@ def _class_folders(folder: Path, reading: Reading) -> Source:
         raise InputError(
             f"In {str(folder)!r}, the images of {names} lie in no class folder: move them into {homes[0].name}/CLASS/."
         )
-    _refuse_columns(folder, reading)
+    _refuse_columns(folder, options)
     notes: list[str] = []
     return Source(
         folder.resolve().name,
@@ -122,9 +124,9 @@ def _class_folders(folder: Path, reading: Reading) -> Source:
     )
 
 
-def _refuse_columns(folder: Path, reading: Reading) -> None:
-    if reading.label_column or reading.image_column:
-        option = "label_column" if reading.label_column else "image_column"
+def _refuse_columns(folder: Path, options: ImageOptions) -> None:
+    if options.label_column or options.image_column:
+        option = "label_column" if options.label_column else "image_column"
         raise InputError(
             f"`{option}` is for Parquet files, but {str(folder)!r} holds folders of images, which name the classes: "
             f"leave `{option}` out."

@@ -6,18 +6,18 @@ from typing import Any
 
 from osakd.data.encoded import EncodedSplit, Source
 from osakd.data.layout import split_named
+from osakd.data.options import ImageOptions
 from osakd.data.parquet import split_from_table
-from osakd.data.reading import Reading
 from osakd.errors import InputError, RunError
 
 
-def hub_source(hub_id: str, config: str | None, reading: Reading) -> Source:
+def hub_source(hub_id: str, config: str | None, options: ImageOptions) -> Source:
     """The splits of a data set on the hub, or in the hub's cache on this machine.
 
     Args:
         hub_id: ``owner/name``.
         config: name of a configuration.
-        reading: how to read it.
+        options: how to read it.
 
     Raises:
         InputError: there is no such data set or configuration, or `datasets` is not installed.
@@ -55,16 +55,16 @@ def hub_source(hub_id: str, config: str | None, reading: Reading) -> Source:
     notes = [f"The data {hub_id!r} has splits that are not used: {', '.join(left)}."] if left else []
     return Source(
         hub_id,
-        {kind: partial(_read, tables[name], f"{hub_id}, {name}", reading) for kind, name in names.items()},
+        {kind: partial(_read, tables[name], f"{hub_id}, {name}", options) for kind, name in names.items()},
         names,
         "take data with a train and a test split",
         notes,
     )
 
 
-def _read(table: Any, origin: str, reading: Reading) -> EncodedSplit:
+def _read(table: Any, origin: str, options: ImageOptions) -> EncodedSplit:
     # The Arrow table below the data set holds the images still encoded.
-    return split_from_table(table.with_format("arrow")[:], origin, reading)
+    return split_from_table(table.with_format("arrow")[:], origin, options)
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from osakd.data.classes import clean_name, listed
 from osakd.data.encoded import EncodedSplit, Label
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.errors import InputError
 
 Table = Any  # pyarrow.Table; pyarrow comes without type hints
@@ -29,7 +29,7 @@ LABEL_NAMES = {"label", "labels", "class", "classes", "class_name", "class_label
 _IMAGE_NAMES = {"image", "images", "img", "imgs", "picture", "photo", "image_bytes", "jpg", "jpeg", "png"}
 
 
-def read_parquet(files: Sequence[Path], reading: Reading) -> EncodedSplit:
+def read_parquet(files: Sequence[Path], options: ImageOptions) -> EncodedSplit:
     """The images of a split in one or several files.
 
     Raises:
@@ -37,11 +37,11 @@ def read_parquet(files: Sequence[Path], reading: Reading) -> EncodedSplit:
             ``split_from_table``.
     """
     tables = [_read(path) for path in files]
-    splits = [split_from_table(table, str(path), reading) for table, path in zip(tables, files, strict=True)]
+    splits = [split_from_table(table, str(path), options) for table, path in zip(tables, files, strict=True)]
     names = next((split.names for split in splits if split.names), None)
-    first = _described(tables[0], reading, files[0])
+    first = _described(tables[0], options, files[0])
     for table, split, path in zip(tables, splits, files, strict=True):
-        described = _described(table, reading, path)
+        described = _described(table, options, path)
         if described != first:
             raise InputError(
                 f"{str(files[0])!r} has {first}, but {str(path)!r} has {described}: the files of a split must agree."
@@ -59,19 +59,19 @@ def read_parquet(files: Sequence[Path], reading: Reading) -> EncodedSplit:
     )
 
 
-def split_from_table(table: Table, origin: str, reading: Reading) -> EncodedSplit:
+def split_from_table(table: Table, origin: str, options: ImageOptions) -> EncodedSplit:
     """The images and labels of an Arrow table with the hub's features in its schema's metadata.
 
     Args:
         table: an image column (bytes, or a struct with ``bytes``) and a class column.
         origin: name of the table in messages.
-        reading: the columns that the user names.
+        options: the columns that the user names.
 
     Raises:
         InputError: the columns are not clear, or an image or a label is missing.
     """
     features = _features(table)
-    image_column, label_column = choose_columns(table, features, reading, origin)
+    image_column, label_column = choose_columns(table, features, options, origin)
     rows = table.column(image_column).to_pylist()
     images: list[bytes] = [(row.get("bytes") if isinstance(row, dict) else row) or b"" for row in rows]
     origins = [f"{origin}, row {row}" for row in range(len(images))]
@@ -94,9 +94,9 @@ def _read(path: Path) -> Table:
     return table
 
 
-def _described(table: Table, reading: Reading, path: Path) -> str:
+def _described(table: Table, options: ImageOptions, path: Path) -> str:
     """The columns that are read, and the kind of labels."""
-    image, label = choose_columns(table, _features(table), reading, str(path))
+    image, label = choose_columns(table, _features(table), options, str(path))
     kind = table.schema.field(label).type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     return f"the image column {image!r} and the class column {label!r} of {'whole numbers' if number else 'names'}"
@@ -111,7 +111,7 @@ def _features(table: Table) -> dict[str, Any]:
     return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
 
 
-def choose_columns(table: Table, features: Mapping[str, Any], reading: Reading, origin: str) -> tuple[str, str]:
+def choose_columns(table: Table, features: Mapping[str, Any], options: ImageOptions, origin: str) -> tuple[str, str]:
     """The names of the image column and of the class column.
 
     A column holds the class if its type says so (``ClassLabel``), or its name and its type fit; the image likewise, or
@@ -120,7 +120,7 @@ def choose_columns(table: Table, features: Mapping[str, Any], reading: Reading, 
     Args:
         table: the table.
         features: the hub's description of the columns, by name.
-        reading: the columns that the user names.
+        options: the columns that the user names.
         origin: name of the table in messages.
 
     Raises:
@@ -137,10 +137,10 @@ def choose_columns(table: Table, features: Mapping[str, Any], reading: Reading, 
         if _can_hold_classes(kind)
         and (features.get(name, {}).get("_type") == "ClassLabel" or name.lower() in LABEL_NAMES)
     ]
-    image = _choose("image", "encoded bytes", reading.image_column, images, able, kinds, origin)
+    image = _choose("image", "encoded bytes", options.image_column, images, able, kinds, origin)
     able = [name for name, kind in kinds.items() if _can_hold_classes(kind)]
     words = "whole numbers, text or true and false"
-    return image, _choose("label", words, reading.label_column, labels, able, kinds, origin)
+    return image, _choose("label", words, options.label_column, labels, able, kinds, origin)
 
 
 def read_labels(column: Any, name: str, origin: str) -> list[Label]:

@@ -17,7 +17,7 @@ from osakd.data.decode import RULES, Decoded, check_size, resized
 from osakd.data.encoded import EncodedSplit, Source
 from osakd.data.folders import folder_source
 from osakd.data.hub import hub_source
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.recipes import DATA
 from osakd.data.stratified import draw_share
 from osakd.errors import InputError, unknown_name
@@ -27,13 +27,13 @@ _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 _KEY_OF_TEST_SPLIT = 2  # of the random order; 0 and 1 are those of `validation` and `fraction`
 
 
-def load_data(data: str, reading: Reading = Reading()) -> DataArrays:
+def load_data(data: str, options: ImageOptions = ImageOptions()) -> DataArrays:
     """Every image of a data set, decoded; the decoded arrays are cached under the hash of their content.
 
     Args:
         data: a name of ``DATA``, a local folder, or a data set on the Hugging Face hub, ``owner/name`` or
             ``owner/name:config``.
-        reading: how to read it, where the data do not say it.
+        options: how to read it, where the data do not say it.
 
     Raises:
         InputError: an unknown name, a folder that cannot be read, a corrupted file (it is named), unclear columns,
@@ -41,9 +41,9 @@ def load_data(data: str, reading: Reading = Reading()) -> DataArrays:
         RunError: the hub cannot be reached.
     """
     if data == "digits":
-        return _digits(reading)
-    name, kind, source = _find(data, reading)
-    arrays = _assembled(name, kind, source, reading, *_train_and_test(name, source, reading))
+        return _digits(options)
+    name, kind, source = _find(data, options)
+    arrays = _assembled(name, kind, source, options, *_train_and_test(name, source, options))
     if arrays.num_classes < 2:
         raise InputError(
             f"The data {name!r} has one class, {arrays.class_names[0]!r}: at least two are needed; in a folder of "
@@ -52,14 +52,14 @@ def load_data(data: str, reading: Reading = Reading()) -> DataArrays:
     return arrays
 
 
-def load_test(data: str, reading: Reading = Reading(), *, trained_on: str = "") -> DataArrays:
+def load_test(data: str, options: ImageOptions = ImageOptions(), *, trained_on: str = "") -> DataArrays:
     """The test images of a data set, which may have no others; the training split is empty.
 
     Images without a split are all taken. If a run made its test split from them (``test_fraction``), only that one is.
 
     Args:
         data: see ``load_data``.
-        reading: see ``load_data``.
+        options: see ``load_data``.
         trained_on: content of the data that a run was trained on.
 
     Raises:
@@ -67,47 +67,47 @@ def load_test(data: str, reading: Reading = Reading(), *, trained_on: str = "") 
         RunError: the hub cannot be reached.
     """
     if data == "digits":
-        return _digits(reading)
-    name, kind, source = _find(data, reading)
-    if source.test_kind is None and reading.test_fraction:
-        arrays = _assembled(name, kind, source, reading, *_train_and_test(name, source, reading))
+        return _digits(options)
+    name, kind, source = _find(data, options)
+    if source.test_kind is None and options.test_fraction:
+        arrays = _assembled(name, kind, source, options, *_train_and_test(name, source, options))
         if arrays.content == trained_on:
             return arrays
     test = source.test_kind or ("whole" if "whole" in source.splits else None)
     if test is None:
         raise InputError(f"The data {source.data!r} has no test split ({source.described}): {source.remedy}.")
-    return _assembled(name, kind, source, reading, None, source.read(test))
+    return _assembled(name, kind, source, options, None, source.read(test))
 
 
-def _find(data: str, reading: Reading) -> tuple[str, str, Source]:
+def _find(data: str, options: ImageOptions) -> tuple[str, str, Source]:
     """The name of a data set in records, its kind, and its splits."""
     if data in DATA:
-        return data, "named", hub_source(str(DATA[data].hub), DATA[data].config, reading)
+        return data, "named", hub_source(str(DATA[data].hub), DATA[data].config, options)
     folder = given_path(data)
     if folder.is_dir():
-        return folder.resolve().name, "folder", folder_source(folder, reading)
+        return folder.resolve().name, "folder", folder_source(folder, options)
     if folder.exists():
         raise InputError(f"The data {data!r} is a file: give the folder that holds it.")
     hub = _HUB_ID.fullmatch(data)
     if hub and data[0] != ".":
-        return data, "hub", hub_source(hub[1], hub[2], reading)
+        return data, "hub", hub_source(hub[1], hub[2], options)
     if "/" in data or data[:1] in (".", "~"):
         raise InputError(f"The data folder {data!r} does not exist: check the path.")
     raise unknown_name("data", data, DATA, "; or a local folder, or a hub id such as uoft-cs/cifar10")
 
 
-def _train_and_test(name: str, source: Source, reading: Reading) -> tuple[EncodedSplit, EncodedSplit]:
+def _train_and_test(name: str, source: Source, options: ImageOptions) -> tuple[EncodedSplit, EncodedSplit]:
     """The data's own splits, or a fixed, stratified share of every class as the test split."""
     train = next((kind for kind in ("train", "whole") if kind in source.splits), None)
     if train is None:
         raise InputError(f"The data {source.data!r} has no training split ({source.described}): {source.remedy}.")
-    if source.test_kind and reading.test_fraction:
+    if source.test_kind and options.test_fraction:
         raise InputError(
             f"The data {source.data!r} has a test split ({source.names[source.test_kind]}): leave `test_fraction` out."
         )
     if source.test_kind:
         return source.read(train), source.read(source.test_kind)
-    if not reading.test_fraction:
+    if not options.test_fraction:
         offer = "" if "--test-fraction" in source.remedy else ", or make one of each class with --test-fraction 0.2"
         raise InputError(f"The data {source.data!r} has no test split ({source.described}): {source.remedy}{offer}.")
     whole = source.read(train)
@@ -116,7 +116,7 @@ def _train_and_test(name: str, source: Source, reading: Reading) -> tuple[Encode
     rows = draw_share(
         classes.targets[0],
         classes.names,
-        reading.test_fraction,
+        options.test_fraction,
         option="test_fraction",
         seed=0,
         epoch=_KEY_OF_TEST_SPLIT,
@@ -126,12 +126,12 @@ def _train_and_test(name: str, source: Source, reading: Reading) -> tuple[Encode
 
 
 def _assembled(
-    name: str, kind: str, source: Source, reading: Reading, train: EncodedSplit | None, test: EncodedSplit
+    name: str, kind: str, source: Source, options: ImageOptions, train: EncodedSplit | None, test: EncodedSplit
 ) -> DataArrays:
     encoded = [split for split in (train, test) if split is not None]
     _refuse_empty(name, encoded)
     classes = number_classes(name, encoded[0], *encoded[1:])
-    decoded = [cached(split, reading.resize) for split in encoded]
+    decoded = [cached(split, options.resize) for split in encoded]
     for images, split in zip(decoded, encoded, strict=True):
         check_size(images.images.shape[1:], split.origins[0], decoded[0].images.shape[1:], encoded[0].origins[0])
     channels = max(images.images.shape[-1] for images in decoded)
@@ -143,23 +143,23 @@ def _assembled(
     return DataArrays(
         name=name,
         kind=kind,
-        content=_content(content, reading, decoded),
+        content=_content(content, options, decoded),
         class_names=classes.names,
         train=splits[0] if train is not None else splits[-1].take(np.arange(0)),
         test=splits[-1],
         notes=(*source.notes, *classes.notes, *_notes(decoded)),
-        reading=reading,
+        options=options,
     )
 
 
-def _digits(reading: Reading) -> DataArrays:
+def _digits(options: ImageOptions) -> DataArrays:
     """600 fixed, stratified training images and 1,197 test images."""
     from PIL import Image
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     for option in ("test_fraction", "label_column", "image_column"):
-        if getattr(reading, option):
+        if getattr(options, option):
             raise InputError(f"The data 'digits' has splits and classes already: leave `{option}` out.")
     bunch: Any = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
@@ -167,17 +167,17 @@ def _digits(reading: Reading) -> DataArrays:
     rows = np.arange(len(classes))
     train, test = train_test_split(rows, train_size=600, stratify=classes, random_state=0)
     content = content_hash(*(([images[rows].tobytes()], classes[rows]) for rows in (train, test)))
-    if reading.resize:
+    if options.resize:
         pictures = [Image.fromarray(image[..., 0]) for image in images]
-        images = np.stack([np.asarray(resized(picture, reading.resize)) for picture in pictures])[..., None]
+        images = np.stack([np.asarray(resized(picture, options.resize)) for picture in pictures])[..., None]
     return DataArrays(
         name="digits",
         kind="named",
-        content=_content(content, reading, []),
+        content=_content(content, options, []),
         class_names=tuple("0123456789"),
         train=Split(images[train], classes[train]),
         test=Split(images[test], classes[test]),
-        reading=reading,
+        options=options,
     )
 
 
@@ -186,12 +186,12 @@ def _refuse_empty(name: str, splits: Sequence[EncodedSplit]) -> None:
         raise InputError(f"The data {name!r} has an empty split: both train and test need images.")
 
 
-def _content(encoded: str, reading: Reading, decoded: Sequence[Decoded]) -> str:
+def _content(encoded: str, options: ImageOptions, decoded: Sequence[Decoded]) -> str:
     """The hash of the encoded images; another one where decoding changed their pixels or their size."""
     changed = any(images.rotated or images.composited for images in decoded)
-    if not changed and reading.resize is None:
+    if not changed and options.resize is None:
         return encoded
-    return hashlib.sha256(f"{encoded} {reading.resize} {RULES}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{encoded} {options.resize} {RULES}".encode()).hexdigest()[:16]
 
 
 def _with_channels(images: Images, channels: int) -> Images:

@@ -49,7 +49,7 @@ def export(
         InputError: not a finished run, data that do not fit, a path that cannot be written, or a missing extra.
         RunError: the file failed its proof; nothing was written.
     """
-    from osakd.data.reading import recorded_reading
+    from osakd.data.options import recorded_options
     from osakd.data.sources import load_data, load_test
     from osakd.deploy.export import export_run
     from osakd.deploy.exported import format_of
@@ -62,8 +62,8 @@ def export(
     file_format = format_of(out_file)
     trained = load_run(given_path(run))
     source = trained.config.data
-    name, reading = data_or_recorded(data, source["name"], source["kind"], split="test"), recorded_reading(source)
-    arrays = load_data(name, reading) if int8 else load_test(name, reading, trained_on=source["content"])
+    name, options = data_or_recorded(data, source["name"], source["kind"], split="test"), recorded_options(source)
+    arrays = load_data(name, options) if int8 else load_test(name, options, trained_on=source["content"])
     return export_run(
         trained, arrays, out_file, file_format, calibrate=calibrate if int8 else 0, input_values=input, license=license
     )

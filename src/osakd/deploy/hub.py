@@ -18,6 +18,7 @@ with using_extra("hub"):
     from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 
 _WEIGHTS = "model.safetensors"
+_DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 
 class OSAKDModel(
@@ -43,33 +44,15 @@ class OSAKDModel(
         write_atomic(Path(save_directory) / _WEIGHTS, content)
 
     @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **_: Any,
-    ) -> "OSAKDModel":
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> "OSAKDModel":
         folder = given_path(model_id)
         if (folder / _WEIGHTS).exists():
             student, card = read_student(folder / _WEIGHTS), _card_in(folder)
         elif folder.is_dir():
             student, card = load_student(folder), model_card(folder)
         else:
-            file = hf_hub_download(
-                model_id,
-                _WEIGHTS,
-                revision=revision,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                token=token,
-            )
-            student, card = read_student(Path(file)), None
+            download = {name: options[name] for name in _DOWNLOAD}
+            student, card = read_student(Path(hf_hub_download(model_id, _WEIGHTS, **download))), None
         return cls._of(student, card)
 
     @classmethod

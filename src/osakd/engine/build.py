@@ -1,14 +1,14 @@
 """From plans to what an executor trains: the methods on their device, and the images beside them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from osakd.data.arrays import DataArrays, Split
+from osakd.data.arrays import DataArrays
 from osakd.data.streams import torch_seed
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.base import Replicas, Splits
@@ -44,7 +44,7 @@ def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Pat
 
     Args:
         config: the run's configuration.
-        data: the data as ``run_view`` gives them for that configuration.
+        data: the data as the run sees them, see ``DataArrays.view``.
         device: device to train on.
         folder: the run's folder, which holds its teachers.
     """
@@ -58,13 +58,23 @@ def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Pat
             normalise=build_normalise(config.scaling, data),
         )
 
-    context = BuildContext(
-        network=build_network(None),
-        num_classes=data.num_classes,
-        num_samples=len(data.train),
-        input_shape=data.input_shape,
-        build_network=build_network,
-        teachers=teachers(config, folder, data.class_names),
+    return method_of(config, build_network, teachers(config, folder, data.class_names), device)
+
+
+def method_of(
+    config: RunConfig,
+    build_network: Callable[[str | None], nn.Module],
+    teachers: Sequence[nn.Module],
+    device: torch.device,
+) -> Method:
+    """The method that a configuration names, with the networks of earlier stages, the latest first."""
+    channels, height, width = config.data["input_shape"]
+    context = BuildContext.of(
+        build_network,
+        num_classes=len(config.data["class_counts"]),
+        num_samples=config.data["train"],
+        input_shape=(channels, height, width),
+        teachers=teachers,
     )
     method = build_method(config.method, settings_of(config), context)
     return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
@@ -73,7 +83,10 @@ def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Pat
 def on_device(data: DataArrays, device: torch.device) -> Splits:
     """The splits of the data on a device, by name."""
     splits = {"train": data.train, "test": data.test} | ({"validation": data.validation} if data.validation else {})
-    return {name: _to_device(split, device) for name, split in splits.items()}
+    return {
+        name: DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.target).to(device))
+        for name, split in splits.items()
+    }
 
 
 def build_normalise(scaling: str, data: DataArrays) -> Normalise:
@@ -81,7 +94,3 @@ def build_normalise(scaling: str, data: DataArrays) -> Normalise:
     channels = data.input_shape[0]
     fixed = {"half": ([0.5] * channels, [0.5] * channels), "unit": ([0.0] * channels, [1.0] * channels)}
     return Normalise(*(data.statistics() if scaling == "statistics" else fixed[scaling]))
-
-
-def _to_device(split: Split, device: torch.device) -> DeviceSplit:
-    return DeviceSplit(torch.from_numpy(split.images).to(device), torch.from_numpy(split.target).to(device))

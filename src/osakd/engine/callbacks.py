@@ -44,26 +44,22 @@ class Callback:
 
 
 class Callbacks(Callback):
-    """Several callbacks, called in order.
-
-    Args:
-        callbacks: the callbacks.
-    """
+    """Several callbacks, called in order."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self.callbacks = list(callbacks)
 
     def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
         """Calls each."""
-        for one in self.callbacks:
-            one.on_train_begin(config, steps, done, notes)
+        for callback in self.callbacks:
+            callback.on_train_begin(config, steps, done, notes)
 
     def on_step_begin(self, epoch: int, step: int) -> None:
         """Calls each."""
-        for one in self.callbacks:
-            one.on_step_begin(epoch, step)
+        for callback in self.callbacks:
+            callback.on_step_begin(epoch, step)
 
     def on_epoch_end(self, row: dict[str, Any]) -> None:
         """Calls each."""
-        for one in self.callbacks:
-            one.on_epoch_end(row)
+        for callback in self.callbacks:
+            callback.on_epoch_end(row)

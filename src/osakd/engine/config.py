@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from math import inf
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from osakd.data.reading import Reading, new_reading
+from osakd.checks import choice, flag, number, whole
+from osakd.data.options import ImageOptions, image_options
 from osakd.data.recipes import recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
@@ -26,11 +25,30 @@ Precision = Literal["float32", "tf32", "bf16"]
 Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
 
-
-_NAMES = ("model", "optimizer", "schedule", "scaling", "precision", "crop_padding")
+_CHOICES = {
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "scaling": Scaling,
+    "precision": Precision,
+    "crop_padding": CropPadding,
+    "executor": ExecutorName,
+    "kernels": KernelsName,
+}
+_WHOLE = {"epochs": 1, "batch_size": 2, "crop": 0, "evaluate_every": 1}
+"""Options that are whole numbers, each with its least value."""
+_NUMBERS: dict[str, dict[str, float]] = {  # the data check their shares
+    "learning_rate": {"above": 0},
+    "momentum": {"least": 0},
+    "weight_decay": {"least": 0},
+    "max_grad_norm": {"above": 0},
+    "gamma": {"least": 0},
+    "fraction": {},
+    "validation": {},
+    "ema": {"above": 0, "below": 1},
+}
 NOT_RECORDED = ("device", "executor", "kernels", "trust")
 """Options that decide where and how fast a run computes, not what it computes."""
-_OF_READING = tuple(field.name for field in fields(Reading))
+_IMAGE_OPTIONS = tuple(field.name for field in fields(ImageOptions))
 """Options that are recorded with the data."""
 
 
@@ -107,33 +125,33 @@ class Options:
     trust: bool = False
 
 
-def options_of(given: Mapping[str, Any]) -> Options:
+def options_of(values: Mapping[str, Any]) -> Options:
     """Options by name.
 
     Raises:
         InputError: an unknown one.
     """
     names = [field.name for field in fields(Options)]
-    for option in given:
+    for option in values:
         if option not in names:
             raise unknown_name("option", option, names)
-    return Options(**given)
+    return Options(**values)
 
 
-def reading_of(options: Options) -> Reading:
+def image_options_of(options: Options) -> ImageOptions:
     """How the options say that the data are read; what ``load_data`` takes.
 
     Raises:
         InputError: a value out of its range.
     """
-    return new_reading(**{name: getattr(options, name) for name in _OF_READING})
+    return image_options(**{name: getattr(options, name) for name in _IMAGE_OPTIONS})
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
     """The complete configuration of a run, with every default filled in and every value checked.
 
     Args:
-        data: the data as ``load_data`` gives them with ``reading_of(options)``.
+        data: the data as ``load_data`` gives them with ``image_options_of(options)``.
         method: the method as the user gives it.
         seed: seed of the run.
         options: how to train.
@@ -142,67 +160,59 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         InputError: an unknown name or a value out of its range.
     """
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
-    left = (*NOT_RECORDED, *_OF_READING)
-    given = {key: value for key, value in vars(options).items() if value is not None and key not in left}
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
-    chosen |= {"max_grad_norm": None, "scaling": recipe.scaling} | given
-    kinds = {"optimizer": Optimizer, "schedule": Schedule, "scaling": Scaling, "precision": Precision}
-    kinds |= {"crop_padding": CropPadding, "executor": ExecutorName, "kernels": KernelsName}
-    for option, kind in kinds.items():
-        value = chosen.get(option, getattr(options, option))
-        if value not in get_args(kind):
-            raise unknown_name(option, value, get_args(kind))
-    chosen = {key: _plain(key, value) for key, value in chosen.items()}
-    model = str(chosen["model"])
-    defaults = RunDefaults(model=model, epochs=chosen["epochs"], soft_weight=recipe.soft_weight)
+    chosen |= {"max_grad_norm": None, "scaling": recipe.scaling}
+    chosen |= {key: value for key, value in vars(options).items() if value is not None}
+    chosen = {key: _checked(key, value) for key, value in chosen.items()}
+    for option in (*NOT_RECORDED, *_IMAGE_OPTIONS):
+        chosen.pop(option, None)
+    defaults = RunDefaults(model=chosen["model"], epochs=chosen["epochs"], soft_weight=recipe.soft_weight)
     name, settings = resolve_method(method, defaults)
     chosen["epochs"] = settings.last_stage_epochs(chosen["epochs"])
     data = data.part(chosen["fraction"])
-    seed = _plain("seed", seed)
+    seed = whole("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
-    record = data.record(channels=_channels(data, model), validation=chosen["validation"], seed=seed)
+    record = data.record(channels=_channels(data, chosen["model"]), validation=chosen["validation"], seed=seed)
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
-    _check(config)
+    if config.deploy_ema and config.ema is None:
+        raise InputError("`deploy_ema` needs `ema`, the decay of the average.")
+    if config.nesterov and config.momentum == 0:
+        raise InputError("`nesterov` needs a `momentum` above 0.")
+    if config.crop >= min(record["input_shape"][1:]):
+        raise InputError(f"`crop` must be smaller than the images, got {config.crop}.")
+    if record["train"] < 2:
+        raise InputError(f"The training set must hold at least 2 images, got {record['train']}.")
+    settings.check_batch(min(config.batch_size, record["train"]))
     return config
-
-
-def run_view(data: "DataArrays", config: RunConfig) -> "DataArrays":
-    """The data as a run sees them: its part of the training set, its validation split, its number of channels."""
-    return data.view(
-        fraction=config.fraction,
-        validation=config.validation,
-        seed=config.seed,
-        channels=config.data["input_shape"][0],
-    )
 
 
 def _channels(data: "DataArrays", model: str) -> int:
     """The channels that the network expects where that is grey or colour, else those of the images."""
-    found = expected_channels(model, num_classes=data.num_classes, input_shape=data.input_shape)
-    return found if found in (1, 3) else data.input_shape[0]
+    channels = expected_channels(model, num_classes=data.num_classes, input_shape=data.input_shape)
+    return channels if channels in (1, 3) else data.input_shape[0]
 
 
-def _plain(option: str, value: Any) -> Any:
-    """The value in Python's own type, so that it can be recorded (NumPy's cannot)."""
-    if value is None or option in _NAMES:
-        return value
+def _checked(option: str, value: Any) -> Any:
+    """The value of an option in Python's own type, so that it can be recorded (NumPy's cannot).
+
+    Raises:
+        InputError: it is out of its range.
+    """
+    if option in _CHOICES:
+        return choice(option, value, get_args(_CHOICES[option]))
     if option in ("nesterov", "flip", "deploy_ema"):
-        if isinstance(value, bool):
-            return value
-        raise InputError(f"`{option}` must be true or false, got {value!r}.")
+        return flag(option, value)
+    if option in _WHOLE:
+        return whole(option, value, least=_WHOLE[option])
+    if option in _NUMBERS and value is not None:
+        return number(option, value, **_NUMBERS[option])
     if option == "milestones":
-        shares = list(value) if isinstance(value, Iterable) else [value]
-        if isinstance(value, Iterable) and all(isinstance(share, Real) for share in shares):
-            return [float(share) for share in shares]
-        raise InputError(f"`{option}` must be a list of numbers, got {value!r}.")
-    if option in ("epochs", "batch_size", "seed", "crop", "evaluate_every"):
-        if isinstance(value, Integral) and not isinstance(value, bool):
-            return int(value)
-        raise InputError(f"`{option}` must be a whole number, got {value!r}.")
-    if isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
-    raise InputError(f"`{option}` must be a number, got {value!r}.")
+        shares = [number(option, share) for share in value] if isinstance(value, Iterable) else None
+        if shares is None or sorted(shares) != shares or not all(0 < share < 1 for share in shares):
+            raise InputError(f"`milestones` must be a list of numbers that rise between 0 and 1, got {value!r}.")
+        return shares
+    return value
 
 
 def recorded_config(folder: Path) -> RunConfig | None:
@@ -232,31 +242,3 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
         and old.epochs % old.evaluate_every == 0  # its last epoch would else be evaluated out of turn
         and replace(old, epochs=new.epochs) == new
     )
-
-
-def _check(config: RunConfig) -> None:
-    at_least = {"epochs": 1, "batch_size": 2, "weight_decay": 0, "momentum": 0, "gamma": 0, "crop": 0}
-    at_least |= {"evaluate_every": 1}
-    for option, least in at_least.items():
-        value = getattr(config, option)
-        if not least <= value < inf:
-            raise InputError(f"`{option}` must be {f'at least {least}' if value != inf else 'finite'}, got {value}.")
-    if not 0 < config.learning_rate < inf:
-        kind = "above 0" if config.learning_rate != inf else "finite"
-        raise InputError(f"`learning_rate` must be {kind}, got {config.learning_rate}.")
-    if config.max_grad_norm is not None and not config.max_grad_norm > 0:
-        raise InputError(f"`max_grad_norm` must be above 0, got {config.max_grad_norm}: leave it out not to clip.")
-    if config.ema is not None and not 0 < config.ema < 1:
-        raise InputError(f"`ema` must be above 0 and below 1 (a decay such as 0.99), got {config.ema}.")
-    if config.deploy_ema and config.ema is None:
-        raise InputError("`deploy_ema` needs `ema`, the decay of the average.")
-    if config.nesterov and config.momentum == 0:
-        raise InputError("`nesterov` needs a `momentum` above 0.")
-    if sorted(config.milestones) != config.milestones or any(not 0 < share < 1 for share in config.milestones):
-        raise InputError(f"`milestones` must rise and lie between 0 and 1, got {config.milestones}.")
-    if config.crop >= min(config.data["input_shape"][1:]):
-        raise InputError(f"`crop` must be smaller than the images, got {config.crop}.")
-    training = config.data["train"]
-    if training < 2:
-        raise InputError(f"The training set must hold at least 2 images, got {training}.")
-    settings_of(config).check_batch(min(config.batch_size, training))

@@ -17,14 +17,15 @@ from torch._subclasses.fake_tensor import (
 )
 
 from osakd.data.arrays import DataArrays, Split
+from osakd.engine.build import method_of
 from osakd.engine.config import Options, configure
 from osakd.engine.stages import previous_stage
 from osakd.errors import InputError
 from osakd.labels.distances import uses_block_search
 from osakd.losses.osakd import OSAKDLoss
-from osakd.methods.base import Batch, BuildContext, Method
+from osakd.methods.base import Batch, Method
 from osakd.methods.lookup import method_label
-from osakd.methods.registry import build_method, settings_of
+from osakd.methods.registry import settings_of
 from osakd.models.build import build_model
 from osakd.models.cost import count_macs, count_parameters, flop_counter
 from osakd.records import RunConfig
@@ -186,18 +187,10 @@ class _Counter:
 
     def _method(self, config: RunConfig) -> Method:
         """The method of a run on fake tensors, with untrained teachers."""
-        channels, height, width = config.data["input_shape"]
-        context = BuildContext(
-            network=self._network(config.model, config),
-            num_classes=len(config.data["class_counts"]),
-            num_samples=config.data["train"],
-            input_shape=(channels, height, width),
-            build_network=lambda name: self._network(name or config.model, config),
-            teachers=self._teachers(config),
-        )
-        built = build_method(config.method, settings_of(config), context)
+        teachers, cpu = self._teachers(config), torch.device("cpu")
+        method = method_of(config, lambda name: self._network(name or config.model, config), teachers, cpu)
         with FakeCopyMode(self.mode):
-            return copy.deepcopy(built)
+            return copy.deepcopy(method)
 
     def _teachers(self, config: RunConfig) -> list[nn.Module]:
         """The networks of earlier stages, the latest first."""

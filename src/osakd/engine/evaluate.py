@@ -1,5 +1,7 @@
 """Scores of a network on a split: accuracy, negative log-likelihood, calibration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -30,36 +32,40 @@ def to_floats(images: Tensor) -> Float[Tensor, "n channels h w"]:
     return images.permute(0, 3, 1, 2).to(torch.get_default_dtype()).div_(255)
 
 
-@torch.no_grad()
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; the module's mode is restored afterwards."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(was_training)
+
+
 def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, float]:
-    """Evaluates a network on a split in eval mode; its mode is restored afterwards.
+    """Evaluates a network on a split in eval mode.
 
     Returns:
         ``accuracy`` and ``top5`` (from 100 classes on) in 0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
     """
-    was_training = network.training
-    network.eval()
-    logits = torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
-    network.train(was_training)
+    with evaluating(network):
+        logits = torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
     return scores(logits, split.target)
 
 
-@torch.no_grad()
 def evaluate_method(method: Method, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, dict[str, float]]:
     """Evaluates everything that a method predicts, by name, the deployed network first; see ``evaluate``."""
-    was_training = method.training
-    method.eval()
-    parts = [method.predict(to_floats(part)) for part in split.images.split(batch_size)]
-    method.train(was_training)
+    with evaluating(method):
+        parts = [method.predict(to_floats(part)) for part in split.images.split(batch_size)]
     return {name: scores(torch.cat([part[name] for part in parts]), split.target) for name in parts[0]}
 
 
-@torch.no_grad()
 def probability_notes(network: nn.Module, split: DeviceSplit) -> list[str]:
-    """A warning where a network returns probabilities instead of logits; its mode is restored."""
-    was_training = network.training
-    outputs = network.eval()(to_floats(split.images[:8]))
-    network.train(was_training)
+    """A warning where a network returns probabilities instead of logits."""
+    with evaluating(network):
+        outputs = network(to_floats(split.images[:8]))
     sums = outputs.sum(1)
     if outputs.min() < 0 or not torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
         return []
@@ -124,19 +130,19 @@ def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str,
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
-        >>> found = scores(logits, torch.tensor([0, 1, 1]))
-        >>> round(found["accuracy"], 3), round(found["nll"], 3)
+        >>> values = scores(logits, torch.tensor([0, 1, 1]))
+        >>> round(values["accuracy"], 3), round(values["nll"], 3)
         (0.667, 0.856)
     """
-    found = {
+    values = {
         "accuracy": (logits.argmax(1) == target).double().mean(),
         "nll": F.cross_entropy(logits.double(), target),
         "ece": expected_calibration_error(logits, target),
     }
     if logits.shape[1] >= TOP5_FROM:
-        found["top5"] = (logits.topk(5, dim=1).indices == target[:, None]).any(1).double().mean()
+        values["top5"] = (logits.topk(5, dim=1).indices == target[:, None]).any(1).double().mean()
     # One transfer for all of them.
-    return dict(zip(found, torch.stack(list(found.values())).tolist(), strict=True))
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
 
 
 def expected_calibration_error(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> Float[Tensor, ""]:

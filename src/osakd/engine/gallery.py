@@ -38,7 +38,7 @@ def most_ambiguous(
 
     Args:
         config: configuration of a finished run.
-        data: the data as ``run_view`` gives them for that configuration.
+        data: the data as the run sees them, see ``DataArrays.view``.
         folder: the run's folder.
         device: device to compute on.
         count: number of images.

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,6 @@ from osakd.engine.executors.steps import steps_per_epoch
 from osakd.engine.folders import clear_left_overs
 from osakd.engine.groups import common_epoch
 from osakd.engine.optim import learning_rate
-from osakd.engine.results import curve_row, not_finite, result_of, with_scores
 from osakd.engine.stages import teacher_digest
 from osakd.errors import InputError, RunError
 from osakd.records import Result
@@ -96,8 +96,7 @@ class Loop:
             if run.folder not in self.errors:
                 state.save_student(run.folder, network, run.config, run.source.arrays.class_names)
                 (run.folder / records.PREVIOUS).unlink(missing_ok=True)
-                rows = records.read_metrics(run.folder)
-                result = result_of(run.config, rows, self.seconds, self.made_by, self.steps, memory, self.data_notes)
+                result = self._result(run, memory)
                 records.write_result(run.folder, result)
                 self.results[run.folder] = result
         return self.errors
@@ -154,21 +153,71 @@ class Loop:
             if run.folder in self.errors:
                 continue
             if outcome.first_bad_step is not None:
-                self.errors[run.folder] = not_finite(outcome, epoch, run.folder)
+                self.errors[run.folder] = _not_finite(outcome.first_bad_step, epoch, run.folder)
                 continue
-            row = curve_row(run.config, epoch, rate, seconds, outcome)
-            row = with_scores(row, {split: of_runs[number] for split, of_runs in scores.items()})
+            row = {
+                "epoch": epoch,
+                "learning_rate": rate,
+                "seconds": round(seconds, 3),
+                "images_per_second": round(run.config.data["train"] / seconds, 1),
+                "train": outcome.parts,
+            }
+            row |= _scores_of_row({split: of_runs[number] for split, of_runs in scores.items()})
             append(run.folder / records.METRICS, row)
             rows.append(row)
         return rows
 
     def _states(self, epoch: int) -> list[dict[str, Any]]:
         """The content of the checkpoint of each run after an epoch."""
-        about = {"epoch": epoch, "seconds": self.seconds, "executor": self.made_by["executor"]}
-        return [about | of_run for of_run in self.executor.states()]
+        progress = {"epoch": epoch, "seconds": self.seconds, "executor": self.made_by["executor"]}
+        return [progress | state for state in self.executor.states()]
 
     def _save(self, states: Sequence[dict[str, Any]]) -> None:
         for run, of_run in zip(self.runs, states, strict=True):
             if run.folder not in self.errors:
-                checkpoint = of_run | {"teacher": teacher_digest(run.folder)}
-                state.save_checkpoint(run.folder, checkpoint)
+                state.save_checkpoint(run.folder, of_run | {"teacher": teacher_digest(run.folder)})
+
+    def _result(self, run: "Plan", memory: float) -> Result:
+        """The result of a run, from its learning curve and its peak memory in MiB."""
+        config, rows = run.config, records.read_metrics(run.folder)
+        evaluated = [row for row in rows if "test" in row]
+        best = max(evaluated, key=lambda row: row["test"]["accuracy"])
+        chosen = None
+        if "validation" in rows[-1]:
+            row = max(evaluated, key=lambda row: row["validation"]["accuracy"])
+            chosen = {
+                "accuracy": row["test"]["accuracy"],
+                "validation_accuracy": row["validation"]["accuracy"],
+                "epoch": row["epoch"],
+            }
+        notes = list(self.data_notes)
+        if config.data["train"] % config.batch_size == 1:
+            notes.append("The last batch of each epoch held one image and was dropped.")
+        step = median(row["seconds"] for row in rows) / self.steps
+        return Result(
+            epochs=config.epochs,
+            last=rows[-1],
+            best_on_test={"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]},
+            chosen_on_validation=chosen,
+            seconds=round(self.seconds, 3),
+            environment=self.made_by,
+            notes=notes,
+            cost={"step_ms": round(1000 * step, 3), "memory_mib": memory},
+        )
+
+
+def _not_finite(first_bad_step: int, epoch: int, folder: Path) -> RunError:
+    """The error of a run whose loss or weights are not finite."""
+    last_good = f"; the last good checkpoint is in {str(folder)!r}" if records.has_checkpoint(folder) else ""
+    return RunError(
+        f"The loss is not finite at step {first_bad_step + 1} of epoch {epoch}: take a smaller learning rate or "
+        f"--max-grad-norm, with another --out{last_good}."
+    )
+
+
+def _scores_of_row(scores: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
+    """What was evaluated: the deployed network's scores by split, the scores of others by name and split."""
+    deployed = {split: next(iter(by_name.values())) for split, by_name in scores.items()}
+    names = [name for by_name in scores.values() for name in list(by_name)[1:]]
+    others = {name: {split: by_name[name] for split, by_name in scores.items()} for name in dict.fromkeys(names)}
+    return deployed | ({"others": others} if others else {})

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from osakd.data.arrays import DataArrays
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data
-from osakd.engine.config import Options, configure, run_view
+from osakd.engine.config import Options, configure
 from osakd.engine.environment import pick_device
 from osakd.engine.executors.policy import check_device, needs_cuda
 from osakd.engine.executors.registry import AUTO
@@ -35,36 +35,36 @@ class DataSource:
 
     Args:
         name: the data as ``load_data`` takes them.
-        reading: how they are read.
+        options: how they are read.
     """
 
-    def __init__(self, name: str, reading: Reading = Reading()) -> None:
-        self.name, self.reading = name, reading
+    def __init__(self, name: str, options: ImageOptions = ImageOptions()) -> None:
+        self.name, self.options = name, options
         self._views: dict[tuple[float, float, int, int], DataArrays] = {}
 
     @cached_property
     def arrays(self) -> DataArrays:
         """Every image of the data set."""
-        return load_data(self.name, self.reading)
+        return load_data(self.name, self.options)
 
     def view(self, config: RunConfig) -> DataArrays:
-        """The images as a run sees them, see ``run_view``; runs of one seed share them."""
+        """The images as a run sees them, see ``DataArrays.view``; runs of one seed share them."""
         key = (config.fraction, config.validation, config.seed, config.data["input_shape"][0])
         if key not in self._views:
             if len(self._views) == MOST_VIEWS:
                 del self._views[next(iter(self._views))]  # the oldest
-            self._views[key] = run_view(self.arrays, config)
+            self._views[key] = self.arrays.view(config)
         return self._views[key]
 
-    def __reduce__(self) -> tuple[Any, tuple[str, Reading, str]]:
+    def __reduce__(self) -> tuple[Any, tuple[str, ImageOptions, str]]:
         folder = given_path(self.name)
         name = str(folder.absolute()) if folder.is_dir() else self.name  # the other process may be in another folder
-        return _shared_source, (name, self.reading, self.arrays.content)
+        return _shared_source, (name, self.options, self.arrays.content)
 
 
 @lru_cache(maxsize=1)
-def _shared_source(name: str, reading: Reading, content: str) -> DataSource:  # noqa: ARG001 - other content is loaded anew
-    return DataSource(name, reading)
+def _shared_source(name: str, options: ImageOptions, content: str) -> DataSource:  # noqa: ARG001 - other content is loaded anew
+    return DataSource(name, options)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from osakd.data.arrays import Images, in_channels
 from osakd.data.decode import decode
 from osakd.data.encoded import EncodedSplit
 from osakd.data.in_memory import encoded_image
-from osakd.engine.evaluate import to_floats
+from osakd.engine.evaluate import evaluating, to_floats
 from osakd.errors import InputError
 from osakd.paths import given_path
 from osakd.read_json import read_bytes
@@ -58,11 +58,8 @@ class Predictor(nn.Module):
         """
         pixels = torch.from_numpy(pixels_of(images, self.input_shape))
         device = next(self.parameters(), torch.empty(0)).device
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self):
             logits = [self(to_floats(part.to(device))) for part in pixels.split(_BATCH)]
-        self.train(was_training)
         return [self._prediction(row) for row in torch.cat(logits).double().softmax(1).cpu()]
 
     def _prediction(self, row: Tensor) -> Prediction:

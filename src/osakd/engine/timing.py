@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from osakd.data.streams import permutation
+from osakd.engine.build import method_of
 from osakd.engine.config import Options, configure
 from osakd.engine.cost import shaped
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.base import Executor, Replicas
 from osakd.engine.executors.registry import REFERENCE, build_executor
 from osakd.engine.stages import previous_stage
-from osakd.methods.base import BuildContext, Method
-from osakd.methods.registry import build_method, settings_of
+from osakd.methods.base import Method
 from osakd.models.build import build_model
 from osakd.records import RunConfig
 
@@ -174,13 +174,4 @@ def _method(config: RunConfig, device: torch.device) -> Method:
         return build_model(name or config.model, num_classes=CLASSES, input_shape=(channels, height, width))
 
     stage = previous_stage(config)
-    context = BuildContext(
-        network=build_network(None),
-        num_classes=CLASSES,
-        num_samples=config.data["train"],
-        input_shape=(channels, height, width),
-        build_network=build_network,
-        teachers=[build_network(stage.model)] if stage else [],
-    )
-    built = build_method(config.method, settings_of(config), context)
-    return built.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
+    return method_of(config, build_network, [build_network(stage.model)] if stage else [], device)

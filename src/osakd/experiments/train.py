@@ -90,23 +90,24 @@ def _missing(panel: Panel, data: str, seeds: Sequence[int], folder: Path, traini
         InputError: a value out of its range, or a run of another configuration or of other images is recorded there.
         RunError: a line of the packed file is damaged.
     """
-    source = DataSource(data)
+    if not panel.methods:
+        return []
     recipe = vars(recipe_for(panel.data))  # by the panel's name: a local folder has none
     options = {key: recipe[key] for key in ("model", "batch_size", "learning_rate", "momentum", "scaling")}
     options |= {"epochs": panel.epochs if training.epochs is None else training.epochs}
     chosen = Options(**options | dict(panel.options) | training.options)
     methods = {method.label: method.method for method in panel.methods}
     changes = {method.label: method.options for method in panel.methods}
-    plans = plan_runs(source, methods, seeds, chosen, folder, changes=changes) if panel.methods else []
-    path = packed_file(folder)
+    plans = plan_runs(DataSource(data), methods, seeds, chosen, folder, changes=changes)
+    content, path = plans[0].config.data["content"], packed_file(folder)
     packed = {run.folder.name: run for run in (read_runs(path) if path.exists() else [])}
     for run in packed.values():
         if run.damaged:
             raise RunError(str(run.error))
-        if plans and run.config is not None and run.config.data["content"] != source.arrays.content:
+        if run.config is not None and run.config.data["content"] != content:
             raise InputError(
                 f"{str(path)!r} has runs of other images (content {run.config.data['content'][:8]}, not "
-                f"{source.arrays.content[:8]}): choose another folder with --out."
+                f"{content[:8]}): choose another folder with --out."
             )
     return [plan for plan in plans if not _is_packed(plan, packed.get(plan.folder.name))]
 

@@ -118,9 +118,9 @@ def _samples_of(dataset: Any) -> int:
 @torch.no_grad()
 def _diagnostics(loss: OSAKDLoss, parts: LossParts, target: Tensor) -> dict[str, Tensor]:
     """Scalars to log of a batch."""
-    own = as_probabilities(target, parts.soft_labels)  # zeros where a sample is ignored
+    true_class = as_probabilities(target, parts.soft_labels)  # zeros where a sample is ignored
     values = {name: getattr(parts, name).mean() for name in ("hard", "soft", "weighted_hard", "weighted_soft")}
-    values["soft_label_mass"] = (own * parts.soft_labels).sum() / own.sum().clamp(min=1)
+    values["soft_label_mass"] = (true_class * parts.soft_labels).sum() / true_class.sum().clamp(min=1)
     if loss.reliability is not None:
         values["reliability"] = loss.reliability.value
     if loss.memory is not None:

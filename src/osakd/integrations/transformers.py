@@ -27,7 +27,7 @@ IGNORED = -100
 """The label that the Trainer does not count."""
 LOSS = "osakd_loss.pt"
 """The file of the loss's state in a checkpoint."""
-# The Trainer drops every key that the model's ``forward`` does not take, but for three names of labels. This is one.
+# The Trainer drops every key that the model's ``forward`` does not take, but for three names of labels, among them:
 _INDEX = "label_ids"
 
 
@@ -72,11 +72,11 @@ def loss_function(loss: OSAKDLoss) -> Callable[..., Tensor]:
         loss.to(logits.device).train(logits.requires_grad)
         if num_items_in_batch is None:
             return loss(logits, target, index)
-        own, loss.reduction = loss.reduction, "sum"
+        reduction, loss.reduction = loss.reduction, "sum"
         try:
             return loss(logits, target, index) * counted / num_items_in_batch
         finally:
-            loss.reduction = own
+            loss.reduction = reduction
 
     return compute
 
@@ -157,7 +157,7 @@ class LossCallback(_hf.TrainerCallback):
     another folder, name it in ``TrainingArguments(resume_from_checkpoint=...)`` too.
 
     Args:
-        loss: the loss that ``loss_function`` was given.
+        loss: the loss that is the argument of ``loss_function``.
     """
 
     def __init__(self, loss: OSAKDLoss) -> None:
@@ -184,8 +184,8 @@ class LossCallback(_hf.TrainerCallback):
         """
         if not state.global_step:
             return
-        given = args.resume_from_checkpoint
-        folder = Path(given) if isinstance(given, str) else Path(args.output_dir) / _name(state)
+        named = args.resume_from_checkpoint
+        folder = Path(named) if isinstance(named, str) else Path(args.output_dir) / _name(state)
         path = folder / LOSS
         if not path.exists():
             raise InputError(

@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from osakd.methods.settings.base import Settings
+
+MethodT = TypeVar("MethodT", bound="Method")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,7 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.settings, self.network = settings, context.network
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self: MethodT, mode: bool = True) -> MethodT:
         """Sets training or eval mode; frozen children stay in eval mode."""
         super().train(mode)
         for name in self.frozen:

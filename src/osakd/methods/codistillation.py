@@ -11,7 +11,6 @@ Reference:
 
 import copy
 from itertools import chain
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +35,7 @@ class Codistillation(Method):
         self.stale = nn.ModuleList(copy.deepcopy([self.network, *copies])).requires_grad_(False)
         self.train()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Codistillation":
         """Sets training or eval mode; the older weights always predict in eval mode."""
         super().train(mode)
         self.stale.eval()

@@ -55,7 +55,7 @@ def given_method(method: str | Mapping[str, Any]) -> tuple[str, Any]:
             if not known:
                 raise InputError(f"Method {name!r} has no settings, got {setting!r}: leave it out.")
             raise unknown_name(f"setting of method {name!r}", setting, known)
-    return name, kind(**values)
+    return name, kind.parse(values)
 
 
 def method_label(method: str | Mapping[str, Any]) -> str:

@@ -128,7 +128,7 @@ def settings_of(config: RunConfig) -> Settings:
             f"The run has a setting {min(missing)!r} of method {config.method!r}, which this version of osakd does not "
             "have: read it with the version that trained it."
         )
-    return kind(**dict(kind.in_older_runs) | config.settings)
+    return kind.parse(dict(kind.in_older_runs) | config.settings)
 
 
 def build_method(name: str, settings: Settings, context: "BuildContext") -> "Method":

@@ -9,47 +9,54 @@ import multiprocessing
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from queue import SimpleQueue
-from typing import Protocol
 
 from osakd.errors import RunError
 from osakd.runner.worker import Control, Errors, Group, Notes, initialise_process, run_group, run_in_process
 
 
-class Pool(Protocol):
+class Pool(ABC):
     """Trains groups of runs."""
 
+    def __init__(self, queue: Notes) -> None:
+        self._queue: Notes = queue
+        self._notes: dict[str, tuple[str, ...]] = {}
+
+    @abstractmethod
     def is_free(self) -> bool:
         """Whether another group can be submitted."""
-        ...
 
+    @abstractmethod
     def submit(self, group: Group) -> "Future[Errors]":
         """Starts a group."""
-        ...
 
+    @abstractmethod
     def release(self, future: "Future[Errors]") -> bool:
         """Frees the worker of a group that has ended; True if it died, so that the group must start again."""
-        ...
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stops every group; what they did is recorded."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Waits until all have stopped."""
 
     def notes(self) -> dict[str, tuple[str, ...]]:
         """The notes of groups from their start, by the folder of their first run."""
-        ...
-
-    def stop(self) -> None:
-        """Stops every group; what they did is recorded."""
-        ...
-
-    def close(self) -> None:
-        """Waits until all have stopped."""
-        ...
+        while not self._queue.empty():
+            folder, sentences = self._queue.get()
+            self._notes[folder] = tuple(sentences)
+        return self._notes
 
 
-class LocalPool:
+class LocalPool(Pool):
     """Processes of this machine, each with its own executor, so that one that dies stops no other.
 
     Args:
@@ -64,12 +71,10 @@ class LocalPool:
         # Without a lock, which a process that is killed while it reads would keep.
         self._stop = self._context.RawValue("b", 0)
         with _shared_memory():
-            self._queue: Notes = self._context.SimpleQueue()
+            super().__init__(self._context.SimpleQueue())
         self._start, self._threads = (self._stop, self._queue, os.getpid()), threads
         self._free: list[ProcessPoolExecutor | None] = [None] * workers
         self._busy: dict[Future[Errors], ProcessPoolExecutor] = {}
-        self._notes: dict[str, tuple[str, ...]] = {}
-        self._started = False
 
     def is_free(self) -> bool:
         """Whether a process is free or can be started."""
@@ -93,21 +98,12 @@ class LocalPool:
         """
         process, died = self._busy.pop(future), isinstance(future.exception(), BrokenProcessPool)
         self._free.append(None if died else process)
-        self.notes()
-        if died and not self._started:
+        if died and not self.notes():  # a process that starts puts an empty note
             raise RunError(
                 "No worker process could start: a script that calls osakd.compare or osakd.reproduce must do so under "
                 '`if __name__ == "__main__":`.'
             )
         return died
-
-    def notes(self) -> dict[str, tuple[str, ...]]:
-        """The notes of groups from their start."""
-        while not self._queue.empty():
-            folder, sentences = self._queue.get()
-            self._started = True
-            self._notes[folder] = tuple(sentences)
-        return self._notes
 
     def stop(self) -> None:
         """Asks every process to stop at its next step."""
@@ -120,7 +116,7 @@ class LocalPool:
                 slot.shutdown(wait=True, cancel_futures=True)
 
 
-class InProcessPool:
+class InProcessPool(Pool):
     """A thread of this process, for one group at a time. It needs no other process; nothing isolates it from ours.
 
     Args:
@@ -128,9 +124,8 @@ class InProcessPool:
     """
 
     def __init__(self, threads: int) -> None:
-        self._threads, self._executor = threads, ThreadPoolExecutor(1)
-        self._stop, self._queue = threading.Event(), SimpleQueue[tuple[str, list[str]]]()
-        self._notes: dict[str, tuple[str, ...]] = {}
+        super().__init__(SimpleQueue())
+        self._threads, self._executor, self._stop = threads, ThreadPoolExecutor(1), threading.Event()
         self._busy = False
 
     def is_free(self) -> bool:
@@ -146,13 +141,6 @@ class InProcessPool:
         """Frees the thread, which cannot die alone."""
         self._busy = False
         return False
-
-    def notes(self) -> dict[str, tuple[str, ...]]:
-        """The notes of groups from their start."""
-        while not self._queue.empty():
-            folder, sentences = self._queue.get()
-            self._notes[folder] = tuple(sentences)
-        return self._notes
 
     def stop(self) -> None:
         """Asks the group to stop at its next step."""

@@ -1,10 +1,11 @@
 """Runs many plans: together in one process, or one by one in a pool of workers. Progress is read from their records."""
 
+import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from osakd.engine.config import recorded_config
@@ -15,8 +16,8 @@ from osakd.engine.folders import check_folder
 from osakd.engine.plan import Plan
 from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
 from osakd.leaves import load, offered
+from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_metrics, write_error
-from osakd.runner.groups import groups_of, longest_first
 from osakd.runner.pools import InProcessPool, LocalPool, Pool
 from osakd.runner.progress import OnProgress, Progress, TimeLeft, not_started
 from osakd.runner.worker import Errors, Group
@@ -173,6 +174,35 @@ class _Runner:
             replicas = 0 if number else len(group)
             error = errors.get(plan.folder)
             self.states[plan.folder] = Progress(plan, rows, running, done, error, replicas, notes, seconds_left)
+
+
+def groups_of(plans: Sequence[Plan]) -> list[Group]:
+    """Groups of runs that may be trained together: only seed and method differ, and every seed has the same methods.
+
+    Methods that train several networks are left out, and so are runs that have no other to share a group with.
+    """
+    by_seed: dict[tuple[str, int], list[Plan]] = {}
+    for plan in plans:
+        if settings_of(plan.config).single_network:
+            shared = {k: v for k, v in asdict(plan.config).items() if k not in ("method", "settings", "seed")}
+            shared["data"] = {k: v for k, v in shared["data"].items() if k != "class_counts"}
+            key = json.dumps([shared, plan.source.name, plan.device], sort_keys=True)
+            by_seed.setdefault((key, plan.config.seed), []).append(plan)
+    alike: dict[tuple[str, tuple[str, ...]], list[Plan]] = {}
+    for (key, _), of_seed in by_seed.items():
+        of_seed = sorted(of_seed, key=lambda plan: plan.label)
+        alike.setdefault((key, tuple(plan.label for plan in of_seed)), []).extend(of_seed)
+    return [tuple(group) for group in alike.values() if len(group) > 1]
+
+
+def longest_first(plans: Iterable[Plan]) -> list[Plan]:
+    """Sorts plans by the number of steps left; of equals, those that search a memory come first."""
+
+    def work(plan: Plan) -> tuple[float, bool]:
+        epochs = plan.config.epochs - len(read_metrics(plan.folder))
+        return epochs * plan.config.data["train"] / plan.config.batch_size, settings_of(plan.config).searches_memory()
+
+    return sorted(plans, key=work, reverse=True)
 
 
 def _recorded_states(plan: Plan) -> list[Progress]:

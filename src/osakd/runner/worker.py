@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable, Sequence
+from multiprocessing.queues import SimpleQueue as ProcessQueue
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from osakd.engine.callbacks import Callback
 from osakd.errors import InputError, RunError
@@ -16,27 +18,9 @@ Group = Sequence["Plan"]
 """Runs that are trained together, or a single run."""
 Errors = dict[Path, InputError | RunError]
 """The errors of runs that failed, by their folders."""
-
-
-class Notes(Protocol):
-    """A queue of the notes of groups, each with the folder of its first run; a new process puts an empty folder."""
-
-    def put(self, item: tuple[str, list[str]], /) -> None:
-        """Adds an item."""
-
-    def get(self) -> tuple[str, list[str]]:
-        """Takes an item."""
-        ...
-
-    def empty(self) -> bool:
-        """Whether there is no item."""
-        ...
-
-
-class Flag(Protocol):
-    """A number in shared memory."""
-
-    value: int
+Note = tuple[str, list[str]]
+"""Sentences about a group, with the folder of its first run; a new process has an empty folder."""
+Notes = ProcessQueue[Note] | SimpleQueue[Note]
 
 
 class Control(NamedTuple):
@@ -98,7 +82,7 @@ _control: Control | None = None
 """The control of a process of a pool: what processes share can be inherited alone, not sent with a group."""
 
 
-def initialise_process(stop: Flag, notes: Notes, parent: int) -> None:
+def initialise_process(stop: Any, notes: Notes, parent: int) -> None:
     """Prepares a process of a pool on this machine."""
     from osakd.engine.allocator import keep_freed_memory
 

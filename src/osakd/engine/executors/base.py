@@ -1,24 +1,26 @@
-"""What an executor is: it runs the training steps of one run, or of many, behind one interface."""
+"""What an executor is: it runs the training steps of one run, or of many, step by step behind one interface."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from osakd.data.augment import crop_and_flip
+from osakd.engine.averaging import WeightAverage, averaged_names
 from osakd.engine.evaluate import DeviceSplit
+from osakd.engine.executors.steps import CapturedSteps, Steps, steps_per_epoch
+from osakd.engine.optim import Groups, ScheduledOptimizer, build_optimizer
 from osakd.methods.base import Method
 from osakd.records import RunConfig
 
-
-class UnsupportedError(Exception):
-    """An executor cannot run this network or this precision; the message says why, to follow "since"."""
-
-
+AVERAGED, LAST = "averaged", "last"
+"""Names of the deployed network's averaged and last weights, beside the deployed ones."""
 Splits = dict[str, DeviceSplit]
 """The data of a run on its device, by name: ``train``, ``test``, ``validation``."""
 
@@ -67,8 +69,46 @@ class EpochOutcome(NamedTuple):
     first_bad_step: int | None
 
 
-class Executor(Protocol):
-    """Runs the epochs of its replicas. Every list has one entry per replica.
+class LossGroup(NamedTuple):
+    """Replicas of one method, whose losses are computed together.
+
+    Attributes:
+        replicas: their numbers.
+        names: names of the parts of their loss, in the order in which a step gives them, ``[parts, replicas]`` flat.
+    """
+
+    replicas: list[int]
+    names: list[str]
+
+    def outcomes(self, values: Tensor, shares: Tensor, finite_weights: Sequence[bool]) -> dict[int, EpochOutcome]:
+        """The outcome of an epoch for each replica, by its number.
+
+        Args:
+            values: the values of each step ``[steps, parts * replicas]``.
+            shares: share of each step in the epoch ``[steps]``.
+            finite_weights: whether the weights of each replica of the executor are finite at the epoch's end.
+        """
+        table = values.double().unflatten(1, (len(self.names), -1))
+        means = torch.einsum("spr,s->rp", table, shares).tolist()
+        finite = torch.isfinite(table[:, self.names.index("total")]).tolist()
+        outcomes = {}
+        for number, replica in enumerate(self.replicas):
+            # The last step may spoil the weights after its own loss was finite.
+            spoilt = None if finite_weights[replica] else len(finite) - 1
+            bad = next((step for step, fine in enumerate(finite) if not fine[number]), spoilt)
+            outcomes[replica] = EpochOutcome(dict(zip(self.names, means[number], strict=True)), bad)
+        return outcomes
+
+
+class Executor(ABC):
+    """Runs the epochs of its replicas step by step, eagerly or as replays of a captured step.
+
+    Every list has one entry per replica.
+
+    Args:
+        replicas: the methods to train and their data.
+        groups: the parameters to train, as groups for the optimizer.
+        captured: the whole step is captured once and replayed.
 
     Attributes:
         splits: the data of each seed.
@@ -76,9 +116,16 @@ class Executor(Protocol):
         config: how they are trained.
     """
 
-    splits: list[Splits]
-    replicas: int
-    config: RunConfig
+    def __init__(self, replicas: Replicas, groups: Groups, *, captured: bool) -> None:
+        config = self.config = replicas.config
+        self.splits, self.replicas = list(replicas.splits), len(replicas.methods)
+        self.drawn: Tensor | None = None
+        self.optimizer = ScheduledOptimizer(build_optimizer(config, groups), captured=captured)
+        trained = [parameter for group in groups for parameter in group["params"]]
+        self.average = None if config.ema is None else WeightAverage([*trained, *self._statistics()], config.ema)
+        total_steps = config.epochs * steps_per_epoch(config.data["train"], config.batch_size)
+        clock = {"batch_size": config.batch_size, "total_steps": total_steps}
+        self.steps = CapturedSteps(self.step, self._state, **clock) if captured else Steps(self.step, **clock)
 
     def run_epoch(
         self,
@@ -98,20 +145,142 @@ class Executor(Protocol):
             on_step: called before each step with its number within the epoch; it may raise to stop.
             drawn: how each image is augmented, see ``data.augment.draw``, ``[m, 3]``; None: not at all.
         """
-        ...
+        per_seed = self.replicas // len(self.splits)
+        device = self.splits[0]["train"].target.device
+        self._begin_epoch()
+        self.optimizer.set_rate(rate)
+        if drawn is None:
+            self.drawn = None
+        else:
+            augmented = torch.from_numpy(np.stack(drawn[::per_seed])).to(device)
+            # In place, since a captured step reads it.
+            self.drawn = augmented if self.drawn is None else self.drawn.copy_(augmented)
+        order = torch.from_numpy(np.stack(orders[::per_seed])).to(device)
+        values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
+        finite_weights = self._finite_weights().tolist()
+        shares = torch.tensor(sizes, dtype=torch.float64, device=values.device) / sum(sizes)
+        groups = self._loss_groups()
+        widths = [len(group.names) * len(group.replicas) for group in groups]
+        outcomes: dict[int, EpochOutcome] = {}
+        for group, part in zip(groups, values.split(widths, dim=1), strict=True):
+            outcomes |= group.outcomes(part, shares, finite_weights)
+        return [outcomes[number] for number in range(self.replicas)]
+
+    @abstractmethod
+    def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
+        """Trains on one batch.
+
+        Args:
+            index: indices of the training images of each seed ``[seeds, n]``.
+            step: number of steps taken, a 0-dim tensor.
+            progress: share of the schedule that is done, a 0-dim tensor.
+
+        Returns:
+            The parts of the losses of every loss group, flat.
+        """
 
     def scores(self, split: str) -> list[dict[str, dict[str, float]]]:
-        """The scores on a split of everything that is evaluated, by name; the deployed network comes first."""
-        ...
+        """The scores on a split of everything that is evaluated, the deployed network's first."""
+        last = self._scores(split)
+        if self.average is None:
+            return last
+        with self.average.swapped():
+            averaged = self._scores(split)
+        return [
+            _deployed_first(*of_replica, averaged_deployed=self.config.deploy_ema)
+            for of_replica in zip(last, averaged, strict=True)
+        ]
 
     def states(self) -> list[dict[str, Any]]:
         """The ``method`` and ``optimizer`` state dicts for a checkpoint; they are the same for every executor."""
-        ...
+        states = self._states()
+        if self.average is not None:
+            with self.average.swapped():
+                for state, method in zip(states, self._updated_methods(), strict=True):
+                    trained = method.own_state()
+                    names = [name for name in averaged_names(method) if name in trained]
+                    state["average"] = {name: trained[name].clone() for name in names}
+            self._updated_methods()  # the states refer to their tensors
+        return states
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
         """Loads states that ``states`` of any executor returned."""
-        ...
+        if self.average is not None:
+            self._load([state | {"method": state["method"] | state["average"]} for state in states])
+            self.average.assign()
+        self._load(states)
+        self.steps.forget()
 
     def deployed(self) -> list[nn.Module]:
         """The deployed networks."""
-        ...
+        if self.average is None or not self.config.deploy_ema:
+            return [method.network for method in self._updated_methods()]
+        with self.average.swapped():
+            networks = [copy.deepcopy(method.network) for method in self._updated_methods()]
+        self._updated_methods()  # states that were taken refer to their tensors
+        return networks
+
+    def _images(self, seed: int, index: Tensor) -> Tensor:
+        """The images of 0 to 255 at these indices of a seed's training set ``[n, h, w, channels]``, augmented."""
+        images = self.splits[seed]["train"].images
+        if self.drawn is None:
+            return images.index_select(0, index)
+        reflect = self.config.crop_padding == "reflect"
+        return crop_and_flip(images, index, self.drawn[seed].index_select(0, index), reflect=reflect)
+
+    def _apply_gradients(self) -> None:
+        """Updates the parameters, clears their gradients, and averages the weights."""
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+
+    @abstractmethod
+    def _scores(self, split: str) -> list[dict[str, dict[str, float]]]:
+        """The scores of the present weights."""
+
+    @abstractmethod
+    def _states(self) -> list[dict[str, Any]]:
+        """``states`` without averages."""
+
+    @abstractmethod
+    def _load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Loads what ``_states`` returned."""
+
+    @abstractmethod
+    def _updated_methods(self) -> list[Method]:
+        """The method of each replica with the present weights."""
+
+    @abstractmethod
+    def _statistics(self) -> list[Tensor]:
+        """The running statistics of normalisation layers."""
+
+    def _begin_epoch(self) -> None:  # noqa: B027 - a hook
+        """Prepares the methods for training."""
+
+    @abstractmethod
+    def _loss_groups(self) -> list[LossGroup]:
+        """What the values of a step are, in order; known after the first step."""
+
+    @abstractmethod
+    def _finite_weights(self) -> Tensor:
+        """Whether the weights of each replica are finite ``[replicas]``."""
+
+    @abstractmethod
+    def _tensors(self) -> list[Tensor]:
+        """The tensors of the methods that a step changes."""
+
+    def _state(self) -> list[Tensor]:
+        """Every tensor that a step changes."""
+        average = [] if self.average is None else self.average.state()
+        return [*self._tensors(), *self.optimizer.tensors(), *average]
+
+
+def _deployed_first(
+    last: dict[str, dict[str, float]], averaged: dict[str, dict[str, float]], *, averaged_deployed: bool
+) -> dict[str, dict[str, float]]:
+    """The scores by name with those of the network's other weights second."""
+    (name, of_last), *others = last.items()
+    of_average = averaged[name]
+    if averaged_deployed:
+        return dict([(name, of_average), (LAST, of_last), *others])
+    return dict([(name, of_last), (AVERAGED, of_average), *others])

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import torch
 
-from osakd.engine.executors.base import Executor, Replicas, UnsupportedError
+from osakd.engine.executors.base import Executor, Replicas
 from osakd.engine.executors.measure import search_notes, step_seconds
 from osakd.engine.executors.policy import executors_alone, executors_together, were_together
 from osakd.engine.executors.registry import AUTO, CUDA, EXECUTORS, REFERENCE, build_executor
-from osakd.errors import InputError, NotFusedError, one_line
+from osakd.errors import InputError, NotFusedError, UnsupportedError, one_line
 
 CLEARLY_FASTER = 0.9
 """A time below this share of another one is clearly faster."""

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 
 from osakd.engine.averaging import is_statistic
 from osakd.engine.evaluate import evaluate_method, to_floats
-from osakd.engine.executors.base import Replicas
-from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
+from osakd.engine.executors.base import Executor, LossGroup, Replicas
 from osakd.engine.optim import names_by_decay, parameter_group
 from osakd.engine.precision import autocast
 from osakd.methods.base import Batch, Method
 
 
-class SerialExecutor(StepwiseExecutor):
+class SerialExecutor(Executor):
     """Runs the epochs of one method, any module.
 
     Args:
@@ -38,7 +37,7 @@ class SerialExecutor(StepwiseExecutor):
         """Trains on the images at these indices ``[1, n]``; the parts of the loss, ``[parts]``."""
         index = index.squeeze(0)
         target = self.splits[0]["train"].target.index_select(0, index)
-        batch = Batch(to_floats(self.images.take(0, index)), target, index, step, progress)
+        batch = Batch(to_floats(self._images(0, index)), target, index, step, progress)
         with autocast(self.config.precision, index.device):
             terms = self.method(batch)
         terms.total.backward()
@@ -73,6 +72,5 @@ class SerialExecutor(StepwiseExecutor):
     def _finite_weights(self) -> Tensor:
         return torch.stack([torch.isfinite(parameter).all() for parameter in self.parameters]).all()[None]
 
-    def _state(self) -> list[Tensor]:
-        average = [] if self.average is None else self.average.state()
-        return [*self.method.parameters(), *self.method.buffers(), *self.optimizer.tensors(), *average]
+    def _tensors(self) -> list[Tensor]:
+        return [*self.method.parameters(), *self.method.buffers()]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,8 +12,17 @@ Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 WARM_UP_STEPS = 3
 
 
-class Steps(Protocol):
-    """Runs the steps of an epoch."""
+class Steps:
+    """Runs the steps of an epoch one after another.
+
+    Args:
+        step: the step.
+        batch_size: number of images per step.
+        total_steps: number of steps of the whole schedule.
+    """
+
+    def __init__(self, step: Step, *, batch_size: int, total_steps: int) -> None:
+        self.step, self.batch_size, self.total_steps = step, batch_size, total_steps
 
     def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
         """Runs every batch of an epoch.
@@ -27,27 +35,6 @@ class Steps(Protocol):
         Returns:
             The values of each step ``[steps, v]``, and the size of each batch.
         """
-        ...
-
-    def forget(self) -> None:
-        """Invalidates captured graphs."""
-        ...
-
-
-class EagerSteps:
-    """Runs one step after another.
-
-    Args:
-        step: the step.
-        batch_size: number of images per step.
-        total_steps: number of steps of the whole schedule.
-    """
-
-    def __init__(self, step: Step, *, batch_size: int, total_steps: int) -> None:
-        self.step, self.batch_size, self.total_steps = step, batch_size, total_steps
-
-    def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
-        """Runs every batch of an epoch."""
         batches = split_order(order, self.batch_size)
         clock = torch.arange(first_step, first_step + len(batches), device=order.device)
         progress = clock / self.total_steps
@@ -58,15 +45,15 @@ class EagerSteps:
         return torch.stack(values), [index.shape[-1] for index in batches]
 
     def forget(self) -> None:
-        """Does nothing: no graph is captured."""
+        """Invalidates captured graphs."""
 
 
-class CUDAGraphSteps:
+class CapturedSteps(Steps):
     """Captures the step once for each batch size; an epoch then consists of replays, and the host never waits.
 
     The step reads the indices of its images and the clock from tensors that it advances, and writes its values to a
     table. Python control flow runs only at capture. Without CUDA a replay calls the step again: slower than
-    ``EagerSteps`` but with equal results, which tests rely on.
+    ``Steps`` but with equal results, which tests rely on.
 
     Args:
         step: the step.
@@ -76,7 +63,8 @@ class CUDAGraphSteps:
     """
 
     def __init__(self, step: Step, state: Callable[[], Sequence[Tensor]], *, batch_size: int, total_steps: int) -> None:
-        self.step, self.state, self.batch_size, self.total_steps = step, state, batch_size, total_steps
+        super().__init__(step, batch_size=batch_size, total_steps=total_steps)
+        self.state = state
         self.replays: dict[int, Callable[[], object]] = {}
 
     def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:

@@ -102,7 +102,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a method. Every value is checked, and converted to the type of its field.
+    """The settings of a method; values from outside come in by ``parse``.
 
     Attributes:
         single_network: the method trains one network and nothing else, so replicas can be folded into channels, and a
@@ -119,9 +119,15 @@ class Settings:
     in_label: ClassVar[tuple[str, ...]] = ()
     in_older_runs: ClassVar[Mapping[str, Any]] = {}
 
-    def __post_init__(self) -> None:
-        for setting in fields(self):
-            object.__setattr__(self, setting.name, parsed(setting, getattr(self, setting.name)))
+    @classmethod
+    def parse(cls: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
+        """The settings with these values, each checked and converted to the plain type of its field.
+
+        Raises:
+            InputError: a value of another type, or out of its bounds.
+        """
+        known = {setting.name: setting for setting in fields(cls)}
+        return cls(**{name: parsed(known[name], value) for name, value in values.items()})
 
     def label(self, name: str) -> str:
         """The beginning of a short label for tables and folders; settings that differ from the defaults follow."""

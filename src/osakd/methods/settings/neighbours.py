@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, TypeVar
 
 from osakd.errors import InputError
 from osakd.labels.ceiling import ceiling_note, usual_pseudo_count
 from osakd.methods.settings.base import RunDefaults, Settings, setting
+
+NeighbourT = TypeVar("NeighbourT", bound="NeighbourSettings")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,6 @@ class NeighbourSettings(Settings):
     label_smoothing: float = setting(0.0, "label smoothing of the cross-entropy", least=0, below=1)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.soft_weight is not None and self.balance != "additive" and self.soft_weight > 1:
             raise InputError(f"`soft_weight` must be at most 1 with balance {self.balance!r}, got {self.soft_weight}.")
 
@@ -50,7 +51,7 @@ class NeighbourSettings(Settings):
         """The number of neighbours is part of the label where it is not the default, and always of the paper's."""
         return name if self.k == NeighbourSettings.k and name != "osakd-paper" else f"{name}-{self.k}nn"
 
-    def resolve(self, run: RunDefaults) -> Self:
+    def resolve(self: NeighbourT, run: RunDefaults) -> NeighbourT:
         """The weight is the data set's by default."""
         return self if self.soft_weight is not None else replace(self, soft_weight=run.soft_weight)
 

@@ -59,7 +59,6 @@ class FFLSettings(Settings):
     fusion_weight_decay: float = setting(1e-5, "weight decay of the fusion module", least=0)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.shared and self.peer is not None:
             raise InputError("`peer` is the second whole network of ffl: it needs `shared` false.")
         if not self.shared and self.share is not None:

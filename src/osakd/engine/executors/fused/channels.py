@@ -13,9 +13,9 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.engine.executors.base import UnsupportedError
 from osakd.engine.executors.fused import layers as folded_layers
-from osakd.engine.executors.fused.layout import Layout, Parts
+from osakd.engine.executors.fused.layers import Layout, Parts
+from osakd.errors import UnsupportedError
 from osakd.models.normalise import Normalise
 from osakd.models.resnet import GlobalAverage, PaddedShortcut
 

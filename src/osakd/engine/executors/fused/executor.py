@@ -15,11 +15,11 @@ from torch.func import functional_call, vmap
 
 from osakd.engine.averaging import is_statistic
 from osakd.engine.evaluate import scores, to_floats
-from osakd.engine.executors.base import Replicas, UnsupportedError
+from osakd.engine.executors.base import Executor, LossGroup, Replicas
 from osakd.engine.executors.fused.channels import FoldedNetwork
-from osakd.engine.executors.fused.layout import Layout, layout_of
-from osakd.engine.executors.stepwise import LossGroup, StepwiseExecutor
+from osakd.engine.executors.fused.layers import Layout
 from osakd.engine.precision import autocast
+from osakd.errors import UnsupportedError
 from osakd.methods.base import Batch, Method
 
 EVALUATION_IMAGES = 100
@@ -28,7 +28,7 @@ Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
 """Makes networks one, from their layout and the shape of an image; with the interface of ``FoldedNetwork``."""
 
 
-class FusedExecutor(StepwiseExecutor):
+class FusedExecutor(Executor):
     """Runs the epochs of many replicas at once.
 
     Args:
@@ -41,7 +41,8 @@ class FusedExecutor(StepwiseExecutor):
     """
 
     def __init__(self, replicas: Replicas, *, captured: bool = False, fold: Fold = FoldedNetwork) -> None:
-        self.methods, self.layout = list(replicas.methods), layout_of(replicas)
+        self.methods = list(replicas.methods)
+        self.layout = Layout(len(self.methods), len(replicas.splits))
         if any(not name.startswith(_NETWORK) for method in self.methods for name, _ in method.named_parameters()):
             raise UnsupportedError("a method with parameters outside of its network")
         networks = [method.network for method in self.methods]
@@ -60,7 +61,7 @@ class FusedExecutor(StepwiseExecutor):
         """Trains on the images at these indices ``[seeds, n]``; the parts of every loss, flat."""
         each = list(enumerate(index.unbind()))
         target = torch.stack([self.splits[seed]["train"].target.index_select(0, own) for seed, own in each])
-        images = [self._as_taken(self.images.take(seed, own)) for seed, own in each]
+        images = [self._as_taken(self._images(seed, own)) for seed, own in each]
         with autocast(self.config.precision, index.device):
             logits = self.network.train()(images)
             per_seed = self.layout.per_group
@@ -116,7 +117,7 @@ class FusedExecutor(StepwiseExecutor):
         for method, state in zip(self.methods, states, strict=True):
             method.load_own_state(state["method"])
         for number, method in enumerate(self.methods):
-            for name, tensor in _tensors(method.network):
+            for name, tensor in _named_tensors(method.network):
                 self.network.stacked(name, tensor.shape)[number].copy_(tensor)
         for loss in self.losses:
             loss.copy_from([self.methods[number] for number in loss.replicas])
@@ -155,17 +156,15 @@ class FusedExecutor(StepwiseExecutor):
         for gradient in by_replica:
             gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
 
-    def _state(self) -> list[Tensor]:
-        average = [] if self.average is None else self.average.state()
+    def _tensors(self) -> list[Tensor]:
         buffers = [tensor for loss in self.losses for tensor in loss.state.values()]
-        tensors = [*self.network.parameters(), *self.network.buffers(), *buffers]
-        return [*tensors, *self.optimizer.tensors(), *average]
+        return [*self.network.parameters(), *self.network.buffers(), *buffers]
 
     @torch.no_grad()
     def _copy_to_methods(self) -> None:
         """Copies weights and buffers to the method of each replica."""
         for number, method in enumerate(self.methods):
-            for name, tensor in _tensors(method.network):
+            for name, tensor in _named_tensors(method.network):
                 tensor.copy_(self.network.stacked(name, tensor.shape)[number])
         for loss in self.losses:
             loss.copy_to([self.methods[number] for number in loss.replicas])
@@ -229,7 +228,7 @@ def _trained(method: Method) -> list[str]:
     return [name for name, parameter in method.named_parameters() if parameter.requires_grad]
 
 
-def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+def _named_tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
     return [*network.named_parameters(), *network.named_buffers()]
 
 

@@ -7,17 +7,45 @@ separate, since wide ordinary convolutions are much faster than grouped ones; la
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.engine.executors.base import UnsupportedError
-from osakd.engine.executors.fused.layout import Layout, Parts
+from osakd.errors import UnsupportedError
 from osakd.models.normalise import Normalise as NormaliseLayer
 from osakd.models.normalise import normalised
 from osakd.models.resnet import PaddedShortcut as PaddedShortcutLayer
+
+Parts = list[Tensor]
+"""The images of all replicas: one tensor for all, or one for each seed."""
+
+
+class Layout(NamedTuple):
+    """The arrangement of ``replicas`` networks in ``groups`` of equal size; a group shares its images."""
+
+    replicas: int
+    groups: int
+
+    @property
+    def per_group(self) -> int:
+        """Number of replicas in a group."""
+        return self.replicas // self.groups
+
+    def join(self, parts: Parts, channels: int) -> Tensor:
+        """Joins parts ``[n, copies * channels, h, w]`` to one tensor ``[n, replicas * channels, h, w]``.
+
+        There is one part or one for each group; each contains one copy for all of its replicas, or one for each.
+        """
+        n, folded, height, width = parts[0].shape
+        wanted = self.replicas // len(parts)
+        copies = folded // channels
+        if copies != wanted:
+            shape = (n, wanted * channels, height, width)
+            split = (part.view(n, copies, 1, channels, height, width) for part in parts)
+            parts = [part.expand(n, copies, wanted // copies, channels, height, width).reshape(shape) for part in split]
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 class Normalise(nn.Module):

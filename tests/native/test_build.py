@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from osakd.kernels import build, checks, library
-from osakd.kernels.build import NoKernelError
-from tests.kernels.networks import made
+from osakd.errors import UnsupportedError
+from osakd.native.kernels import build, checks, library
+from tests.native.networks import made
 
 COMPILER = """#!/bin/sh
 [ "$1" = --version ] && echo "a compiler of the tests" && exit
@@ -71,7 +71,7 @@ def test_what_belongs_to_another_user_is_not_loaded(cache: Path, what: str) -> N
         assert path.stat().st_uid == 0
     else:
         os.chown(cache, 65534, 65534)
-        with pytest.raises(NoKernelError, match="others may write"):
+        with pytest.raises(UnsupportedError, match="others may write"):
             build.built_library()
 
 
@@ -79,7 +79,7 @@ def test_what_belongs_to_another_user_is_not_loaded(cache: Path, what: str) -> N
 def test_a_folder_that_others_may_write_is_not_used(cache: Path) -> None:
     cache.mkdir(parents=True)
     cache.chmod(0o777)
-    with pytest.raises(NoKernelError, match="others may write"):
+    with pytest.raises(UnsupportedError, match="others may write"):
         build.built_library()
 
 
@@ -87,17 +87,17 @@ def test_without_a_compiler_the_reason_says_so(cache: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(NoKernelError, match="no C\\+\\+ compiler: install gcc or clang"):
+    with pytest.raises(UnsupportedError, match="no C\\+\\+ compiler: install gcc or clang"):
         library.load()
     net = made((1, 8, 8), [(2, 3, 1)])
-    with pytest.raises(NoKernelError, match=r"no C\+\+ compiler"):
+    with pytest.raises(UnsupportedError, match=r"no C\+\+ compiler"):
         checks.check(net.stages, net.widths)
 
 
 @pytest.mark.compiler
 def test_a_compiler_that_fails_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSAKD_KERNEL_MARCH", "no-such-processor")
-    with pytest.raises(NoKernelError, match=r"cannot build the kernel \(.*no-such-processor"):
+    with pytest.raises(UnsupportedError, match=r"cannot build the kernel \(.*no-such-processor"):
         library.load()
 
 
@@ -105,7 +105,7 @@ def test_a_compiler_that_fails_is_named(cache: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="another processor")
 def test_a_processor_without_wide_vectors_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSAKD_KERNEL_MARCH", "x86-64")
-    with pytest.raises(NoKernelError, match="neither AVX2 with FMA nor NEON"):
+    with pytest.raises(UnsupportedError, match="neither AVX2 with FMA nor NEON"):
         library.load()
 
 
@@ -124,5 +124,5 @@ def test_a_kernel_that_computes_something_else_is_switched_off(monkeypatch: pyte
     right = checks.network
     monkeypatch.setattr(checks, "network", wrong)
     net = made((1, 8, 8), [(2, 3, 1)], [3])
-    with pytest.raises(NoKernelError, match=r"differ by 0\.1 on this network"):
+    with pytest.raises(UnsupportedError, match=r"differ by 0\.1 on this network"):
         checks.check(net.stages, net.widths)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.func import vmap
 
-from osakd.engine.executors.base import UnsupportedError
-from osakd.engine.executors.native import labels as checked
-from osakd.kernels import labels as kernel
-from osakd.kernels.labels import native_labels, native_loss
+from osakd.errors import UnsupportedError
 from osakd.labels.posterior import VOTE_COUNTERS, Pool, count_votes
 from osakd.labels.reliability import Reliability
 from osakd.losses.osakd import LOSSES, OSAKDLoss
+from osakd.native.kernels import checks
+from osakd.native.kernels import labels as kernel
+from osakd.native.kernels.labels import native_labels, native_loss
 
 pytestmark = [pytest.mark.usefixtures("instructions"), pytest.mark.compiler]
 
@@ -187,6 +187,6 @@ def test_the_kernel_is_used_inside_its_context_alone() -> None:
 
 
 def test_a_difference_switches_the_kernel_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checked, "_difference", lambda: 0.5)
+    monkeypatch.setattr(checks, "_labels_difference", lambda: 0.5)
     with pytest.raises(UnsupportedError, match=r"differ by 0\.5 on soft labels"):
-        checked.check_labels()
+        checks.check_labels()

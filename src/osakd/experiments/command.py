@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from osakd import api
 from osakd.cli.command import command
+from osakd.experiments import api
 
 
 @command(api.reproduce, positional=("name",), without=("on_progress",), continues=())

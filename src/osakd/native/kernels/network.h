@@ -177,8 +177,6 @@ Arena aligned(const std::unique_ptr<float[]>& from) {
 
 extern "C" {
 
-int osakd_lanes() { return L; }
-
 // The address of PyTorch's GOMP_parallel, whose threads are used from now on.
 void osakd_use_openmp(void* parallel) {
   Threads::openmp() = {reinterpret_cast<decltype(Threads::OpenMP::parallel)>(parallel), getpid()};

@@ -5,42 +5,32 @@ import re
 from functools import cache
 from pathlib import Path
 
-from osakd.errors import one_line
-from osakd.kernels.build import NoKernelError, built_library
+from osakd.errors import UnsupportedError, one_line
+from osakd.native.kernels.build import built_library
 
 _OPENMP = re.compile(r"/lib(g|i)?omp[^/]*$")
-_INSTRUCTIONS = {16: "AVX-512", 8: "AVX2", 4: "NEON"}
 
 
 def load() -> ctypes.CDLL:
     """The kernel's functions; it is built at the first call.
 
     Raises:
-        NoKernelError: it cannot be used here.
+        UnsupportedError: it cannot be used here.
     """
     found = _found()
-    if isinstance(found, NoKernelError):
+    if isinstance(found, UnsupportedError):
         raise found
     return found
 
 
-def instruction_set() -> str:
-    """The instructions that the kernel is built for: AVX-512, AVX2 or NEON.
-
-    Raises:
-        NoKernelError: it cannot be used here.
-    """
-    return _INSTRUCTIONS[load().osakd_lanes()]
-
-
 @cache
-def _found() -> ctypes.CDLL | NoKernelError:
+def _found() -> ctypes.CDLL | UnsupportedError:
     try:
         library = ctypes.CDLL(str(built_library()))
-    except NoKernelError as error:
+    except UnsupportedError as error:
         return error
     except OSError as error:
-        return NoKernelError(f"the kernel cannot be loaded ({one_line(error)})")
+        return UnsupportedError(f"the kernel cannot be loaded ({one_line(error)})")
     library.osakd_workspace.restype = ctypes.c_int64
     library.osakd_forward.restype = library.osakd_backward.restype = None
     parallel = _openmp()

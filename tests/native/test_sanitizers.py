@@ -14,9 +14,9 @@ NETWORKS = """
 import random, sys
 import torch
 torch.set_num_threads(1)
-from osakd.kernels.build import built_library
-from osakd.kernels.operators import Plan, network
-from tests.kernels.networks import made
+from osakd.native.kernels.build import built_library
+from osakd.native.kernels.operators import Plan, network
+from tests.native.networks import made
 rng = random.Random(0)
 for number in range(int(sys.argv[1])):
     side, channels, images = rng.randrange(6, 15), rng.randrange(1, 6), rng.randrange(1, 40)
@@ -34,7 +34,7 @@ print(number + 1, "shapes")
 """
 OVERFLOW = """
 import torch
-from osakd.kernels.operators import Plan, Stage, network
+from osakd.native.kernels.operators import Plan, Stage, network
 wrong = torch.randn(9, 16)  # the plan says 10 outputs
 plan = Plan((Stage(1, 8, 8, 1, 1, 0),), (16, 10), 4)
 network([torch.rand(4, 1, 8, 8)], [torch.randn(1, 1, 1, 1), torch.randn(1), wrong, torch.randn(10)],

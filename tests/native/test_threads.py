@@ -6,15 +6,15 @@ import sys
 import pytest
 import torch
 
-from osakd.kernels import library
+from osakd.native.kernels import library
 
 SCRIPT = """
 import ctypes, sys
 import torch
-from osakd.kernels import library
+from osakd.native.kernels import library
 if sys.argv[1] == "own":
     library._openmp = lambda: None
-from osakd.kernels.operators import Plan, Stage, network
+from osakd.native.kernels.operators import Plan, Stage, network
 torch.manual_seed(0)
 images = torch.rand(64, 3, 32, 32)
 parameters = [torch.randn(6, 3, 5, 5), torch.randn(6), torch.randn(10, 6 * 14 * 14), torch.randn(10)]

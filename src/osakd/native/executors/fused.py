@@ -1,4 +1,4 @@
-"""The native lowering of methods that train one network: the kernel computes all replicas in one call."""
+"""The fused executor with the native kernel, which computes all replicas in one call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from osakd.engine.executors.base import Replicas, UnsupportedError
+from osakd.engine.executors.base import Replicas
 from osakd.engine.executors.fused.executor import FusedExecutor
-from osakd.engine.executors.fused.layout import Layout, Parts
-from osakd.engine.executors.native.chain import find_chain
-from osakd.engine.executors.native.forward import Scaling, checked_stages, weight_and_bias
-from osakd.engine.executors.native.serial import check_kind
-from osakd.kernels.labels import native_labels
-from osakd.kernels.operators import Plan, network
+from osakd.engine.executors.fused.layers import Layout, Parts
+from osakd.errors import UnsupportedError
+from osakd.native.executors.layers import Scaling, Shape, find_layers, weights_and_biases
+from osakd.native.executors.serial import check_kind
+from osakd.native.kernels.labels import native_labels
+from osakd.native.kernels.operators import network
 
 
 class NativeFusedExecutor(FusedExecutor):
@@ -38,31 +38,25 @@ class NativeFusedExecutor(FusedExecutor):
 
 
 class NativeReplicas(nn.Module):
-    """Replicas of a network, stacked along the first axis of each parameter.
-
-    Args:
-        networks: the replicas, those of a group side by side.
-        layout: number of replicas and groups.
-        input_shape: channels, height and width of an image.
+    """Replicas of a network, stacked along the first axis of each parameter; as ``FoldedNetwork``.
 
     Raises:
-        UnsupportedError: the network is no chain, or the kernel cannot be used.
+        UnsupportedError: the kernel does not compute the network, or cannot be used.
     """
 
     takes_bytes = True
 
-    def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: tuple[int, int, int]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], layout: Layout, input_shape: Shape) -> None:
         super().__init__()
         first = networks[0]
-        self.layout, self.chain = layout, find_chain(first)
-        self.stages, self.widths = checked_stages(first, self.chain, input_shape)
-        names = [*self.chain.convolutions, *self.chain.linears]
-        names += [] if self.chain.normalise is None else [self.chain.normalise]
+        self.layout, self.layers = layout, find_layers(first)
+        self.plan = self.layers.plan(first, input_shape)._replace(seeds=layout.groups, each=layout.per_group)
+        names = [*self.layers.weighted, *([] if self.layers.normalise is None else [self.layers.normalise])]
         self.stacked_names = {name: name.replace(".", "_") for name in names}
         for name in names:
-            self.add_module(self.stacked_names[name], _stacked([one.get_submodule(name) for one in networks]))
-        own = {f"{name}.{leaf}" for name in names for leaf, _ in first.get_submodule(name).named_parameters()}
-        if own != {name for name, _ in first.named_parameters()}:
+            self.add_module(self.stacked_names[name], _stacked([network.get_submodule(name) for network in networks]))
+        in_layers = {f"{name}.{leaf}" for name in names for leaf, _ in first.get_submodule(name).named_parameters()}
+        if in_layers != {name for name, _ in first.named_parameters()}:
             raise UnsupportedError("tied weights, or parameters outside of its layers")
         self.scaling = Scaling()
 
@@ -70,11 +64,10 @@ class NativeReplicas(nn.Module):
         """Logits ``[replicas, n, c]`` of the images of each group, or of all, ``[n, channels, h, w]`` of 0 to 255."""
         seeds = self.layout.groups
         images = images * seeds if len(images) < seeds else images
-        normalise = None if self.chain.normalise is None else self._layer(self.chain.normalise)
+        normalise = None if self.layers.normalise is None else self._layer(self.layers.normalise)
         scale, shift = self.scaling.of(normalise, seeds, images[0].shape[1], unit=1 / 255)
-        layers = [self._layer(name) for name in (*self.chain.convolutions, *self.chain.linears)]
-        parameters = [one for layer in layers for one in weight_and_bias(layer)]
-        plan = Plan(self.stages, self.widths, len(images[0]), seeds, self.layout.per_group)
+        parameters = weights_and_biases([self._layer(name) for name in self.layers.weighted])
+        plan = self.plan._replace(images=len(images[0]))
         return network(images, parameters, scale, shift, plan, torch.get_num_threads())
 
     def find(self, name: str) -> Any:
@@ -92,13 +85,13 @@ class NativeReplicas(nn.Module):
 
 def _stacked(layers: Sequence[nn.Module]) -> nn.Module:
     """The parameters and buffers of a layer of every replica."""
-    found = nn.Module()
-    found.register_parameter("bias", None)
+    stacked = nn.Module()
+    stacked.register_parameter("bias", None)
     for name, parameter in layers[0].named_parameters():
         joined = torch.cat([layer.get_parameter(name).detach() for layer in layers])
         if joined.ndim == 4:
             joined = joined.contiguous(memory_format=torch.channels_last)
-        found.register_parameter(name, nn.Parameter(joined, requires_grad=parameter.requires_grad))
+        stacked.register_parameter(name, nn.Parameter(joined, requires_grad=parameter.requires_grad))
     for name, _ in layers[0].named_buffers():
-        found.register_buffer(name, torch.cat([layer.get_buffer(name) for layer in layers]))
-    return found
+        stacked.register_buffer(name, torch.cat([layer.get_buffer(name) for layer in layers]))
+    return stacked

@@ -1,16 +1,17 @@
-"""Finds out whether a network is a chain that the native kernel computes, from what torch.fx traces."""
+"""Finds out whether the native kernel computes a network, from what torch.fx traces, and what the kernel must know."""
 
 import math
 import re
 from typing import Any, NamedTuple
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
-from osakd.engine.executors.base import UnsupportedError
-from osakd.kernels.operators import Stage
+from osakd.errors import UnsupportedError
 from osakd.models.normalise import Normalise
+from osakd.native.kernels.checks import check
+from osakd.native.kernels.operators import Plan, Stage
 
 MOST_KERNEL = 7
 _LETTERS: dict[type[nn.Module], str] = {
@@ -22,11 +23,13 @@ _LETTERS: dict[type[nn.Module], str] = {
     nn.Linear: "l",
     nn.Identity: "",
 }
-_CHAIN = re.compile("n?(c(pr|rp))+(f|f(lr)*l)?")
+_ORDER = re.compile("n?(c(pr|rp))+(f|f(lr)*l)?")
 _POOLING = {"stride": (None, 2), "padding": (0,), "dilation": (1,), "ceil_mode": (False,), "return_indices": (False,)}
+Shape = tuple[int, int, int]
+"""Channels, height and width of an image."""
 
 
-class Chain(NamedTuple):
+class Layers(NamedTuple):
     """Input scaling, convolutions with pooling and ReLU, then linear layers with ReLU between.
 
     Attributes:
@@ -41,19 +44,20 @@ class Chain(NamedTuple):
     linears: tuple[str, ...]
     flat: bool
 
-    def layers(self, network: nn.Module) -> list[Any]:
-        """The layers with weights, in their order."""
-        return [network.get_submodule(name) for name in (*self.convolutions, *self.linears)]
+    @property
+    def weighted(self) -> tuple[str, ...]:
+        """Names of the layers with weights, in their order."""
+        return (*self.convolutions, *self.linears)
 
-    def stages(self, network: nn.Module, shape: tuple[int, int, int]) -> tuple[tuple[Stage, ...], tuple[int, ...]]:
-        """What the kernel computes for images of a shape: the convolutions, and the widths of the linear layers.
+    def plan(self, network: nn.Module, shape: Shape) -> Plan:
+        """What the kernel computes for an image of a shape, after it was compared with PyTorch.
 
         Raises:
-            UnsupportedError: the network cannot take such images.
+            UnsupportedError: the network cannot take such images, or the kernel cannot be used.
         """
         stages: list[Stage] = []
         features = shape
-        layers = self.layers(network)
+        layers: list[Any] = [network.get_submodule(name) for name in self.weighted]
         for layer in layers[: len(self.convolutions)]:
             if layer.in_channels != features[0]:
                 raise UnsupportedError(f"{features[0]} channels for a convolution of {layer.in_channels}")
@@ -65,16 +69,17 @@ class Chain(NamedTuple):
         widths = [math.prod(features), *(layer.out_features for layer in linears)] if linears else []
         if any(layer.in_features != width for layer, width in zip(linears, widths, strict=False)):
             raise UnsupportedError("images of another size than its linear layers expect")
-        return tuple(stages), tuple(widths)
+        check(tuple(stages), tuple(widths))
+        return Plan(tuple(stages), tuple(widths), images=1)
 
 
-def find_chain(network: nn.Module) -> Chain:
-    """The chain that a network is.
+def find_layers(network: nn.Module) -> Layers:
+    """The layers of a network that the kernel computes.
 
     Raises:
-        UnsupportedError: it is none; the message names what is unknown.
+        UnsupportedError: the kernel does not compute it; the message names what is unknown.
     """
-    unknown = next((type(one).__name__ for one in network.modules() if _is_unknown(one)), None)
+    unknown = next((type(module).__name__ for module in network.modules() if _is_unknown(module)), None)
     if unknown:
         raise UnsupportedError(unknown)
     was_training = network.training
@@ -82,22 +87,52 @@ def find_chain(network: nn.Module) -> Chain:
     network.train(was_training)
     if str(graphs[0]) != str(graphs[1]):
         raise UnsupportedError("other layers in training than in evaluation")
-    letters, names = "", []
+    letters: list[str] = []
+    names: dict[str, list[str]] = {letter: [] for letter in _LETTERS.values()}
     previous: fx.Node | None = None
     for node in graphs[0].nodes:
         if node.op != "placeholder" and node.all_input_nodes != [previous]:
-            raise UnsupportedError("layers that are no chain")
+            raise UnsupportedError("layers that do not follow one another")
         if node.op not in ("placeholder", "output"):
-            letter = _letter(node, network)
-            letters += letter
-            names.append((letter, str(node.target)))
+            letters.append(_letter(node, network))
+            names[letters[-1]].append(str(node.target))
         previous = node
-    if not _CHAIN.fullmatch(letters):
+    if not _ORDER.fullmatch("".join(letters)):
         raise UnsupportedError("layers in another order than convolution, max-pooling and ReLU, then linear layers")
-    found = {kind: tuple(name for letter, name in names if letter == kind) for kind in "ncl"}
-    if len({*found["c"], *found["l"]}) < len(found["c"]) + len(found["l"]):
+    layers = Layers(next(iter(names["n"]), None), tuple(names["c"]), tuple(names["l"]), "f" in letters)
+    if len(set(layers.weighted)) < len(layers.weighted):
         raise UnsupportedError("a layer that is used twice")
-    return Chain(next(iter(found["n"]), None), found["c"], found["l"], "f" in letters)
+    return layers
+
+
+def weights_and_biases(layers: list[Any]) -> list[Tensor]:
+    """The tensors that the kernel takes of layers; an empty one stands for no bias."""
+    tensors = []
+    for layer in layers:
+        tensors += [layer.weight, layer.weight.new_empty(0) if layer.bias is None else layer.bias]
+    return tensors
+
+
+class Scaling:
+    """The factors and terms of an input scaling; they are computed anew only where its mean or deviation changed."""
+
+    def __init__(self) -> None:
+        self.versions: tuple[Any, ...] = ()
+        self.values = (torch.empty(0), torch.empty(0))
+
+    def of(self, layer: Any, seeds: int, channels: int, *, unit: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Factors and terms ``[seeds, channels]`` of a layer whose buffers hold those of every replica.
+
+        Without a layer only the unit counts: what a value of 1 in the images stands for.
+        """
+        versions = (seeds,) if layer is None else (seeds, layer.mean._version, layer.std._version)
+        if versions != self.versions:
+            factors, terms = torch.ones(seeds, channels), torch.zeros(seeds, channels)
+            if layer is not None:
+                mean, std = (buffer.view(seeds, -1, channels)[:, 0] for buffer in (layer.mean, layer.std))
+                factors, terms = 1 / std, -mean / std
+            self.versions, self.values = versions, (factors * unit, terms)
+        return self.values
 
 
 class _Tracer(fx.Tracer):
@@ -106,7 +141,7 @@ class _Tracer(fx.Tracer):
 
 
 def _is_unknown(module: nn.Module) -> bool:
-    """Whether a module is a layer of PyTorch that no chain has, or calls something before or after itself."""
+    """Whether a module is another layer of PyTorch, or calls something before or after itself."""
     of_pytorch = type(module).__module__.startswith("torch.nn") and type(module) is not nn.Sequential
     hooks = bool(module._forward_hooks or module._forward_pre_hooks)
     return hooks or (of_pytorch and type(module) not in _LETTERS and not isinstance(module, nn.ModuleList))
@@ -143,11 +178,11 @@ def _is_plain(layer: Any) -> bool:
 
 
 def _pools_two(size: Any, options: Any, more: tuple[Any, ...]) -> bool:
-    given = dict(zip(_POOLING, more, strict=False)) | dict(options)
-    plain = all(_single(value) in _POOLING[name] for name, value in given.items())
+    pooling = dict(zip(_POOLING, more, strict=False)) | dict(options)
+    plain = all(_single(value) in _POOLING[name] for name, value in pooling.items())
     return _single(size) == 2 and plain
 
 
 def _single(value: Any) -> Any:
-    """The number that a pair of equal ones stands for."""
+    """The number that a pair of equal numbers stands for."""
     return value[0] if isinstance(value, tuple | list) and len(set(value)) == 1 else value

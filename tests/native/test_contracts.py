@@ -12,14 +12,12 @@ from torch.nn import functional as F
 
 import osakd
 from osakd.engine.executors import choose
-from osakd.engine.executors.base import UnsupportedError
-from osakd.engine.executors.native import serial as native
-from osakd.engine.executors.native.chain import find_chain
 from osakd.engine.executors.registry import AUTO
-from osakd.errors import InputError
-from osakd.kernels import library
-from osakd.kernels.build import NoKernelError
+from osakd.errors import InputError, UnsupportedError
 from osakd.models.normalise import Normalise
+from osakd.native.executors import serial as native
+from osakd.native.executors.layers import find_layers
+from osakd.native.kernels import library
 from tests.contracts.replicas import (
     EPOCHS,
     FOLDING,
@@ -131,8 +129,8 @@ def small(*first: nn.Module) -> nn.Sequential:
 def test_networks_of_other_peoples_making_are_chains() -> None:
     body = small(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2, 2))
     network = nn.Sequential(Normalise([0.5], [0.5]), body)
-    assert find_chain(network) == ("0", ("1.0",), ("1.4", "1.6"), True)
-    assert find_chain(nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Identity())).flat is False
+    assert find_layers(network) == ("0", ("1.0",), ("1.4", "1.6"), True)
+    assert find_layers(nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Identity())).flat is False
 
 
 def hooked() -> nn.Module:
@@ -160,12 +158,12 @@ def hooked() -> nn.Module:
 )
 def test_what_is_no_chain_is_named(network: Callable[[], nn.Module], reason: str) -> None:
     with pytest.raises(UnsupportedError, match=reason):
-        find_chain(network())
+        find_layers(network())
 
 
 def test_a_network_written_with_functions_is_a_chain() -> None:
-    assert find_chain(Functional()) == (None, ("one",), ("two",), True)
-    assert find_chain(Functional(kernel_size=(2, 2), stride=2)).convolutions == ("one",)
+    assert find_layers(Functional()) == (None, ("one",), ("two",), True)
+    assert find_layers(Functional(kernel_size=(2, 2), stride=2)).convolutions == ("one",)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +189,7 @@ def test_the_kernel_is_chosen_where_it_can_run(kernels: str, recorded: str, expe
 
 def test_without_a_compiler_a_run_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     given = replicas([method_of("plain", 0, "lenet-digits")])
-    monkeypatch.setattr(library, "_found", lambda: NoKernelError("there is no C++ compiler"))
+    monkeypatch.setattr(library, "_found", lambda: UnsupportedError("there is no C++ compiler"))
     found = choose.alone(given)
     assert found.name == "serial"
     assert found.notes == ["Executor: serial, since serial/native cannot run its step (there is no C++ compiler)."]

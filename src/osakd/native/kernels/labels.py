@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from osakd.kernels.library import load
 from osakd.labels.posterior import VOTE_COUNTERS, Pool
 from osakd.labels.ranks import are_several
 from osakd.losses.osakd import LOSSES, MeasuredLoss, OSAKDLoss
 from osakd.losses.terms import BALANCES
+from osakd.native.kernels.library import load
 
 _Pointer = ctypes.c_void_p
 FIGURES, WEIGHTS = 8, 7

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from osakd.kernels.library import load
+from osakd.native.kernels.library import load
 
 _Pointer = ctypes.c_void_p
 

@@ -3,12 +3,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from osakd.engine.executors.native import labels
-from osakd.kernels import checks, library
+from osakd.native.kernels import checks, library
+from osakd.native.kernels.build import compilers
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``compiler`` are skipped, with the reason, where there is none."""
+    for item in items:
+        if item.get_closest_marker("compiler") and not any(compilers()):
+            item.add_marker(pytest.mark.skip(reason="no compiler here"))
 
 
 def look_again() -> None:
-    for cached in (library._found, checks._difference, labels._difference):
+    for cached in (library._found, checks._network_difference, checks._labels_difference):
         cached.cache_clear()
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from osakd.data import columns
-from osakd.data.reading import Reading
+from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data
 from osakd.errors import InputError
 from tests.data.made import encode, made_images, write_image_folder, write_splits, write_table
@@ -33,7 +33,7 @@ def test_a_frame_of_pandas(tmp_path: Path) -> None:
         InputError, match=r"no column .* image \(binary\), species \(dictionary<.*__index_level_0__ \(int64"
     ):
         load_data(str(tmp_path))
-    assert load_data(str(tmp_path), Reading(label_column="species")).class_names == ("ant", "cat", "dog")
+    assert load_data(str(tmp_path), ImageOptions(label_column="species")).class_names == ("ant", "cat", "dog")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_two_candidates_are_listed_with_all_columns(tmp_path: Path, columns: Any
     with pytest.raises(InputError, match=rf"several columns that may hold the label, {both}: name it .*image \(binary"):
         load_data(folder)
     name = both.split(" and ")[1]
-    assert load_data(folder, Reading(label_column=name)).reading.record() == {"label_column": name}
+    assert load_data(folder, ImageOptions(label_column=name)).options.record() == {"label_column": name}
 
 
 def test_the_page_on_data_lists_the_names() -> None:
@@ -114,7 +114,7 @@ def test_the_image_column(tmp_path: Path) -> None:
     pictures = [encode(image) for image in made_images(4, 5)]
     masks = {"mask": pictures, "label": [0, 1, 0, 1]}
     by_name = load_data(write_splits(tmp_path / "a", masks))  # beside the column image
-    other = load_data(str(tmp_path / "a"), Reading(image_column="mask"))
+    other = load_data(str(tmp_path / "a"), ImageOptions(image_column="mask"))
     assert (by_name.train.images == made_images(4, 0)).all()
     assert (other.train.images == made_images(4, 5)).all()
     with pytest.raises(InputError, match="several columns that may hold the image, image and img: name it"):
@@ -122,32 +122,32 @@ def test_the_image_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "message"),
+    ("options", "message"),
     [
         (
-            Reading(label_column="kind"),
+            ImageOptions(label_column="kind"),
             r"The column 'kind' of .* does not exist: --label-column needs .*the columns are",
         ),
         (
-            Reading(label_column="image"),
+            ImageOptions(label_column="image"),
             r"The column 'image' of .* is of type binary: --label-column needs one of whole",
         ),
         (
-            Reading(image_column="label"),
+            ImageOptions(image_column="label"),
             r"The column 'label' of .* is of type int64: --image-column needs one of encoded",
         ),
     ],
 )
-def test_a_named_column_that_does_not_fit(tmp_path: Path, reading: Reading, message: str) -> None:
+def test_a_named_column_that_does_not_fit(tmp_path: Path, options: ImageOptions, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        load_data(write_splits(tmp_path, {"label": [0, 1, 0, 1]}), reading)
+        load_data(write_splits(tmp_path, {"label": [0, 1, 0, 1]}), options)
 
 
 def test_columns_are_for_parquet_only(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`label_column` is for Parquet files, but .* holds folders of images"):
-        load_data(str(write_image_folder(tmp_path)), Reading(label_column="x"))
+        load_data(str(write_image_folder(tmp_path)), ImageOptions(label_column="x"))
     with pytest.raises(InputError, match=r"'digits' has splits and classes .*leave `image_column` out"):
-        load_data("digits", Reading(image_column="x"))
+        load_data("digits", ImageOptions(image_column="x"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from osakd.records import DataOrigin
 
 
 @dataclass(frozen=True)
-class Reading:
+class ImageOptions:
     """How to read a data set; the defaults read it as it is.
 
     Attributes:
@@ -30,22 +30,22 @@ class Reading:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items() if value}
 
 
-def new_reading(
+def image_options(
     *, resize: Any = None, test_fraction: Any = 0.0, label_column: str | None = None, image_column: str | None = None
-) -> Reading:
+) -> ImageOptions:
     """The options as a user gives them, checked.
 
     Args:
         resize: a size such as ``32``, ``"32"``, ``"64x48"`` (height x width) or ``(64, 48)``; None keeps the size.
-        test_fraction: see ``Reading``.
-        label_column: see ``Reading``.
-        image_column: see ``Reading``.
+        test_fraction: see ``ImageOptions``.
+        label_column: see ``ImageOptions``.
+        image_column: see ``ImageOptions``.
 
     Raises:
         InputError: not a size, or a fraction out of its range.
 
     Example:
-        >>> new_reading(resize="64x48").resize
+        >>> image_options(resize="64x48").resize
         (64, 48)
     """
     if not isinstance(test_fraction, float | int) or isinstance(test_fraction, bool):
@@ -55,13 +55,13 @@ def new_reading(
             f"`test_fraction` must be at least 0 and below 1 (a share of the images), got {test_fraction}."
         )
     size = None if resize is None else _size(resize)
-    return Reading(size, float(test_fraction), label_column, image_column)
+    return ImageOptions(size, float(test_fraction), label_column, image_column)
 
 
-def recorded_reading(data: DataOrigin) -> Reading:
+def recorded_options(data: DataOrigin) -> ImageOptions:
     """How a run read its data, from the description of the data in its configuration."""
     size = data.get("resize")
-    return Reading(
+    return ImageOptions(
         resize=None if size is None else (size[0], size[1]),
         test_fraction=data.get("test_fraction", 0.0),
         label_column=data.get("label_column"),

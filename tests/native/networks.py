@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from osakd.kernels.operators import Plan, Stage, network
+from osakd.native.kernels.operators import Plan, Stage, network
 
 
 class Made(NamedTuple):

@@ -17,16 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from osakd.durable import write_atomic
-from osakd.errors import InputError, RunError, one_line
+from osakd.errors import InputError, RunError, UnsupportedError, one_line
 from osakd.paths import cache_folder
 
 SOURCE = "kernels.cpp"
 _TIMEOUT = 300.0
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
-
-
-class NoKernelError(Exception):
-    """The kernel cannot be used here; the message says why, to follow "since"."""
 
 
 def compilers() -> Iterator[list[str]]:
@@ -44,10 +40,10 @@ def built_library() -> Path:
     """The path of the kernel for this machine, which is built where the cache does not hold it.
 
     Raises:
-        NoKernelError: there is no compiler, it refuses, or the cache cannot be used.
+        UnsupportedError: there is no compiler, it refuses, or the cache cannot be used.
     """
     if os.name != "posix":
-        raise NoKernelError(f"the kernel does not run on {platform.system()}")
+        raise UnsupportedError(f"the kernel does not run on {platform.system()}")
     refused = ""
     for command in compilers():
         try:
@@ -55,8 +51,8 @@ def built_library() -> Path:
         except (OSError, subprocess.SubprocessError) as error:
             refused = refused or f"{command[0]} cannot build the kernel ({_words(error)})"
         except (InputError, RunError) as error:
-            raise NoKernelError(f"the kernel cannot be kept ({_words(error)})") from error
-    raise NoKernelError(refused or "there is no C++ compiler: install gcc or clang, or the package ziglang")
+            raise UnsupportedError(f"the kernel cannot be kept ({_words(error)})") from error
+    raise UnsupportedError(refused or "there is no C++ compiler: install gcc or clang, or the package ziglang")
 
 
 def _built_with(command: list[str], folder: Path) -> Path:
@@ -96,7 +92,7 @@ def _own_folder() -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or not _is_own(about):
-        raise NoKernelError(f"others may write {str(folder)!r}: remove it, or name another cache in OSAKD_CACHE")
+        raise UnsupportedError(f"others may write {str(folder)!r}: remove it, or name another cache in OSAKD_CACHE")
     folder.chmod(0o700)
     return folder
 

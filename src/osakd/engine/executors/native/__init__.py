@@ -1,1 +1,0 @@
-"""Small convolutional networks on a CPU, computed by the native kernel (``osakd.kernels``)."""

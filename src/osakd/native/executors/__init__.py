@@ -1,0 +1,1 @@
+"""Small convolutional networks on a CPU, computed by the native kernel (``osakd.native.kernels``)."""
