@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import osakd
 from osakd.cli.main import main
+from osakd.durable import line
 from osakd.errors import InputError, RunError
 from osakd.records import METRICS, RESULT, flattened, read_metrics, write_error
 from osakd.runs import Curve, FinishedRun, RunRecord, curve_of, pack_runs, read_runs
@@ -176,17 +177,18 @@ def test_the_commands_take_a_packed_file(folder: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("words", "damage"),
     [
-        ("its checksum does not fit", lambda line: line.replace(b"0.6", b"0.7")),
-        ("Unterminated|delimiter|Expecting", lambda line: line[:99]),
-        ("it has no 'label'", lambda line: b"{}"),
-        ("it holds list", lambda line: b"[]"),
-        ("recursion", lambda line: b"[" * 100_000),
+        ("its checksum does not fit", lambda text: text.replace(b"0.6", b"0.7")),
+        ("Unterminated|delimiter|Expecting", lambda text: text[:99]),
+        ("it has no checksum", lambda text: b"{}"),
+        ("it has no 'label'", lambda text: changed(b'{"crc32": 0, "seed": 1}')),
+        ("it holds list", lambda text: b"[]"),
+        ("recursion", lambda text: b"[" * 100_000),
     ],
 )
 def test_a_damaged_line_hides_no_other_run(words: str, damage: Callable[[bytes], bytes], folder: Path) -> None:
     (packed,) = osakd.pack(folder)
-    first, failed, line, *lines = packed.file.read_bytes().splitlines()
-    packed.file.write_bytes(b"\n".join([first, failed, damage(line), *lines, b""]))
+    first, failed, good, *lines = packed.file.read_bytes().splitlines()
+    packed.file.write_bytes(b"\n".join([first, failed, damage(good), *lines, b""]))
     runs = read_runs(packed.file)
     assert [run.damaged for run in runs] == [False, True, False, False, False, False]
     assert re.search(rf"Line 3 of '.*mine.jsonl' is damaged \(.*({words})", str(runs[1].error))
@@ -194,11 +196,11 @@ def test_a_damaged_line_hides_no_other_run(words: str, damage: Callable[[bytes],
         osakd.pack(folder)
 
 
-def changed(line: bytes, **more: object) -> bytes:
+def changed(text: bytes, **more: object) -> bytes:
     """A line whose writer made a change."""
-    found = json.loads(line) | more
+    found = json.loads(text) | more
     found.pop("crc32")
-    return json.dumps(found).encode()
+    return line(found).rstrip(b"\n")
 
 
 @pytest.mark.parametrize(

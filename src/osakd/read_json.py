@@ -59,8 +59,12 @@ def subfolders(folder: Path) -> list[Path]:
         ) from error
 
 
-def parse(text: bytes) -> dict[str, Any]:
+def parse(text: bytes, *, has_checksum: bool = False) -> dict[str, Any]:
     """The JSON object in a text, without its checksum.
+
+    Args:
+        text: the text.
+        has_checksum: the text must have a checksum; older files have none.
 
     Raises:
         ValueError: it is something else, or was changed after it was written.
@@ -69,7 +73,8 @@ def parse(text: bytes) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError(f"it holds {type(value).__name__}")
-    check(text, value)
+    if not check(text, value) and has_checksum:
+        raise ValueError("it has no checksum")
     return value
 
 

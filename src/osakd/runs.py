@@ -341,8 +341,9 @@ def _read_packed(path: Path) -> tuple[list[dict[str, Any]], list[RunRecord]]:
     """
     lines, folder = read_lines(path), path.with_suffix("")
     try:
-        header = parse(next(lines, b"{}") if path.suffix == PACKED else b"{}")
-        is_packed = header.get("osakd") == _HEADER["osakd"]
+        first = next(lines, b"{}") if path.suffix == PACKED else b"{}"
+        is_packed = parse(first).get("osakd") == _HEADER["osakd"]
+        header = parse(first, has_checksum=is_packed)
         environments = dict(enumerate(header["environments"])) if is_packed else {}
     except (*_WRONG, RecursionError) as error:
         raise RunError(_damaged_line(1, path, error)) from error
@@ -353,7 +354,7 @@ def _read_packed(path: Path) -> tuple[list[dict[str, Any]], list[RunRecord]]:
     runs = []
     for number, text in enumerate(lines, start=2):
         try:
-            runs.append(_unpacked(parse(text), environments, folder))
+            runs.append(_unpacked(parse(text, has_checksum=True), environments, folder))
         except (*_WRONG, RecursionError) as error:
             name, damage = f"line {number}", _damaged_line(number, path, error)
             runs.append(RunRecord(name, None, folder / name, None, None, Curve(), damage, damaged=True))
