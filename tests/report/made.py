@@ -111,10 +111,10 @@ def make_run(folder: Path, accuracies: Sequence[float], *, finished: bool = True
         row(epoch, accuracy, soft="k" in config.settings, validated=config.validation > 0)
         for epoch, accuracy in enumerate(accuracies, start=1)
     ]
-    for one in rows:
-        append(folder / METRICS, one)
+    for of_epoch in rows:
+        append(folder / METRICS, of_epoch)
     if finished:
-        best = max(rows, key=lambda one: one["test"]["accuracy"])
+        best = max(rows, key=lambda of_epoch: of_epoch["test"]["accuracy"])
         top = {"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]}
         chosen = top | {"validation_accuracy": best["validation"]["accuracy"]} if config.validation else None
         cost = {"step_ms": 2.5, "memory_mib": 7.0}

@@ -150,11 +150,11 @@ def read_complexity(folder: Path) -> Complexity | None:
     try:
         values = json.loads(content)
         figures = [
-            Figure(*(str(one[key]) for key in ("what", "paper", "ours", "verdict"))) for one in values["figures"]
+            Figure(*(str(figure[key]) for key in ("what", "paper", "ours", "verdict"))) for figure in values["figures"]
         ]
         steps = [
-            Steps(str(one["network"]), int(one["batch_size"]), _seconds(one["seconds_per_step"]))
-            for one in values["steps"]
+            Steps(str(network["network"]), int(network["batch_size"]), _seconds(network["seconds_per_step"]))
+            for network in values["steps"]
         ]
         device, machine, threads, torch = (values["made_by"][key] for key in ("device", "machine", "threads", "torch"))
         if not figures:
@@ -172,8 +172,8 @@ def _seconds(values: dict[str, list[float]]) -> dict[str, list[float]]:
     Raises:
         ValueError: a method has no rounds, others than the rest, or a time that is none.
     """
-    rounds = {len(own) for own in values.values()}
-    if len(rounds) != 1 or rounds == {0} or any(not second > 0 for own in values.values() for second in own):
+    rounds = {len(seconds) for seconds in values.values()}
+    if len(rounds) != 1 or rounds == {0} or any(not second > 0 for seconds in values.values() for second in seconds):
         raise ValueError("times of steps")
     return values
 

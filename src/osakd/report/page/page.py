@@ -34,7 +34,7 @@ class Picture:
         source: the image as a PNG in a ``data:`` address.
         name: name of its class.
         entropy: entropy of its soft label, in nats.
-        shares: classes of its soft label with their probabilities, the largest first, and its own class.
+        shares: classes of its soft label with their probabilities, the largest first, and the class of the image.
     """
 
     source: str

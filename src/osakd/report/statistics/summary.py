@@ -52,7 +52,7 @@ class Summary(TypedDict):
         data: name, content hash and counts of the data.
         model: name of the network.
         epochs: epochs of each run.
-        methods: its methods, in the order given.
+        methods: its methods, in the order of the runs.
         notes: what its reader should know.
         environments: where the runs were made, without repetition.
         configuration: what all runs share.
@@ -103,7 +103,7 @@ def _of_method(method: MethodScores) -> MethodSummary:
         values={name: list(method.by_seed(QUANTITIES[name]).values()) for name in known},
         spreads={name: asdict(spread) for name, spread in known.items()},
         differences={name: asdict(gain) for name, gain in gains.items() if gain},
-        curves=[list(one.values) for one in series],
+        curves=[list(accuracies) for _, accuracies in series],
         epochs=list(series[0].epochs),
         predictor=method.output or None,
     )

@@ -64,7 +64,7 @@ class Trend:
 
 
 def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Trend]:
-    """The trend of each method that has recorded a quantity, in the order given.
+    """The trend of each method that has recorded a quantity, in the order of ``curves``.
 
     Runs of a method that are not equally long are cut to the shortest.
 

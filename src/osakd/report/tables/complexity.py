@@ -49,11 +49,11 @@ class Steps:
             ('3.0', '3.0 (1.00 times)', '-')
         """
         plain, *_ = self.seconds.values()
-        own = self.seconds.get(label)
-        if own is None:
+        seconds = self.seconds.get(label)
+        if seconds is None:
             return "-"
-        ratio = median(one / other for one, other in zip(own, plain, strict=True))
-        return f"{1000 * median(own):.1f}" + (f" ({ratio:.2f} times)" if own is not plain else "")
+        ratio = median(of_method / of_plain for of_method, of_plain in zip(seconds, plain, strict=True))
+        return f"{1000 * median(seconds):.1f}" + (f" ({ratio:.2f} times)" if seconds is not plain else "")
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ def complexity_tables(complexity: Complexity) -> list[Table[Any]]:
         f"made images; in brackets the ratio to plain training ({complexity.machine})."
     )
     columns = [
-        Column[str](f"{one.network}, batch {one.batch_size}: step ms", partial(Steps.cell, one))
-        for one in complexity.steps
+        Column[str](f"{steps.network}, batch {steps.batch_size}: step ms", partial(Steps.cell, steps))
+        for steps in complexity.steps
     ]
-    labels = list(dict.fromkeys(label for one in complexity.steps for label in one.seconds))
+    labels = list(dict.fromkeys(label for steps in complexity.steps for label in steps.seconds))
     method = Column[str]("method", str, is_text=True)
     return [
         figures_table(complexity.figures),
