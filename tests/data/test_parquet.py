@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from osakd.data import columns
 from osakd.data.options import ImageOptions
+from osakd.data.parquet import LABEL_NAMES
 from osakd.data.sources import load_data
 from osakd.errors import InputError
 from tests.data.made import encode, made_images, write_image_folder, write_splits, write_table
@@ -60,7 +60,7 @@ def test_labels_of_every_type_become_named_classes(tmp_path: Path, values: Any, 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([0.5, 1.0, 2.0, 0.0], r"The column 'label' of .* holds 0\.5 in row 0, which is no class"),
+        ([0.5, 1.0, 2.0, 0.0], r"The column 'label' of .* holds 0\.5 in row 0, which is not a class"),
         ([0.0, float("inf"), 1.0, 1.0], "holds inf in row 1"),
         ([0.0, float("nan"), 1.0, 1.0], "images without a class .* row 1 of the column 'label'"),
         (["a", "", "b", "b"], "images without a class .* row 1"),
@@ -97,7 +97,7 @@ def test_two_candidates_are_listed_with_all_columns(tmp_path: Path, columns: Any
 def test_the_page_on_data_lists_the_names() -> None:
     page = (Path(__file__).parents[2] / "docs/data.md").read_text(encoding="utf-8")
     section = page.partition("## Columns")[2].partition("## Classes")[0]
-    assert all(f"`{name}`" in section for name in columns.LABEL_NAMES)
+    assert all(f"`{name}`" in section for name in LABEL_NAMES)
 
 
 def test_the_declared_type_makes_a_column_the_class(tmp_path: Path) -> None:
