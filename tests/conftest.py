@@ -49,6 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no gpu here"))
 
 
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """A test file that cannot be imported ends the session: pytest's search for doctests would skip it in silence."""
+    is_test = Path(report.nodeid).name.startswith("test_")
+    if is_test and report.skipped and "unable to import module" in str(report.longrepr):
+        pytest.exit(f"{report.nodeid} cannot be imported: python -c 'import {report.nodeid[:-3].replace('/', '.')}'", 1)
+
+
 @pytest.fixture
 def read_only_folder() -> Iterator[Path]:
     """A folder that nobody may write; root may all the same, unless it works ``as_ordinary_user``."""

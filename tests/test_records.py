@@ -80,37 +80,37 @@ def test_a_label_of_osakd_is_the_method_s_own() -> None:
 
 
 PLANNED = [
-    pytest.param(experiment, column, id=f"{experiment.name}/{column.name}")
+    pytest.param(experiment, panel, id=f"{experiment.name}/{panel.name}")
     for experiment in EXPERIMENTS.values()
-    for column in experiment.columns
-    if (ROOT / "records" / f"{experiment.folder_of(column)}.jsonl").exists()
+    for panel in experiment.panels
+    if (ROOT / "records" / f"{experiment.folder_of(panel)}.jsonl").exists()
 ]
 
 
-@pytest.mark.parametrize(("experiment", "column"), PLANNED)
-def test_a_packed_run_is_the_planned_one(experiment: Any, column: Any) -> None:
+@pytest.mark.parametrize(("experiment", "panel"), PLANNED)
+def test_a_packed_run_is_the_planned_one(experiment: Any, panel: Any) -> None:
     """Its method, its settings and its options, so that nothing of it is trained again."""
-    cells = {cell.label: cell for cell in column.cells}
-    recorded = [run for run in runs(ROOT / "records" / f"{experiment.folder_of(column)}.jsonl") if run.label in cells]
+    methods = {method.label: method for method in panel.methods}
+    recorded = [run for run in runs(ROOT / "records" / f"{experiment.folder_of(panel)}.jsonl") if run.label in methods]
     assert recorded
     for run in recorded:
         config: RunConfig = as_today(run.config)
-        recipe = recipe_for(column.data)
+        recipe = recipe_for(panel.data)
         method, settings = resolve_method(
-            cells[run.label].method, RunDefaults(config.model, config.epochs, recipe.soft_weight)
+            methods[run.label].method, RunDefaults(config.model, config.epochs, recipe.soft_weight)
         )
         assert (config.method, config.settings) == (method, asdict(settings))
-        usual = {"learning_rate": recipe.learning_rate, "batch_size": recipe.batch_size, "epochs": column.epochs}
-        for option, value in (usual | column.options | cells[run.label].options).items():
+        usual = {"learning_rate": recipe.learning_rate, "batch_size": recipe.batch_size, "epochs": panel.epochs}
+        for option, value in (usual | panel.options | methods[run.label].options).items():
             assert getattr(config, option) == (list(value) if isinstance(value, tuple) else value)
 
 
 def test_every_packed_run_has_a_plan_or_is_of_the_comparison() -> None:
     planned = {
-        f"{experiment.folder_of(column)}/{cell.label}"
+        f"{experiment.folder_of(panel)}/{method.label}"
         for experiment in EXPERIMENTS.values()
-        for column in experiment.columns
-        for cell in column.cells
+        for panel in experiment.panels
+        for method in panel.methods
     }
     recorded = {f"{path.parent.name}/{path.stem}/{run.label}" for path in FILES for run in runs(path)}
     assert {name for name in recorded - planned if not name.startswith("comparison/")} == set()
