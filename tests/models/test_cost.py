@@ -74,3 +74,13 @@ def test_parameters_that_train() -> None:
     next(network.parameters()).requires_grad_(False)
     assert count_parameters(network, trained=True) == 62_006 - 6 * 3 * 25
     assert count_parameters(network) == 62_006
+
+
+def test_depthwise_blocks_are_convolutions_of_each_channel_and_over_all() -> None:
+    network, images = build("ds-cnn")
+    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    assert [(layer.groups, layer.kernel_size) for layer in convolutions[1:3]] == [(32, (3, 3)), (1, (1, 1))]
+    assert len(convolutions) == 11
+    macs = 32 * 32 * 27 * 32 + 16 * 16 * (9 * 32 + 32 * 64 + 9 * 64 + 64 * 64)
+    macs += 8 * 8 * (9 * 64 + 64 * 128 + 2 * (9 * 128 + 128 * 128)) + 128 * 10
+    assert count_macs(network, images) == macs

@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from osakd import build_model
-from osakd.data.recipes import DATA
 from osakd.errors import InputError
 from osakd.models.registry import MODELS
 from osakd.models.resnet import GlobalAverage, PaddedShortcut, resnet50
@@ -33,6 +32,10 @@ PARAMETERS: list[tuple[str, int, tuple[int, int, int], int]] = [
     ("resnet50-small", 1000, TINY, 25_549_352),
     ("resnet50-small", 200, TINY, 23_910_152),
     ("resnet50-small", 2, (1, 8, 8), 23_503_298),
+    ("ds-cnn", 10, CIFAR, 54_922),
+    ("lenet", 10, CIFAR, 62_006),
+    ("lenet-fashion", 10, (1, 28, 28), 431_080),
+    ("lenet-digits", 10, (1, 8, 8), 13_706),
 ]
 
 
@@ -46,7 +49,7 @@ def test_parameters_and_outputs(name: str, classes: int, shape: tuple[int, int, 
 def test_descriptions_name_the_counts() -> None:
     on = {("resnet50", 1000), ("resnet50-small", 200)}
     described = {name: count for name, classes, _, count in PARAMETERS if classes == 10 or (name, classes) in on}
-    assert {name for name in MODELS if name.startswith("resnet")} == set(described)
+    assert set(MODELS) == set(described)
     for name, count in described.items():
         assert f"{count:,} parameters" in MODELS[name].description
 
@@ -178,18 +181,9 @@ def test_initial_weights_are_he_s(name: str) -> None:
             assert bool((layer.bias == 0).all())
 
 
-@pytest.mark.parametrize(("name", "smallest"), [("resnet8", 4), ("resnet50", 32), ("resnet50-small", 8)])
+@pytest.mark.parametrize(("name", "smallest"), [("resnet8", 4), ("ds-cnn", 4), ("resnet50", 32), ("resnet50-small", 8)])
 def test_images_that_are_too_small(name: str, smallest: int) -> None:
     build_model(name, num_classes=2, input_shape=(3, smallest, smallest))
     message = f"Images of {smallest}x{smallest - 1} pixels .* at least {smallest}x{smallest}, or a smaller network"
     with pytest.raises(InputError, match=message):
         build_model(name, num_classes=2, input_shape=(3, smallest, smallest - 1))
-
-
-def test_unknown_depths_name_the_nearest() -> None:
-    with pytest.raises(InputError, match="Unknown model 'resnet-110'; did you mean 'resnet110'"):
-        build_model("resnet-110", num_classes=10, input_shape=CIFAR)
-
-
-def test_the_paper_s_network_for_tiny_imagenet() -> None:
-    assert DATA["tiny_imagenet"].recipe.model == "resnet50"
