@@ -51,7 +51,7 @@ def test_a_test_split_alone_is_enough(run: osakd.Run, tmp_path: Path, capsys: py
     write_class_folder(folder, {"test/3/notes.txt": b"x"})
     assert main(["evaluate", str(run.folder), "--data", str(folder)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "Skipped in test/, since they are no images: 1 .txt."
+    assert printed[0] == "Skipped in test/, since they are not images: 1 .txt."
     assert printed[1].startswith(f"accuracy {100 * run.result.last['test']['accuracy']:.2f} %, ")
     assert osakd.evaluate(run.folder, data=str(folder / "test"))["accuracy"] == run.result.last["test"]["accuracy"]
 
