@@ -50,7 +50,7 @@ LABELS = [
     ({"name": "osakd-constant", "k": 16}, "osakd-constant-16nn"),
     ({"name": "osakd", "soft_weight": 0.3, "space": "logits"}, "osakd-soft_weight=0.3-logits"),
     ({"name": "osakd", "include_self": False}, "osakd-include_self=False"),
-    ("uniform-smoothing-16nn", "uniform-smoothing-16nn"),
+    ("uniform-smoothing-16nn", "osakd-uniform-16nn"),
     ("kd-additive", "kd-additive"),
     ("ffl-unshared", "ffl-unshared"),
     ({"name": "kd", "teacher": "some/where/resnet110-seed0/"}, "kd-resnet110-seed0"),
