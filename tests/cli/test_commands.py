@@ -156,8 +156,8 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (
             ["comp"],
-            "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, predict, export, "
-            "latency, card, reproduce, report, status, cost, list.",
+            "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, predict, report, pack, "
+            "status, cost, list, export, latency, card, reproduce.",
         ),
         (["train", "--bogus", "3"], "Unknown option --bogus (see --help)."),
         (["train", "digits"], "Unexpected argument 'digits' after the command: "),

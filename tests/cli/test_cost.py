@@ -25,7 +25,7 @@ def test_both_tables_have_a_row_for_each_method(capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert printed.startswith("training\n")
     assert "The paper" not in printed
-    for label in ("plain", "osakd-8nn", "dml", "one", "ffl-unshared"):
+    for label in ("plain", "osakd", "dml", "one", "ffl-unshared"):
         training, deployed = printed_rows(printed, label)
         assert len(training) == 8
         assert deployed[1:] == ["75,290", "3.060 M"]
@@ -47,7 +47,7 @@ def test_the_paper_s_figures_stand_beside_the_real_cost(capsys: pytest.CaptureFi
 
 
 def test_the_paper_s_lines_need_both_methods() -> None:
-    osakd = Cost("osakd-8nn", 1, 1, 0, 1, 1.0, 1.0, 0.0, 0, 0.0, 1.0, 1.0)
+    osakd = Cost("osakd", 1, 1, 0, 1, 1.0, 1.0, 0.0, 0, 0.0, 1.0, 1.0)
     assert paper_lines([osakd]) == paper_lines([osakd, replace(osakd, label="kd-resnet20")]) == []
     assert paper_lines([osakd, replace(osakd, label="kd")])
 
@@ -56,7 +56,7 @@ def test_by_default_every_method_that_fits_any_network(capsys: pytest.CaptureFix
     assert main(["cost", "--model", "lenet-digits", "--input-shape", "1", "8", "8", "--num-classes", "2"]) == 0
     printed = capsys.readouterr().out
     for method in DEFAULT_METHODS:
-        assert len(printed_rows(printed, {"osakd": "osakd-8nn"}.get(method, method))) == 2
+        assert len(printed_rows(printed, method)) == 2
 
 
 def test_shape_and_recipe_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ def test_a_class_with_a_single_image_cannot_be_on_both_sides() -> None:
 @pytest.mark.parametrize("option", ["fraction", "validation"])
 def test_a_share_below_one_image_of_every_class(option: str) -> None:
     with pytest.raises(InputError, match=rf"A `{option}` share of 0\.01 of 60 images leaves one side empty: take"):
-        made(30, 30).view(**{"fraction": 1.0, "validation": 0.0, "seed": 0, "channels": 1} | {option: 0.01})
+        made(30, 30).part(0.01) if option == "fraction" else made(30, 30).hold_out(0.01, 0)
 
 
 def test_the_sizes_of_the_classes_are_described() -> None:
