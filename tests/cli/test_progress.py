@@ -116,7 +116,7 @@ def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
         "compare",
         "--methods",
         "plain",
-        "osakd-8nn",
+        "osakd ",
         "--seeds",
         "1",
         "--epochs",

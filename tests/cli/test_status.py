@@ -133,7 +133,7 @@ def test_a_note_that_is_incomplete_or_of_another_user(
         (runs / NOTE).write_text('{"process": 1}')
         monkeypatch.setattr(FileLock, "acquire", refuse)
         assert status_of(runs)[0].runner is None
-        (runs / NOTE).write_text('{"process": 1, "host": "there", "since": "then", "jobs": {}}')
+        (runs / NOTE).write_text('{"process": 1, "host": "there", "since": "then", "runs": {}}')
         assert main(["status", str(runs)]) == 0
         assert "run by process 1 on there, since then (or it was killed: " in capsys.readouterr().out
     finally:
@@ -154,3 +154,9 @@ def test_a_note_that_cannot_be_written_stops_no_run(tmp_path: Path, monkeypatch:
 
 def full(*_: object) -> None:
     raise RunError("The disk is full.")
+
+
+def test_a_link_to_a_folder_above_is_followed_once(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs, tmp_path / "runs")
+    (tmp_path / "runs/again").symlink_to(tmp_path)
+    assert main(["status", str(tmp_path), "--all"]) == 0

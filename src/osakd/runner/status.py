@@ -75,7 +75,8 @@ def _folders(folder: Path) -> Iterator[Path]:
     inside = {path for path in subfolders(folder) if not (path / records.CONFIG).exists()}
     for path in sorted(inside | {file.with_suffix("") for file in folder.glob(f"[!.]*{PACKED}")}):
         yield path
-        yield from _folders(path)
+        if not path.is_symlink():  # a link may lead to a folder above it
+            yield from _folders(path)
 
 
 def _status(folder: Path) -> FolderStatus:
