@@ -98,11 +98,12 @@ def accept(
     def stop(*_: Any, **__: Any) -> None:
         raise ReachedError
 
-    for name in ("train", "compare", "reproduce", "evaluate", "write_report", "load"):
+    for name in ("train", "compare", "pack", "evaluate", "write_report", "load"):
         monkeypatch.setattr(osakd.api, name, stop, raising=False)
     monkeypatch.setattr("osakd.engine.cost.costs", stop)
     for name in ("export", "latency", "card"):
         monkeypatch.setattr(f"osakd.deploy.api.{name}", stop)
+    monkeypatch.setattr("osakd.experiments.api.reproduce", stop)
     monkeypatch.setattr("osakd.runner.status.status_of", stop)
     monkeypatch.setattr("osakd.engine.allocator.keep_freed_memory", lambda: False)
     monkeypatch.chdir(tmp_path)
