@@ -57,5 +57,5 @@ def test_a_comparison_and_the_same_command_again(tmp_path: Path) -> None:
     words = ["compare", "--methods", "plain", "osakd", "--seeds", "1", "--processes", "1", "--out", str(tmp_path)]
     for _ in range(2):
         assert main([*words, "--epochs", "2", "--log", "tensorboard"]) == 0
-        for folder in (tmp_path / "plain-seed0", tmp_path / "osakd-8nn-seed0"):
+        for folder in (tmp_path / "plain-seed0", tmp_path / "osakd-seed0"):
             assert events(folder) == recorded(folder)
