@@ -246,7 +246,11 @@ def test_a_damaged_cache_is_made_again(
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's, about damaged tags
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    # Without run-time shape checks, wrong types of tensors reach our own messages.
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.unchecked) if "loss" in kind else kind for kind in KINDS],
+)
 def test_any_input_is_read_or_refused_in_one_line(kind: str, tmp_path: Path) -> None:
     inputs, read = KINDS[kind](tmp_path)
 
