@@ -54,7 +54,7 @@ step bench 200 "$python" -m benchmarks.run --device "$device" --out "$out/record
 step torchvision 30 "$python" -m pytest -q -p no:cacheprovider -k torchvision tests/models
 if [ -d "$given/cifar10" ]; then
   step train 60 "$python" -m osakd compare --data "$given/cifar10" --model lenet --epochs 100 --seeds 5 \
-    --methods plain osakd-8nn osakd-16nn --device "$device" --out "$out/runs/table1-cifar10"
+    --methods plain osakd osakd-16nn --device "$device" --out "$out/runs/table1-cifar10"
 fi
 
 archive="$out.tar.gz"

@@ -116,7 +116,7 @@ def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
         "compare",
         "--methods",
         "plain",
-        "osakd ",
+        "osakd",
         "--seeds",
         "1",
         "--epochs",
@@ -130,7 +130,7 @@ def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
     printed = capsys.readouterr().out
     for words in (
         "digits (600 + 1,197 images, 8x8x1, content daa58e55), lenet-digits, 1 epoch\n",
-        "osakd-8nn",
+        "osakd",
         "Note: in-batch soft labels with k = 8, the sample itself among them, and pseudo-count 0.25 can give the true",
         f"Every value and the curves are in {tmp_path}/ (summary.json, curves.svg, curves.png).",
     ):
