@@ -5,13 +5,11 @@ deleting a folder and its row leaves the rest as it was.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """What a leaf offers to the trunk.
 
     Attributes:
@@ -23,12 +21,12 @@ class Leaf:
         pools: by name of the option that takes its address, the class of a pool of workers, see ``runner.pools.Pool``.
     """
 
-    executors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    pools: Mapping[str, str] = field(default_factory=dict)
-    commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-    loaders: Mapping[str, str] = field(default_factory=dict)
-    experiments: Mapping[str, str] = field(default_factory=dict)
+    executors: Mapping[str, Mapping[str, Any]] = {}
+    pools: Mapping[str, str] = {}
+    commands: Mapping[str, tuple[str, str]] = {}
+    names: Mapping[str, str] = {}
+    loaders: Mapping[str, str] = {}
+    experiments: Mapping[str, str] = {}
 
 
 LEAVES: dict[str, Leaf] = {
