@@ -78,7 +78,7 @@ def check_run(data: str, method: Any, options: dict[str, Any]) -> None:
     model = options.get("model") or DATA[data].recipe.model
     assert model in MODELS
     # The digits stand for every data set: nothing is loaded from elsewhere.
-    config = configure(digits(), method, 0, Options(**options | {"model": model}))
+    config = configure(digits(), method, 0, Options(**{"deploy": "last"} | options | {"model": model}))
     if config.method in ("one", "ffl"):
         network = build_model(model, num_classes=10, input_shape=(3, 32, 32))
         assert stages_of(network) if config.settings.get("shared") is False else shared_stage(network, None)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from osakd.deploy.api import export as export
     from osakd.deploy.api import latency as latency
     from osakd.deploy.hub import OSAKDModel as OSAKDModel
+    from osakd.engine.best import BestAverage
+    from osakd.engine.calibration import fit_temperature
     from osakd.engine.callbacks import Callback
     from osakd.errors import InputError, RunError
     from osakd.experiments.api import reproduce as reproduce
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "BestAverage",
     "Callback",
     "Comparison",
     "InputError",
@@ -44,6 +47,7 @@ __all__ = [
     "build_model",
     "compare",
     "evaluate",
+    "fit_temperature",
     "knn_posterior",
     "load",
     "osakd_loss",
@@ -56,6 +60,7 @@ __all__ += offered("names")  # pyright: ignore[reportUnsupportedDunderAll] - the
 __getattr__, _names = lazy_names(
     __name__,
     {
+        "BestAverage": "engine.best",
         "Callback": "engine.callbacks",
         "Comparison": "api",
         "InputError": "errors",
@@ -68,6 +73,7 @@ __getattr__, _names = lazy_names(
         "build_model": "models.build",
         "compare": "api",
         "evaluate": "api",
+        "fit_temperature": "engine.calibration",
         "knn_posterior": "labels.posterior",
         "load": "api",
         "osakd_loss": "losses.terms",

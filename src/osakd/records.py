@@ -104,7 +104,10 @@ class RunConfig:
         crop: pixels of padding around an image, from which a random crop of its size is taken.
         crop_padding: padding mode of the crop: ``zero`` or ``reflect``.
         flip: whether half of the images are flipped horizontally.
-        ema: decay of the moving average of weights; None for no average. ``deploy_ema``: whether it is deployed.
+        ema: decay of the moving average of weights; None for no average, or where its window is given.
+        ema_epochs: window of this average in epochs.
+        deploy: which weights are deployed: ``last``, ``averaged``, or ``best`` on the validation images.
+        patience: epochs without a better validation score after which training stops.
     """
 
     data: DataRecord
@@ -133,7 +136,9 @@ class RunConfig:
     crop_padding: str = "zero"
     flip: bool = False
     ema: float | None = None
-    deploy_ema: bool = False
+    ema_epochs: float | None = None
+    deploy: str = "last"
+    patience: int | None = None
 
     def differences(self, other: "RunConfig") -> list[str]:
         """Lists where the other configuration differs, as ``name: ours, not theirs``."""
@@ -155,6 +160,10 @@ class Result:
         environment: versions, commit, machine.
         notes: what a reader of the result should know.
         cost: ``step_ms``, the median time of a training step, and ``memory_mib``, the peak memory of one replica.
+        deployed: the deployed network: ``weights`` (``last`` or ``averaged``) of which ``epoch``, its ``temperature``,
+            its scores on the ``test`` images and on those of ``validation``, and ``uncalibrated``, its scores on the
+            test images before the temperature. None in older records, whose network is that of the last epoch.
+        planned_epochs: the epochs of its configuration, where it stopped before them.
     """
 
     epochs: int
@@ -165,6 +174,16 @@ class Result:
     environment: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     cost: dict[str, float] = field(default_factory=dict)
+    deployed: dict[str, Any] | None = None
+    planned_epochs: int | None = None
+
+    def deployed_scores(self, split: str = "test") -> dict[str, float]:
+        """The scores of the deployed network on a split; none where they are not recorded."""
+        return (self.last if self.deployed is None else self.deployed).get(split, {})
+
+    def is_of(self, config: RunConfig) -> bool:
+        """Whether it is of all epochs of a configuration: a run that is given more keeps its old one for a while."""
+        return config.epochs == (self.planned_epochs or self.epochs)
 
 
 class RunFiles(NamedTuple):
@@ -304,16 +323,23 @@ def _from_file(kind: type[Kind], path: Path, needed: Sequence[str]) -> Kind | No
     if values is None:
         return None
     try:
-        return build(kind, values, needed)
+        return build(kind, renewed(values), needed)
     except TypeError as error:
         raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
     except ValueError as error:
         raise damaged(path, error) from error
 
 
+def renewed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a configuration, those of an earlier version by their names of today."""
+    today = dict(values)
+    if "deploy_ema" in today:
+        today["deploy"] = "averaged" if today.pop("deploy_ema") else "last"
+    return today
+
+
 def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | None:
-    """The result, where it is of all epochs: a run that is given more keeps its old one until it has a new one."""
-    return result if result and config and result.epochs == config.epochs else None
+    return result if result and config and result.is_of(config) else None
 
 
 def _error(folder: Path, result: Result | None) -> str | None:

@@ -29,6 +29,7 @@ from osakd.records import (
     default_folder,
     flattened,
     read_run,
+    renewed,
 )
 
 PACKED = ".jsonl"
@@ -376,12 +377,12 @@ def _unpacked(values: dict[str, Any], environments: Mapping[int, dict[str, Any]]
     name = values.get("folder", f"{label}-seed{seed}")
     if not isinstance(label, str) or name != Path(name).name or name.startswith(".") or "\0" in name:
         raise ValueError("its label is not a name")
-    config = build(RunConfig, values["config"], OF_CONFIG) if "config" in values else None
+    config = build(RunConfig, renewed(values["config"]), OF_CONFIG) if "config" in values else None
     if "error" in values:
         return RunRecord(label, seed, folder / name, config, None, Curve(), str(values["error"]))
     curve = _unpacked_curve(values["curve"])
     more = {"last": _last_row(curve), "environment": environments[values["environment"]]}
     result = build(Result, values["result"] | more, OF_RESULT)
-    if config is None or config.seed != seed or not result.epochs == config.epochs == curve.epoch:
+    if config is None or config.seed != seed or not result.is_of(config) or result.epochs != curve.epoch:
         raise ValueError("its seed or its epochs are not those of its configuration")
     return FinishedRun(label, seed, folder / name, config, result, curve)

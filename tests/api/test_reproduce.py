@@ -313,5 +313,7 @@ def test_every_cell_of_every_experiment_can_be_configured(name: str) -> None:
         labels = [cell.label for cell in panel.methods]
         assert len(set(labels)) == len(labels)
         for cell in panel.methods:
-            options = Options(**{"epochs": panel.epochs, "model": "resnet8", **panel.options, **cell.options})
+            options = Options(
+                **{"deploy": "last", "epochs": panel.epochs, "model": "resnet8", **panel.options, **cell.options}
+            )
             assert configure(arrays, cell.method, 0, options).epochs == panel.epochs

@@ -22,7 +22,7 @@ def row(epoch: int, accuracy: float = 0.5) -> dict[str, Any]:
 
 
 def jobs(tmp_path: Path) -> list[Plan]:
-    config = configure(load_data("digits"), "plain", 0, Options(epochs=4))
+    config = configure(load_data("digits"), "plain", 0, Options(deploy="last", epochs=4))
     return [Plan("plain", tmp_path / f"plain-seed{seed}", config, DataSource("digits")) for seed in range(3)]
 
 

@@ -117,7 +117,12 @@ def variants_of(name: str) -> list[Any]:
 def config(**changes: Any) -> RunConfig:
     """SGD with momentum, weight decay and clipping, on the digits."""
     sgd = {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 1e-3, "max_grad_norm": 2.0}
-    return configure(load_data("digits"), "plain", 0, Options(**{"epochs": EPOCHS, "batch_size": 64} | sgd | changes))
+    return configure(
+        load_data("digits"),
+        "plain",
+        0,
+        Options(**{"epochs": EPOCHS, "batch_size": 64, "deploy": "last"} | sgd | changes),
+    )
 
 
 def run(
@@ -175,7 +180,7 @@ def replicas(
 def plans_of(folder: Path, variants: Sequence[Any] = ("plain", "osakd"), **options: Any) -> list[Plan]:
     """The plans of every variant for each seed, which must be trained together, by PyTorch's operators."""
     source = DataSource("digits")
-    chosen = Options(**{"executor": "fused", "kernels": "torch"} | options)
+    chosen = Options(**{"executor": "fused", "kernels": "torch", "deploy": "last"} | options)
     names = [variant if isinstance(variant, str) else variant["name"] for variant in variants]
     return [
         plan_run(source, variant, seed, chosen, folder / f"{name}-seed{seed}", label=name)

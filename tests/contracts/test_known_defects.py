@@ -65,7 +65,7 @@ def test_the_learning_rate_is_right_after_a_resume(schedule: Any, tmp_path: Path
 
 
 def test_a_memory_is_in_the_checkpoint_whole(tmp_path: Path) -> None:
-    osakd.train("digits", method={"name": "osakd", "pool": "memory"}, epochs=1, out=tmp_path)
+    osakd.train("digits", method={"name": "osakd", "pool": "memory"}, epochs=1, deploy="last", out=tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["method"]
     assert state["criterion.memory.valid"].sum() == 600
     assert {"criterion.memory.outputs", "criterion.memory.target", "criterion.memory.norms"} <= set(state)

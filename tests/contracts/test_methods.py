@@ -103,16 +103,18 @@ def test_the_plain_network_is_deployed_and_predicts_what_the_method_predicts(fin
     assert config is not None
     data = load_data("digits").view(config)
     trained = build(config, data, CPU, folder)
-    trained.load_own_state(torch.load(folder / "checkpoint.pt", weights_only=True)["method"])
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    trained.load_own_state(state["method"] | state["average"])
+    result = read_result(folder)
+    assert result is not None
+    assert result.deployed is not None
     images = to_floats(torch.from_numpy(data.test.images[:50]))
     with torch.no_grad():
         predicted = trained.eval().predict(images)
-        torch.testing.assert_close(next(iter(predicted.values())), network(images), rtol=1e-5, atol=1e-5)
-    scores = osakd.evaluate(folder)
-    result = read_result(folder)
-    assert result is not None
-    assert scores["accuracy"] == pytest.approx(result.last["test"]["accuracy"], abs=2e-3)
-    assert list(result.last.get("others", {})) == list(predicted)[1:]
+        logits = next(iter(predicted.values())) / result.deployed["temperature"]
+        torch.testing.assert_close(logits, network(images), rtol=1e-5, atol=2e-5)
+    assert osakd.evaluate(folder)["accuracy"] == pytest.approx(result.deployed_scores()["accuracy"], abs=2e-3)
+    assert list(result.last.get("others", {})) == ["averaged", *list(predicted)[1:]]
 
 
 @each_method
@@ -134,7 +136,7 @@ def test_every_method_starts_from_plain_s_weights(method: Any, finished: Any) ->
     data = load_data("digits")
     starts = {}
     for name in ("plain", method):
-        config = configure(data, name, 0, Options(model="resnet8", epochs=6))
+        config = configure(data, name, 0, Options(deploy="last", model="resnet8", epochs=6))
         view = data.view(config)
         folder = finished(method) if name == method else Path()
         starts[str(name)] = build(config, view, CPU, folder).network.state_dict()

@@ -18,7 +18,7 @@ from osakd.records import RunConfig, write_config
 
 
 def config(method: str | dict = "plain", seed: int = 0, **options: object) -> RunConfig:
-    return configure(load_data("digits"), method, seed, Options(**options))
+    return configure(load_data("digits"), method, seed, Options(**{"deploy": "last"} | options))
 
 
 def test_defaults_are_the_recipe_s() -> None:
@@ -59,8 +59,10 @@ def test_what_is_given_wins() -> None:
         ({"precision": "fp16"}, "Unknown precision 'fp16'"),
         ({"ema": 1.0}, "`ema` must be above 0 and below 1, got 1.0"),
         ({"ema": 0}, "`ema` must be above 0"),
-        ({"deploy_ema": True}, "`deploy_ema` needs `ema`"),
-        ({"ema": 0.9, "deploy_ema": 1}, "`deploy_ema` must be true or false"),
+        ({"ema": 0.9, "ema_epochs": 2.0}, "give one of them"),
+        ({"deploy": "first"}, "Unknown deploy 'first'"),
+        ({"patience": 3}, "`patience` needs `deploy` best"),
+        ({"patience": 3, "deploy": "best", "validation": 0.1}, "at least 200 validation images, got 60"),
         ({"crop": 8}, "`crop` must be smaller than the images, got 8"),
         ({"validation": 1.0}, "`validation` must be at least 0 and below 1"),
     ],

@@ -16,12 +16,14 @@ CIFAR10 = {"num_classes": 10, "input_shape": (3, 32, 32), "train": 50_000}
 
 
 def cost(method: Any, model: str, *, epochs: int = 300, batch_size: int = 64, **shape: Any) -> Cost:
-    options = Options(model=model, epochs=epochs, batch_size=batch_size)
+    options = Options(deploy="last", model=model, epochs=epochs, batch_size=batch_size)
     return costs(shaped(**(CIFAR10 | shape)), [method], options)[0]
 
 
 def test_known_numbers_of_the_paper_s_networks() -> None:
-    kd, osakd = costs(shaped(**CIFAR10), ["kd", "osakd"], Options(model="resnet32", epochs=300, batch_size=128))
+    kd, osakd = costs(
+        shaped(**CIFAR10), ["kd", "osakd"], Options(deploy="last", model="resnet32", epochs=300, batch_size=128)
+    )
     assert osakd.deployed_macs == kd.deployed_macs == pytest.approx(68.9e6, rel=1e-3)
     assert osakd.flops == pytest.approx(412e6, rel=1e-3)
     assert kd.flops == pytest.approx(918e6, rel=1e-3)
@@ -52,7 +54,7 @@ def test_a_small_memory_is_searched_as_a_batch_is() -> None:
 def test_every_method_has_a_row_and_deploys_the_plain_network() -> None:
     data = shaped(num_classes=10, input_shape=(3, 16, 16), train=1000)
     methods = [{"name": "kd", "teacher": "resnet20"} if name == "kd" else name for name in METHODS]
-    rows = costs(data, methods, Options(model="resnet8", epochs=4, batch_size=32))
+    rows = costs(data, methods, Options(deploy="last", model="resnet8", epochs=4, batch_size=32))
     plain = rows[0]
     assert len(rows) == len(METHODS)
     assert plain.label == "plain"
@@ -77,7 +79,7 @@ def test_peers_copies_and_generations_by_hand() -> None:
             "srdl",
             "plain",
         ],
-        Options(model="resnet8", epochs=10, batch_size=64),
+        Options(deploy="last", model="resnet8", epochs=10, batch_size=64),
     )
     once, forward = plain.total_flops, 2 * plain.deployed_macs * 10 * 50_000
     assert (two.passes, two.relative) == (2, 2)

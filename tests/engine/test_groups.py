@@ -64,7 +64,7 @@ def test_the_memory_of_a_replica_grows_with_the_batch_and_the_memory() -> None:
 
 def test_as_many_fit_as_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_data("digits")
-    method = build(configure(data, "plain", 0, Options()), data, CPU, Path())
+    method = build(configure(data, "plain", 0, Options(deploy="last")), data, CPU, Path())
     before: Any = {name: value.clone() for name, value in method.state_dict().items()}
     mib = memory_mib(replicas([method]))
     monkeypatch.setattr(groups, "_free_bytes", lambda _: int(10.1 * mib * 2**20))
@@ -83,7 +83,7 @@ def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path:
 
     source = DataSource("digits")
     for method in ("osakd", {"name": "osakd", "k": 5, "pool": "memory"}):
-        train.run(plan_run(source, method, 0, Options(epochs=1), tmp_path / str(len(said))), Listen())
+        train.run(plan_run(source, method, 0, Options(deploy="last", epochs=1), tmp_path / str(len(said))), Listen())
     assert said[:2] == ["Executor: serial/native, a single run on the CPU."] * 2
     assert len(said) == 3
     assert said[2].startswith("The neighbour search among 600 outputs is predicted to take ")

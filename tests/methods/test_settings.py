@@ -77,7 +77,7 @@ def test_values_are_in_python_s_types_and_open_ones_follow_the_data_set() -> Non
 
 
 def recorded(method: str, settings: dict[str, Any]) -> RunConfig:
-    return replace(configure(load_data("digits"), "plain", 0, Options()), method=method, settings=settings)
+    return replace(configure(load_data("digits"), "plain", 0, Options(deploy="last")), method=method, settings=settings)
 
 
 @pytest.mark.parametrize("name", RETIRED)

@@ -11,7 +11,7 @@ from osakd.runner.run import groups_of, longest_first
 
 def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None:
     methods = ["plain", "osakd", {"name": "osakd", "k": 5, "pool": "memory"}]
-    plans = plan_runs(DataSource("digits"), methods, [0, 1], Options(epochs=4), tmp_path)
+    plans = plan_runs(DataSource("digits"), methods, [0, 1], Options(deploy="last", epochs=4), tmp_path)
     begun = plans[0].folder
     begun.mkdir()
     append(begun / records.METRICS, {"epoch": 1, "train": {"total": 1.0}})
@@ -27,7 +27,7 @@ def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None
 
 def test_runs_of_a_group_differ_in_seed_and_method_alone(tmp_path: Path) -> None:
     source, methods = DataSource("digits"), ["plain", "osakd", "label-smoothing", "dml"]
-    plans = plan_runs(source, methods, [0, 1, 2], Options(), tmp_path)
+    plans = plan_runs(source, methods, [0, 1, 2], Options(deploy="last"), tmp_path)
     (whole,) = groups_of(plans)
     assert [plan.config.seed for plan in whole] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert {plan.config.method for plan in whole} == {"plain", "osakd", "label-smoothing"}  # dml has several networks

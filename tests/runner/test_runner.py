@@ -29,7 +29,9 @@ def workers() -> list[int]:
 
 def plans_of(folder: Path, epochs: int, executor: Any) -> list[Plan]:
     # Executors differ by rounding, and the time of a busy machine must not choose one for each of two comparisons.
-    options = Options(epochs=epochs, executor=executor, kernels="torch" if executor == "auto" else "auto")
+    options = Options(
+        deploy="last", epochs=epochs, executor=executor, kernels="torch" if executor == "auto" else "auto"
+    )
     return plan_runs(DataSource("digits"), ["plain"], [0, 1], options, folder)
 
 
@@ -179,7 +181,7 @@ def test_one_process_stops_when_asked_to_and_continues(tmp_path: Path) -> None:
 def test_a_finished_run_of_before_a_setting_existed_is_finished(tmp_path: Path) -> None:
     """New methods on the same seeds share a program without it."""
     osakd_only = {"name": "osakd", "reliability": False}
-    options = Options(epochs=1, executor="fused")
+    options = Options(deploy="last", epochs=1, executor="fused")
 
     def plans_for(methods: list[Any]) -> list[Plan]:
         return plan_runs(DataSource("digits"), methods, [0, 1], options, tmp_path)

@@ -12,6 +12,7 @@ from osakd.errors import printable
 from osakd.methods.registry import METHODS, PRESETS, run_notes
 from osakd.models.registry import MODELS
 from osakd.paths import given_path
+from osakd.records import Result
 
 if TYPE_CHECKING:
     from osakd.runner.status import RunStatus
@@ -47,18 +48,24 @@ def train(**options: Any) -> None:
     keep_freed_memory()
     with TrainingProgress() as progress:
         run = api.train(**options, callbacks=[progress])
-    last, best = run.result.last["test"], run.result.best_on_test
+    result, test = run.result, run.result.deployed_scores()
     print(
-        f"{run.folder}: epoch {run.result.epochs}, test accuracy {100 * last['accuracy']:.2f} %, "
-        f"NLL {last['nll']:.3f}, ECE {100 * last['ece']:.2f} %; "
-        f"best on test {100 * best['accuracy']:.2f} % (epoch {best['epoch']}), {run.result.seconds:.1f} s"
+        f"{run.folder}: {_deployed_words(result)}: test accuracy {100 * test['accuracy']:.2f} %, "
+        f"NLL {test['nll']:.3f}, ECE {100 * test['ece']:.2f} %; {result.epochs} epochs, {result.seconds:.1f} s"
     )
-    chosen = run.result.chosen_on_validation
-    if chosen:
-        print(f"Chosen on validation: epoch {chosen['epoch']}, test accuracy {100 * chosen['accuracy']:.2f} %")
     for note in run_notes(run.config) + run.result.notes:
         if note not in progress.notes:  # those of the data are printed at the start
             print(note)
+
+
+def _deployed_words(result: Result) -> str:
+    """Which weights are deployed: ``averaged weights of epoch 34, temperature 0.81``."""
+    if result.deployed is None:
+        return f"weights of epoch {result.epochs}"
+    averaged = "averaged " * (result.deployed["weights"] == "averaged")
+    temperature = result.deployed["temperature"]
+    calibrated = "" if temperature == 1 else f", temperature {temperature:.2f}"
+    return f"{averaged}weights of epoch {result.deployed['epoch']}{calibrated}"
 
 
 @command(api.evaluate, positional=("run",), without=("on_note",))

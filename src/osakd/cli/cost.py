@@ -60,7 +60,7 @@ def cost(
     arrays = _data(data, {name: value for name, value in shape.items() if value is not None})
     schedule: dict[str, Any] = {} if data else dict(_SCHEDULE)
     schedule |= {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
-    rows = costs(arrays, methods, Options(model=model, **schedule))
+    rows = costs(arrays, methods, Options(deploy="last", model=model, **schedule))
     _print(rows)
     paper = (model, arrays.input_shape, arrays.num_classes) == ("resnet32", (3, 32, 32), 10)
     for line in _notes(rows) + (paper_lines(rows) if paper else []):

@@ -12,7 +12,7 @@ from osakd.methods.lookup import given_method
 
 GROUPS = {
     "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule milestones gamma",
-    "averaging, evaluation and logs": "ema deploy_ema evaluate_every log",
+    "the deployed network, evaluation and logs": "deploy ema_epochs ema patience evaluate_every log",
     "images": "scaling crop crop_padding flip fraction resize test_fraction label_column image_column",
     "where and how it is computed": "processes scheduler executor kernels precision trust",
 }

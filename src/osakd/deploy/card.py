@@ -46,7 +46,7 @@ def _hub_id(data: DataRecord) -> str | None:
 
 def _metadata(title: str, config: RunConfig, result: Result, license_name: str | None) -> dict[str, Any]:
     """What the hub reads."""
-    test, hub = result.last["test"], _hub_id(config.data)
+    test, hub = result.deployed_scores(), _hub_id(config.data)
     scores = [
         {"type": "accuracy", "value": round(test["accuracy"], 4)},
         {"type": "expected_calibration_error", "value": round(test["ece"], 4)},
@@ -78,7 +78,7 @@ def _network(config: RunConfig) -> str:
 
 
 def _scores(config: RunConfig, result: Result) -> str:
-    test, n = result.last["test"], config.data["test"]
+    test, n = result.deployed_scores(), config.data["test"]
     low, high = binomtest(round(n * test["accuracy"]), n).proportion_ci(method="wilson")
     rows = [
         ("accuracy", f"{100 * test['accuracy']:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"),
@@ -87,7 +87,7 @@ def _scores(config: RunConfig, result: Result) -> str:
     ]
     table = markdown(table_of("Scores", ["score", "value"], rows))
     return (
-        f"On the {n:,} test images, after the last epoch; a single run, seed {config.seed}. The interval is that of "
+        f"On the {n:,} test images, of the deployed network; a single run, seed {config.seed}. The interval is that of "
         f"drawing {n:,} test images (Wilson), not that of training again.\n\n{table}"
     )
 

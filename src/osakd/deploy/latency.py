@@ -226,7 +226,7 @@ def _run_row(path: Path, run: TrainedRun, times: Sequence[float]) -> Latency:
         commit=run.result.environment.get("commit"),
         runtime="PyTorch",
         numbers="float32",
-        accuracy=run.result.last["test"]["accuracy"],
+        accuracy=run.result.deployed_scores()["accuracy"],
         bytes=(path / STUDENT).stat().st_size,
         parameters=count_parameters(run.network),
         macs=count_macs(run.network, _black_image(run.network.input_shape)),

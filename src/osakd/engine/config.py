@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
+
 from osakd.checks import choice, flag, number, whole
 from osakd.data.options import ImageOptions, image_options
 from osakd.data.recipes import recipe_for
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 Optimizer = Literal["sgd", "adamw"]
 Schedule = Literal["constant", "step", "cosine"]
 Precision = Literal["float32", "tf32", "bf16"]
+Deploy = Literal["best", "averaged", "last"]
 Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
 
@@ -30,11 +33,18 @@ _CHOICES = {
     "schedule": Schedule,
     "scaling": Scaling,
     "precision": Precision,
+    "deploy": Deploy,
     "crop_padding": CropPadding,
     "executor": ExecutorName,
     "kernels": KernelsName,
 }
-_WHOLE = {"epochs": 1, "batch_size": 2, "crop": 0, "evaluate_every": 1}
+_WHOLE = {"epochs": 1, "batch_size": 2, "crop": 0, "evaluate_every": 1, "patience": 1}
+VALIDATION = 0.1
+"""Share of the training images that is held out where the best weights are chosen."""
+WINDOW = 2.0
+"""Window in epochs of the average where averaged weights may be deployed."""
+FEWEST_TO_CHOOSE = 200
+"""With fewer validation images no epoch is chosen: the choice would be more noise than gain."""
 """Options that are whole numbers, each with its least value."""
 _NUMBERS: dict[str, dict[str, float]] = {  # the data check their shares
     "learning_rate": {"above": 0},
@@ -45,6 +55,7 @@ _NUMBERS: dict[str, dict[str, float]] = {  # the data check their shares
     "fraction": {},
     "validation": {},
     "ema": {"above": 0, "below": 1},
+    "ema_epochs": {"above": 0},
 }
 NOT_RECORDED = ("device", "executor", "kernels", "trust")
 """Options that decide where and how fast a run computes, not what it computes."""
@@ -74,14 +85,19 @@ class Options:
         crop_padding: padding of crops: zero (black) or reflect.
         flip: flip half of the training images horizontally.
         fraction: share of each class's training images to use, the same for every seed.
-        validation: share of each class's training images to hold out for validation.
+        validation: share of each class's training images to hold out for validation; by default 0.1 where the best
+            weights are deployed, else 0.
         resize: size in pixels to which all images are resized: 32, or height x width such as 64x48.
         test_fraction: share of each class that becomes the test split, for data without one.
         label_column: column of Parquet files that holds the class; by default known by its name or type.
         image_column: column of Parquet files that holds the image; by default known by its name or type.
-        ema: decay of an exponential moving average of the weights, such as 0.99, which is evaluated beside the last
-            weights.
-        deploy_ema: deploy the averaged weights instead of the last ones.
+        deploy: weights that are deployed: best, averaged or last. best: those of the epoch with the lowest validation
+            loss, averaged or not; with fewer than 200 validation images averaged. Both are calibrated on the validation
+            images.
+        ema_epochs: window in epochs of an exponential moving average of the weights; by default 2 unless the last
+            weights are deployed.
+        ema: the same average by its decay per step, such as 0.99.
+        patience: epochs without a lower validation loss after which training stops; by default it does not.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
         precision: precision of products and convolutions; float32 is IEEE float32 on CUDA too; bf16 is for the
             forward pass.
@@ -110,13 +126,15 @@ class Options:
     crop_padding: CropPadding = "zero"
     flip: bool = False
     fraction: float = 1.0
-    validation: float = 0.0
+    validation: float | None = None
     resize: int | str | None = None
     test_fraction: float = 0.0
     label_column: str | None = None
     image_column: str | None = None
+    deploy: Deploy = "best"
+    ema_epochs: float | None = None
     ema: float | None = None
-    deploy_ema: bool = False
+    patience: int | None = None
     evaluate_every: int = 1
     precision: Precision = "float32"
     device: str | None = None
@@ -161,7 +179,10 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     """
     recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
     chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
-    chosen |= {"max_grad_norm": None, "scaling": recipe.scaling}
+    chosen |= {"max_grad_norm": None, "scaling": recipe.scaling, "ema": None, "ema_epochs": None, "patience": None}
+    chosen |= {"validation": VALIDATION if options.deploy == "best" else 0.0}
+    if options.deploy != "last" and options.ema is None:
+        chosen["ema_epochs"] = WINDOW
     chosen |= {key: value for key, value in vars(options).items() if value is not None}
     chosen = {key: _checked(key, value) for key, value in chosen.items()}
     for option in (*NOT_RECORDED, *_IMAGE_OPTIONS):
@@ -173,10 +194,17 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     seed = whole("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
+    if options.validation is None and np.bincount(data.train.target, minlength=data.num_classes).min() < 2:
+        chosen["validation"] = 0.0  # a class of one image has none to hold out
     record = data.record(channels=_channels(data, chosen["model"]), validation=chosen["validation"], seed=seed)
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
-    if config.deploy_ema and config.ema is None:
-        raise InputError("`deploy_ema` needs `ema`, the decay of the average.")
+    if config.ema is not None and config.ema_epochs is not None:
+        raise InputError("`ema` and `ema_epochs` are the same average: give one of them.")
+    if config.patience is not None and not chooses(config):
+        raise InputError(
+            f"`patience` needs `deploy` best and at least {FEWEST_TO_CHOOSE} validation images, got "
+            f"{record['validation']}: leave it out, or hold out more with --validation."
+        )
     if config.nesterov and config.momentum == 0:
         raise InputError("`nesterov` needs a `momentum` above 0.")
     if config.crop >= min(record["input_shape"][1:]):
@@ -201,9 +229,9 @@ def _checked(option: str, value: Any) -> Any:
     """
     if option in _CHOICES:
         return choice(option, value, get_args(_CHOICES[option]))
-    if option in ("nesterov", "flip", "deploy_ema"):
+    if option in ("nesterov", "flip"):
         return flag(option, value)
-    if option in _WHOLE:
+    if option in _WHOLE and value is not None:
         return whole(option, value, least=_WHOLE[option])
     if option in _NUMBERS and value is not None:
         return number(option, value, **_NUMBERS[option])
@@ -213,6 +241,11 @@ def _checked(option: str, value: Any) -> Any:
             raise InputError(f"`milestones` must be a list of numbers that rise between 0 and 1, got {value!r}.")
         return shares
     return value
+
+
+def chooses(config: RunConfig) -> bool:
+    """Whether validation chooses the weights that are deployed."""
+    return config.deploy == "best" and config.data["validation"] >= FEWEST_TO_CHOOSE
 
 
 def recorded_config(folder: Path) -> RunConfig | None:

@@ -12,9 +12,13 @@ from torch.nn import functional as F  # noqa: N812 - the name every PyTorch read
 
 from osakd.data.arrays import DataArrays, Labels
 from osakd.data.classes import listed, match_classes
+from osakd.engine.calibration import refined_nll
 from osakd.errors import InputError
 from osakd.methods.base import Method
 
+BATCH = 64
+"""Number of images at once, where a run does not say it."""
+REFINED = ("refined_nll", "temperature")
 CALIBRATION_BINS = 15
 TOP5_FROM = 100
 """Top-5 accuracy is reported for data with at least this many classes."""
@@ -44,22 +48,29 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         module.train(was_training)
 
 
-def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, float]:
+def logits_of(network: nn.Module, split: DeviceSplit, *, batch_size: int = BATCH) -> Float[Tensor, "m c"]:
+    """The outputs of a network in eval mode for every image of a split."""
+    with evaluating(network):
+        return torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
+
+
+def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = BATCH) -> dict[str, float]:
     """Evaluates a network on a split in eval mode.
 
     Returns:
         ``accuracy`` and ``top5`` (from 100 classes on) in 0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
     """
-    with evaluating(network):
-        logits = torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
-    return scores(logits, split.target)
+    return scores(logits_of(network, split, batch_size=batch_size), split.target)
 
 
-def evaluate_method(method: Method, split: DeviceSplit, *, batch_size: int = 500) -> dict[str, dict[str, float]]:
-    """Evaluates everything that a method predicts, by name, the deployed network first; see ``evaluate``."""
+def evaluate_method(
+    method: Method, split: DeviceSplit, *, batch_size: int, refined: bool = False
+) -> dict[str, dict[str, float]]:
+    """Evaluates everything that a method predicts, by name, the deployed network first; see ``scores``."""
     with evaluating(method):
         parts = [method.predict(to_floats(part)) for part in split.images.split(batch_size)]
-    return {name: scores(torch.cat([part[name] for part in parts]), split.target) for name in parts[0]}
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return {name: scores(logits, split.target, refined=refined) for name, logits in joined.items()}
 
 
 def probability_notes(network: nn.Module, split: DeviceSplit) -> list[str]:
@@ -125,8 +136,8 @@ def target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
     return np.array([-1 if index is None else index for index in indices])[data.test.target]
 
 
-def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str, float]:
-    """The scores of logits, see ``evaluate``.
+def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"], *, refined: bool = False) -> dict[str, float]:
+    """The scores of logits, see ``evaluate``; and ``refined_nll`` with its ``temperature``, where it is asked for.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
@@ -142,7 +153,8 @@ def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str,
     if logits.shape[1] >= TOP5_FROM:
         values["top5"] = (logits.topk(5, dim=1).indices == target[:, None]).any(1).double().mean()
     # One transfer for all of them.
-    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+    floats = dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+    return floats | (dict(zip(REFINED, refined_nll(logits, target), strict=True)) if refined else {})
 
 
 def expected_calibration_error(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> Float[Tensor, ""]:

@@ -15,14 +15,18 @@ from osakd.data.augment import draw
 from osakd.data.streams import permutation, torch_seed
 from osakd.durable import append
 from osakd.engine import state
+from osakd.engine.best import AVERAGED, LAST, Chosen, better
 from osakd.engine.callbacks import Callback
+from osakd.engine.config import chooses
+from osakd.engine.deployable import deploy_notes, deployable
 from osakd.engine.environment import environment
+from osakd.engine.evaluate import REFINED
 from osakd.engine.executors.choose import Choice
 from osakd.engine.executors.steps import steps_per_epoch
 from osakd.engine.folders import clear_left_overs
 from osakd.engine.groups import common_epoch
 from osakd.engine.optim import learning_rate
-from osakd.engine.stages import teacher_digest
+from osakd.engine.stages import teacher_digest, teacher_notes
 from osakd.errors import InputError, RunError
 from osakd.records import Result
 
@@ -52,6 +56,8 @@ class Loop:
         self.results: dict[Path, Result] = {}
         self.steps = steps_per_epoch(runs[0].config.data["train"], runs[0].config.batch_size)
         self.seconds = 0.0
+        self.chosen: list[Chosen | None] = [None for _ in runs]
+        self.notes += [*deploy_notes(runs[0].config), *teacher_notes(runs[0].folder, runs[0].config)]
         self.done = self._load(device)
 
     def run(self) -> dict[Path, RunError]:
@@ -66,32 +72,46 @@ class Loop:
         config = self.runs[0].config
         self.callback.on_train_begin(config, self.steps, self.done, self.notes)
         last_saved, unsaved = time.monotonic(), None
+        self._finish(self.done)  # what was killed after its last epoch
         try:
             for epoch in range(self.done + 1, config.epochs + 1):
+                if len(self.errors) + len(self.results) == len(self.runs):
+                    break
                 rows = self._epoch(epoch)
                 states = self._states(epoch)
-                if epoch == config.epochs or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
+                over = any(self._is_over(number, epoch) for number in range(len(self.runs)))
+                if over or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
                     self._save(states)
                     last_saved, unsaved = time.monotonic(), None
                 else:
                     unsaved = copy.deepcopy(states)  # the next epoch changes the tensors
                 for row in rows:
                     self.callback.on_epoch_end(row)
-                if len(self.errors) == len(self.runs):
-                    return self.errors
+                self._finish(epoch)
         except BaseException:
             if unsaved is not None:
                 with suppress(RunError, InputError):  # the reason to stop matters more
                     self._save(unsaved)
             raise
-        for run, network, memory in zip(self.runs, self.executor.deployed(), self.memory_mib, strict=True):
-            if run.folder not in self.errors:
-                state.save_student(run.folder, network, run.config, run.source.arrays.class_names)
-                (run.folder / records.PREVIOUS).unlink(missing_ok=True)
-                result = self._result(run, memory)
-                records.write_result(run.folder, result)
-                self.results[run.folder] = result
         return self.errors
+
+    def _is_over(self, number: int, epoch: int) -> bool:
+        """Whether an epoch is the last of a run: that of its configuration, or the one where patience ends."""
+        config, chosen = self.runs[number].config, self.chosen[number]
+        waited = epoch - (chosen.epoch if chosen else epoch)
+        return epoch == config.epochs or (config.patience is not None and waited >= config.patience)
+
+    def _finish(self, epoch: int) -> None:
+        """Writes the deployed network and the result of each run whose last epoch this is."""
+        for number, run in enumerate(self.runs):
+            if run.folder in self.errors or run.folder in self.results or not self._is_over(number, epoch):
+                continue
+            network, deployed = deployable(self.executor, number, run.config, self.chosen[number], epoch)
+            state.save_student(run.folder, network, run.config, run.source.arrays.class_names)
+            (run.folder / records.PREVIOUS).unlink(missing_ok=True)
+            result = self._result(run, self.memory_mib[number], deployed)
+            records.write_result(run.folder, result)
+            self.results[run.folder] = result
 
     def _load(self, device: torch.device) -> int:
         """Loads the last epoch of which every run has a checkpoint, and returns its number."""
@@ -99,6 +119,7 @@ class Loop:
         of_runs = (state.read_checkpoints(run.folder, device) for run in self.runs)
         checkpoints = [next(each for each in of_run if each["epoch"] == done) for of_run in of_runs]
         self.seconds = checkpoints[0]["seconds"]
+        self.chosen = [Chosen(**found) if (found := each.get("chosen")) else None for each in checkpoints]
         for run, checkpoint in zip(self.runs, checkpoints, strict=True):
             self.notes.extend(checkpoint.get("notes", ()))
             if checkpoint.get("teacher", "") != (teacher_digest(run.folder) if done else ""):
@@ -142,7 +163,7 @@ class Loop:
         self.seconds += (time.monotonic() - start) / len(self.runs)
         rows = []
         for number, (run, outcome) in enumerate(zip(self.runs, outcomes, strict=True)):
-            if run.folder in self.errors:
+            if run.folder in self.errors or run.folder in self.results:
                 continue
             if outcome.first_bad_step is not None:
                 self.errors[run.folder] = _not_finite(outcome.first_bad_step, epoch, run.folder)
@@ -157,20 +178,33 @@ class Loop:
             row |= _scores_of_row({split: of_runs[number] for split, of_runs in scores.items()})
             append(run.folder / records.METRICS, row)
             rows.append(row)
+            if chooses(run.config) and due:
+                self._choose(number, epoch, row)
         return rows
+
+    def _choose(self, number: int, epoch: int, row: dict[str, Any]) -> None:
+        """Keeps the weights of an epoch, the present or the averaged ones, where they are the best so far."""
+        of_weights = {LAST: row, AVERAGED: row["others"][AVERAGED]}
+        scores = {name: tuple(map(scored["validation"].get, REFINED)) for name, scored in of_weights.items()}
+
+        def state_of(weights: str) -> dict[str, torch.Tensor]:
+            return self.executor.networks(averaged=weights == AVERAGED)[number].state_dict()
+
+        self.chosen[number] = better(self.chosen[number], epoch, scores, state_of)
 
     def _states(self, epoch: int) -> list[dict[str, Any]]:
         """The content of the checkpoint of each run after an epoch."""
         progress = {"epoch": epoch, "seconds": self.seconds, "executor": self.made_by["executor"]}
-        return [progress | state for state in self.executor.states()]
+        chosen = [{"chosen": chosen and chosen._asdict()} for chosen in self.chosen]
+        return [progress | state | best for state, best in zip(self.executor.states(), chosen, strict=True)]
 
     def _save(self, states: Sequence[dict[str, Any]]) -> None:
         for run, of_run in zip(self.runs, states, strict=True):
-            if run.folder not in self.errors:
+            if run.folder not in self.errors and run.folder not in self.results:
                 state.save_checkpoint(run.folder, of_run | {"teacher": teacher_digest(run.folder)})
 
-    def _result(self, run: "Plan", memory: float) -> Result:
-        """The result of a run, from its learning curve and its peak memory in MiB."""
+    def _result(self, run: "Plan", memory: float, deployed: dict[str, Any]) -> Result:
+        """The result of a run, from its learning curve, its peak memory in MiB and its deployed network."""
         config, rows = run.config, records.read_metrics(run.folder)
         evaluated = [row for row in rows if "test" in row]
         best = max(evaluated, key=lambda row: row["test"]["accuracy"])
@@ -182,12 +216,12 @@ class Loop:
                 "validation_accuracy": row["validation"]["accuracy"],
                 "epoch": row["epoch"],
             }
-        notes = list(self.data_notes)
+        notes = [*self.data_notes, *deploy_notes(config), *teacher_notes(run.folder, config)]
         if config.data["train"] % config.batch_size == 1:
             notes.append("The last batch of each epoch held one image and was dropped.")
         step = median(row["seconds"] for row in rows) / self.steps
         return Result(
-            epochs=config.epochs,
+            epochs=rows[-1]["epoch"],
             last=rows[-1],
             best_on_test={"accuracy": best["test"]["accuracy"], "epoch": best["epoch"]},
             chosen_on_validation=chosen,
@@ -195,6 +229,8 @@ class Loop:
             environment=self.made_by,
             notes=notes,
             cost={"step_ms": round(1000 * step, 3), "memory_mib": memory},
+            deployed=deployed,
+            planned_epochs=config.epochs if rows[-1]["epoch"] < config.epochs else None,
         )
 
 

@@ -16,7 +16,7 @@ from osakd.paths import given_path
 from osakd.read_json import read_bytes
 from osakd.records import DataOrigin
 
-_BATCH = 500
+_BATCH = 64
 
 
 class Prediction(NamedTuple):

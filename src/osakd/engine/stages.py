@@ -92,7 +92,7 @@ def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "
 
 
 def _check_data(teacher: RunConfig, config: RunConfig) -> None:
-    """A teacher from elsewhere must know the same classes, and must not have seen what this run holds out."""
+    """A teacher from elsewhere must know the same classes."""
     theirs, ours = teacher.data, config.data
     for what, of_teacher, of_run in (
         ("classes", len(theirs["class_counts"]), len(ours["class_counts"])),
@@ -102,13 +102,20 @@ def _check_data(teacher: RunConfig, config: RunConfig) -> None:
             raise InputError(
                 f"The teacher knows {what} {of_teacher}, but the data have {of_run}: take another teacher."
             )
-    if config.validation and theirs["content"] == ours["content"]:
-        held_out = (config.validation, config.seed, config.fraction)
-        if (teacher.validation, teacher.seed, teacher.fraction) != held_out:
-            raise InputError(
-                "The teacher was trained on images that this run holds out for validation: train it with the same "
-                "--validation, --seed and --fraction."
-            )
+
+
+def teacher_notes(folder: Path, config: RunConfig) -> list[str]:
+    """A warning where the teacher was trained on images that its student holds out for validation."""
+    teacher = records.read_config(folder / TEACHER) if settings_of(config).given_teacher() else None
+    if teacher is None or not config.validation or teacher.data["content"] != config.data["content"]:
+        return []
+    held_out = (config.validation, config.seed, config.fraction)
+    if (teacher.validation, teacher.seed, teacher.fraction) == held_out:
+        return []
+    return [
+        "Warning: the teacher was trained on images that this run holds out for validation, so validation scores may "
+        "be too high: train it with the same --validation, --seed and --fraction."
+    ]
 
 
 def teacher_digest(folder: Path) -> str:

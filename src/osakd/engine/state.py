@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from osakd.durable import write_atomic
+from osakd.engine.calibration import TEMPERATURE, Temperature
 from osakd.engine.predict import TrainedNetwork
 from osakd.errors import InputError, RunError, one_line
 from osakd.models.build import build_model
@@ -151,6 +152,8 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
     with torch.random.fork_rng(devices=[]):
         layers = build_model(name, num_classes=len(class_names), input_shape=(channels, height, width))
     network = TrainedNetwork(OrderedDict(layers.named_children()))
+    if f"{TEMPERATURE}.value" in tensors:
+        network.add_module(TEMPERATURE, Temperature())
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

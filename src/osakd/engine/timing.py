@@ -122,7 +122,10 @@ def training_steps(
     Raises:
         UnsupportedError: the executor cannot run these networks.
     """
-    numbers, options = range(seeds), Options(model=model, batch_size=batch_size, epochs=EPOCHS, momentum=0.9, ema=ema)
+    numbers, options = (
+        range(seeds),
+        Options(deploy="last", model=model, batch_size=batch_size, epochs=EPOCHS, momentum=0.9, ema=ema),
+    )
     images, (_, height, width, channels) = len(split.target), split.images.shape
     data = shaped(num_classes=CLASSES, input_shape=(channels, height, width), train=images)
     configs = [configure(data, method, seed, options) for seed in numbers for method in methods]

@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,15 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from osakd.data.augment import crop_and_flip
-from osakd.engine.averaging import WeightAverage, averaged_names
+from osakd.engine.averaging import WeightAverage, averaged_names, decay_of
+from osakd.engine.best import AVERAGED
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.steps import CapturedSteps, Steps, steps_per_epoch
 from osakd.engine.optim import Groups, ScheduledOptimizer, build_optimizer
 from osakd.methods.base import Method
 from osakd.records import RunConfig
 
-AVERAGED, LAST = "averaged", "last"
-"""Names of the deployed network's averaged and last weights, beside the deployed ones."""
+MOST_AT_ONCE = 500
+"""Images are evaluated in batches of the training size, but at most so many."""
 Splits = dict[str, DeviceSplit]
 """The data of a run on its device, by name: ``train``, ``test``, ``validation``."""
 
@@ -122,8 +124,10 @@ class Executor(ABC):
         self.drawn: Tensor | None = None
         self.optimizer = ScheduledOptimizer(build_optimizer(config, groups), captured=captured)
         trained = [parameter for group in groups for parameter in group["params"]]
-        self.average = None if config.ema is None else WeightAverage([*trained, *self._statistics()], config.ema)
-        total_steps = config.epochs * steps_per_epoch(config.data["train"], config.batch_size)
+        per_epoch = steps_per_epoch(config.data["train"], config.batch_size)
+        decay = config.ema if config.ema_epochs is None else decay_of(config.ema_epochs, per_epoch)
+        self.average = None if decay is None else WeightAverage([*trained, *self._statistics()], decay)
+        total_steps = config.epochs * per_epoch
         clock = {"batch_size": config.batch_size, "total_steps": total_steps}
         self.steps = CapturedSteps(self.step, self._state, **clock) if captured else Steps(self.step, **clock)
 
@@ -179,17 +183,19 @@ class Executor(ABC):
             The parts of the losses of every loss group, flat.
         """
 
+    def evaluation(self, split: str) -> dict[str, Any]:
+        """How a split is evaluated: in batches of the training size at most, so that memory does not grow."""
+        refined = split == "validation" and self.config.deploy == "best"
+        return {"batch_size": min(MOST_AT_ONCE, self.config.batch_size), "refined": refined}
+
     def scores(self, split: str) -> list[dict[str, dict[str, float]]]:
-        """The scores on a split of everything that is evaluated, the deployed network's first."""
-        last = self._scores(split)
+        """The scores on a split of everything that is evaluated, by name: first the network's, then its average's."""
+        scores = self._scores(split)
         if self.average is None:
-            return last
+            return scores
         with self.average.swapped():
-            averaged = self._scores(split)
-        return [
-            _deployed_first(*of_replica, averaged_deployed=self.config.deploy_ema)
-            for of_replica in zip(last, averaged, strict=True)
-        ]
+            averaged = [next(iter(by_name.values())) for by_name in self._scores(split)]
+        return [_with_average(*of_replica) for of_replica in zip(scores, averaged, strict=True)]
 
     def states(self) -> list[dict[str, Any]]:
         """The ``method`` and ``optimizer`` state dicts for a checkpoint; they are the same for every executor."""
@@ -199,6 +205,7 @@ class Executor(ABC):
                 for state, method in zip(states, self._updated_methods(), strict=True):
                     trained = method.own_state()
                     names = [name for name in averaged_names(method) if name in trained]
+                    state["averaged_steps"] = int(self.average.steps)
                     state["average"] = {name: trained[name].clone() for name in names}
             self._updated_methods()  # the states refer to their tensors
         return states
@@ -207,17 +214,17 @@ class Executor(ABC):
         """Loads states that ``states`` of any executor returned."""
         if self.average is not None:
             self._load([state | {"method": state["method"] | state["average"]} for state in states])
-            self.average.assign()
+            self.average.load(self.average.tensors, states[0]["averaged_steps"])
         self._load(states)
         self.steps.forget()
 
-    def deployed(self) -> list[nn.Module]:
-        """The deployed networks."""
-        if self.average is None or not self.config.deploy_ema:
-            return [method.network for method in self._updated_methods()]
-        with self.average.swapped():
+    def networks(self, *, averaged: bool) -> list[nn.Module]:
+        """Copies of the networks, with their averaged weights or the present ones."""
+        with self.average.swapped() if averaged and self.average is not None else nullcontext():
             networks = [copy.deepcopy(method.network) for method in self._updated_methods()]
         self._updated_methods()  # states that were taken refer to their tensors
+        for module in (module for network in networks for module in network.modules()):
+            vars(module).pop("forward", None)  # that of the native kernel
         return networks
 
     def _images(self, seed: int, index: Tensor) -> Tensor:
@@ -275,12 +282,6 @@ class Executor(ABC):
         return [*self._tensors(), *self.optimizer.tensors(), *average]
 
 
-def _deployed_first(
-    last: dict[str, dict[str, float]], averaged: dict[str, dict[str, float]], *, averaged_deployed: bool
-) -> dict[str, dict[str, float]]:
-    """The scores by name with those of the network's other weights second."""
-    (name, of_last), *others = last.items()
-    of_average = averaged[name]
-    if averaged_deployed:
-        return dict([(name, of_average), (LAST, of_last), *others])
-    return dict([(name, of_last), (AVERAGED, of_average), *others])
+def _with_average(scores: dict[str, dict[str, float]], averaged: dict[str, float]) -> dict[str, dict[str, float]]:
+    first, *others = scores.items()
+    return dict([first, (AVERAGED, averaged), *others])

@@ -43,7 +43,7 @@ class SerialExecutor(Executor):
         return torch.stack(list(terms.parts.values()))
 
     def _scores(self, split: str) -> list[dict[str, dict[str, float]]]:
-        return [evaluate_method(self.method, self.splits[0][split])]
+        return [evaluate_method(self.method, self.splits[0][split], **self.evaluation(split))]
 
     def _states(self) -> list[dict[str, Any]]:
         return [{"method": self.method.own_state(), "optimizer": self.optimizer.state_dict()}]

@@ -8,18 +8,22 @@ from osakd.plan import BASELINE
 from osakd.report.charts.svg import Chart, Scale, line_at, text_at, tick_texts, ticks, without_outliers
 from osakd.report.statistics.format import points
 from osakd.report.statistics.panel import MethodScores
-from osakd.report.statistics.scores import BEST, LAST
+from osakd.report.statistics.scores import BEST, DEPLOYED, LAST, Measure
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
 
 WIDTH, ROW, TOP, BOTTOM, RIGHT = 420, 30, 26, 36, 12
 _LETTER, _MOST_LETTERS, _MOST_LEFT = 7.4, 38, 270.0
 """Width of a letter in pixels, the most letters of a label, and the most pixels for them on the left."""
-_KINDS = ((LAST, "last epoch", "full", -4.5), (BEST, "best on test", "open", 4.5))
-"""What each mark of a method shows, in words, the class of the mark, and how far from the middle of the row it lies."""
+_KINDS = {
+    DEPLOYED: ("deployed network", "full", 0.0),
+    LAST: ("last epoch", "full", -4.5),
+    BEST: ("best on test", "open", 4.5),
+}
+"""What each mark of a method shows, the class of the mark, and how far from the middle of the row it lies."""
 
 
 def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: str = "") -> Chart | None:
-    """The plot, two marks for each method: the difference at the last epoch and at the best epochs on test.
+    """The plot, a mark for each accuracy of a method that counts, see ``RecordedPanel.accuracies``.
 
     Args:
         methods: the methods of a panel; those without a difference are left out.
@@ -29,7 +33,8 @@ def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: st
     Returns:
         None where no method has a difference to plain training.
     """
-    pairs = [(method.label, [method.gain(measure) for measure, *_ in _KINDS]) for method in methods]
+    measures = methods[0].panel.accuracies if methods else ()
+    pairs = [(method.label, [method.gain(measure) for measure in measures]) for method in methods]
     shown = {label: [gain for gain in gains if gain is not None] for label, gains in pairs if None not in gains}
     if not shown:
         return None
@@ -46,24 +51,29 @@ def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: st
     for place, (label, gains) in enumerate(shown.items()):
         middle = TOP + ROW * (place + 0.5)
         words = text_at(left - 8, middle + 3.5, _shortened(label), "t")
-        marks = Markup("").join(_marks(gains, across, middle))
+        marks = Markup("").join(_marks(measures, gains, across, middle))
         parts.append(Markup('<g data-m="{}">{}{}</g>').format(numbers[label], words, marks))
     # At the ends of the axis: beside zero they would be cut off where it is near an end.
     parts.append(text_at(across.start, height - 4, "← worse", "s axis side"))
     parts.append(text_at(across.end, height - 4, "better →", "t axis"))
     described = "; ".join(
         f"{label}: "
-        + ", ".join(f"{points(gain)} at {words}" for gain, (_, words, *_) in zip(gains, _KINDS, strict=True))
+        + ", ".join(
+            f"{points(gain)} at {words}"
+            for measure, gain in zip(measures, gains, strict=True)
+            for words in _KINDS[measure][:1]
+        )
         for label, gains in shown.items()
     )
     drawing = Markup(
         '<svg class="forest" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>'
     ).format(WIDTH, height, "Paired differences to plain training", f"{described}.", Markup("").join(parts))
-    caption = (
-        "Paired by seed, with 95 % intervals from two seeds on, dashed where they go beyond the axis. "
-        "Filled: last epoch; open: best epoch on test. "
-    )
-    return Chart(f"{caption}{note}".rstrip(), drawing)
+    kinds = [
+        f"{'Open' if kind == 'open' else 'Filled'}: {words}"
+        for words, kind, _ in (_KINDS[measure] for measure in measures)
+    ]
+    caption = "Paired by seed, with 95 % intervals from two seeds on, dashed where they go beyond the axis. "
+    return Chart(f"{caption}{'; '.join(kinds)}. {note}".rstrip(), drawing)
 
 
 def _shortened(label: str) -> str:
@@ -88,14 +98,12 @@ def _limits(gains: Sequence[Difference]) -> tuple[float, float]:
     return min(ends) - room, max(ends) + room
 
 
-def _marks(gains: Sequence[Difference], across: Scale, middle: float) -> list[Markup]:
+def _marks(measures: Sequence[Measure], gains: Sequence[Difference], across: Scale, middle: float) -> list[Markup]:
     """The marks of a method; where one lies beyond the axis, the numbers at its end instead."""
     means = [100 * gain.mean for gain in gains]
     if all(across.low <= mean <= across.high for mean in means):
-        return [
-            _mark(gain, words, kind, across, middle + shift)
-            for gain, (_, words, kind, shift) in zip(gains, _KINDS, strict=True)
-        ]
+        kinds = [_KINDS[measure] for measure in measures]
+        return [_mark(gain, *kind[:2], across, middle + kind[2]) for gain, kind in zip(gains, kinds, strict=True)]
     numbers = ", ".join(f"{mean:+.1f}" for mean in means).replace("-", "\N{MINUS SIGN}")
     if means[0] < 0:
         return [text_at(across.start, middle + 3.5, f"\N{LEFTWARDS ARROW} {numbers}", "s")]

@@ -7,10 +7,10 @@ from osakd.methods.registry import METHODS
 from osakd.plan import BASELINE, SMOOTHING
 from osakd.report.statistics.format import NO_DIFFERENCE, percent, points
 from osakd.report.statistics.panel import MethodScores, RecordedPanel
-from osakd.report.statistics.scores import BEST, CHOSEN, LAST, VALIDATION, Measure
+from osakd.report.statistics.scores import BEST, CHOSEN, DEPLOYED, LAST, VALIDATION, Measure
 from osakd.report.statistics.spread import Difference
 
-_WHEN = {LAST: "at the last epoch", BEST: "at the best epoch on test"}
+_WHEN = {LAST: "at the last epoch", BEST: "at the best epoch on test", DEPLOYED: "as deployed"}
 _PLAIN, _SMOOTHING = "plain training", "label smoothing"
 _VERDICTS = {
     "reproduced": "Plain training reproduces the paper",
@@ -66,15 +66,16 @@ def _plain(panel: RecordedPanel) -> str:
     """Plain training, beside the paper where it has a number for it."""
     plain = panel.find(BASELINE)
     if plain is None:
-        best = panel.scores_of(panel.scores.best(panel.scores.runs, LAST) or "")
+        measure = panel.accuracies[0]
+        best = panel.scores_of(panel.scores.best(panel.scores.runs, measure) or "")
         return (
-            f"Plain training was not run, so no gain is known. The best last epoch is {best.label}'s: "
-            f"{percent(best.spread(LAST))} %{_size(best)}."
+            f"Plain training was not run, so no gain is known. The best network {_WHEN[measure]} is {best.label}'s: "
+            f"{percent(best.spread(measure))} %{_size(best)}."
         )
     published = plain.published
     if published is None:
         return f"Plain training {_reaches(plain)}"
-    last, best = (f"{percent(plain.spread(measure))} % {when}" for measure, when in _WHEN.items())
+    last, best = (f"{percent(plain.spread(measure))} % {when}" for measure, when in _words(panel))
     paper = f"(paper: {published.mean:.2f} ± {published.std:.2f} %)"
     return f"{_VERDICTS[plain.beside_paper]}: {best} {paper}; {last}{_size(plain)}."
 
@@ -88,7 +89,7 @@ def _ours(panel: RecordedPanel) -> str:
         return _best_of_others(panel, plain)
     if plain is None:
         return f"{ours.label} {_reaches(ours)}"
-    words = compared(ours.label, _PLAIN, {measure: ours.gain(measure) for measure in _WHEN})
+    words = compared(ours.label, _PLAIN, {measure: ours.gain(measure) for measure in panel.accuracies})
     published, reference = ours.published, plain.published
     if published and reference:
         words += f" The paper's gain is {published.mean - reference.mean:+.2f} points {_WHEN[BEST]}."
@@ -102,13 +103,16 @@ def _smoothing(panel: RecordedPanel) -> str:
         return "Label smoothing was not run, so what smoothing alone gains is unknown."
     sentences = []
     if plain is not None:
-        words = compared(_SMOOTHING, _PLAIN, {measure: smooth.gain(measure) for measure in _WHEN})
+        words = compared(_SMOOTHING, _PLAIN, {measure: smooth.gain(measure) for measure in panel.accuracies})
         sentences.append(f"{_capital(words)}{_size_sentence(smooth, plain)}")
     if ours is not None:
         over_smoothing = replace(ours, baseline=SMOOTHING)
-        words = compared(ours.label, _SMOOTHING, {measure: over_smoothing.gain(measure) for measure in _WHEN})
+        words = compared(
+            ours.label, _SMOOTHING, {measure: over_smoothing.gain(measure) for measure in panel.accuracies}
+        )
         sentences.append(f"{words}{_size_sentence(ours, smooth)}")
-    alone = f"Label smoothing reaches {percent(smooth.spread(LAST))} % {_WHEN[LAST]}{_size(smooth)}."
+    measure = panel.accuracies[0]
+    alone = f"Label smoothing reaches {percent(smooth.spread(measure))} % {_WHEN[measure]}{_size(smooth)}."
     return " ".join(sentences) or alone
 
 
@@ -132,8 +136,12 @@ def _accuracies(method: MethodScores) -> str:
 
 
 def _reaches(method: MethodScores) -> str:
-    accuracies = " and ".join(f"{percent(method.spread(measure))} % {when}" for measure, when in _WHEN.items())
+    accuracies = " and ".join(f"{percent(method.spread(measure))} % {when}" for measure, when in _words(method.panel))
     return f"reaches {accuracies}{_size(method)}."
+
+
+def _words(panel: RecordedPanel) -> list[tuple[Measure, str]]:
+    return [(measure, _WHEN[measure]) for measure in panel.accuracies]
 
 
 def _method(panel: RecordedPanel) -> MethodScores | None:
@@ -151,12 +159,13 @@ def _best_of_others(panel: RecordedPanel, plain: MethodScores | None) -> str:
     """The best of the methods that are compared with plain training."""
     if plain is None:
         return "No method with soft labels of neighbours was run."
-    gains = [(method, method.gain(LAST)) for method in panel.deployed if method.baseline == BASELINE]
+    measure = panel.accuracies[0]
+    gains = [(method, method.gain(measure)) for method in panel.deployed if method.baseline == BASELINE]
     known = [(method, gain) for method, gain in gains if gain is not None]
     if not known:
         return "Only plain training was run."
     best, gain = max(known, key=lambda pair: pair[1].mean)
-    words = compared(best.label, _PLAIN, {LAST: gain})
+    words = compared(best.label, _PLAIN, {measure: gain})
     return f"The best of the other methods is {best.label}. {words}{_size_sentence(best, plain)}"
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from osakd.methods.registry import run_notes
 from osakd.plan import BASELINE, Experiment, Panel, PanelMethod, Published
 from osakd.report.statistics.format import title, with_less
-from osakd.report.statistics.scores import BEST, LAST, VALIDATION, Measure, Scores
+from osakd.report.statistics.scores import AVERAGED, BEST, DEPLOYED, LAST, VALIDATION, Measure, Scores
 from osakd.report.statistics.spread import Difference, Spread, welch_sign
 from osakd.runs import Curve, FinishedRun, RunRecord
 
@@ -57,7 +57,13 @@ class RecordedPanel:
             self.scores_of(label, output)
             for label, run in firsts.items()
             for output in ("", *run.result.last.get("others", {}))
+            if self.experiment or output != AVERAGED  # a user's network is deployed with averaged weights or without
         ]
+
+    @property
+    def accuracies(self) -> tuple[Measure, ...]:
+        """The test accuracies that count: of the deployed network, or as the papers have them."""
+        return (LAST, BEST) if self.experiment else (DEPLOYED,)
 
     @property
     def deployed(self) -> "list[MethodScores]":

@@ -6,11 +6,11 @@ from osakd.methods.registry import METHODS
 from osakd.plan import BASELINE, SMOOTHING
 from osakd.report.statistics.format import percent, points
 from osakd.report.statistics.panel import MethodScores, RecordedPanel
-from osakd.report.statistics.scores import LAST, Measure
+from osakd.report.statistics.scores import DEPLOYED, Measure
 from osakd.report.statistics.spread import FEWEST_SEEDS, Difference
 from osakd.report.statistics.study import candidates, named
 
-_VALIDATION = Measure(split="validation")
+_VALIDATION = Measure(split="validation", at="deployed")
 _NOT_CHOSEN = (
     "No method is recommended: no images were held out for validation, and the test images must not choose. Train with "
     "--validation 0.1 for a recommendation."
@@ -20,8 +20,8 @@ _NOT_CHOSEN = (
 def recommendations(panels: Sequence[RecordedPanel]) -> list[str]:
     """What to take in each setting, one sentence or two.
 
-    The best by validation accuracy of the last epoch is recommended if it is better on the test images than the best
-    of plain training and label smoothing (95 % interval, paired by seed). Otherwise that simpler one is, if it is
+    The best by validation accuracy of the deployed network is recommended if it is better on the test images than the
+    best of plain training and label smoothing (95 % interval, paired by seed). Otherwise that simpler one is, if it is
     better than plain training in its turn.
 
     Args:
@@ -61,7 +61,7 @@ def _advice(panel: RecordedPanel, ranked: Sequence[MethodScores], *, name: bool)
         )
         taken = plain
     where = f"On {panel.name}, take" if name else "Take"
-    parts = [f"{percent(taken.spread(LAST))} % on test at the last epoch", f"{taken.n} seeds"]
+    parts = [f"{percent(taken.spread(DEPLOYED))} % on test", f"{taken.n} seeds"]
     if taken is not plain:
         others = [plain] if taken is simple or simple is plain else [plain, simple]
         parts += [f"{_gain_in_words(taken, other)} over {_name(other)}" for other in others]
@@ -84,7 +84,7 @@ def _needs(row: MethodScores) -> str:
 
 
 def _gain(ours: MethodScores, theirs: MethodScores) -> Difference | None:
-    return ours.panel.scores.gain(ours.label, theirs.label, ours.of(LAST), over=theirs.of(LAST))
+    return ours.panel.scores.gain(ours.label, theirs.label, ours.of(DEPLOYED), over=theirs.of(DEPLOYED))
 
 
 def _gain_in_words(ours: MethodScores, theirs: MethodScores) -> str:

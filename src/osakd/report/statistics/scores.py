@@ -46,14 +46,14 @@ class Measure:
             all epochs; ``seconds``, ``step_ms`` and ``memory_mib``: of the whole run.
         split: the images that are scored; of soft labels, ``train``.
         at: the first or the last epoch, that of the best accuracy on the split, or that of the best accuracy on the
-            validation images.
+            validation images; ``deployed``: of the deployed network, which other outputs have at the last epoch.
         output: an output beside the deployed network's: ``averaged``, a branch, an ensemble; empty for that network.
         mean_with: outputs that are averaged with it in each epoch.
     """
 
     metric: str = "accuracy"
     split: Literal["test", "validation", "train"] = "test"
-    at: Literal["first", "last", "best", "by_validation"] = "last"
+    at: Literal["first", "last", "best", "by_validation", "deployed"] = "last"
     output: str = ""
     mean_with: tuple[str, ...] = ()
 
@@ -63,6 +63,8 @@ class Measure:
             return run.result.seconds
         if self.metric in _COSTS:
             return (run.result.cost or {}).get(self.metric)
+        if self.at == "deployed" and not self.output and not self.mean_with:
+            return run.result.deployed_scores(self.split).get(self.metric)
         over_epochs = _OVER_EPOCHS.get(self.metric)
         metric = "accuracy" if over_epochs or self.metric == "epoch" else self.metric
         epochs, values = self._series(run.curve, self.split, metric)
@@ -76,7 +78,7 @@ class Measure:
         return epoch if self.metric == "epoch" else values[epochs.index(epoch)]
 
     def _epoch(self, curve: Curve, epochs: Sequence[int]) -> int | None:
-        if self.at in ("first", "last"):
+        if self.at in ("first", "last", "deployed"):
             return epochs[0 if self.at == "first" else -1]
         scored, accuracies = self._series(curve, "validation" if self.at == "by_validation" else self.split, "accuracy")
         return scored[accuracies.index(max(accuracies))] if len(accuracies) else None
@@ -92,10 +94,15 @@ class Measure:
 
 LAST, BEST, CHOSEN = Measure(), Measure(at="best"), Measure(at="by_validation")
 """Test accuracies: of the last epoch, of the best epoch on the test images, of the epoch that validation chooses."""
+DEPLOYED, DEPLOYED_NLL, DEPLOYED_ECE = (Measure(name, at="deployed") for name in ("accuracy", "nll", "ece"))
+"""Scores of the deployed network on the test images."""
 VALIDATION = Measure(split="validation", at="best")
 NLL, ECE = Measure("nll"), Measure("ece")
 STEP, MEMORY = Measure("step_ms"), Measure("memory_mib")
 QUANTITIES = {
+    "deployed": DEPLOYED,
+    "deployed_nll": DEPLOYED_NLL,
+    "deployed_ece": DEPLOYED_ECE,
     "last": LAST,
     "best_on_test": BEST,
     "best_epoch": Measure("epoch", at="best"),

@@ -9,7 +9,7 @@ from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import QUANTITIES
 from osakd.runs import FinishedRun
 
-_ACCURACIES = ("last", "best_on_test", "chosen_on_validation")
+_ACCURACIES = ("deployed", "last", "best_on_test", "chosen_on_validation")
 _NOT_SHARED = ("data", "model", "epochs", "method", "settings", "seed")
 
 
@@ -21,9 +21,9 @@ class MethodSummary(TypedDict):
         method: name of the method.
         settings: its hyperparameters.
         seeds: seeds of its finished runs.
-        values: ``last``, ``best_on_test``, ``best_epoch``, ``nll``, ``ece``, ``step_ms``, ``memory_mib`` of each seed,
-            and ``validation`` (the best one over the epochs) and ``chosen_on_validation`` (the test accuracy there)
-            where a split was held out.
+        values: ``deployed``, ``deployed_nll``, ``deployed_ece`` (of the deployed network), ``last``, ``best_on_test``,
+            ``best_epoch``, ``nll``, ``ece``, ``step_ms``, ``memory_mib`` of each seed, and where
+            a split was held out ``validation`` (the best over the epochs) and ``chosen_on_validation`` (on test there).
         spreads: ``n``, ``mean`` and ``std`` of each of the values; ``std`` is None for a single seed.
         differences: ``n``, ``mean``, ``low`` and ``high`` (95 % interval) of the paired differences of the accuracies
             to plain training; none of plain training itself.

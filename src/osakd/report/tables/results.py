@@ -7,7 +7,19 @@ from statistics import fmean
 from osakd.plan import BASELINE
 from osakd.report.statistics.format import nats, percent, points, with_less
 from osakd.report.statistics.panel import MethodScores, RecordedPanel
-from osakd.report.statistics.scores import BEST, CHOSEN, ECE, LAST, MEMORY, NLL, STEP, Measure
+from osakd.report.statistics.scores import (
+    BEST,
+    CHOSEN,
+    DEPLOYED,
+    DEPLOYED_ECE,
+    DEPLOYED_NLL,
+    ECE,
+    LAST,
+    MEMORY,
+    NLL,
+    STEP,
+    Measure,
+)
 from osakd.report.statistics.trends import ACCURACY, trends
 from osakd.report.tables.table import Column, Table
 from osakd.runs import FinishedRun
@@ -43,6 +55,10 @@ _BEST_GAIN = Column[MethodScores](f"best vs {BASELINE} {_INTERVAL}", partial(_ga
 _LAST_GAIN = Column[MethodScores](f"last vs {BASELINE} {_INTERVAL}", partial(_gain, LAST))
 _NLL = Column[MethodScores]("NLL", lambda row: nats(row.spread(NLL)))
 _ECE = Column[MethodScores]("ECE %", lambda row: percent(row.spread(ECE)))
+_DEPLOYED = Column[MethodScores]("accuracy %", lambda row: percent(row.spread(DEPLOYED)))
+_DEPLOYED_GAIN = Column[MethodScores](f"vs {BASELINE} {_INTERVAL}", partial(_gain, DEPLOYED))
+_DEPLOYED_NLL = Column[MethodScores]("NLL", lambda row: nats(row.spread(DEPLOYED_NLL)))
+_DEPLOYED_ECE = Column[MethodScores]("ECE %", lambda row: percent(row.spread(DEPLOYED_ECE)))
 _STEP = Column[MethodScores]("step ms", partial(_of_run, STEP))
 _MEMORY = Column[MethodScores]("MiB", partial(_of_run, MEMORY))
 
@@ -56,6 +72,9 @@ def paper_table(panel: RecordedPanel) -> Table[MethodScores]:
 
 def accuracy_table(panel: RecordedPanel) -> Table[MethodScores]:
     """Everything that is recorded of a panel, beside the paper's numbers where it has some."""
+    if not panel.experiment:
+        columns = (METHOD, N, _EPOCHS, _DEPLOYED, _DEPLOYED_GAIN)
+        return Table("Test accuracy", columns, panel.methods, "Of the deployed network.", lambda row: row.label)
     best = _best(panel)
     planned = {method.label for method in panel.planned_methods}
     others = [row for row in panel.methods if row.name not in planned]
@@ -84,10 +103,12 @@ def _best(panel: RecordedPanel) -> Sequence[Column[MethodScores]]:
 
 def score_table(panel: RecordedPanel) -> Table[MethodScores]:
     """Calibration of the last epoch, and what a run cost."""
-    note = "Scores of the last epoch on the test set. Seconds of a whole run, its share where runs are fused, "
+    of_network = (_NLL, _ECE) if panel.experiment else (_DEPLOYED_NLL, _DEPLOYED_ECE)
+    network = "last epoch" if panel.experiment else "deployed network"
+    note = f"Scores of the {network} on the test set. Seconds of a whole run, its share where runs are fused, "
     note += "without the stages before it"
     seconds = Column[MethodScores]("seconds", _seconds)
-    columns = [METHOD, N, _NLL, _ECE, seconds]
+    columns = [METHOD, N, *of_network, seconds]
     if any(row.spread(STEP) for row in panel.methods):
         columns += [_STEP, Column[MethodScores]("x plain", _times_plain), _MEMORY]
         note += "; step: the median time of a training step, its share where runs are fused; x plain: "
@@ -131,9 +152,8 @@ def epochs_table(panel: RecordedPanel) -> Table[MethodScores]:
 
 
 def comparison_table(panel: RecordedPanel) -> Table[MethodScores]:
-    """The table of a comparison; accuracies and ECE in per cent, mean ± standard deviation over seeds."""
+    """The table of a comparison: deployed networks on the test images, mean ± standard deviation over seeds."""
     methods = panel.methods
-    chosen = (_CHOSEN,) if any(row.spread(CHOSEN) for row in methods) else ()
     costs = (_STEP, _MEMORY) if all(row.spread(STEP) for row in methods) else ()
-    columns = (METHOD, N, _LAST, _LAST_GAIN, _BEST, _BEST_GAIN, *chosen, _NLL, _ECE, *costs)
+    columns = (METHOD, N, _DEPLOYED, _DEPLOYED_GAIN, _DEPLOYED_NLL, _DEPLOYED_ECE, *costs)
     return Table("Comparison", columns, methods)

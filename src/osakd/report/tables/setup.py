@@ -40,10 +40,11 @@ def run_table(panel: RecordedPanel) -> tuple[Table[RunRecord], list[tuple[str, s
     columns = (
         Column[RunRecord]("method", lambda run: run.label, is_text=True),
         Column[RunRecord]("seed", lambda run: "-" if run.seed is None else str(run.seed)),
+        of("deployed %", lambda run: f"{100 * run.result.deployed_scores()['accuracy']:.2f}"),
         of("best on test %", lambda run: f"{100 * run.result.best_on_test['accuracy']:.2f}"),
         of("at epoch", lambda run: str(run.result.best_on_test["epoch"])),
         of("last epoch %", lambda run: f"{100 * run.result.last['test']['accuracy']:.2f}"),
-        of("NLL", lambda run: f"{run.result.last['test']['nll']:.3f}"),
+        of("NLL", lambda run: f"{run.result.deployed_scores()['nll']:.3f}"),
         of("seconds", lambda run: f"{run.result.seconds:,.0f}"),
         of("made in", lambda run: places[run.environment_key], is_text=True),
         Column[RunRecord]("state", lambda run: run.state_in_words, is_text=True),

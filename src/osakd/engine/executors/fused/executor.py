@@ -22,7 +22,6 @@ from osakd.engine.precision import autocast
 from osakd.errors import UnsupportedError
 from osakd.methods.base import Batch, Method
 
-EVALUATION_IMAGES = 100
 _NETWORK = "network."
 Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
 """Makes networks one, from their layout and the shape of an image; with the interface of ``FoldedNetwork``."""
@@ -76,16 +75,18 @@ class FusedExecutor(Executor):
         shared = all(other.images is splits[0].images for other in splits)
         sources = splits[:1] if shared else splits
         index = torch.arange(len(splits[0].target), device=splits[0].target.device)
+        how = self.evaluation(split)
         self.network.eval()
         logits = torch.cat(
             [
                 self.network([self._as_taken(source.images.index_select(0, part)) for source in sources])
-                for part in index.split(EVALUATION_IMAGES)
+                for part in index.split(how["batch_size"])
             ],
             dim=1,
         )
         targets = [splits[replica // self.layout.per_group].target for replica in range(self.layout.replicas)]
-        return [{"student": scores(of_replica, target)} for of_replica, target in zip(logits, targets, strict=True)]
+        together = zip(logits, targets, strict=True)
+        return [{"student": scores(of_replica, target, refined=how["refined"])} for of_replica, target in together]
 
     def _as_taken(self, images: Tensor) -> Tensor:
         """Images of 0 to 255 ``[n, h, w, channels]`` as the folded network takes them."""

@@ -1,0 +1,54 @@
+"""The network of a run that is deployed: its weights, calibrated, with its scores."""
+
+from typing import Any
+
+from torch import nn
+
+from osakd.engine.best import AVERAGED, LAST, Chosen
+from osakd.engine.calibration import TEMPERATURE, Temperature, divide_last_layer, fit_temperature
+from osakd.engine.config import FEWEST_TO_CHOOSE, chooses
+from osakd.engine.evaluate import logits_of, scores, to_floats
+from osakd.engine.executors.base import Executor
+from osakd.records import RunConfig
+
+
+def deployable(
+    executor: Executor, number: int, config: RunConfig, chosen: Chosen | None, epoch: int
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The deployed network of a replica, and what ``Result.deployed`` says of it.
+
+    Args:
+        executor: the executor after the last epoch.
+        number: number of the replica.
+        config: its configuration.
+        chosen: the weights that validation chose; None where it did not.
+        epoch: the last epoch.
+    """
+    weights = chosen.weights if chosen else LAST if config.deploy == "last" else AVERAGED
+    network = executor.networks(averaged=weights == AVERAGED)[number]
+    if chosen:
+        network.load_state_dict(chosen.state)
+    splits = executor.splits[number * len(executor.splits) // executor.replicas]
+    images = to_floats(splits["test"].images[:1])
+    logits = {name: logits_of(network, split) for name, split in splits.items() if name != "train"}
+    temperature = 1.0
+    if chosen:
+        temperature = chosen.temperature
+    elif config.deploy != "last" and "validation" in logits:
+        temperature = fit_temperature(logits["validation"], splits["validation"].target)
+    if temperature != 1 and not divide_last_layer(network, temperature, images):
+        network.add_module(TEMPERATURE, Temperature(temperature).to(images.device))
+    scored = {name: scores(of_split / temperature, splits[name].target) for name, of_split in logits.items()}
+    uncalibrated = scores(logits["test"], splits["test"].target)
+    about = {"weights": weights, "epoch": chosen.epoch if chosen else epoch, "temperature": temperature}
+    return network, about | scored | {"uncalibrated": uncalibrated}
+
+
+def deploy_notes(config: RunConfig) -> list[str]:
+    """What is held out for validation, and that too little is to choose an epoch."""
+    held_out, used = config.data["validation"], config.data["train"]
+    notes = [f"Held out for validation: {held_out:,} of {used + held_out:,} training images."] if held_out else []
+    if config.deploy == "best" and not chooses(config):
+        few = f"Fewer than {FEWEST_TO_CHOOSE} images are held out for validation" if held_out else "None are held out"
+        notes.append(f"{few}, so no epoch is chosen: the averaged weights of the last one are deployed.")
+    return notes
