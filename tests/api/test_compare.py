@@ -91,16 +91,17 @@ def test_table(comparison: Path) -> None:
     runs = [read(comparison / f"{label}-seed{seed}") for label in ("plain", "osakd-4nn") for seed in (0, 1)]
     table = comparison_table(panel_of(runs))
     head, rows = table.head, table.cells
-    assert head[:3] == ["method", "n", "last epoch %"]
-    assert head.index("best on test %") > head.index("last epoch %")
+    assert head[:6] == ["method", "n", "accuracy %", "vs plain [95 % CI]", "NLL", "ECE %"]
     assert [row[1] for row in rows] == ["2", "2"]
 
 
-def test_a_validation_split_has_its_own_column(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"methods": ["plain"], "seeds": 2, "epochs": 2, "validation": 0.2, "processes": 1}
-    comparison = osakd.compare("digits", out=tmp_path, **options)
-    assert "chosen on validation %" in comparison.table()
-    assert set(comparison.summary["methods"][0]["spreads"]) >= {"validation", "chosen_on_validation"}
+def test_the_table_is_of_the_deployed_networks(comparison: Path) -> None:
+    runs = [read(comparison / f"plain-seed{seed}") for seed in (0, 1)]
+    (row,) = comparison_table(panel_of(runs)).cells
+    accuracies = [100 * run.result.deployed["test"]["accuracy"] for run in runs]
+    assert row[2].startswith(f"{sum(accuracies) / 2:.2f} ± ")
+    spreads = json.loads((comparison / SUMMARY).read_text())["methods"][0]["spreads"]
+    assert set(spreads) >= {"deployed", "deployed_nll", "deployed_ece", "validation", "chosen_on_validation"}
 
 
 def test_another_configuration_is_refused_before_anything_runs(comparison: Path) -> None:

@@ -52,8 +52,8 @@ def test_a_test_split_alone_is_enough(run: osakd.Run, tmp_path: Path, capsys: py
     assert main(["evaluate", str(run.folder), "--data", str(folder)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "Skipped in test/, since they are not images: 1 .txt."
-    assert printed[1].startswith(f"accuracy {100 * run.result.last['test']['accuracy']:.2f} %, ")
-    assert osakd.evaluate(run.folder, data=str(folder / "test"))["accuracy"] == run.result.last["test"]["accuracy"]
+    assert printed[1].startswith(f"accuracy {100 * run.result.deployed_scores()['accuracy']:.2f} %, ")
+    assert osakd.evaluate(run.folder, data=str(folder / "test"))["accuracy"] == run.result.deployed_scores()["accuracy"]
 
 
 def test_the_size_of_a_run_s_images_is_recorded_and_taken_again(
@@ -62,6 +62,7 @@ def test_the_size_of_a_run_s_images_is_recorded_and_taken_again(
     folder = write_image_folder(tmp_path / "pets")
     write_class_folder(folder, {"train/cat/large.png": encode(made_images(1, 0, (40, 30, 3))[0])})
     argv = ["--model", "lenet-digits", "--epochs", "1", "--batch-size", "4", "--out", str(tmp_path / "run")]
+    argv += ["--validation", "0"]
     assert main(["train", "--data", str(folder), *argv]) == 2
     assert "choose one with --resize" in capsys.readouterr().err
     assert main(["train", "--data", str(folder), "--resize", "10x8", *argv]) == 0
@@ -72,7 +73,7 @@ def test_the_size_of_a_run_s_images_is_recorded_and_taken_again(
     assert result is not None
     assert (config.data["resize"], config.data["input_shape"]) == ([10, 8], [3, 10, 8])
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(folder)]) == 0
-    assert f"accuracy {100 * result.last['test']['accuracy']:.2f} %" in capsys.readouterr().out
+    assert f"accuracy {100 * result.deployed_scores()['accuracy']:.2f} %" in capsys.readouterr().out
     assert main(["train", "--data", str(folder), "--resize", "10x8", "--resume", *argv]) == 0
     assert main(["train", "--data", str(folder), "--resize", "8", "--resume", *argv]) == 2
     assert "has a run of another configuration (data.content: " in capsys.readouterr().err
@@ -87,16 +88,14 @@ def test_the_test_split_that_a_run_made(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(InputError, match="has no test split"):
         osakd.train(str(folder), out=tmp_path / "run", **OPTIONS)
     run = osakd.train(str(folder), out=tmp_path / "run", test_fraction=0.2, **OPTIONS)
-    assert [run.config.data[key] for key in ("train", "test", "test_fraction")] == [32, 8, 0.2]
-    assert osakd.evaluate(run.folder, data=str(folder)) == pytest.approx(
-        {key: run.result.last["test"][key] for key in ("accuracy", "nll", "ece")}
-    )
+    assert [run.config.data[key] for key in ("train", "test", "test_fraction")] == [28, 8, 0.2]
+    assert osakd.evaluate(run.folder, data=str(folder)) == pytest.approx(run.result.deployed_scores())
 
 
 def test_notes_on_the_data_are_said_once_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_table(tmp_path / "data/train.parquet", {"label": [10] * 9 + [20] * 3})
     write_table(tmp_path / "data/test.parquet", {"label": [10, 20]})
-    argv = ["--model", "lenet-digits", "--epochs", "1", "--batch-size", "4"]
+    argv = ["--model", "lenet-digits", "--epochs", "1", "--batch-size", "4", "--deploy", "last"]
     assert main(["train", "--data", str(tmp_path / "data"), *argv, "--out", str(tmp_path / "run")]) == 0
     printed = capsys.readouterr().out
     assert printed.count("The labels of 'data' are not 0 to 1: 10, 20;") == 1
@@ -113,6 +112,7 @@ def test_a_comparison_reads_data_as_it_is_told_and_says_what_a_run_says(
         write_table(tmp_path / f"data/{split}.parquet", {"kind": [7] * 9 + [5] * 3, "label": [0, 1] * 6})
     options = ["--methods", "plain", "--seeds", "1", "--processes", "1", "--executor", "serial", "--epochs", "1"]
     options += ["--model", "lenet-digits", "--batch-size", "4", "--label-column", "kind", "--resize", "12"]
+    options += ["--deploy", "last"]
     assert main(["compare", "--data", str(tmp_path / "data"), *options, "--out", str(tmp_path / "all")]) == 0
     printed = capsys.readouterr().out
     assert "Classes: 2; training images of each: 3 ('5') to 9 ('7')." in printed

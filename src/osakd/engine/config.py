@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from osakd.checks import choice, flag, number, whole
 from osakd.data.options import ImageOptions, image_options
 from osakd.data.recipes import recipe_for
@@ -39,13 +37,15 @@ _CHOICES = {
     "kernels": KernelsName,
 }
 _WHOLE = {"epochs": 1, "batch_size": 2, "crop": 0, "evaluate_every": 1, "patience": 1}
+"""Options that are whole numbers, each with its least value."""
 VALIDATION = 0.1
 """Share of the training images that is held out where the best weights are chosen."""
 WINDOW = 2.0
 """Window in epochs of the average where averaged weights may be deployed."""
 FEWEST_TO_CHOOSE = 200
 """With fewer validation images no epoch is chosen: the choice would be more noise than gain."""
-"""Options that are whole numbers, each with its least value."""
+FEWEST_TO_CALIBRATE = 50
+"""With fewer validation images no temperature is fitted."""
 _NUMBERS: dict[str, dict[str, float]] = {  # the data check their shares
     "learning_rate": {"above": 0},
     "momentum": {"least": 0},
@@ -194,9 +194,14 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     seed = whole("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
-    if options.validation is None and np.bincount(data.train.target, minlength=data.num_classes).min() < 2:
-        chosen["validation"] = 0.0  # a class of one image has none to hold out
-    record = data.record(channels=_channels(data, chosen["model"]), validation=chosen["validation"], seed=seed)
+    channels = _channels(data, chosen["model"])
+    try:
+        record = data.record(channels=channels, validation=chosen["validation"], seed=seed)
+    except InputError:
+        if options.validation is not None:
+            raise
+        chosen["validation"] = 0.0  # a class has too few images to hold any out
+        record = data.record(channels=channels, validation=0.0, seed=seed)
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
     if config.ema is not None and config.ema_epochs is not None:
         raise InputError("`ema` and `ema_epochs` are the same average: give one of them.")

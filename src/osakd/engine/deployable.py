@@ -6,7 +6,7 @@ from torch import nn
 
 from osakd.engine.best import AVERAGED, LAST, Chosen
 from osakd.engine.calibration import TEMPERATURE, Temperature, divide_last_layer, fit_temperature
-from osakd.engine.config import FEWEST_TO_CHOOSE, chooses
+from osakd.engine.config import FEWEST_TO_CALIBRATE, FEWEST_TO_CHOOSE, chooses
 from osakd.engine.evaluate import logits_of, scores, to_floats
 from osakd.engine.executors.base import Executor
 from osakd.records import RunConfig
@@ -34,7 +34,7 @@ def deployable(
     temperature = 1.0
     if chosen:
         temperature = chosen.temperature
-    elif config.deploy != "last" and "validation" in logits:
+    elif config.deploy != "last" and config.data["validation"] >= FEWEST_TO_CALIBRATE:
         temperature = fit_temperature(logits["validation"], splits["validation"].target)
     if temperature != 1 and not divide_last_layer(network, temperature, images):
         network.add_module(TEMPERATURE, Temperature(temperature).to(images.device))
@@ -51,4 +51,6 @@ def deploy_notes(config: RunConfig) -> list[str]:
     if config.deploy == "best" and not chooses(config):
         few = f"Fewer than {FEWEST_TO_CHOOSE} images are held out for validation" if held_out else "None are held out"
         notes.append(f"{few}, so no epoch is chosen: the averaged weights of the last one are deployed.")
+    if config.deploy != "last" and held_out < FEWEST_TO_CALIBRATE:
+        notes.append(f"The network is not calibrated, which takes {FEWEST_TO_CALIBRATE} validation images.")
     return notes

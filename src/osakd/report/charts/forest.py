@@ -59,7 +59,7 @@ def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: st
     described = "; ".join(
         f"{label}: "
         + ", ".join(
-            f"{points(gain)} at {words}"
+            f"{points(gain)}, {words}"
             for measure, gain in zip(measures, gains, strict=True)
             for words in _KINDS[measure][:1]
         )
