@@ -31,7 +31,6 @@ class PanelMethod:
         published: test accuracy in the paper; None for what is not in the paper.
         options: training options that differ from the panel's.
         averaged: outputs beside the deployed network's that the paper averages with it.
-        baseline: label of the method that it is compared with.
     """
 
     label: str
@@ -44,12 +43,7 @@ class PanelMethod:
 
 @dataclass(frozen=True)
 class Interpretation:
-    """How the paper's method may be understood; the paper's claims are asked of each.
-
-    Attributes:
-        label: label of the method that it is.
-        name: the interpretation in words; empty where the panel has a single one.
-    """
+    """How the paper's method may be understood; the name is in words, empty for a single one."""
 
     label: str
     name: str = ""
@@ -57,13 +51,7 @@ class Interpretation:
 
 @dataclass(frozen=True)
 class Preference:
-    """A claim of the paper that a method is better than another.
-
-    Attributes:
-        claim: the claim in words.
-        better: label of the better method.
-        worse: label of the other.
-    """
+    """A claim of the paper that a method is better than another, both by label."""
 
     claim: str
     better: str
@@ -75,22 +63,15 @@ class Panel:
     """Methods on a data set.
 
     Attributes:
-        name: name of its folder.
-        data: name of the data set.
-        epochs: epochs of each run.
         methods: its methods, in the order of the table's rows.
-        seeds: number of seeds.
         options: training options that differ from the data set's recipe.
         again_within: methods whose best validation accuracy is at most this far from the best method's get another
             seed, and so do their baselines and label smoothing.
         chose: seeds that were used to choose the methods.
         compared_with: labels of the methods that all others are compared with, where validation decides.
         ours: label of the method that the findings are about.
-        interpretations: interpretations of the paper's method; none where its claims are not about this panel.
-        preferences: claims of the paper that a method is better than another.
         contrasts: by label of a method, those that it is tested against in all panels of a study together, with one
             correction for all tests; :data:`TUNED` may be one of them.
-        note: what every reader should know of the panel; empty for nothing.
         folder: folder of the experiment whose runs it shows; empty for that of its own.
     """
 
@@ -121,9 +102,6 @@ class Experiment:
     """A table or figure of the paper, or a study of our own.
 
     Attributes:
-        name: its name on the command line.
-        title: what it is.
-        panels: its panels, run one after the other.
         view: how it is shown: beside the paper's numbers, as curves, by validation, or as a study over all panels with
             last and averaged weights.
         folder: folder of its records; by default its name, else those of another experiment.

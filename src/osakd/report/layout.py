@@ -31,7 +31,6 @@ class Group:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
         name: name of the group itself, such as ``cifar10``.
         depth: how far below the folder of the report it lies, 0 for that folder itself.
-        runs: its runs.
     """
 
     place: str
@@ -46,10 +45,6 @@ def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[Recorde
     The experiments come in their own order, then everything else. A panel that was never run is shown where the report
     is of the folder above it: the other panels of a table with the table, the other tables of the paper with all
     records.
-
-    Args:
-        folder: folder of records, of an experiment, panel or comparison, or of a run; or a packed file.
-        experiments: experiments with runs of their own.
 
     Raises:
         InputError: the folder is not there, cannot be read, or holds no runs.
@@ -77,13 +72,7 @@ def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[Recorde
 
 
 def read_panel(experiment: Experiment, panel: Panel, folder: Path) -> RecordedPanel:
-    """What is recorded of the methods of a panel.
-
-    Args:
-        experiment: the experiment.
-        panel: its panel.
-        folder: folder of the panel, which may be missing.
-    """
+    """What is recorded of the methods of a panel in its folder, which may be missing."""
     labels = [method.label for method in panel.methods]
     runs = in_order([run for run in read_runs(folder) if run.label in labels or run.damaged], labels)
     return RecordedPanel(experiment.folder, panel.name, runs, experiment, panel)

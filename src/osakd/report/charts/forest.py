@@ -21,13 +21,7 @@ _KINDS = ((LAST, "last epoch", "full", -4.5), (BEST, "best on test", "open", 4.5
 def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: str = "") -> Chart | None:
     """The plot, two marks for each method: the difference at the last epoch and at the best epochs on test.
 
-    Args:
-        methods: the methods of a panel; those without a difference are left out.
-        numbers: number of each method in its panel.
-        note: what else the caption says.
-
-    Returns:
-        None where no method has a difference to plain training.
+    ``numbers`` are those of the methods in their panel. None where no method has a difference to plain training.
     """
     pairs = [(method.label, [method.gain(measure) for measure, *_ in _KINDS]) for method in methods]
     shown = {label: [gain for gain in gains if gain is not None] for label, gains in pairs if None not in gains}

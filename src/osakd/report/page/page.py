@@ -32,8 +32,6 @@ class Picture:
 
     Attributes:
         source: the image as a PNG in a ``data:`` address.
-        name: name of its class.
-        entropy: entropy of its soft label, in nats.
         shares: classes of its soft label with their probabilities, the largest first, and the class of the image.
     """
 
@@ -45,13 +43,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Training images of a run, the most ambiguous soft labels first.
-
-    Attributes:
-        title: the run.
-        caption: how the soft labels came about.
-        pictures: the images, in order.
-    """
+    """Training images of a run, the most ambiguous soft labels first; the caption says how these came about."""
 
     title: str
     caption: str
@@ -104,14 +96,7 @@ def page(
     galleries: Sequence[Gallery] = (),
     complexity: Sequence[Table[Any]] = (),
 ) -> str:
-    """The report as HTML.
-
-    Args:
-        name: name of its folder.
-        panels: what it shows, in order.
-        galleries: training images with their soft labels.
-        complexity: tables of what the methods cost, where that is recorded.
-    """
+    """The report as HTML; its panels come in order."""
     done = [panel for panel in panels if panel.finished]
     paper = [panel for panel in done if panel.view == "paper"]
     # The findings are about the table of the paper that was run, else about the first panel with finished runs.

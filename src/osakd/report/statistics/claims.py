@@ -19,14 +19,7 @@ _FIRST_MASS = Measure("soft_label_mass", "train", at="first")
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim about a panel.
-
-    Attributes:
-        text: the claim in words.
-        where: name of the panel, or how it is decided.
-        number: the number that decides it.
-        verdict: whether it holds.
-    """
+    """A claim about a panel, the number that decides it, and whether it holds."""
 
     text: str
     where: str

@@ -11,14 +11,7 @@ from osakd.report.tables.table import Column, Table
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of the paper beside ours.
-
-    Attributes:
-        what: what is counted.
-        paper: number as the paper has it, ``-`` where it says nothing.
-        ours: number as counted here.
-        verdict: how they compare.
-    """
+    """A number of the paper, ``-`` where it says nothing, beside ours."""
 
     what: str
     paper: str
@@ -31,8 +24,6 @@ class Steps:
     """Training steps of methods that took turns on one network.
 
     Attributes:
-        network: name of the network.
-        batch_size: images per step.
         seconds: seconds of a step in each round, by the method's label; plain training first.
     """
 
