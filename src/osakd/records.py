@@ -38,13 +38,9 @@ class DataOrigin(TypedDict):
     """Which data a network was trained on, and how they were read; never a path.
 
     Attributes:
-        name: name of the data set.
         kind: ``named``, ``hub`` or ``folder``.
         content: hash of the images and classes.
-        resize: height and width to which images were resized, if they were.
         test_fraction: share of the images that the test split was made of, if it was made.
-        label_column: column of the class, if it was named.
-        image_column: column of the image, if it was named.
     """
 
     name: str
@@ -62,9 +58,6 @@ class DataRecord(DataOrigin):
     Attributes:
         input_shape: channels, height and width of an image.
         class_counts: number of training images of each class.
-        train: number of training images.
-        validation: number of images held out for validation.
-        test: number of test images.
     """
 
     input_shape: list[int]
@@ -78,33 +71,11 @@ class DataRecord(DataOrigin):
 class RunConfig:
     """Everything that decides what a run computes, except the device and the number of threads.
 
+    The fields of ``osakd.engine.config.Options`` mean the same here; what was open there is filled in.
+
     Attributes:
-        data: name, kind, content hash, shape and counts of the data; never a path.
-        model: name of the network.
-        method: name of the method.
-        settings: hyperparameters of the method.
-        seed: seed of all random numbers.
-        epochs: passes over the training set.
-        batch_size: images per step.
-        optimizer: ``sgd`` or ``adamw``.
-        learning_rate: initial learning rate.
-        momentum: SGD momentum.
-        nesterov: whether SGD uses Nesterov momentum.
-        weight_decay: weight decay of the optimizer.
-        max_grad_norm: largest norm of the gradient, which is clipped to it; None for no clipping.
-        schedule: learning rate schedule: ``constant``, ``step`` or ``cosine``.
         milestones: where the step schedule lowers the rate, as shares of the epochs.
-        gamma: factor by which the step schedule lowers the rate.
-        scaling: scaling of the input: ``half``, ``unit`` or ``statistics``.
-        validation: share of the training set that is held out for validation.
-        precision: ``float32``, ``tf32`` or ``bf16``.
         stage: key of the random streams: 0 for the deployed network, higher for the stages before it.
-        fraction: share of the training set that is used at all.
-        evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
-        crop: pixels of padding around an image, from which a random crop of its size is taken.
-        crop_padding: padding mode of the crop: ``zero`` or ``reflect``.
-        flip: whether half of the images are flipped horizontally.
-        ema: decay of the moving average of weights; None for no average. ``deploy_ema``: whether it is deployed.
     """
 
     data: DataRecord
@@ -147,13 +118,9 @@ class Result:
     """The result of a finished run.
 
     Attributes:
-        epochs: number of epochs that were trained.
-        last: last row of the learning curve.
         best_on_test: accuracy and epoch of the best test accuracy, the paper's protocol; it is chosen on test data.
         chosen_on_validation: test accuracy and epoch at the best validation accuracy, or None without a split.
         seconds: time of training and evaluation, without the stages before this one.
-        environment: versions, commit, machine.
-        notes: what a reader of the result should know.
         cost: ``step_ms``, the median time of a training step, and ``memory_mib``, the peak memory of one replica.
     """
 
@@ -173,7 +140,6 @@ class RunFiles(NamedTuple):
     Attributes:
         config: configuration of the run; None where there is none, or none that can be read.
         result: its result; None while it has not finished all epochs of its configuration.
-        rows: its learning curve.
         error: why the run failed; None where it has not failed, or has finished since.
         damage: why the files cannot be used; None where they can.
     """

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
-
-    Attributes:
-        folder: the run's folder.
-        config: the complete configuration.
-        result: scores, cost and environment.
-    """
+    """A finished run: its folder, complete configuration, and result with scores, cost and environment."""
 
     folder: Path
     config: RunConfig

@@ -83,8 +83,7 @@ def quantity(value: float) -> str:
 def paper_lines(rows: "Sequence[Cost]") -> list[str]:
     """The figures of the paper's section on complexity, each as the paper has it and as it is counted here.
 
-    Args:
-        rows: of ResNet-32 on CIFAR-10's shape; there are lines only where OSAKD and KD are among them.
+    The rows are of ResNet-32 on CIFAR-10's shape; there are lines only where OSAKD and KD are among them.
     """
     osakd = next((row for row in rows if row.label.startswith("osakd")), None)
     kd = next((row for row in rows if row.label == "kd"), None)

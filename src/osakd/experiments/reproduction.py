@@ -110,13 +110,12 @@ def show_claims(experiments: Sequence[Experiment], out: Path) -> Reproduction:
 def show_cost(out: Path) -> Reproduction:
     """Shows what the methods cost: the recorded figures, or those that are counted where no step is timed yet."""
     from osakd.experiments.cost import counted
-    from osakd.report.layout import read_complexity
-    from osakd.report.tables.complexity import complexity_tables, figures_table
-    from osakd.report.tables.table import markdown
+    from osakd.report.layout import complexity_tables
+    from osakd.report.tables.complexity import figures_table
+    from osakd.report.tables.table import titled
 
-    recorded = read_complexity(out)
-    tables = complexity_tables(recorded) if recorded else [figures_table(counted())]
-    texts = [text for table in tables for text in (f"**{table.title}**", markdown(table), table.note)]
+    recorded = complexity_tables(out)
+    texts = [text for table in recorded or [figures_table(counted())] for text in titled(table)]
     untimed = [] if recorded else ["No step is timed yet: leave out --dry-run."]
     return Reproduction("\n\n".join(["# Complexity", *texts, *untimed]))
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import METHODS
@@ -14,7 +15,8 @@ from osakd.plan import BASELINE, Experiment, Panel
 from osakd.read_json import read_bytes, subfolders
 from osakd.records import SUMMARY
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.tables.complexity import Complexity, Figure, Steps
+from osakd.report.tables.complexity import Figure, Steps, figures_table, steps_table
+from osakd.report.tables.table import Table
 from osakd.runs import PACKED, RunRecord, is_run, packed_file, read_runs
 
 DEPTH = 3
@@ -127,15 +129,15 @@ def in_order(runs: Sequence[RunRecord], first: Sequence[str]) -> tuple[RunRecord
     return tuple(sorted(runs, key=key))
 
 
-def read_complexity(folder: Path) -> Complexity | None:
-    """The complexity figures in a folder of records; None where there are none.
+def complexity_tables(folder: Path) -> list[Table[Any]]:
+    """The tables of the complexity figures in a folder of records; none where nothing is recorded.
 
     Raises:
         RunError: the file is damaged, or cannot be read.
     """
     content = read_bytes(folder / COST)
     if content is None:
-        return None
+        return []
     try:
         values = json.loads(content)
         figures = [
@@ -152,7 +154,8 @@ def read_complexity(folder: Path) -> Complexity | None:
         raise RunError(
             f"{str(folder / COST)!r} is damaged ({error}): delete it, and run osakd reproduce cost again."
         ) from error
-    return Complexity(figures, steps, f"{device}, {machine}, {threads} threads, torch {torch}")
+    machine = f"{device}, {machine}, {threads} threads, torch {torch}"
+    return [figures_table(figures), steps_table(steps, machine)]
 
 
 def _seconds(values: dict[str, list[float]]) -> dict[str, list[float]]:
