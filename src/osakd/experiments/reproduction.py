@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """An experiment, run and shown.
-
-    Attributes:
-        text: a table for each panel as Markdown, with what is missing and what failed.
-        failed: why runs failed, by their name.
-    """
+    """An experiment, run and shown: its tables as Markdown, with what is missing, and by their name why runs failed."""
 
     text: str
     failed: dict[str, str] = field(default_factory=dict)
@@ -30,11 +25,7 @@ def chosen_panels(
 ) -> list[tuple[Panel, str]]:
     """The panels that are asked for, with the methods that are asked for, each with where its images come from.
 
-    Args:
-        experiment: the experiment.
-        data: names of data sets, or local folders called like them; None for all, by name.
-        panels: names of panels; None for all.
-        methods: labels of methods; None for all.
+    ``data`` are names of data sets, or local folders called like them; None stands for all.
 
     Raises:
         InputError: a name that the experiment does not have.
@@ -58,15 +49,7 @@ def chosen_panels(
 def show_experiment(
     experiment: Experiment, panels: Sequence[Panel], out: Path, failed: Mapping[str, str], *, draw: bool
 ) -> Reproduction:
-    """Shows panels of runs, and what failed.
-
-    Args:
-        experiment: the experiment.
-        panels: its panels that are shown.
-        out: folder of the records.
-        failed: why panels could not be run, by their name.
-        draw: draw figures, and do not only show their numbers.
-    """
+    """Shows panels of runs, and by their name why panels failed; figures are drawn, or only their numbers shown."""
     from osakd.report.layout import read_panel
     from osakd.report.text import figure_text, panel_text, study_texts
 
