@@ -1,10 +1,8 @@
 """What an experiment is: panels of methods to run, each with the number that the paper reports for it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from osakd.errors import unknown_name
 
 View = Literal["paper", "curves", "validation", "study"]
 BASELINE, SMOOTHING = "plain", "label-smoothing"
@@ -119,27 +117,6 @@ class Experiment:
     def folder_of(self, panel: Panel) -> str:
         """The folder of a panel's records within that of all records."""
         return f"{panel.folder or self.folder}/{panel.name}"
-
-    def chosen(self, panels: Sequence[str] | None, methods: Sequence[str] | None) -> tuple[Panel, ...]:
-        """The panels of these names with the methods of these labels; None stands for all.
-
-        Raises:
-            InputError: a name or a label that there is not.
-        """
-        names = [panel.name for panel in self.panels]
-        labels = list(dict.fromkeys(method.label for panel in self.panels for method in panel.methods))
-        for kind, wanted, known in (("panel", panels, names), ("method", methods, labels)):
-            for name in wanted or []:
-                if name not in known:
-                    raise unknown_name(f"{kind} of {self.name}", name, known)
-        chosen = [
-            replace(
-                panel, methods=tuple(method for method in panel.methods if methods is None or method.label in methods)
-            )
-            for panel in self.panels
-            if panels is None or panel.name in panels
-        ]
-        return tuple(panel for panel in chosen if panel.methods)
 
     @property
     def has_own_runs(self) -> bool:

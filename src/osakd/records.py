@@ -183,7 +183,9 @@ def read_run(folder: Path) -> RunFiles:
         if config is None and result is not None:
             raise RunError(f"{str(folder)!r} has no {CONFIG}: move the run folder away and run again.")
         result = _of_all_epochs(result, config)
-        return RunFiles(config, result, _rows(folder, result), _error(folder, result), None)
+        failure = read_json(folder / ERROR) if result is None else None
+        error = None if failure is None else str(failure.get("error"))
+        return RunFiles(config, result, _rows(folder, result), error, None)
     except (InputError, RunError) as damage:
         return RunFiles(config, None, [], None, str(damage))
 
@@ -225,11 +227,6 @@ def read_finished(folder: Path) -> tuple[RunConfig, Result]:
 def write_result(folder: Path, result: Result) -> None:
     """Marks a run as finished."""
     write_record(folder / RESULT, asdict(result))
-
-
-def read_error(folder: Path) -> str | None:
-    """Why the run in a folder failed, in one sentence; None where it has not failed, or has finished since."""
-    return _error(folder, read_result(folder))
 
 
 def write_error(folder: Path, sentence: str) -> None:
@@ -280,11 +277,6 @@ def _from_file(kind: type[Kind], path: Path, needed: Sequence[str]) -> Kind | No
 def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | None:
     """The result, where it is of all epochs: a run that is given more keeps its old one until it has a new one."""
     return result if result and config and result.epochs == config.epochs else None
-
-
-def _error(folder: Path, result: Result | None) -> str | None:
-    values = read_json(folder / ERROR) if result is None else None
-    return None if values is None else str(values.get("error"))
 
 
 def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Shows an experiment: what is recorded of it, beside what the paper reports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,18 @@ def chosen_panels(
     Raises:
         InputError: a name that the experiment does not have.
     """
-    chosen = experiment.chosen(panels, methods)
+    names = [panel.name for panel in experiment.panels]
+    labels = list(dict.fromkeys(method.label for panel in experiment.panels for method in panel.methods))
+    for kind, wanted, all_names in (("panel", panels, names), ("method", methods, labels)):
+        for name in wanted or []:
+            if name not in all_names:
+                raise unknown_name(f"{kind} of {experiment.name}", name, all_names)
+    of_names = [panel for panel in experiment.panels if panels is None or panel.name in panels]
+    chosen = [
+        replace(panel, methods=tuple(method for method in panel.methods if methods is None or method.label in methods))
+        for panel in of_names
+    ]
+    chosen = [panel for panel in chosen if panel.methods]
     known = list(dict.fromkeys(panel.data for panel in chosen))
     places = known if data is None else data
     if not places:

@@ -226,7 +226,7 @@ def console_tables(table: Table[Any], width: int) -> "Iterator[ConsoleTable]":
             groups.append([0])
         groups[-1].append(number)
     for group in groups:
-        shown = ConsoleTable(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+        shown = ConsoleTable(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
         for column in (table.columns[number] for number in group):
             shown.add_column(column.head, justify="left" if column.is_text else "right", no_wrap=True)
         for cells in lines[1:]:
