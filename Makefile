@@ -33,7 +33,7 @@ test: .venv/ready-dev
 # PYTHONPATH: tosa-tools brings a package `tests`, which the processes that tests start would find before ours.
 test-integrations: .venv-integrations/ready
 	PYTHONPATH="$(CURDIR)" OMP_NUM_THREADS=1 OSAKD_INTEGRATIONS=all .venv-integrations/bin/python -m pytest -q -n 2 --dist loadgroup \
-	  -W ignore::DeprecationWarning --durations=10 tests/integrations
+	  -W ignore::DeprecationWarning --durations=10 $(wildcard tests/integrations tests/*/integrations)
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .

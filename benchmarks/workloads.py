@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,12 @@ import torch
 
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.evaluate import DeviceSplit
-from osakd.engine.executors.registry import REFERENCE
+from osakd.engine.executors.registry import EXECUTORS, REFERENCE
 from osakd.engine.timing import CLASSES, seconds_of, synthetic_images, training_steps
 from osakd.errors import RunError, UnsupportedError
 from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.search import norms_of
-from osakd.native.kernels.labels import native_labels
-from osakd.native.kernels.library import load
+from osakd.leaves import load
 
 Steps = Callable[[int], float]
 """A workload: runs a number of steps, and returns their seconds."""
@@ -67,7 +66,7 @@ def search(rows: int, device: torch.device, *, ours: bool = True) -> Steps:
     pool = Pool(outputs, target, torch.ones_like(target, dtype=torch.bool), exclude, norms)
 
     def two_stage() -> object:
-        with native_labels() if device.type == "cpu" and has_kernel() else nullcontext():
+        with native_labels() if device.type == "cpu" else nullcontext():
             return count_votes(queries, pool, CLASSES, K, include_self=False)
 
     def product() -> object:
@@ -132,18 +131,18 @@ def demo() -> Steps:
     return run
 
 
-def has_kernel() -> bool:
-    """Whether the native kernel can be used here."""
-    try:
-        load()
-    except UnsupportedError:
-        return False
-    return True
+def native_labels() -> AbstractContextManager[object]:
+    """The native kernel computes soft labels, where it can be used."""
+    if "serial/native" in EXECUTORS:
+        with suppress(UnsupportedError):
+            load("osakd.native.kernels.library:load")()
+            return load("osakd.native.kernels.labels:native_labels")()
+    return nullcontext()
 
 
 def _first_that_fits(names: Sequence[str], *arguments: Any, **options: Any) -> Steps:
     """The steps with the first executor that can run them."""
-    *preferred, last = names
+    *preferred, last = [name for name in names if name in EXECUTORS]
     for name in preferred:
         with suppress(UnsupportedError):
             return training_steps(name, *arguments, **options)

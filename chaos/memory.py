@@ -36,7 +36,7 @@ def missing(place: Path) -> Outcome:
 
     _, text = run(unlimited, place / "log")
     status, failed = run(limited, place / "log")
-    errors = {run.name: error for run in folder.glob("*-seed0") if (error := records.read_error(run)) is not None}
+    errors = {run.name: error for run in folder.glob("*-seed0") if (error := records.read_run(run).error) is not None}
     wrong = text or difference(folder, place / "reference")
     if status != REFUSED or list(errors.values()) != [NO_MEMORY] or not next(iter(errors)).startswith("kd-"):
         wrong = wrong or f"exit {status}: {failed} {errors}"

@@ -24,8 +24,8 @@ from osakd.data.encoded import EncodedSplit
 from osakd.data.options import ImageOptions
 from osakd.data.parquet import read_parquet
 from osakd.data.sources import load_data
-from osakd.deploy.metadata import Metadata
 from osakd.errors import InputError, RunError
+from osakd.leaves import load, offered
 from osakd.losses import OSAKDLoss
 from osakd.runs import pack_runs, read_runs
 from tests.data.made import encode, made_images, write_class_folder
@@ -262,9 +262,10 @@ def _metadata(place: Path) -> Kind:
     names = {"model": "lenet", "method": "osakd", "data": "digits", "data_kind": "named", "data_content": "0"}
     numbers = {"parameters": 1, "macs": 1, "test_images": 1, "accuracy": 0.5, "mean": [0.5], "std": [0.5]}
     of_file = {"class_names": ("a", "b"), "input_shape": (1, 8, 8), "input": "float", "int8": False}
-    sound = Metadata(**names, **numbers, **of_file, commit=None, license=None, osakd="0").to_json()  # type: ignore[arg-type]
+    metadata = load("osakd.deploy.metadata:Metadata")
+    sound = metadata(**names, **numbers, **of_file, commit=None, license=None, osakd="0").to_json()
     text = damaged_json(sound.encode()).map(lambda content: content.decode(errors="replace"))
-    return Kind(text, lambda content: Metadata.from_json(content, "x.onnx"))
+    return Kind(text, lambda content: metadata.from_json(content, "x.onnx"))
 
 
 def _packed(place: Path) -> Kind:
@@ -314,7 +315,7 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "Parquet files": _parquet,
     **{name: partial(_run_file, name) for name in (records.CONFIG, records.METRICS, records.RESULT)},
     "packed runs": _packed,
-    "metadata of exported files": _metadata,
+    **({"metadata of exported files": _metadata} if "exported" in offered("loaders") else {}),
     "command lines and YAML": _commands,
     "tensors into the loss": lambda place: Kind(loss_inputs(), _loss_of),
 }

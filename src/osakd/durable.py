@@ -40,9 +40,7 @@ def write_record(path: Path, value: dict[str, Any]) -> None:
 def check(content: bytes, value: dict[str, Any]) -> bool:
     """Takes the checksum out of a value that was read; whether there was one (older files have none).
 
-    Args:
-        content: text of a JSON object, as ``line`` or ``write_record`` wrote it.
-        value: the object.
+    The content is that of the value, as ``line`` or ``write_record`` wrote it.
 
     Raises:
         ValueError: the text is not what was written.
@@ -64,10 +62,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 def write_atomic(path: Path, content: bytes, *, previous: Path | None = None) -> None:
     """Writes a file whole or not at all: a temporary file beside it, fsync, rename, fsync of the folder.
 
-    Args:
-        path: the file.
-        content: its content.
-        previous: where the file that was there before is kept, in the same folder; by default it is not.
+    What was there before is kept as ``previous``, in the same folder, where that is given.
 
     Raises:
         RunError: the disk is full or the folder cannot be written; what was there before is untouched.

@@ -1,10 +1,8 @@
 """What an experiment is: panels of methods to run, each with the number that the paper reports for it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from osakd.errors import unknown_name
 
 View = Literal["paper", "curves", "validation", "study"]
 BASELINE, SMOOTHING = "plain", "label-smoothing"
@@ -31,7 +29,6 @@ class PanelMethod:
         published: test accuracy in the paper; None for what is not in the paper.
         options: training options that differ from the panel's.
         averaged: outputs beside the deployed network's that the paper averages with it.
-        baseline: label of the method that it is compared with.
     """
 
     label: str
@@ -44,12 +41,7 @@ class PanelMethod:
 
 @dataclass(frozen=True)
 class Interpretation:
-    """How the paper's method may be understood; the paper's claims are asked of each.
-
-    Attributes:
-        label: label of the method that it is.
-        name: the interpretation in words; empty where the panel has a single one.
-    """
+    """How the paper's method may be understood; the name is in words, empty for a single one."""
 
     label: str
     name: str = ""
@@ -57,13 +49,7 @@ class Interpretation:
 
 @dataclass(frozen=True)
 class Preference:
-    """A claim of the paper that a method is better than another.
-
-    Attributes:
-        claim: the claim in words.
-        better: label of the better method.
-        worse: label of the other.
-    """
+    """A claim of the paper that a method is better than another, both by label."""
 
     claim: str
     better: str
@@ -75,22 +61,15 @@ class Panel:
     """Methods on a data set.
 
     Attributes:
-        name: name of its folder.
-        data: name of the data set.
-        epochs: epochs of each run.
         methods: its methods, in the order of the table's rows.
-        seeds: number of seeds.
         options: training options that differ from the data set's recipe.
         again_within: methods whose best validation accuracy is at most this far from the best method's get another
             seed, and so do their baselines and label smoothing.
         chose: seeds that were used to choose the methods.
         compared_with: labels of the methods that all others are compared with, where validation decides.
         ours: label of the method that the findings are about.
-        interpretations: interpretations of the paper's method; none where its claims are not about this panel.
-        preferences: claims of the paper that a method is better than another.
         contrasts: by label of a method, those that it is tested against in all panels of a study together, with one
             correction for all tests; :data:`TUNED` may be one of them.
-        note: what every reader should know of the panel; empty for nothing.
         folder: folder of the experiment whose runs it shows; empty for that of its own.
     """
 
@@ -121,9 +100,6 @@ class Experiment:
     """A table or figure of the paper, or a study of our own.
 
     Attributes:
-        name: its name on the command line.
-        title: what it is.
-        panels: its panels, run one after the other.
         view: how it is shown: beside the paper's numbers, as curves, by validation, or as a study over all panels with
             last and averaged weights.
         folder: folder of its records; by default its name, else those of another experiment.
@@ -141,27 +117,6 @@ class Experiment:
     def folder_of(self, panel: Panel) -> str:
         """The folder of a panel's records within that of all records."""
         return f"{panel.folder or self.folder}/{panel.name}"
-
-    def chosen(self, panels: Sequence[str] | None, methods: Sequence[str] | None) -> tuple[Panel, ...]:
-        """The panels of these names with the methods of these labels; None stands for all.
-
-        Raises:
-            InputError: a name or a label that there is not.
-        """
-        names = [panel.name for panel in self.panels]
-        labels = list(dict.fromkeys(method.label for panel in self.panels for method in panel.methods))
-        for kind, wanted, known in (("panel", panels, names), ("method", methods, labels)):
-            for name in wanted or []:
-                if name not in known:
-                    raise unknown_name(f"{kind} of {self.name}", name, known)
-        chosen = [
-            replace(
-                panel, methods=tuple(method for method in panel.methods if methods is None or method.label in methods)
-            )
-            for panel in self.panels
-            if panels is None or panel.name in panels
-        ]
-        return tuple(panel for panel in chosen if panel.methods)
 
     @property
     def has_own_runs(self) -> bool:

@@ -28,11 +28,7 @@ def read_bytes(path: Path) -> bytes | None:
 
 
 def read_lines(path: Path, longest: int = 2**26) -> Iterator[bytes]:
-    """Reads a file line by line; a longer line comes in pieces.
-
-    Args:
-        path: the file.
-        longest: bytes of a piece.
+    """Reads a file line by line; what is longer than that many bytes comes in pieces.
 
     Raises:
         RunError: the file cannot be read.
@@ -60,11 +56,7 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def parse(text: bytes, *, has_checksum: bool = False) -> dict[str, Any]:
-    """The JSON object in a text, without its checksum.
-
-    Args:
-        text: the text.
-        has_checksum: the text must have a checksum; older files have none.
+    """The JSON object in a text, without its checksum; older files have none.
 
     Raises:
         ValueError: it is something else, or was changed after it was written.
@@ -117,12 +109,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def build(kind: type[Kind], values: dict[str, Any], needed: Sequence[str]) -> Kind:
-    """Makes a record from the values in its file.
-
-    Args:
-        kind: class of the record.
-        values: its values.
-        needed: dotted names of the values without which the record is of no use.
+    """Makes a record from the values in its file; without those of the needed dotted names it is of no use.
 
     Raises:
         TypeError: the values are not those of this version of osakd.

@@ -38,13 +38,9 @@ class DataOrigin(TypedDict):
     """Which data a network was trained on, and how they were read; never a path.
 
     Attributes:
-        name: name of the data set.
         kind: ``named``, ``hub`` or ``folder``.
         content: hash of the images and classes.
-        resize: height and width to which images were resized, if they were.
         test_fraction: share of the images that the test split was made of, if it was made.
-        label_column: column of the class, if it was named.
-        image_column: column of the image, if it was named.
     """
 
     name: str
@@ -62,9 +58,6 @@ class DataRecord(DataOrigin):
     Attributes:
         input_shape: channels, height and width of an image.
         class_counts: number of training images of each class.
-        train: number of training images.
-        validation: number of images held out for validation.
-        test: number of test images.
     """
 
     input_shape: list[int]
@@ -78,36 +71,11 @@ class DataRecord(DataOrigin):
 class RunConfig:
     """Everything that decides what a run computes, except the device and the number of threads.
 
+    The fields of ``osakd.engine.config.Options`` mean the same here; what was open there is filled in.
+
     Attributes:
-        data: name, kind, content hash, shape and counts of the data; never a path.
-        model: name of the network.
-        method: name of the method.
-        settings: hyperparameters of the method.
-        seed: seed of all random numbers.
-        epochs: passes over the training set.
-        batch_size: images per step.
-        optimizer: ``sgd`` or ``adamw``.
-        learning_rate: initial learning rate.
-        momentum: SGD momentum.
-        nesterov: whether SGD uses Nesterov momentum.
-        weight_decay: weight decay of the optimizer.
-        max_grad_norm: largest norm of the gradient, which is clipped to it; None for no clipping.
-        schedule: learning rate schedule: ``constant``, ``step`` or ``cosine``.
         milestones: where the step schedule lowers the rate, as shares of the epochs.
-        gamma: factor by which the step schedule lowers the rate.
-        scaling: scaling of the input: ``half``, ``unit`` or ``statistics``.
-        validation: share of the training set that is held out for validation.
-        precision: ``float32``, ``tf32`` or ``bf16``.
         stage: key of the random streams: 0 for the deployed network, higher for the stages before it.
-        fraction: share of the training set that is used at all.
-        evaluate_every: epochs from one evaluation to the next; the last epoch is always evaluated.
-        crop: pixels of padding around an image, from which a random crop of its size is taken.
-        crop_padding: padding mode of the crop: ``zero`` or ``reflect``.
-        flip: whether half of the images are flipped horizontally.
-        ema: decay of the moving average of weights; None for no average, or where its window is given.
-        ema_epochs: window of this average in epochs.
-        deploy: which weights are deployed: ``last``, ``averaged``, or ``best`` on the validation images.
-        patience: epochs without a better validation score after which training stops.
     """
 
     data: DataRecord
@@ -152,13 +120,9 @@ class Result:
     """The result of a finished run.
 
     Attributes:
-        epochs: number of epochs that were trained.
-        last: last row of the learning curve.
         best_on_test: accuracy and epoch of the best test accuracy, the paper's protocol; it is chosen on test data.
         chosen_on_validation: test accuracy and epoch at the best validation accuracy, or None without a split.
         seconds: time of training and evaluation, without the stages before this one.
-        environment: versions, commit, machine.
-        notes: what a reader of the result should know.
         cost: ``step_ms``, the median time of a training step, and ``memory_mib``, the peak memory of one replica.
         deployed: the deployed network: ``weights`` (``last`` or ``averaged``) of which ``epoch``, its ``temperature``,
             its scores on the ``test`` images and on those of ``validation``, and ``uncalibrated``, its scores on the
@@ -192,7 +156,6 @@ class RunFiles(NamedTuple):
     Attributes:
         config: configuration of the run; None where there is none, or none that can be read.
         result: its result; None while it has not finished all epochs of its configuration.
-        rows: its learning curve.
         error: why the run failed; None where it has not failed, or has finished since.
         damage: why the files cannot be used; None where they can.
     """
@@ -236,7 +199,9 @@ def read_run(folder: Path) -> RunFiles:
         if config is None and result is not None:
             raise RunError(f"{str(folder)!r} has no {CONFIG}: move the run folder away and run again.")
         result = _of_all_epochs(result, config)
-        return RunFiles(config, result, _rows(folder, result), _error(folder, result), None)
+        failure = read_json(folder / ERROR) if result is None else None
+        error = None if failure is None else str(failure.get("error"))
+        return RunFiles(config, result, _rows(folder, result), error, None)
     except (InputError, RunError) as damage:
         return RunFiles(config, None, [], None, str(damage))
 
@@ -278,11 +243,6 @@ def read_finished(folder: Path) -> tuple[RunConfig, Result]:
 def write_result(folder: Path, result: Result) -> None:
     """Marks a run as finished."""
     write_record(folder / RESULT, asdict(result))
-
-
-def read_error(folder: Path) -> str | None:
-    """Why the run in a folder failed, in one sentence; None where it has not failed, or has finished since."""
-    return _error(folder, read_result(folder))
 
 
 def write_error(folder: Path, sentence: str) -> None:
@@ -340,11 +300,6 @@ def renewed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_all_epochs(result: Result | None, config: RunConfig | None) -> Result | None:
     return result if result and config and result.is_of(config) else None
-
-
-def _error(folder: Path, result: Result | None) -> str | None:
-    values = read_json(folder / ERROR) if result is None else None
-    return None if values is None else str(values.get("error"))
 
 
 def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:

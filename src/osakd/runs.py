@@ -75,12 +75,10 @@ class RunRecord:
     """A run as it is recorded.
 
     Attributes:
-        label: its name in tables.
         seed: its seed; None where neither its folder nor its configuration says so.
         folder: where it is; of a packed run, where its folder would be.
         config: its configuration; None where it failed before it began, or where that is damaged.
         result: its result; None while it has not finished all epochs of its configuration.
-        curve: its learning curve.
         error: why it failed, or what is damaged; None where nothing is wrong.
         damaged: whether its files cannot be used, so that it has no result.
     """
@@ -167,14 +165,9 @@ def packed_runs(folder: Path) -> list[RunRecord]:
 
 
 def pack_runs(path: Path, runs: Iterable[RunRecord]) -> int:
-    """Adds runs to a packed file, which is made if missing; equal runs make equal bytes.
+    """Adds runs that have finished or failed to a packed file, which is made if missing, and counts the runs in it.
 
-    Args:
-        path: the file.
-        runs: runs that have finished or failed.
-
-    Returns:
-        The number of runs in the file.
+    Equal runs make equal bytes.
 
     Raises:
         InputError: there is a file of something else.

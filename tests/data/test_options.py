@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from osakd.data.options import ImageOptions, image_options, recorded_options
+from osakd.data.options import ImageOptions, recorded_options
 from osakd.errors import InputError
 
 
@@ -20,19 +20,19 @@ from osakd.errors import InputError
     ],
 )
 def test_sizes(resize: object, size: tuple[int, int] | None) -> None:
-    assert image_options(resize=resize).resize == size
+    assert ImageOptions(resize=resize).resize == size
 
 
 @pytest.mark.parametrize("resize", [0, -3, 1.5, "x", "", "32x", "1x2x3", (1, 2, 3), [], True, "0x4", {"h": 3}])
 def test_what_is_not_a_size(resize: object) -> None:
     with pytest.raises(InputError, match="`resize` must be a size in pixels such as 32 or 64x48"):
-        image_options(resize=resize)
+        ImageOptions(resize=resize)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 1.5, float("nan"), "0.2"])
 def test_fractions_out_of_range(fraction: object) -> None:
     with pytest.raises(InputError, match="`test_fraction` must be"):
-        image_options(test_fraction=fraction)
+        ImageOptions(test_fraction=fraction)
 
 
 def test_what_is_recorded_is_read_again() -> None:

@@ -7,7 +7,7 @@ import yaml
 
 from osakd.cli.main import main
 from osakd.records import read_result
-from tests.deploy.runs import digits_run
+from tests.engine.runs import digits_run
 
 
 def test_the_command_prints_and_writes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from osakd.data.sources import load_data
 from osakd.deploy.exported import ExportedNetwork
 from tests.data.made import write_table
 from tests.deploy import made_format
-from tests.deploy.runs import digits_run
+from tests.engine.runs import digits_run
 
 
 @pytest.fixture(scope="module")

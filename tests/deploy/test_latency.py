@@ -13,7 +13,7 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.deploy.latency import Latencies, Latency, latency_text
 from osakd.deploy.memory import added_memory
-from tests.deploy.runs import digits_run
+from tests.engine.runs import digits_run
 
 
 def test_run_folders_and_files_side_by_side(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+import osakd
 from osakd.engine.callbacks import Callback
 from osakd.records import RunConfig, read_metrics
 
@@ -24,6 +25,11 @@ class StopAt(Callback):
     def on_step_begin(self, epoch: int, step: int) -> None:
         if (self.stage, epoch, step) == self.where:
             raise KeyboardInterrupt
+
+
+def digits_run(folder: Path, model: str = "lenet-digits") -> osakd.Run:
+    """A network that has seen the digits once, which is enough to tell most of them."""
+    return osakd.train("digits", model=model, epochs=1, batch_size=16, learning_rate=0.05, out=folder / "run")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ import osakd
 from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.engine.predict import Prediction, pixels_of
-from tests.deploy.runs import digits_run
+from tests.engine.runs import digits_run
 
 SHAPE = (1, 8, 8)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.integrations.in_accelerate import on_rank, state_of, trained
-from tests.integrations.needs import needs
 from tests.integrations.pages import PAGE, blocks, run
 from tests.losses.ranks import on_ranks, torchrun_store
+from tests.needs import needs
 
 AcceleratorState = needs("accelerate.state").AcceleratorState
 pytestmark = pytest.mark.xdist_group("accelerate")

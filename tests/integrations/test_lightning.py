@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 from osakd.errors import InputError
-from tests.integrations.needs import needs
 from tests.integrations.pages import PAGE, blocks, run
 from tests.losses.ranks import on_ranks, torchrun_store
+from tests.needs import needs
 
 lightning = needs("lightning")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integrations.needs import needs
+from tests.needs import needs
 
 nbclient, nbformat = needs("nbclient"), needs("nbformat")
 needs("ipykernel")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integrations.needs import needs
+from tests.needs import needs
 
 needs("material")
 needs("mkdocstrings_handlers.python")

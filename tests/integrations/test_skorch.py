@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.integrations.needs import needs
+from tests.needs import needs
 
 needs("skorch")
 PAGE = (Path(__file__).parents[2] / "docs/scikit-learn.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import osakd
 from osakd.cli.main import main
 from osakd.records import read_metrics
 from osakd.runner.tensorboard import scalars
-from tests.integrations.needs import needs
+from tests.needs import needs
 
 needs("tensorboardX")
 

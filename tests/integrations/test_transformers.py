@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from osakd import OSAKDLoss, OutputMemory, Reliability
 from osakd.errors import InputError, RunError
-from tests.integrations.needs import needs
 from tests.losses.ranks import on_ranks
+from tests.needs import needs
 
 needs("transformers")
 import transformers as hf  # noqa: E402 - after the check that it is installed

@@ -15,7 +15,7 @@ import osakd
 from osakd import RunError
 from osakd.engine.config import Options
 from osakd.engine.plan import DataSource, Plan, plan_runs
-from osakd.records import LOCK, STUDENT, read_error, read_metrics, read_result, write_config, write_error
+from osakd.records import LOCK, STUDENT, read_metrics, read_result, read_run, write_config, write_error
 from osakd.runner.lock import NOTE, current_runner, lock_runner
 from osakd.runner.progress import Progress
 from osakd.runner.run import run_plans
@@ -82,7 +82,7 @@ def test_a_worker_that_always_dies_is_given_up_and_recorded(tmp_path: Path) -> N
         plans_of(tmp_path, 2000, "serial")[:1] + plans[1:], processes=2, on_progress=kill_who_works_at_it
     )
     assert list(errors) == [doomed]
-    assert read_error(doomed) == str(errors[doomed])
+    assert read_run(doomed).error == str(errors[doomed])
     assert "died 3 times without a checkpoint in between" in str(errors[doomed])
     assert read_result(plans[1].folder) is not None
 
@@ -91,13 +91,13 @@ def test_a_failed_run_is_recorded_until_it_finishes(tmp_path: Path) -> None:
     options: dict[str, Any] = {"seeds": 1, "processes": 1, "epochs": 1, "out": tmp_path}
     with pytest.raises(RunError, match="not finite"):
         osakd.compare("digits", methods=["plain"], learning_rate=1e39, **options)
-    assert "not finite" in str(read_error(tmp_path / "plain-seed0"))
+    assert "not finite" in str(read_run(tmp_path / "plain-seed0").error)
     (tmp_path / "plain-seed0/config.json").unlink()
     for path in (tmp_path / "plain-seed0").iterdir():
         if path.name not in (LOCK, "error.json"):
             path.unlink()
     osakd.compare("digits", methods=["plain"], **options)
-    assert read_error(tmp_path / "plain-seed0") is None
+    assert read_run(tmp_path / "plain-seed0").error is None
     assert not (tmp_path / "plain-seed0/error.json").exists()
 
 
@@ -113,7 +113,7 @@ def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> N
 def test_an_error_of_before_does_not_outlive_the_result(tmp_path: Path) -> None:
     run = osakd.train("digits", epochs=1, out=tmp_path / "run")
     write_error(run.folder, "It failed.")
-    assert read_error(run.folder) is None
+    assert read_run(run.folder).error is None
 
 
 def test_a_second_runner_is_told_who_holds_the_folder(tmp_path: Path) -> None:

@@ -41,13 +41,9 @@ def process_count(processes: int | None) -> int:
 
 
 def data_or_recorded(data: "Data | None", name: str, kind: str, *, split: str) -> str:
-    """The user's data as ``load_data`` takes them; by default those that a run recorded.
+    """The user's data as ``load_data`` takes them; by default those that a run recorded, by name and kind.
 
-    Args:
-        data: data as the user gives them, or None.
-        name: recorded name.
-        kind: recorded kind: ``named``, ``hub`` or ``folder``.
-        split: name of the split that images in memory are.
+    Images in memory are the split of that name.
 
     Raises:
         InputError: no data, and the recorded ones were a local folder.
@@ -63,11 +59,7 @@ def data_or_recorded(data: "Data | None", name: str, kind: str, *, split: str) -
 
 @contextmanager
 def logged(log: str | None, folder: Path | None = None) -> "Iterator[list[TensorBoard]]":
-    """The logs that are asked for: none, or the one for TensorBoard.
-
-    Args:
-        log: ``tensorboard`` or None.
-        folder: the run's folder, where there is one run.
+    """The logs that are asked for: none, or the one for TensorBoard, for many runs or for that in the folder.
 
     Raises:
         InputError: another log, or its library is not installed.

@@ -16,7 +16,6 @@ from osakd.records import SUMMARY
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
     from osakd.report.statistics.panel import RecordedPanel
-    from osakd.report.statistics.summary import Summary
     from osakd.runner.progress import OnProgress, Progress
 
 DEFAULT_METHODS = ("plain", "osakd", "osakd-16nn", "label-smoothing")
@@ -36,7 +35,7 @@ class Comparison:
     panel: "RecordedPanel"
 
     @property
-    def summary(self) -> "Summary":
+    def summary(self) -> dict[str, Any]:
         """All values, means, standard deviations, and paired differences to plain training."""
         from osakd.report.statistics.summary import summarise
 
@@ -146,7 +145,7 @@ def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
     places = [place.resolve() for place in runs]
     panel = RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded))
     comparison = Comparison(folder, panel)
-    write_json(folder / SUMMARY, dict(comparison.summary))
+    write_json(folder / SUMMARY, comparison.summary)
     write_curves({"": panel}, folder)
     write_page(folder.resolve().name, as_compared(panels, list(panel.scores.runs)), folder)
     return comparison

@@ -26,10 +26,8 @@ COUNT, SHOWN = 24, 4
 def galleries_of(panels: "Sequence[RecordedPanel]", data: str | None, *, trust: bool) -> "list[Gallery]":
     """A gallery of the first run of each panel that has soft labels and its network.
 
-    Args:
-        panels: what is recorded.
-        data: where the images are; by default what the runs were trained on, if known by name.
-        trust: functions that the runs name as their networks may be called.
+    The images are by default those that the runs were trained on, if known by name; with ``trust``, functions that the
+    runs name as their networks are called.
 
     Raises:
         InputError: no such run, or the images are not those that it was trained on.

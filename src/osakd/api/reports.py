@@ -37,8 +37,7 @@ def write_report(
         RunError: the disk cannot be written, or the first line of the packed file or the complexity figures beside the
             runs are damaged. A damaged run is shown as one, beside the others.
     """
-    from osakd.report.layout import read_complexity
-    from osakd.report.tables.complexity import complexity_tables
+    from osakd.report.layout import complexity_tables
     from osakd.report.write import write_report as write
 
     if data is not None and not gallery:
@@ -47,14 +46,8 @@ def write_report(
     panels = read_panels(place)
     galleries = galleries_of(panels, data, trust=trust) if gallery else []
     place = place.with_suffix("") if place.is_file() else place
-    complexity = read_complexity(place)
-    return write(
-        place.resolve().name,
-        panels,
-        place if out is None else given_path(out),
-        galleries=galleries,
-        complexity=complexity_tables(complexity) if complexity else [],
-    )
+    to = place if out is None else given_path(out)
+    return write(place.resolve().name, panels, to, galleries=galleries, complexity=complexity_tables(place))
 
 
 def read_panels(folder: Path) -> "list[RecordedPanel]":
@@ -71,13 +64,7 @@ def read_panels(folder: Path) -> "list[RecordedPanel]":
 
 
 class Packed(NamedTuple):
-    """A file of packed runs.
-
-    Attributes:
-        file: the file.
-        runs: how many runs it holds.
-        left: by their name, why runs are not in it: they have not finished, or are damaged.
-    """
+    """A file of packed runs, how many it holds, and by their names why runs are not in it: unfinished, or damaged."""
 
     file: Path
     runs: int

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
-
-    Attributes:
-        folder: the run's folder.
-        config: the complete configuration.
-        result: scores, cost and environment.
-    """
+    """A finished run: its folder, complete configuration, and result with scores, cost and environment."""
 
     folder: Path
     config: RunConfig
@@ -120,7 +114,7 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
-    from osakd.data.options import image_options, recorded_options
+    from osakd.data.options import ImageOptions, recorded_options
     from osakd.data.sources import load_test
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
@@ -130,7 +124,7 @@ def evaluate(
     name = data_or_recorded(data, source["name"], source["kind"], split="test")
     changes = {"resize": resize, "label_column": label_column, "image_column": image_column}
     changes = {key: value for key, value in changes.items() if value is not None}
-    options = image_options(**vars(recorded_options(source)) | changes)
+    options = ImageOptions(**vars(recorded_options(source)) | changes)
     arrays = load_test(name, options, trained_on=source["content"])
     if on_note is not None:
         for note in arrays.notes:

@@ -45,13 +45,7 @@ ELSEWHERE = {
 class Arguments:
     """The arguments of a command. Its settings become options when the method is known, hence the two steps.
 
-    Args:
-        options: the options of the command; of those with the same name the last.
-        argv: the words after the command's name.
-
-    Attributes:
-        options: all options, with the settings of the method that is chosen.
-        method: the method that is chosen; empty for a command that takes none.
+    Of options with the same name the last counts; ``method`` is empty for a command that takes none.
 
     Raises:
         InputError: a configuration file that cannot be used, or an unknown method.
@@ -176,13 +170,7 @@ def python_name(text: str) -> str:
 
 
 def unknown_option(as_written: str, name: str, flags: Collection[str]) -> InputError:
-    """The error for an option that a command does not have.
-
-    Args:
-        as_written: the option as the user wrote it.
-        name: its name in Python's spelling.
-        flags: the options that the command has, ``--batch-size``.
-    """
+    """The error for an option that a command does not have; ``name`` is its name in Python's spelling."""
     meant = ELSEWHERE.get(name, "")
     of_a_method = meant.startswith("--method.") and "--method" in flags
     if not of_a_method and meant.partition(" ")[0] not in flags:

@@ -3,18 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
 from osakd.cli.command import command
+from osakd.cli.progress import plain_console, print_table
 from osakd.errors import InputError
+from osakd.report.tables.table import table_of
 
 if TYPE_CHECKING:
     from osakd.data.arrays import DataArrays
     from osakd.engine.cost import Cost
 
-WIDTH_OF_PLAIN_OUTPUT = 160
 DEFAULT_METHODS = ("plain", "osakd", "kd", "born-again", "srdl", "dml", "codistillation")
 """Methods that any network can have: the methods one and ffl need networks with stages."""
 _SHAPE: dict[str, Any] = {"num_classes": 10, "input_shape": [3, 32, 32], "train_size": 50_000}
@@ -83,8 +80,7 @@ def quantity(value: float) -> str:
 def paper_lines(rows: "Sequence[Cost]") -> list[str]:
     """The figures of the paper's section on complexity, each as the paper has it and as it is counted here.
 
-    Args:
-        rows: of ResNet-32 on CIFAR-10's shape; there are lines only where OSAKD and KD are among them.
+    The rows are of ResNet-32 on CIFAR-10's shape; there are lines only where OSAKD and KD are among them.
     """
     osakd = next((row for row in rows if row.label.startswith("osakd")), None)
     kd = next((row for row in rows if row.label == "kd"), None)
@@ -122,9 +118,7 @@ def _data(name: str | None, options: dict[str, Any]) -> "DataArrays":
 
 def _print(rows: "Sequence[Cost]") -> None:
     """One table for training and one for what is deployed."""
-    console = Console(markup=False)
-    if not console.is_terminal:
-        console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
+    console = plain_console()
     trained_rows = [
         [
             row.label,
@@ -139,15 +133,9 @@ def _print(rows: "Sequence[Cost]") -> None:
         for row in rows
     ]
     deployed_rows = [[row.label, f"{row.deployed_parameters:,}", quantity(row.deployed_macs)] for row in rows]
-    for title, head, lines in (("training", _TRAINING, trained_rows), ("deployed", _DEPLOYED, deployed_rows)):
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
-        for number, name in enumerate(head):
-            table.add_column(name, justify="right" if number else "left", overflow="fold")
-        for line in lines:
-            table.add_row(*line)
-        console.print(title, style="bold")
-        console.print(table, highlight=False)
-        console.print()
+    for table in (table_of("training", _TRAINING, trained_rows), table_of("deployed", _DEPLOYED, deployed_rows)):
+        console.print(table.title, style="bold")
+        print_table(console, table)
 
 
 def _notes(rows: "Sequence[Cost]") -> list[str]:

@@ -15,14 +15,7 @@ MOST_COLUMNS = 100
 
 
 def help_page(name: str, description: str, options: Iterable[Option], method: str) -> str:
-    """The help of a command.
-
-    Args:
-        name: name of the command.
-        description: what the command does, in a sentence or two.
-        options: its options.
-        method: the method whose settings are among the options.
-    """
+    """The help of a command, with the settings of a method among its options."""
     options = list(options)
     width = min(shutil.get_terminal_size().columns, MOST_COLUMNS)
     settings = f"settings of {method}"

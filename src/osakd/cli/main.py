@@ -41,14 +41,7 @@ def run() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs a command.
-
-    Args:
-        argv: the arguments after ``osakd``.
-
-    Returns:
-        The exit code: 0; 2 for the user's mistake, 1 for a failure, 130 after Ctrl-C.
-    """
+    """Runs a command; the exit code is 0, 2 for the user's mistake, 1 for a failure, 130 after Ctrl-C."""
     arguments = [argument for argument in argv if argument != "--traceback"]
     try:
         return _dispatch(arguments)

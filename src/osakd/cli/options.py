@@ -27,8 +27,6 @@ class Option:
         name: name in Python; ``method.k`` for the setting ``k`` of the method.
         kind: type hint of the value; a ``bool`` is a switch, ``--flip`` and ``--no-flip``.
         default: value where none is given; ``inspect.Parameter.empty`` where a value is needed.
-        help: one phrase.
-        positional: the terminal takes the value without the option's name.
     """
 
     name: str
@@ -54,15 +52,11 @@ CONFIG = Option("config", str | Path | None, None, "YAML file with any of these 
 def options_of(
     function: Callable[..., Any], positional: Collection[str] = (), without: Collection[str] = ()
 ) -> list[Option]:
-    """The parameters of a function as options.
+    """The parameters of a function as options; its docstring has ``Args``.
 
     A type that is written as text needs a library that only a call imports (``"Data"``): the terminal gives text. The
-    first sentence of the description is the help; what follows is for callers from Python.
-
-    Args:
-        function: function with type hints and a docstring with ``Args``.
-        positional: parameters that the terminal takes without their names.
-        without: parameters that only a caller from Python can give.
+    first sentence of the description is the help; what follows is for callers from Python. The terminal takes those in
+    ``positional`` without their names; only a caller from Python can give those in ``without``.
     """
     texts = argument_texts(function)
     options = []

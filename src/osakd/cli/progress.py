@@ -13,7 +13,7 @@ from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
 from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.results import comparison_table
-from osakd.report.tables.table import console_tables
+from osakd.report.tables.table import Table, console_tables
 from osakd.runner.progress import Progress as RunProgress
 
 REFRESHES_PER_SECOND = 4
@@ -196,15 +196,24 @@ def describe(row: dict[str, Any]) -> str:
     return f"{scored}{row['images_per_second']:,.0f} images/s"
 
 
-def print_comparison(panel: RecordedPanel) -> None:
-    """Prints the table of a comparison and its notes; a narrow terminal gets several tables below each other."""
+def plain_console() -> Console:
+    """A console for tables, which is wide where it is not a terminal."""
     console = Console(markup=False)
-    if not console.is_terminal:
-        console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
-    console.print(printable(panel.title), style="bold", highlight=False)
-    for table in console_tables(comparison_table(panel), console.width):
-        console.print(table, highlight=False)
+    return console if console.is_terminal else Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
+
+
+def print_table(console: Console, table: Table[Any]) -> None:
+    """Prints the rows of a table; a narrow terminal gets several tables below each other."""
+    for shown in console_tables(table, console.width):
+        console.print(shown, highlight=False)
         console.print()
+
+
+def print_comparison(panel: RecordedPanel) -> None:
+    """Prints the table of a comparison and its notes."""
+    console = plain_console()
+    console.print(printable(panel.title), style="bold", highlight=False)
+    print_table(console, comparison_table(panel))
     for executor in dict.fromkeys(run.result.environment["executor"] for run in panel.finished):
         console.print(f"Executor: {executor}.", highlight=False)
     for note in panel.notes:

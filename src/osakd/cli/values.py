@@ -15,11 +15,9 @@ _LISTS = (list, tuple, Sequence)
 
 
 def convert(kind: Any, value: Any) -> Any:
-    """A value in the type of its option.
+    """What YAML gives, or text in place of anything, in the type of its option.
 
-    Args:
-        kind: type hint: int, float, bool, str, a list or tuple of these, a mapping, ``Literal``, None, or a union.
-        value: what YAML gives, or text in place of anything.
+    The type hint is int, float, bool, str, a list or tuple of these, a mapping, ``Literal``, None, or a union.
 
     Raises:
         ValueError: the value is not of that type.

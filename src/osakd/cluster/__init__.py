@@ -16,8 +16,7 @@ SECONDS_TO_CONNECT = 10.0
 class ClusterPool(Pool):
     """The workers of a dask.distributed cluster, each with one thread and the same folders as this machine.
 
-    Args:
-        address: of the scheduler, ``host:port``.
+    The address is the scheduler's, ``host:port``.
 
     Raises:
         InputError: distributed is not installed, no scheduler answers, or it has no workers or some of several threads.

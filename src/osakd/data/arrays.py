@@ -43,12 +43,7 @@ class DataArrays:
         name: name of the data set in records; never a path.
         kind: ``"named"`` for a data set known by name, ``"hub"`` for a hub id, ``"folder"`` for local files.
         content: hash of the encoded images and classes, and of what decoding changed.
-        class_names: name of each class.
-        train: training images.
-        test: test images.
-        validation: images held out from the training set for validation, if any.
         notes: what the user should know of how the data were read.
-        options: how they were read.
     """
 
     name: str

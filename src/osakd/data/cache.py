@@ -44,9 +44,7 @@ def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
     """A complete folder of the cache appears at once, in place of what is there: it is written beside and renamed.
 
-    Args:
-        folder: the folder.
-        write: writes the files into the folder that is its argument.
+    ``write`` writes the files into the folder that is its argument.
 
     Raises:
         RunError: the cache cannot be written.

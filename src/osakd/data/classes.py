@@ -28,12 +28,8 @@ class Classes(NamedTuple):
 def number_classes(data: str, first: EncodedSplit, *others: EncodedSplit) -> Classes:
     """Numbers the classes that the first split has images of; the other splits may have no further ones.
 
-    Whole numbers are ordered as numbers, names alphabetically, names that the data declare as declared.
-
-    Args:
-        data: name of the data set in messages.
-        first: the training split, or the only one.
-        others: further splits.
+    Whole numbers are ordered as numbers, names alphabetically, names that the data declare as declared. The first split
+    is the training split, or the only one.
 
     Raises:
         InputError: a label without a class, or splits whose class names differ.

@@ -11,7 +11,6 @@ class EncodedSplit:
     """Images as PNG, JPEG or similar bytes, with their labels as the data have them.
 
     Attributes:
-        images: encoded images.
         labels: for each image a whole number of at least 0, or the name of its class.
         origins: where each image came from, for messages.
         names: names that whole numbers stand for; None where the data do not name their classes.
@@ -33,9 +32,7 @@ class Source:
     """The splits of a data set, which are read when they are needed.
 
     Attributes:
-        data: name of the data set in messages.
         splits: a reader by kind: ``train``, ``test``, ``validation``, or ``whole`` for images without a split.
-        names: what the data call each split.
         remedy: how a missing split is added, for messages.
         notes: what the user should know; readers add to it.
     """

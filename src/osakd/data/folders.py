@@ -26,10 +26,6 @@ _PLUGINS = {".heic": "pillow-heif", ".heif": "pillow-heif", ".hif": "pillow-heif
 def folder_source(folder: Path, options: ImageOptions) -> Source:
     """The splits of a local folder, in this order: Parquet files of splits, folders of splits, files, class folders.
 
-    Args:
-        folder: the folder.
-        options: how to read it; columns are for Parquet files only.
-
     Raises:
         InputError: nothing that can be read, or several data sets.
     """
@@ -134,12 +130,7 @@ def _refuse_columns(folder: Path, options: ImageOptions) -> None:
 
 
 def read_image_folder(folder: Path, notes: list[str], *, needed: bool) -> EncodedSplit:
-    """The images of a split.
-
-    Args:
-        folder: folder of class folders.
-        notes: what was skipped is added here.
-        needed: every class folder must hold images.
+    """The images of a split; what was skipped is noted. If ``needed``, every class folder must hold images.
 
     Raises:
         InputError: an image outside of a class folder, a class or a split without images, or a format that cannot be

@@ -12,12 +12,7 @@ from osakd.errors import InputError, RunError
 
 
 def hub_source(hub_id: str, config: str | None, options: ImageOptions) -> Source:
-    """The splits of a data set on the hub, or in the hub's cache on this machine.
-
-    Args:
-        hub_id: ``owner/name``.
-        config: name of a configuration.
-        options: how to read it.
+    """The splits of a data set ``owner/name`` on the hub, or in the hub's cache on this machine.
 
     Raises:
         InputError: there is no such data set or configuration, or `datasets` is not installed.

@@ -132,11 +132,7 @@ def _label(value: Any, name: str) -> int | str:
 
 
 def encoded_image(image: Any, origin: str) -> bytes:
-    """An image as PNG: a PIL image, or an array of ``uint8`` or of floats in [0, 1].
-
-    Args:
-        image: ``[h, w]``, ``[h, w, channels]`` or ``[channels, h, w]``, see ``given_data``.
-        origin: what the image is called in messages.
+    """An image as PNG: a PIL image, or an array of ``uint8`` or of floats in [0, 1], see ``given_data``.
 
     Raises:
         InputError: another shape, or values out of range.

@@ -12,10 +12,7 @@ class _Indexable(Protocol):
 
 
 class WithIndex(Dataset[tuple[Any, Any, int]]):
-    """Wraps a map-style dataset of ``(image, class)`` so that it yields ``(image, class, index)``.
-
-    Args:
-        dataset: any map-style dataset with a length.
+    """Wraps a map-style dataset of ``(image, class)`` with a length so that it yields ``(image, class, index)``.
 
     Example:
         >>> WithIndex([("a picture", 3), ("another", 5)])[1]

@@ -15,10 +15,17 @@ class ImageOptions:
     """How to read a data set; the defaults read it as it is.
 
     Attributes:
-        resize: height and width to which every image is resized.
+        resize: height and width to which every image is resized, or a size as a user gives it: ``32``, ``"64x48"``.
         test_fraction: share of each class that becomes the test split, above 0 and below 1; 0 takes the data's own.
         label_column: column of Parquet files that holds the class.
         image_column: column of Parquet files that holds the image.
+
+    Raises:
+        InputError: not a size, or a fraction out of its range.
+
+    Example:
+        >>> ImageOptions(resize="64x48").resize
+        (64, 48)
     """
 
     resize: tuple[int, int] | None = None
@@ -26,37 +33,19 @@ class ImageOptions:
     label_column: str | None = None
     image_column: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resize", None if self.resize is None else _size(self.resize))
+        object.__setattr__(self, "test_fraction", number("test_fraction", self.test_fraction, least=0, below=1))
+
     def record(self) -> dict[str, Any]:
         """What a run's configuration records: the options that are not at their defaults."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items() if value}
 
 
-def image_options(
-    *, resize: Any = None, test_fraction: Any = 0.0, label_column: str | None = None, image_column: str | None = None
-) -> ImageOptions:
-    """The options as a user gives them, checked.
-
-    Args:
-        resize: a size such as ``32``, ``"32"``, ``"64x48"`` (height x width) or ``(64, 48)``; None keeps the size.
-        test_fraction: see ``ImageOptions``.
-        label_column: see ``ImageOptions``.
-        image_column: see ``ImageOptions``.
-
-    Raises:
-        InputError: not a size, or a fraction out of its range.
-
-    Example:
-        >>> image_options(resize="64x48").resize
-        (64, 48)
-    """
-    size = None if resize is None else _size(resize)
-    return ImageOptions(size, number("test_fraction", test_fraction, least=0, below=1), label_column, image_column)
-
-
 def recorded_options(data: DataOrigin) -> ImageOptions:
     """How a run read its data, from the description of the data in its configuration."""
     values: dict[str, Any] = {**data}
-    return image_options(**{name: values[name] for name in vars(ImageOptions()) if name in values})
+    return ImageOptions(**{name: values[name] for name in vars(ImageOptions()) if name in values})
 
 
 def _size(size: Any) -> tuple[int, int]:

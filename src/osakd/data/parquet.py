@@ -62,11 +62,6 @@ def read_parquet(files: Sequence[Path], options: ImageOptions) -> EncodedSplit:
 def split_from_table(table: Table, origin: str, options: ImageOptions) -> EncodedSplit:
     """The images and labels of an Arrow table with the hub's features in its schema's metadata.
 
-    Args:
-        table: an image column (bytes, or a struct with ``bytes``) and a class column.
-        origin: name of the table in messages.
-        options: the columns that the user names.
-
     Raises:
         InputError: the columns are not clear, or an image or a label is missing.
     """
@@ -116,12 +111,6 @@ def choose_columns(table: Table, features: Mapping[str, Any], options: ImageOpti
 
     A column holds the class if its type says so (``ClassLabel``), or its name and its type fit; the image likewise, or
     if it is the only one that can hold images. ``--image-column`` and ``--label-column`` decide otherwise.
-
-    Args:
-        table: the table.
-        features: the hub's description of the columns, by name.
-        options: the columns that the user names.
-        origin: name of the table in messages.
 
     Raises:
         InputError: no column fits, several do, or the one that the user names is missing or of another type.

@@ -55,12 +55,8 @@ def load_data(data: str, options: ImageOptions = ImageOptions()) -> DataArrays:
 def load_test(data: str, options: ImageOptions = ImageOptions(), *, trained_on: str = "") -> DataArrays:
     """The test images of a data set, which may have no others; the training split is empty.
 
-    Images without a split are all taken. If a run made its test split from them (``test_fraction``), only that one is.
-
-    Args:
-        data: see ``load_data``.
-        options: see ``load_data``.
-        trained_on: content of the data that a run was trained on.
+    Images without a split are all taken. If the run that was ``trained_on`` data of that content made its test split
+    from them (``test_fraction``), only that one is.
 
     Raises:
         InputError: see ``load_data``; the data have a training split only.

@@ -21,14 +21,8 @@ def draw_share(
 ) -> NDArray[np.int64]:
     """The rows of a share of each class, in order; each class with images gives at least one.
 
-    Args:
-        target: class indices ``[m]``.
-        class_names: names of the classes.
-        share: share of each class, 0 to 1.
-        option: name of the option that asks for it, for messages.
-        seed: key of the random order.
-        epoch: key of the random order; each option has its own.
-        leave_one: each class also keeps at least one image on the other side.
+    The random order is keyed by seed and epoch, which each option has of its own. If ``leave_one``, each class also
+    keeps at least one image on the other side.
 
     Raises:
         InputError: the share is less than one image of the largest class, or a class has too few images for two sides.

@@ -14,14 +14,9 @@ _NUMBER: dict[Stream, int] = {"init": 0, "order": 1, "augmentation": 2, "noise":
 
 
 def raw(count: int, *, seed: int, stage: int, stream: Stream, epoch: int) -> NDArray[np.uint64]:
-    """``count`` uniform 64-bit integers.
+    """``count`` uniform 64-bit integers of an independent stream.
 
-    Args:
-        count: number of integers.
-        seed: seed of the run, 0 to 2^64 - 1.
-        stage: key of the stage, at least 0; the last stage of a method has 0.
-        stream: what the numbers are for; streams are independent.
-        epoch: epoch, at least 0.
+    The seed is 0 to 2^64 - 1; the last stage of a method has the key 0.
     """
     key = np.array([seed, stage * len(_NUMBER) + _NUMBER[stream]], dtype=np.uint64)
     counter = np.array([0, 0, 0, epoch], dtype=np.uint64)

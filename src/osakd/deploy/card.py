@@ -14,10 +14,6 @@ from osakd.report.tables.table import markdown, table_of
 def model_card(run: Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
     """The card as Markdown behind the hub's metadata block.
 
-    Args:
-        run: folder of a finished run.
-        license: licence of the network, as the hub names it, such as ``apache-2.0``.
-
     Raises:
         InputError: not a run folder, or a run that has not finished.
     """

@@ -29,15 +29,7 @@ _BATCH, _KEY_OF_CALIBRATION = 500, 3  # of the random order; 0 to 2 are those of
 
 
 class Proof(NamedTuple):
-    """How a file compares with PyTorch on the test images.
-
-    Attributes:
-        images: number of test images.
-        accuracy: accuracy of the file, 0 to 1.
-        pytorch_accuracy: accuracy of the network in PyTorch, 0 to 1.
-        differ: number of images whose predicted class differs.
-        difference: largest difference of two logits.
-    """
+    """How a file compares with PyTorch on the test images: accuracies, predictions that differ, logits by how much."""
 
     images: int
     accuracy: float
@@ -97,16 +89,10 @@ def export_run(
     input_values: Input,
     license: str | None,  # noqa: A002 - as the option of the command
 ) -> Export:
-    """Exports the network of a run, and writes the file only if it is proved.
+    """Exports the network of a run, and writes the file only if it is proved on the test images.
 
-    Args:
-        run: the run.
-        data: images of the proof; those of the training split calibrate int8.
-        out_file: file to write.
-        file_format: its format.
-        calibrate: number of training images that the ranges of int8 activations are measured on; 0 exports float32.
-        input_values: values of the images that the file takes.
-        license: licence of the network, for the file's metadata.
+    ``calibrate`` is the number of training images that the ranges of int8 activations are measured on; 0 exports
+    float32.
 
     Raises:
         InputError: data whose classes or images do not fit, or a missing extra.
@@ -160,14 +146,7 @@ def export_run(
 
 
 def _prove(file: ExportedNetwork, images: Tensor, expected: Tensor, target: Tensor, out_file: Path) -> Proof:
-    """Compares a file with PyTorch on the test images.
-
-    Args:
-        file: the file, loaded.
-        images: test images of 0 to 255 ``[n, h, w, channels]``.
-        expected: PyTorch's logits for them ``[n, classes]``.
-        target: their class indices ``[n]``.
-        out_file: where the file will be, for messages.
+    """Compares a file with PyTorch's logits for the test images, 0 to 255, ``[n, h, w, channels]``.
 
     Raises:
         RunError: they differ by more than float32 or int8 explains.

@@ -21,12 +21,7 @@ FORMATS = {".onnx": "osakd.deploy.onnx_format", ".pte": "osakd.deploy.pte_format
 
 
 class Format(Protocol):
-    """What the module of a format has.
-
-    Attributes:
-        TITLE: name of the format for readers.
-        RUNTIME: module that computes its files.
-    """
+    """What the module of a format has: its name for readers, the module that computes its files, and two functions."""
 
     TITLE: str
     RUNTIME: str
@@ -58,12 +53,7 @@ class Format(Protocol):
 
 
 class ExportedNetwork(Predictor):
-    """An exported file in the runtime of its format, on the CPU.
-
-    Attributes:
-        metadata: what the file holds.
-        runtime: the function from images as the file takes them to logits.
-    """
+    """An exported file in the runtime of its format, on the CPU; the runtime takes images as the file does."""
 
     def __init__(self, runtime: Callable[[Tensor], Tensor], metadata: Metadata) -> None:
         super().__init__()
@@ -108,12 +98,7 @@ def load_exported(path: Path) -> ExportedNetwork:
 
 
 def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
-    """The network in the content of an exported file.
-
-    Args:
-        content: the content.
-        path: where it is or will be, for messages.
-        file_format: its format.
+    """The network in the content of an exported file, which is or will be at the path.
 
     Raises:
         InputError: see ``deploy.api.load``.

@@ -35,19 +35,7 @@ class Latency:
     """What a network or a file costs.
 
     Attributes:
-        name: name of the file or of the run folder.
-        network: name of the network.
-        data: data set of its accuracy.
-        data_content: hash of that data's images and classes.
-        commit: commit of osakd that trained the network, if known.
-        runtime: what computes it.
-        numbers: ``float32`` or ``int8``.
-        accuracy: recorded accuracy on the test images, 0 to 1.
-        bytes: size of the file.
-        parameters: number of parameters.
-        macs: multiply-accumulates for each image.
         median_us: median CPU time of a call with one image on one thread, in microseconds.
-        p95_us: its 95th percentile.
         memory_mib: memory that it adds to a process, in MiB, see ``added_memory``.
     """
 
@@ -97,11 +85,9 @@ class Latencies(NamedTuple):
 
 
 def measure(paths: Sequence[Path], *, calls: int) -> list[Latency]:
-    """Measures run folders and exported files side by side: they take turns, so that all see the same machine.
+    """Measures run folders and exported files side by side with so many timed calls of each.
 
-    Args:
-        paths: run folders and exported files.
-        calls: number of timed calls of each.
+    They take turns, so that all see the same machine.
 
     Raises:
         InputError: a path cannot be loaded.

@@ -19,11 +19,7 @@ _CALLS = 3
 def added_memory(path: Path) -> float | None:
     """The resident memory, in MiB, that a model and its first calls add to a process that has imported its runtime.
 
-    Args:
-        path: run folder or exported file.
-
-    Returns:
-        None where the system does not tell: everywhere but on Linux.
+    None where the system does not tell: everywhere but on Linux.
     """
     if not _STATM.exists():
         return None

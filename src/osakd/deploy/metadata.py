@@ -21,24 +21,9 @@ class Metadata:
     """What an exported file holds, and what it was proved on.
 
     Attributes:
-        model: name of the network.
-        class_names: name of each class.
-        input_shape: channels, height and width of an image.
         input: values of the images: ``float`` in [0, 1] or ``uint8``.
-        int8: whether weights and activations are int8 numbers.
         mean: mean of each channel that is subtracted inside the file, for images in [0, 1].
-        std: standard deviation of each channel that is divided by inside the file.
-        parameters: number of parameters.
-        macs: multiply-accumulates for each image.
-        method: method that the network was trained with.
-        data: name of the data set that it was proved on.
-        data_kind: ``named``, ``hub`` or ``folder``.
-        data_content: hash of its images and classes.
-        test_images: number of test images of the proof.
         accuracy: accuracy of the file on them, 0 to 1.
-        commit: commit of osakd that trained the network, if known.
-        license: licence of the network as its maker gives it, if given.
-        osakd: version of osakd that wrote the file.
     """
 
     model: str
@@ -97,9 +82,7 @@ def with_checksum(content: bytes) -> bytes:
 def verify_checksum(content: bytes, *, needed: bool = False) -> None:
     """Checks a file that ``with_checksum`` made; a file without one, written by another tool, passes.
 
-    Args:
-        content: the file.
-        needed: refuse a file without a checksum, whose runtime ends the process where the file is damaged.
+    It is refused if ``needed``: a runtime may end the process where the file is damaged.
 
     Raises:
         ValueError: a byte of it has changed, or it has no checksum and needs one.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.checks import choice, flag, number, whole
-from osakd.data.options import ImageOptions, image_options
+from osakd.data.options import ImageOptions
 from osakd.data.recipes import recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
@@ -162,7 +162,7 @@ def image_options_of(options: Options) -> ImageOptions:
     Raises:
         InputError: a value out of its range.
     """
-    return image_options(**{name: getattr(options, name) for name in _IMAGE_OPTIONS})
+    return ImageOptions(**{name: getattr(options, name) for name in _IMAGE_OPTIONS})
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:

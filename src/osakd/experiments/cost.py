@@ -29,12 +29,6 @@ class Timing:
     """Methods whose steps are timed side by side.
 
     Attributes:
-        network: name of the network in tables.
-        model: name of the network for ``--model``.
-        batch_size: images per step.
-        methods: methods by label, plain training first.
-        rounds: rounds in which they take turns.
-        steps: steps of each method in a round.
         ema: by label, the decay of methods whose weights are averaged along training.
     """
 

@@ -1,7 +1,7 @@
 """Shows an experiment: what is recorded of it, beside what the paper reports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """An experiment, run and shown.
-
-    Attributes:
-        text: a table for each panel as Markdown, with what is missing and what failed.
-        failed: why runs failed, by their name.
-    """
+    """An experiment, run and shown: its tables as Markdown, with what is missing, and by their name why runs failed."""
 
     text: str
     failed: dict[str, str] = field(default_factory=dict)
@@ -30,16 +25,23 @@ def chosen_panels(
 ) -> list[tuple[Panel, str]]:
     """The panels that are asked for, with the methods that are asked for, each with where its images come from.
 
-    Args:
-        experiment: the experiment.
-        data: names of data sets, or local folders called like them; None for all, by name.
-        panels: names of panels; None for all.
-        methods: labels of methods; None for all.
+    ``data`` are names of data sets, or local folders called like them; None stands for all.
 
     Raises:
         InputError: a name that the experiment does not have.
     """
-    chosen = experiment.chosen(panels, methods)
+    names = [panel.name for panel in experiment.panels]
+    labels = list(dict.fromkeys(method.label for panel in experiment.panels for method in panel.methods))
+    for kind, wanted, all_names in (("panel", panels, names), ("method", methods, labels)):
+        for name in wanted or []:
+            if name not in all_names:
+                raise unknown_name(f"{kind} of {experiment.name}", name, all_names)
+    of_names = [panel for panel in experiment.panels if panels is None or panel.name in panels]
+    chosen = [
+        replace(panel, methods=tuple(method for method in panel.methods if methods is None or method.label in methods))
+        for panel in of_names
+    ]
+    chosen = [panel for panel in chosen if panel.methods]
     known = list(dict.fromkeys(panel.data for panel in chosen))
     places = known if data is None else data
     if not places:
@@ -58,15 +60,7 @@ def chosen_panels(
 def show_experiment(
     experiment: Experiment, panels: Sequence[Panel], out: Path, failed: Mapping[str, str], *, draw: bool
 ) -> Reproduction:
-    """Shows panels of runs, and what failed.
-
-    Args:
-        experiment: the experiment.
-        panels: its panels that are shown.
-        out: folder of the records.
-        failed: why panels could not be run, by their name.
-        draw: draw figures, and do not only show their numbers.
-    """
+    """Shows panels of runs, and by their name why panels failed; figures are drawn, or only their numbers shown."""
     from osakd.report.layout import read_panel
     from osakd.report.text import figure_text, panel_text, study_texts
 
@@ -110,13 +104,12 @@ def show_claims(experiments: Sequence[Experiment], out: Path) -> Reproduction:
 def show_cost(out: Path) -> Reproduction:
     """Shows what the methods cost: the recorded figures, or those that are counted where no step is timed yet."""
     from osakd.experiments.cost import counted
-    from osakd.report.layout import read_complexity
-    from osakd.report.tables.complexity import complexity_tables, figures_table
-    from osakd.report.tables.table import markdown
+    from osakd.report.layout import complexity_tables
+    from osakd.report.tables.complexity import figures_table
+    from osakd.report.tables.table import titled
 
-    recorded = read_complexity(out)
-    tables = complexity_tables(recorded) if recorded else [figures_table(counted())]
-    texts = [text for table in tables for text in (f"**{table.title}**", markdown(table), table.note)]
+    recorded = complexity_tables(out)
+    texts = [text for table in recorded or [figures_table(counted())] for text in titled(table)]
     untimed = [] if recorded else ["No step is timed yet: leave out --dry-run."]
     return Reproduction("\n\n".join(["# Complexity", *texts, *untimed]))
 

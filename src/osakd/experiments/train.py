@@ -18,14 +18,9 @@ from osakd.runs import FinishedRun, RunRecord, finished, pack_runs, packed_file,
 
 @dataclass(frozen=True)
 class Training:
-    """How the runs of an experiment are trained.
+    """How the runs of an experiment are trained; None stands for what the experiment says.
 
     Attributes:
-        seeds: seeds of the runs; None for those of the experiment.
-        epochs: epochs of each run; None for those of the experiment.
-        processes: cores to use.
-        scheduler: address of a dask.distributed scheduler; None for this machine.
-        on_progress: called with the progress of every run.
         options: ``device``, ``executor`` and ``kernels``, where they are given.
     """
 
@@ -40,16 +35,9 @@ class Training:
 def train_missing(
     experiment: Experiment, panels: Sequence[tuple[Panel, str]], out: Path, training: Training
 ) -> dict[str, str]:
-    """Trains what is missing of panels. A panel that cannot be trained does not stop the others.
+    """Trains what is missing of panels, and says by their name why panels failed; the others are trained all the same.
 
-    Args:
-        experiment: the experiment.
-        panels: its panels, each with where its images come from.
-        out: folder of the records.
-        training: how they are trained.
-
-    Returns:
-        Why panels failed, by their name.
+    Each panel comes with where its images come from.
 
     Raises:
         InputError, RunError: no panel could be trained.

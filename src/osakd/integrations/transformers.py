@@ -96,12 +96,9 @@ def _unpacked(labels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor | None, in
 
 
 class WithIndex(Dataset[dict[str, Any]]):
-    """Wraps a map-style dataset of dictionaries so that its samples know their index, for ``PackIndex``.
+    """Wraps a map-style dataset of dictionaries with a length so that its samples know their index, for ``PackIndex``.
 
     Wrap the training set, not the evaluation set: its samples are not in the memory.
-
-    Args:
-        dataset: a ``datasets.Dataset``, or any dataset with a length whose samples are dictionaries.
     """
 
     def __init__(self, dataset: _Samples) -> None:
@@ -150,14 +147,11 @@ class PackIndex:
 
 
 class LossCallback(_hf.TrainerCallback):
-    """Writes the state of a loss into every checkpoint of a ``Trainer``, and reads it when training is resumed.
+    """Writes the state of the loss of ``loss_function`` into every checkpoint, and reads it when training is resumed.
 
-    Needed for a loss that keeps something: a memory or a reliability. A resumed training then
-    ends as one that was never stopped. It reads the checkpoint in ``TrainingArguments.output_dir``; to resume from
-    another folder, name it in ``TrainingArguments(resume_from_checkpoint=...)`` too.
-
-    Args:
-        loss: the loss that is the argument of ``loss_function``.
+    Needed for a loss that keeps something: a memory or a reliability. A resumed training then ends as one that was
+    never stopped. It reads the checkpoint in ``TrainingArguments.output_dir``; to resume from another folder, name it
+    in ``TrainingArguments(resume_from_checkpoint=...)`` too.
     """
 
     def __init__(self, loss: OSAKDLoss) -> None:

@@ -22,10 +22,6 @@ _BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1), (128, 1))
 def ds_cnn(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Sequential:
     """The network ``stem, stage1 ... stage5, avgpool, flatten, fc``.
 
-    Args:
-        num_classes: number of classes.
-        input_shape: channels, height and width of an image.
-
     Raises:
         InputError: the images have less than 4x4 pixels.
 

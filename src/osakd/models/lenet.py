@@ -25,13 +25,8 @@ def lenet(
 ) -> nn.Sequential:
     """The network ``stage1, stage2, ..., flatten, hidden1, ..., fc``.
 
-    Args:
-        num_classes: number of classes.
-        input_shape: channels, height and width of an image.
-        convolutions: output channels of the convolutions.
-        hidden: outputs of the hidden linear layers.
-        kernel: height and width of the convolutions.
-        padding: zeros on each side of their input.
+    It has a stage for each convolution with so many output channels, padded with zeros on each side of its input, and a
+    hidden linear layer for each number of outputs.
 
     Raises:
         InputError: the images are too small for the poolings.

@@ -8,11 +8,7 @@ from torch import Tensor, nn
 
 
 class Normalise(nn.Module):
-    """``(images - mean) / std`` per channel, for float images in [0, 1].
-
-    Args:
-        mean: mean of each channel.
-        std: standard deviation of each channel, positive.
+    """``(images - mean) / std`` per channel, for float images in [0, 1]; each std is positive.
 
     Example:
         >>> Normalise([0.5], [0.5])(torch.ones(1, 1, 2, 2)).max()

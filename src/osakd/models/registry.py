@@ -9,14 +9,7 @@ from osakd.errors import InputError, unknown_name
 
 
 class KnownModel(NamedTuple):
-    """A network.
-
-    Attributes:
-        place: ``module:function`` that builds it.
-        description: its layers and its number of parameters.
-        source: publication that it comes from.
-        settings: further arguments of the function.
-    """
+    """A network: the ``module:function`` that builds it with these settings, what it is, and its publication."""
 
     place: str
     description: str
@@ -90,12 +83,7 @@ def check_name(name: str) -> None:
 
 
 def check_trusted(names: Iterable[str], folder: Path, *, trust: bool) -> None:
-    """Checks that no network that a folder names is a function, whose code would run.
-
-    Args:
-        names: names of networks, read from files in the folder.
-        folder: the folder of a run.
-        trust: functions are allowed.
+    """Checks that no network that a run's folder names is a function, whose code would run, unless that is allowed.
 
     Raises:
         InputError: a name is that of a function, and ``trust`` is False.

@@ -23,11 +23,7 @@ def cifar_resnet(
 ) -> nn.Sequential:
     """The ResNet of ``6 * blocks + 2`` layers: ``stem, stage1, stage2, stage3, avgpool, flatten, fc``.
 
-    Args:
-        num_classes: number of classes.
-        input_shape: channels, height and width of an image.
-        blocks: number of blocks in each of the three stages.
-        projection: use 1x1 convolutions as shortcuts between stages instead of padded copies (option A).
+    Shortcuts between stages are padded copies (option A), or 1x1 convolutions where ``projection``.
 
     Raises:
         InputError: the images have less than 4x4 pixels.
@@ -53,10 +49,7 @@ def cifar_resnet(
 def resnet50(num_classes: int, input_shape: tuple[int, int, int], *, small: bool = False) -> nn.Sequential:
     """ResNet-50 with torchvision's names, whose weights can be loaded; in each stage the first 3x3 has the stride.
 
-    Args:
-        num_classes: number of classes.
-        input_shape: channels, height and width of an image.
-        small: use one 3x3 convolution without stride or pooling as the stem, for small images.
+    For ``small`` images the stem is a 3x3 convolution without stride or pooling.
 
     Raises:
         InputError: the images have less than 32x32 pixels (8x8 where ``small``).

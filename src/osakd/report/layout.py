@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from osakd.errors import InputError, RunError
 from osakd.methods.registry import METHODS
@@ -14,7 +15,8 @@ from osakd.plan import BASELINE, Experiment, Panel
 from osakd.read_json import read_bytes, subfolders
 from osakd.records import SUMMARY
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.tables.complexity import Complexity, Figure, Steps
+from osakd.report.tables.complexity import Figure, Steps, figures_table, steps_table
+from osakd.report.tables.table import Table
 from osakd.runs import PACKED, RunRecord, is_run, packed_file, read_runs
 
 DEPTH = 3
@@ -31,7 +33,6 @@ class Group:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
         name: name of the group itself, such as ``cifar10``.
         depth: how far below the folder of the report it lies, 0 for that folder itself.
-        runs: its runs.
     """
 
     place: str
@@ -46,10 +47,6 @@ def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[Recorde
     The experiments come in their own order, then everything else. A panel that was never run is shown where the report
     is of the folder above it: the other panels of a table with the table, the other tables of the paper with all
     records.
-
-    Args:
-        folder: folder of records, of an experiment, panel or comparison, or of a run; or a packed file.
-        experiments: experiments with runs of their own.
 
     Raises:
         InputError: the folder is not there, cannot be read, or holds no runs.
@@ -77,13 +74,7 @@ def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[Recorde
 
 
 def read_panel(experiment: Experiment, panel: Panel, folder: Path) -> RecordedPanel:
-    """What is recorded of the methods of a panel.
-
-    Args:
-        experiment: the experiment.
-        panel: its panel.
-        folder: folder of the panel, which may be missing.
-    """
+    """What is recorded of the methods of a panel in its folder, which may be missing."""
     labels = [method.label for method in panel.methods]
     runs = in_order([run for run in read_runs(folder) if run.label in labels or run.damaged], labels)
     return RecordedPanel(experiment.folder, panel.name, runs, experiment, panel)
@@ -138,15 +129,15 @@ def in_order(runs: Sequence[RunRecord], first: Sequence[str]) -> tuple[RunRecord
     return tuple(sorted(runs, key=key))
 
 
-def read_complexity(folder: Path) -> Complexity | None:
-    """The complexity figures in a folder of records; None where there are none.
+def complexity_tables(folder: Path) -> list[Table[Any]]:
+    """The tables of the complexity figures in a folder of records; none where nothing is recorded.
 
     Raises:
         RunError: the file is damaged, or cannot be read.
     """
     content = read_bytes(folder / COST)
     if content is None:
-        return None
+        return []
     try:
         values = json.loads(content)
         figures = [
@@ -163,7 +154,8 @@ def read_complexity(folder: Path) -> Complexity | None:
         raise RunError(
             f"{str(folder / COST)!r} is damaged ({error}): delete it, and run osakd reproduce cost again."
         ) from error
-    return Complexity(figures, steps, f"{device}, {machine}, {threads} threads, torch {torch}")
+    machine = f"{device}, {machine}, {threads} threads, torch {torch}"
+    return [figures_table(figures), steps_table(steps, machine)]
 
 
 def _seconds(values: dict[str, list[float]]) -> dict[str, list[float]]:

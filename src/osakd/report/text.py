@@ -15,10 +15,7 @@ from osakd.report.tables.table import markdown, titled
 def panel_text(panel: RecordedPanel, view: View, drawn: Path | None = None) -> str:
     """A panel as its experiment shows it, and which runs do not count.
 
-    Args:
-        panel: the panel.
-        view: how it is shown.
-        drawn: folder that its curves are drawn into, where they are shown; None draws nothing.
+    Curves are drawn into the folder ``drawn``; None draws nothing.
     """
     if view != "paper" and not panel.finished:
         title, *shown = f"**{panel.name}**", "Nothing is recorded yet."

@@ -30,15 +30,7 @@ def write_report(
 ) -> Path:
     """Writes the page, ``tables.md``, ``tables.tex``, ``tables.csv``, and the curves into ``figures/``.
 
-    Args:
-        name: name of the folder that is reported.
-        panels: its panels, in order.
-        out: folder to write into, which is made.
-        galleries: training images with their soft labels, for the page.
-        complexity: tables of what the methods cost, where that is recorded.
-
-    Returns:
-        The path of the page.
+    The folder ``out`` is made. Returns the path of the page.
     """
     path = _put(page(name, panels, galleries, complexity), out)
     as_markdown, as_latex = [f"# {name}"], [r"% needs \usepackage{booktabs}"]

@@ -38,10 +38,6 @@ class RunnerNote:
     """Who trains the runs in a folder.
 
     Attributes:
-        process: number of the process.
-        host: name of its machine.
-        since: when it started.
-        runs: how far each run is, by name.
         certain: the runner is known to be alive; else the lock could not be tried.
     """
 

@@ -15,13 +15,7 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        plan: the run.
-        rows: its learning curve so far.
-        running: a worker is training it.
-        done: it has ended.
-        error: why it failed, if it did.
         replicas: number of runs that are trained together with it; 0 where another run of its group stands for it.
-        notes: sentences about its group, from its start.
         seconds_left: estimated seconds until it ends; None before two epochs were seen.
     """
 

@@ -83,7 +83,6 @@ class _Runner:
     """Runs plans level by level.
 
     Attributes:
-        states: the progress of every run and stage.
         first_epochs: number of epochs that each run had when it was submitted to a cluster.
     """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from osakd import records
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError
 from osakd.read_json import subfolders
 from osakd.runner.lock import RunnerNote, RunNote, current_runner
 from osakd.runs import PACKED, packed_runs
@@ -21,11 +21,7 @@ class RunStatus:
     Attributes:
         name: name of its folder; for an earlier stage after the run's name.
         state: its state; the same command continues a ``stopped`` run.
-        epoch: number of epochs done.
         epochs: number of epochs of the whole run; None for a run that has not started.
-        row: last row of its learning curve.
-        seconds_left: estimated seconds until it ends, where its runner knows.
-        error: why it failed, or what is damaged.
     """
 
     name: str
@@ -39,13 +35,7 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class FolderStatus:
-    """A folder of runs.
-
-    Attributes:
-        folder: the folder.
-        runner: who runs it; None where nobody does.
-        runs: how far each run is.
-    """
+    """A folder of runs, and who runs it, if anybody."""
 
     folder: Path
     runner: RunnerNote | None
@@ -105,14 +95,11 @@ def _stages(folder: Path, name: str, notes: dict[str, RunNote]) -> Iterator[RunS
     if (folder / records.TEACHER / records.CONFIG).exists():
         yield from _stages(folder / records.TEACHER, f"{name}/{records.TEACHER}", notes)
     note = notes.get(name)
-    try:
-        config, rows, result = records.read_config(folder), records.read_metrics(folder), records.read_result(folder)
-        error = records.read_error(folder)
-    except (InputError, RunError) as damage:
-        yield RunStatus(name, "damaged", error=str(damage))
-        return
+    config, result, rows, error, damage = records.read_run(folder)
     state: State = "stopped"
-    if result is not None:
+    if damage is not None:
+        state, config, error = "damaged", None, damage
+    elif result is not None:
         state = "finished"
     elif note is not None and note.running:
         state = "running"

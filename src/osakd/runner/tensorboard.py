@@ -15,10 +15,8 @@ from osakd.runner.progress import Progress
 class TensorBoard(Callback):
     """Writes an event file into the folder of each run, as its curve grows; the step of a value is its epoch.
 
-    An event file is made anew from the whole curve when a run starts or continues: it has no epoch twice.
-
-    Args:
-        folder: the run's folder, where this is the callback of one run.
+    An event file is made anew from the whole curve when a run starts or continues: it has no epoch twice. With a folder
+    this is the callback of the run there.
 
     Raises:
         InputError: tensorboardX is not installed.

@@ -173,10 +173,10 @@ def test_an_outlier_of_a_forest_is_a_number_at_the_edge() -> None:
 
 def test_the_charts_of_a_column() -> None:
     runs = [run_of(label, 0, [0.1, 0.6, 0.61], masses=[0.1, 0.2, 0.3]) for label in ("plain", "osakd-8nn")]
-    rows = section_of(panel_of(runs), "c0").charts
+    rows = section_of(panel_of(runs), "c0")["charts"]
     assert [len(row) for row in rows] == [2, 2, 3]
     assert rows[0][0].caption == "The first epochs lie below the axis."
-    assert [len(row) for row in section_of(panel_of([run_of("plain", 0, [0.5])]), "c0").charts] == [1, 2]
+    assert [len(row) for row in section_of(panel_of([run_of("plain", 0, [0.5])]), "c0")["charts"]] == [1, 2]
 
 
 @pytest.mark.parametrize(("accuracies", "at_the_top"), [([0.3, 0.6, 0.61], False), ([0.6, 0.5, 0.3], True)])

@@ -32,9 +32,6 @@ def write_curves(
         folder: folder to write into, which is made.
         name: name of the files, without their endings.
         kinds: formats: ``svg``, ``png`` or ``pdf``.
-
-    Returns:
-        The paths of the files.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg

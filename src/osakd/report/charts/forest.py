@@ -25,13 +25,7 @@ _KINDS = {
 def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: str = "") -> Chart | None:
     """The plot, a mark for each accuracy of a method that counts, see ``RecordedPanel.accuracies``.
 
-    Args:
-        methods: the methods of a panel; those without a difference are left out.
-        numbers: number of each method in its panel.
-        note: what else the caption says.
-
-    Returns:
-        None where no method has a difference to plain training.
+    ``numbers`` are those of the methods in their panel. None where no method has a difference to plain training.
     """
     measures = methods[0].panel.accuracies if methods else ()
     pairs = [(method.label, [method.gain(measure) for measure in measures]) for method in methods]

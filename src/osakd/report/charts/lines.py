@@ -24,10 +24,7 @@ LEFT, RIGHT, TOP, BOTTOM = 50, 10, 24, 34
 def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str, int]) -> Chart:
     """The chart; its caption says what the axes leave out.
 
-    Args:
-        shown: the trends to draw, at least one. Those that end far from all others do not widen the axes.
-        quantity: the quantity.
-        numbers: number of each method in its panel, which decides colour and dashes.
+    Trends that end far from all others do not widen the axes. The number of a method decides its colour and dashes.
     """
     usual = without_outliers([trend.mean[-1] for trend in shown])
     inside = [trend for trend in shown if trend.mean[-1] in usual]

@@ -32,8 +32,6 @@ class Picture:
 
     Attributes:
         source: the image as a PNG in a ``data:`` address.
-        name: name of its class.
-        entropy: entropy of its soft label, in nats.
         shares: classes of its soft label with their probabilities, the largest first, and the class of the image.
     """
 
@@ -45,57 +43,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Training images of a run, the most ambiguous soft labels first.
-
-    Attributes:
-        title: the run.
-        caption: how the soft labels came about.
-        pictures: the images, in order.
-    """
+    """Training images of a run, the most ambiguous soft labels first; the caption says how these came about."""
 
     title: str
     caption: str
     pictures: list[Picture]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A panel on the page.
-
-    Attributes:
-        key: unique on the page, for links.
-        name: name of the panel.
-        subtitle: on which images, with which network.
-        warnings: runs that failed, have not finished or are missing, and what falls short of the plan.
-        notes: what else its reader should know.
-        legend: number, class, label and number of seeds of each method.
-        results: tables of results.
-        charts: rows of charts side by side: accuracy and differences; scores; soft labels.
-        runs: tables of the runs and of what differs between them.
-        shared: settings that all runs have in common.
-        environments: number and description of each.
-    """
-
-    key: str
-    name: str
-    subtitle: str
-    warnings: list[str]
-    notes: list[str]
-    legend: list[tuple[int, str, str, int]]
-    results: list[Table[Any]]
-    charts: list[list[Chart]]
-    runs: list[Table[Any]]
-    shared: list[tuple[str, str]]
-    environments: list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """An experiment on the page: its title, what its records say, its panels."""
-
-    title: str
-    sections: list[Section]
-    sentences: list[str]
 
 
 def page(
@@ -104,14 +56,7 @@ def page(
     galleries: Sequence[Gallery] = (),
     complexity: Sequence[Table[Any]] = (),
 ) -> str:
-    """The report as HTML.
-
-    Args:
-        name: name of its folder.
-        panels: what it shows, in order.
-        galleries: training images with their soft labels.
-        complexity: tables of what the methods cost, where that is recorded.
-    """
+    """The report as HTML; its panels come in order."""
     done = [panel for panel in panels if panel.finished]
     paper = [panel for panel in done if panel.view == "paper"]
     # The findings are about the table of the paper that was run, else about the first panel with finished runs.
@@ -142,33 +87,37 @@ def page(
     )
 
 
-def _part(place: str, panels: Sequence[tuple[str, RecordedPanel]], leading: Sequence[RecordedPanel]) -> Part:
+def _part(place: str, panels: Sequence[tuple[str, RecordedPanel]], leading: Sequence[RecordedPanel]) -> dict[str, Any]:
+    """An experiment for the template: its title, what its records say, its panels."""
     experiment = next((panel.experiment for _, panel in panels if panel.experiment), None)
     done = [panel for _, panel in panels if panel.finished]
     is_leading = [id(panel) for panel in done] == [id(panel) for panel in leading]
     sentences = [] if is_leading else [f"{panel.name}: {' '.join(findings([panel]))}" for panel in done]
-    sections = [section_of(panel, key) for key, panel in panels]
-    return Part(experiment.title if experiment else place.capitalize(), sections, sentences)
+    return {
+        "title": experiment.title if experiment else place.capitalize(),
+        "sentences": sentences,
+        "sections": [section_of(panel, key) for key, panel in panels],
+    }
 
 
-def section_of(panel: RecordedPanel, key: str) -> Section:
-    """The section of a panel."""
+def section_of(panel: RecordedPanel, key: str) -> dict[str, Any]:
+    """A panel for the template; ``key`` is unique on the page, for links."""
     deployed = panel.deployed
     shared, settings = settings_of(panel)
     runs, environments = run_table(panel)
-    return Section(
-        key=key,
-        name=panel.name,
-        subtitle=panel.title,
-        warnings=warnings(panel),
-        notes=notes(panel),
-        legend=[(number, line_class(number), row.label, row.n) for number, row in enumerate(deployed)],
-        results=result_tables(panel),
-        charts=_charts(panel, {row.label: number for number, row in enumerate(deployed)}) if deployed else [],
-        runs=[runs, *([settings] if settings else [])] if panel.runs else [],
-        shared=shared,
-        environments=environments,
-    )
+    return {
+        "key": key,
+        "name": panel.name,
+        "subtitle": panel.title,
+        "warnings": warnings(panel),
+        "notes": notes(panel),
+        "legend": [(number, line_class(number), row.label, row.n) for number, row in enumerate(deployed)],
+        "results": result_tables(panel),
+        "charts": _charts(panel, {row.label: number for number, row in enumerate(deployed)}) if deployed else [],
+        "runs": [runs, *([settings] if settings else [])] if panel.runs else [],
+        "shared": shared,
+        "environments": environments,
+    }
 
 
 def result_tables(panel: RecordedPanel) -> list[Table[Any]]:

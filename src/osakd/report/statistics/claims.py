@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 from osakd.plan import BASELINE, SMOOTHING, Interpretation, Panel
 from osakd.report.statistics.format import NO_DIFFERENCE, points, with_less
@@ -19,39 +19,12 @@ _FIRST_MASS = Measure("soft_label_mass", "train", at="first")
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim about a panel.
-
-    Attributes:
-        text: the claim in words.
-        where: name of the panel, or how it is decided.
-        number: the number that decides it.
-        verdict: whether it holds.
-    """
+    """A claim about a panel, the number that decides it, and whether it holds."""
 
     text: str
     where: str
     number: str
     verdict: str
-
-
-class _Question(NamedTuple):
-    """A claim before it is judged: a number of the runs of a label minus that of a baseline's runs.
-
-    Attributes:
-        text: the claim in words.
-        label: the label.
-        baseline: the label whose number is subtracted.
-        measure: the number.
-        least: the difference that is claimed.
-        over: the baseline's number, where that is another one.
-    """
-
-    text: str
-    label: str
-    baseline: str
-    measure: Measure
-    least: float = 0.0
-    over: Measure | None = None
 
 
 def claims(panel: RecordedPanel) -> list[Claim]:
@@ -68,11 +41,11 @@ def claims(panel: RecordedPanel) -> list[Claim]:
     for interpretation in planned.interpretations:
         behind = f" ({interpretation.name})" if interpretation.name else ""
         if _is_compared(panel, interpretation.label, BASELINE):
-            judged += [_judged(panel, question) for question in _questions(panel, planned, interpretation, behind)]
+            judged += _of_interpretation(panel, planned, interpretation, behind)
         else:
             judged.append(Claim(f"{untested.text}{behind}", panel.name, "-", UNTESTED))
     for claim, better, worse in ((asked.claim, asked.better, asked.worse) for asked in planned.preferences):
-        judged.append(_judged(panel, _Question(f"{claim}, best epoch", better, worse, BEST)))
+        judged.append(_judged(panel, f"{claim}, best epoch", better, worse, BEST))
     return judged
 
 
@@ -81,32 +54,40 @@ def _is_compared(panel: RecordedPanel, label: str, baseline: str) -> bool:
     return panel.scores.gain(label, baseline, LAST) is not None
 
 
-def _questions(
+def _of_interpretation(
     panel: RecordedPanel, planned: Panel, interpretation: Interpretation, behind: str
-) -> Iterator[_Question]:
+) -> Iterator[Claim]:
     """The paper's claims about an interpretation of its method, and after the first one our own questions."""
     label = interpretation.label
     published = {method.label: method.published.mean for method in planned.methods if method.published}
     gain = published[label] - published[BASELINE] if published else 0.0
     runs = [*panel.scores.runs[label].values(), *panel.scores.runs[BASELINE].values()]
     epochs = min(LAST_EPOCHS, *(len(run.curve.get("test.accuracy").values) for run in runs))
+    judge = partial(_judged, panel)
     gains, stable = f"{label.upper()} gains", "more stable: "
     claimed = f"{gains} {gain:+.2f}" if gain else gains
-    yield _Question(f"{claimed} at the best epoch{behind}", label, BASELINE, BEST, gain / 100)
-    yield _Question(f"{stable}std of the last {epochs} epochs, plain - OSAKD{behind}", BASELINE, label, _STD)
-    yield _Question(f"{stable}best minus last epoch, plain - OSAKD{behind}", BASELINE, label, _DROP)
+    yield judge(f"{claimed} at the best epoch{behind}", label, BASELINE, BEST, gain / 100)
+    yield judge(f"{stable}std of the last {epochs} epochs, plain - OSAKD{behind}", BASELINE, label, _STD)
+    yield judge(f"{stable}best minus last epoch, plain - OSAKD{behind}", BASELINE, label, _DROP)
     reliable = f"labels grow reliable: true-class mass, last - first epoch{behind}"
-    yield _Question(reliable, label, label, _LAST_MASS, over=_FIRST_MASS)
+    yield judge(reliable, label, label, _LAST_MASS, over=_FIRST_MASS)
     if interpretation is planned.interpretations[0]:
-        yield _Question(f"{_OURS}{gains} at the last epoch{behind}", label, BASELINE, LAST)
-        yield _Question(f"{_OURS}{stable[:-2]} with label smoothing: best minus last epoch", BASELINE, SMOOTHING, _DROP)
-        yield _Question(f"{_OURS}more than label smoothing, best epoch{behind}", label, SMOOTHING, BEST)
-        yield _Question(f"{_OURS}more than label smoothing, last epoch{behind}", label, SMOOTHING, LAST)
+        yield judge(f"{_OURS}{gains} at the last epoch{behind}", label, BASELINE, LAST)
+        yield judge(f"{_OURS}{stable[:-2]} with label smoothing: best minus last epoch", BASELINE, SMOOTHING, _DROP)
+        yield judge(f"{_OURS}more than label smoothing, best epoch{behind}", label, SMOOTHING, BEST)
+        yield judge(f"{_OURS}more than label smoothing, last epoch{behind}", label, SMOOTHING, LAST)
 
 
-def _judged(panel: RecordedPanel, question: _Question) -> Claim:
-    """A claim holds where the interval is above zero and reaches what was claimed."""
-    text, label, baseline, measure, least, over = question
+def _judged(
+    panel: RecordedPanel,
+    text: str,
+    label: str,
+    baseline: str,
+    measure: Measure,
+    least: float = 0.0,
+    over: Measure | None = None,
+) -> Claim:
+    """A claim holds where the interval of a label's number minus a baseline's is above zero and reaches ``least``."""
     gain = panel.scores.gain(label, baseline, measure, over=over)
     if gain is None:
         return Claim(text, panel.name, points(gain), UNTESTED)

@@ -23,8 +23,7 @@ _VERDICTS = {
 def findings(panels: Sequence[RecordedPanel]) -> list[str]:
     """Three short paragraphs for each panel: plain training, the method, label smoothing.
 
-    Args:
-        panels: panels with finished runs, at least one; with several, each paragraph names its panel.
+    With several panels each paragraph names its own; every panel has finished runs.
     """
     paragraphs = [(panel, describe(panel)) for panel in panels for describe in (_plain, _ours, _smoothing)]
     if len(panels) == 1:
@@ -35,10 +34,7 @@ def findings(panels: Sequence[RecordedPanel]) -> list[str]:
 def compared(ours: str, theirs: str, differences: Mapping[Measure, Difference | None]) -> str:
     """How a method compares with another at each epoch that counts, as sentences, the verdict first.
 
-    Args:
-        ours: name of the first.
-        theirs: name of the second.
-        differences: ours - theirs at the last and at the best epoch; None without a common seed.
+    The differences are ours - theirs; None without a common seed.
 
     Example:
         >>> compared("a", "b", {LAST: Difference(3, 0.02, 0.01, 0.03)})

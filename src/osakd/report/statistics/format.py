@@ -37,9 +37,7 @@ def nats(spread: Spread | None) -> str:
 def points(difference: Difference | None, runs: int | None = None) -> str:
     """A difference in points: ``+0.86 [+0.20, +1.52]``; ``-`` for None.
 
-    Args:
-        difference: the difference.
-        runs: number of runs in its row of the table; another number of pairs is added: ``+1.26 (1 pair)``.
+    Where its row has another number of runs, the number of pairs is added: ``+1.26 (1 pair)``.
     """
     if difference is None:
         return "-"

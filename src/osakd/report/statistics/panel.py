@@ -22,8 +22,6 @@ class RecordedPanel:
 
     Attributes:
         place: name of the folder above, such as ``table1``; of a run alone, ``run``.
-        name: name of its folder, such as ``cifar10``.
-        runs: its runs, in order.
         experiment: the experiment that it belongs to; None for a comparison that a user made.
         planned: the panel as it was planned; None for a comparison that a user made.
     """
@@ -185,7 +183,6 @@ class MethodScores:
     """The scores of a method in a panel, beside what it is compared with: what a row of a table is of.
 
     Attributes:
-        panel: the panel.
         label: label of the method; it may have no runs.
         output: which output of its runs is scored, as in ``Measure``.
         mean_with: outputs that are averaged with it, as in ``Measure``.
@@ -262,11 +259,7 @@ class MethodScores:
 def shortfall(planned: Panel | None, runs: Collection[FinishedRun], seeds: int, *, without: int = 0) -> str:
     """What of some runs falls short of the plan, as a list; empty where nothing does, or nothing was planned.
 
-    Args:
-        planned: the panel.
-        runs: the runs, at least one.
-        seeds: number of seeds that they are compared over.
-        without: number of planned seeds that do not count on purpose.
+    ``seeds`` are compared; ``without`` is the number of planned seeds that do not count on purpose.
     """
     if planned is None:
         return ""

@@ -18,14 +18,11 @@ _NOT_CHOSEN = (
 
 
 def recommendations(panels: Sequence[RecordedPanel]) -> list[str]:
-    """What to take in each setting, one sentence or two.
+    """What to take in each setting, one sentence or two; panels of one method are left out.
 
     The best by validation accuracy of the deployed network is recommended if it is better on the test images than the
     best of plain training and label smoothing (95 % interval, paired by seed). Otherwise that simpler one is, if it is
     better than plain training in its turn.
-
-    Args:
-        panels: panels with finished runs; panels of one method are left out.
     """
     compared = [panel for panel in panels if BASELINE in panel.scores.runs and len(candidates(panel)) > 1]
     ranked = [(panel, _by_validation(panel)) for panel in compared]

@@ -123,9 +123,6 @@ class Scores:
     may differ in their epochs: a method with stages shares them out. Of two runs with the same label and seed the later
     one counts.
 
-    Args:
-        runs: runs, finished or not.
-
     Attributes:
         runs: the runs that count, by label and seed.
         shorter: the finished runs that do not count, for they are shorter than others of their label.
@@ -168,12 +165,7 @@ class Scores:
     ) -> Difference | None:
         """A label's number minus a baseline's, paired by seed; None where they have no seed in common.
 
-        Args:
-            label: the label.
-            baseline: the other label.
-            measure: the number.
-            over: the baseline's number, where that is another one.
-            without: seeds that do not count.
+        ``over`` is the baseline's number, where that is another one; the seeds ``without`` do not count.
         """
         ours, theirs = self.by_seed(label, measure), self.by_seed(baseline, over or measure)
         seeds = [seed for seed in ours if seed in theirs and seed not in without]

@@ -89,12 +89,6 @@ def welch_sign(values: Sequence[float], mean: float, std: float, n: int) -> int 
     is the 95 % interval of the difference of the means of ``m`` values and of ``n`` runs (Welch's t), with Welch and
     Satterthwaite's :math:`\nu`.
 
-    Args:
-        values: the values, in the unit of the published ones.
-        mean: published mean.
-        std: published standard deviation, above 0.
-        n: number of runs that it is of.
-
     Returns:
         1 or -1 where the interval excludes zero, 0 where it includes it, None for fewer than 3 values.
 

@@ -13,11 +13,7 @@ class Quantity:
     """What is drawn.
 
     Attributes:
-        name: dotted name in the rows of a learning curve.
-        title: what it is, in words.
-        unit: unit of the axis.
         factor: factor from what is recorded to that unit.
-        decimals: decimals that are shown.
         steep: whether its first epochs would flatten everything that matters.
         most: largest value that it can have, in that unit.
     """
@@ -64,13 +60,9 @@ class Trend:
 
 
 def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Trend]:
-    """The trend of each method that has recorded a quantity, in the order of ``curves``.
+    """The trend of each method that has recorded a quantity, in the order of ``curves``, which has each seed's.
 
     Runs of a method that are not equally long are cut to the shortest.
-
-    Args:
-        curves: learning curves of each method, one for each seed.
-        quantity: the quantity.
     """
     shown = []
     for label, of_label in curves.items():

@@ -4,21 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
 
 from osakd.report.tables.table import Column, Table
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of the paper beside ours.
-
-    Attributes:
-        what: what is counted.
-        paper: number as the paper has it, ``-`` where it says nothing.
-        ours: number as counted here.
-        verdict: how they compare.
-    """
+    """A number of the paper, ``-`` where it says nothing, beside ours."""
 
     what: str
     paper: str
@@ -31,8 +23,6 @@ class Steps:
     """Training steps of methods that took turns on one network.
 
     Attributes:
-        network: name of the network.
-        batch_size: images per step.
         seconds: seconds of a step in each round, by the method's label; plain training first.
     """
 
@@ -56,21 +46,6 @@ class Steps:
         return f"{1000 * median(seconds):.1f}" + (f" ({ratio:.2f} times)" if seconds is not plain else "")
 
 
-@dataclass(frozen=True)
-class Complexity:
-    """The complexity figures of a folder of records.
-
-    Attributes:
-        figures: what was counted.
-        steps: what was timed, by network.
-        machine: where the steps were timed.
-    """
-
-    figures: Sequence[Figure]
-    steps: Sequence[Steps]
-    machine: str
-
-
 _COLUMNS = (
     Column[Figure]("CIFAR-10's shape", lambda figure: figure.what, is_text=True),
     Column[Figure]("paper", lambda figure: figure.paper),
@@ -85,19 +60,15 @@ def figures_table(figures: Sequence[Figure]) -> Table[Figure]:
     return Table("What the methods cost", _COLUMNS, figures, note)
 
 
-def complexity_tables(complexity: Complexity) -> list[Table[Any]]:
-    """Recorded figures, and the steps: a row for each method, a column for each network."""
+def steps_table(networks: Sequence[Steps], machine: str) -> Table[str]:
+    """What was timed: a row for each method, a column for each network."""
     note = (
         "Median over rounds in which the methods take turns, one training run at a time with PyTorch's operators, on "
-        f"made images; in brackets the ratio to plain training ({complexity.machine})."
+        f"made images; in brackets the ratio to plain training ({machine})."
     )
     columns = [
         Column[str](f"{steps.network}, batch {steps.batch_size}: step ms", partial(Steps.cell, steps))
-        for steps in complexity.steps
+        for steps in networks
     ]
-    labels = list(dict.fromkeys(label for steps in complexity.steps for label in steps.seconds))
-    method = Column[str]("method", str, is_text=True)
-    return [
-        figures_table(complexity.figures),
-        Table("What a training step takes", (method, *columns), labels, note, str),
-    ]
+    labels = list(dict.fromkeys(label for steps in networks for label in steps.seconds))
+    return Table("What a training step takes", (Column[str]("method", str, is_text=True), *columns), labels, note, str)

@@ -1,27 +1,14 @@
 """Every run of a panel: what became of it, its whole configuration, and where it was made."""
 
 import json
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
 
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.tables.table import Column, Table
+from osakd.report.tables.table import Column, Table, table_of
 from osakd.runs import FinishedRun, RunRecord
-
-
-class _SameSettings(NamedTuple):
-    """Runs that differ by their seeds alone: their label, their seeds, and the settings that others do not share."""
-
-    label: str
-    settings: str
-    seeds: list[str]
-
-
-_SETTINGS = (
-    Column[_SameSettings]("method", lambda row: row.label, is_text=True),
-    Column[_SameSettings]("seeds", lambda row: ", ".join(row.seeds), is_text=True),
-    Column[_SameSettings]("settings", lambda row: row.settings or "-", is_text=True),
-)
 
 
 def run_table(panel: RecordedPanel) -> tuple[Table[RunRecord], list[tuple[str, str]]]:
@@ -54,7 +41,7 @@ def run_table(panel: RecordedPanel) -> tuple[Table[RunRecord], list[tuple[str, s
     return table, [(places[key], _in_words(environment)) for key, environment in environments.items()]
 
 
-def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[_SameSettings] | None]:
+def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[Sequence[str]] | None]:
     """The settings that all runs of a panel have in common, and a table of those that differ.
 
     Runs that differ by their seeds alone share a row; there is no table where no run has a configuration.
@@ -71,13 +58,15 @@ def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[_Sam
     first, absent = settings[0][1], object()
     keys = dict.fromkeys(key for _, values in settings for key in values)
     varying = [key for key in keys if any(values.get(key, absent) != first.get(key, absent) for _, values in settings)]
-    rows: dict[tuple[str, str], _SameSettings] = {}
+    seeds: dict[tuple[str, str], list[str]] = {}
     for run, values in settings:
         words = _in_words({key: values[key] for key in varying if key in values})
-        rows.setdefault((run.label, words), _SameSettings(run.label, words, [])).seeds.append(str(run.seed))
+        seeds.setdefault((run.label, words or "-"), []).append(str(run.seed))
     shared = [(key, _as_recorded(value)) for key, value in first.items() if key not in varying]
     note = "With the settings of all runs, this is each run's whole configuration."
-    return shared, Table("What differs between runs", _SETTINGS, list(rows.values()), note, lambda row: row.label)
+    rows = [(label, ", ".join(of_row), words) for (label, words), of_row in seeds.items()]
+    table = table_of("What differs between runs", ("method", "seeds", "settings"), rows, note, words=3)
+    return shared, replace(table, label=itemgetter(0))
 
 
 def _in_words(values: dict[str, Any]) -> str:

@@ -24,7 +24,6 @@ class Column(Generic[Row]):
     """A column of a table.
 
     Attributes:
-        head: its head.
         cell: the text of a row's cell, ``-`` for none.
         is_text: whether it holds words, not numbers.
     """
@@ -39,10 +38,7 @@ class Table(Generic[Row]):
     """A table, for the page, Markdown, LaTeX, CSV and a terminal.
 
     Attributes:
-        title: what it shows.
-        columns: its columns.
         rows: the objects that its rows are of.
-        note: what its reader must know.
         label: label of the method that a row is of, where rows are of methods.
     """
 
@@ -82,11 +78,7 @@ def table_of(
 
 
 def markdown(table: Table[Any], *, aligned: bool = False) -> str:
-    r"""A table as Markdown, without its title and its note.
-
-    Args:
-        table: the table.
-        aligned: whether columns are as wide as their widest cell, for a terminal.
+    r"""A table as Markdown, without its title and its note; ``aligned`` for a terminal.
 
     Example:
         >>> print(markdown(table_of("t", ["n", "sign"], [["1", "a|b"]])))
@@ -155,12 +147,7 @@ def latex_escaped(text: str) -> str:
 
 
 def latex(table: Table[Any], caption: str) -> str:
-    r"""A table as LaTeX: ``\input`` it in a document that uses the package booktabs.
-
-    Args:
-        table: the table.
-        caption: caption over it; escaped here.
-    """
+    r"""A table as LaTeX: ``\input`` it in a document that uses the package booktabs."""
 
     def line(cells: Sequence[str]) -> str:
         escaped = map(latex_escaped, cells)
@@ -227,12 +214,7 @@ def typeset(text: str) -> str:
 
 
 def console_tables(table: Table[Any], width: int) -> "Iterator[ConsoleTable]":
-    """A table for a terminal: where that is too narrow, several with some of the columns, each with the first one.
-
-    Args:
-        table: the table.
-        width: width of the terminal in letters.
-    """
+    """A table for a terminal of so many letters: where that is too narrow, several, each with the first column."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as ConsoleTable
 
@@ -244,7 +226,7 @@ def console_tables(table: Table[Any], width: int) -> "Iterator[ConsoleTable]":
             groups.append([0])
         groups[-1].append(number)
     for group in groups:
-        shown = ConsoleTable(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+        shown = ConsoleTable(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
         for column in (table.columns[number] for number in group):
             shown.add_column(column.head, justify="left" if column.is_text else "right", no_wrap=True)
         for cells in lines[1:]:

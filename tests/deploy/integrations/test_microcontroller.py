@@ -11,8 +11,8 @@ import torch
 from osakd import build_model
 from osakd.deploy.export import DeployableNetwork
 from osakd.deploy.exported import using_extra
-from tests.deploy.runs import digits_run
-from tests.integrations.needs import needs
+from tests.engine.runs import digits_run
+from tests.needs import needs
 
 needs("executorch.exir")
 needs("tosa_serializer")
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of the compilers
 
 @pytest.fixture(scope="module")
 def example() -> dict[str, Any]:
-    return runpy.run_path(str(Path(__file__).parents[2] / "examples/microcontroller.py"))
+    return runpy.run_path(str(Path(__file__).parents[3] / "examples/microcontroller.py"))
 
 
 @pytest.mark.parametrize("target", ["cortex-m55", "ethos-u55-128"])

@@ -10,8 +10,8 @@ import osakd
 from osakd.data.sources import load_data
 from osakd.deploy.exported import ExportedNetwork
 from tests.deploy.damaged import refuses_other_bits
-from tests.deploy.runs import digits_run
-from tests.integrations.needs import needs
+from tests.engine.runs import digits_run
+from tests.needs import needs
 
 runtime = needs("executorch.runtime")
 needs("torchao")

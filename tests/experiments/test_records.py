@@ -20,7 +20,7 @@ from osakd.methods.settings.neighbours import NeighbourSettings
 from osakd.records import RunConfig
 from osakd.runs import FinishedRun, finished, read_runs
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "records").glob("*/*.jsonl"))
 RECIPES = {"tiny-imagenet-subset": recipe_for("tiny_imagenet")}
 """Data whose experiments take the recipe of other data."""

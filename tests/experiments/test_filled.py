@@ -7,7 +7,7 @@ import pytest
 
 import osakd
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILL = runpy.run_path(str(ROOT / "docs/fill.py"))
 BLOCKS = [
     pytest.param(block["words"], block["text"], id=f"{page.name}: {block['words']}")

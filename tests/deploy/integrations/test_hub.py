@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import osakd
-from tests.deploy.runs import digits_run
-from tests.integrations.needs import needs
+from tests.engine.runs import digits_run
+from tests.needs import needs
 
 huggingface_hub = needs("huggingface_hub")
 
