@@ -69,7 +69,8 @@ def test_every_value_is_in_the_csv_exactly(tmp_path: Path) -> None:
         ("plain", "4", "3", "0.5")
     }
     assert {row["quantity"]: row["value"] for row in rows} == {
-        "deployed": "0.6", "deployed_nll": "1.4", "deployed_ece": "0.1", "last": "0.6", "best_on_test": "0.7", "best_epoch": "2", "nll": "1.4", "ece": "0.1", "step_ms": "2.5",
+        "deployed": "0.6", "deployed_nll": "1.4", "deployed_ece": "0.1",
+            "last": "0.6", "best_on_test": "0.7", "best_epoch": "2", "nll": "1.4", "ece": "0.1", "step_ms": "2.5",
         "memory_mib": "7.0", "validation": "0.30000000000000004", "chosen_on_validation": "0.7", "seconds": "12.5",
     }  # fmt: skip
 

@@ -8,7 +8,14 @@ from osakd.report.charts.curves import write_curves
 from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.recommendation import recommendations
 from osakd.report.tables.results import epochs_table, paper_table
-from osakd.report.tables.study import against_tables, contrast_tables, overall_table, validation_table, weights_table
+from osakd.report.tables.study import (
+    against_tables,
+    contrast_tables,
+    deployed_table,
+    overall_table,
+    validation_table,
+    weights_table,
+)
 from osakd.report.tables.table import markdown, titled
 
 
@@ -36,8 +43,9 @@ def study_texts(panels: Sequence[RecordedPanel]) -> tuple[str, str]:
     """What the panels of a study say together, before and after them; nothing where none has finished runs."""
     done = [panel for panel in panels if panel.finished]
     advice = "\n".join(f"- {sentence}" for sentence in recommendations(done))
-    first, *others = ([*titled(table)] if table.rows else [] for table in (overall_table(done), *contrast_tables(done)))
-    return _paragraphs([advice, *first]), _paragraphs([part for parts in others for part in parts])
+    tables = (deployed_table(done), overall_table(done), *contrast_tables(done))
+    first, second, *others = ([*titled(table)] if table.rows else [] for table in tables)
+    return _paragraphs([advice, *first, *second]), _paragraphs([part for parts in others for part in parts])
 
 
 def _beside_the_paper(panel: RecordedPanel, _: Path | None) -> list[str]:

@@ -12,7 +12,14 @@ from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.scores import AVERAGED
 from osakd.report.statistics.spread import holm
 from osakd.report.statistics.study import contrasts, is_harmless, mean_gain, overall, tuned_smoothing, worst
-from osakd.report.tables.study import against_tables, contrast_tables, overall_table, validation_table, weights_table
+from osakd.report.tables.study import (
+    against_tables,
+    contrast_tables,
+    deployed_table,
+    overall_table,
+    validation_table,
+    weights_table,
+)
 from osakd.report.text import panel_text, study_texts
 from osakd.runs import FinishedRun
 from tests.report.made import panel_of, planned, run_of
@@ -39,7 +46,7 @@ def setting(
             runs.append(run_of(label, seed, [test], validations=[validation], others=others))
     methods = [PanelMethod(label, label) for label in gains]
     compared = {"osakd": ("plain", TUNED, "label-smoothing=0.3", "ps-kd")}
-    return panel_of(runs, planned(name, methods, epochs=1, view="study", contrasts=compared))
+    return panel_of(runs, planned(name, methods, epochs=1, view="study", contrasts=compared, ours="osakd"))
 
 
 @pytest.fixture
@@ -92,6 +99,18 @@ def test_last_and_averaged_weights_stand_side_by_side(panels: list[RecordedPanel
     assert overall_table(panels).title in before
     assert all(table.title in after for table in contrast_tables(panels))
     assert study_texts([]) == ("", "")
+
+
+def test_what_is_deployed_by_setting(panels: list[RecordedPanel]) -> None:
+    rows = {row[0]: row[1:] for row in deployed_table(panels).cells}
+    assert rows["plain, last epoch"] == ["50.20 / 1.50 / 10.0"] * 2
+    assert rows["osakd, chosen"][0].startswith("55.2")  # two points by averaging
+    assert rows["osakd - plain, both chosen"][0].startswith("+3.01 [")
+    assert rows["osakd, chosen - plain, last epoch"][0].startswith("+5.01 [")
+    assert rows["osakd, chosen - plain, last epoch"][1].startswith("+1.0")
+
+
+def test_a_study_in_words(panels: list[RecordedPanel]) -> None:
     assert "| osakd | 3 |" in panel_text(panels[0], "study")
 
 
