@@ -231,7 +231,7 @@ def deployed_table(panels: Sequence[RecordedPanel]) -> Table[tuple[str, list[str
     shown = [panel for panel in panels if panel.finished]
     labels = dict.fromkeys(label for panel in shown for label in panel.scores.runs)
     ours = next((panel.planned.ours for panel in shown if panel.planned and panel.planned.ours), "")
-    simple = [label for label in labels if label.startswith(SMOOTHING)] if ours else []
+    simple = [label for label in labels if label.startswith(SMOOTHING)]
 
     def scores(label: str, measures: Sequence[Measure]) -> list[str]:
         spreads = [[panel.scores.spread(label, measure) for measure in measures] for panel in shown]
@@ -254,4 +254,4 @@ def deployed_table(panels: Sequence[RecordedPanel]) -> Table[tuple[str, list[str
         "Chosen: the averaged weights of the epoch with the best validation accuracy, without a temperature. Means on "
         "the test images; differences of the accuracy in points, paired by seed, with the 95 % interval."
     )
-    return Table("What is deployed", columns, rows, note)
+    return Table("What is deployed", columns, rows if ours else [], note)
