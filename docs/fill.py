@@ -1,7 +1,8 @@
 """Fills the pages with what the commands print, and writes the report: ``python docs/fill.py``, or ``make docs``.
 
 A block begins with its command in a comment, ``<!-- $ osakd reproduce table1 --dry-run -->``, and ends with
-``<!-- end -->``. The report goes to site/report, which is not committed; one of its figures is copied to docs/images,
+``<!-- end -->``; a title behind a bar takes one of its tables, ``<!-- $ osakd reproduce variants | In all settings -->``.
+The report goes to site/report, which is not committed; one of its figures is copied to docs/images,
 where the panels of Figure 1 are drawn too. Tests compare every block and both pictures with what the commands make of
 the committed records.
 """
@@ -27,13 +28,17 @@ BLOCK = re.compile(r"(<!-- \$ osakd (?P<words>.*?) -->\n)(?P<text>.*?)(<!-- end 
 
 
 def printed(words: str) -> str:
-    """What a command prints, without its title; run where the records are."""
+    """What a command prints, without its title, or one of its tables; run where the records are."""
+    words, _, table = words.partition(" | ")
     text = io.StringIO()
     with contextlib.chdir(ROOT), contextlib.redirect_stdout(text):
         code = main(shlex.split(words))
     if code:
         raise SystemExit(f"osakd {words} failed.")
-    return text.getvalue().partition("\n\n")[2].strip() + "\n"
+    body = text.getvalue().partition("\n\n")[2]
+    if table:
+        body = body.partition(f"**{table}**")[2].partition("\n\n**")[0]
+    return body.strip() + "\n"
 
 
 def filled(page: str) -> str:

@@ -24,6 +24,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 RUN_ELSEWHERE = {
     "README.md": "tests/test_readme.py",
     "docs/data.md": "tests/test_blocks.py",
+    "docs/deployed-network.md": "tests/test_deployed_page.py",
     "docs/devices.md": "tests/deploy/test_page.py",
     "docs/from-laptop-to-cluster.md": "tests/test_blocks.py",
     "docs/hugging-face.md": "tests/integrations/test_transformers.py",
