@@ -12,6 +12,8 @@ from osakd.errors import InputError
 
 LOWEST, HIGHEST = 0.1, 10.0
 """Temperatures are sought between these."""
+PRIOR = 0.5
+"""Standard deviation of the logarithm of a temperature before any image is seen."""
 _HALVINGS = 24
 TEMPERATURE = "temperature"
 """Name of the layer that divides the logits of a deployed network whose last layer is not linear."""
@@ -33,11 +35,13 @@ class Temperature(nn.Module):
 
 @torch.no_grad()
 def fit_temperature(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> float:
-    """The temperature T, from 0.1 to 10, with the least negative log-likelihood of ``logits / T``.
+    r"""The temperature T, from 0.1 to 10, by which logits are to be divided; it changes no prediction.
 
-    Fit it on images that the network was not trained on. Dividing by T changes no prediction. As in Platt's scaling
-    each label counts as wrong with the probability 1 / (m + 2), so a network without a mistake on few images is not
-    taken for certain.
+    .. math:: T = \arg\min_T \; m \, \mathrm{NLL}(z / T) + \frac{(\log T)^2}{2 \cdot 0.5^2}
+
+    for the logits z of m samples: the most probable one, if its logarithm is normally distributed around 0. With
+    hundreds of samples the prior does not matter; a network without a mistake on fifty is not taken for certain. Fit it
+    on images that the network was not trained on.
 
     Args:
         logits: outputs of a network before the softmax, of at least one sample and 2 classes.
@@ -47,14 +51,13 @@ def fit_temperature(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> 
         InputError: the shapes do not fit, or there is no sample.
 
     Example:
-        >>> logits = torch.tensor([[4.0, 0.0]] * 400)
-        >>> temperature = fit_temperature(logits, torch.arange(400) // 300)
+        >>> logits = torch.tensor([[4.0, 0.0]] * 4000)
+        >>> temperature = fit_temperature(logits, torch.arange(4000) // 3000)
         >>> round((logits / temperature).softmax(1)[0, 0].item(), 2)
         0.75
 
     Reference:
-        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2; Platt, "Probabilistic Outputs
-        for Support Vector Machines", 1999, section 2.2.
+        Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
     if logits.ndim != 2 or logits.shape[1] < 2 or target.shape != logits.shape[:1] or not len(target):
         raise InputError(
@@ -62,15 +65,14 @@ def fit_temperature(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> 
             f"{list(target.shape)}."
         )
     logits = logits if logits.dtype == torch.float64 else logits.float()
-    right, wrong = logits.gather(1, target[:, None]).mean(), 1 / (len(target) + 2)
-    others = (logits.sum(1).mean() - right) / (logits.shape[1] - 1)
-    wanted = (1 - wrong) * right + wrong * others
-    # The likelihood's slope rises with 1 / T, so the root lies between where it is negative and where it is positive.
+    wanted = logits.gather(1, target[:, None]).sum()
+    # The minimum lies between where the slope is negative and where it is positive.
     low, high = (logits.new_tensor(-math.log(temperature)) for temperature in (HIGHEST, LOWEST))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        expected = ((logits * middle.exp()).softmax(1) * logits).sum(1).mean()
-        low, high = torch.where(expected > wanted, low, middle), torch.where(expected > wanted, middle, high)
+        factor = middle.exp()
+        slope = factor * (((logits * factor).softmax(1) * logits).sum() - wanted) + middle / PRIOR**2
+        low, high = torch.where(slope > 0, low, middle), torch.where(slope > 0, middle, high)
     return math.exp(-float((low + high) / 2))
 
 
