@@ -64,9 +64,9 @@ def test_lr_is_the_learning_rate(given: dict, rate: list[str]) -> None:
 )
 def test_a_switch_may_be_given_in_every_form(given: dict, words: list[str], value: bool | None) -> None:
     with pytest.raises(ReachedError):
-        main(["train", "--traceback", *words, "--no_flip"])
+        main(["train", "--traceback", *words, "--no_nesterov"])
     assert given.get("flip") is value
-    assert given["flip"] is False
+    assert given["nesterov"] is False
 
 
 def test_the_command_line_goes_before_the_files_and_later_files_before_earlier_ones(

@@ -34,7 +34,7 @@ def test_run_folders_and_files_side_by_side(
         "made up",
     )
     for row in found.rows:
-        assert row.accuracy == run.result.last["test"]["accuracy"]
+        assert row.accuracy == run.result.deployed_scores()["accuracy"]
         assert (row.network, row.data, row.numbers, row.parameters) == ("lenet-digits", "digits", "float32", 13_706)
         assert row.data_content == load_data("digits").content
         assert row.commit == run.result.environment["commit"]

@@ -144,7 +144,7 @@ def test_tied_weights_are_deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.chdir(tmp_path)
     run = osakd.train("digits", model="tied_model:net", epochs=1, out=tmp_path / "run")
-    assert osakd.evaluate(run.folder, trust=True) == pytest.approx(run.result.last["test"])
+    assert osakd.evaluate(run.folder, trust=True) == pytest.approx(run.result.deployed_scores())
 
 
 def test_the_caller_s_random_numbers_stay_as_they_are(tmp_path: Path) -> None:
