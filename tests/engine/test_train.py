@@ -18,6 +18,7 @@ from osakd.engine.executors.serial import SerialExecutor
 from osakd.records import read_metrics
 from tests.conftest import as_ordinary_user
 from tests.engine.runs import MEMORY, same_weights, weights
+from tests.needs import leaf
 
 
 def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_batches(
