@@ -40,7 +40,7 @@ LEAVES: dict[str, Leaf] = {
             "card": ("osakd.deploy.commands:card", "write the model card of a run"),
         },
         names={"export": "deploy.api", "latency": "deploy.api", "OSAKDModel": "deploy.hub"},
-        loaders={"exported": "osakd.deploy.api:load"},
+        loaders={"exported": "osakd.deploy.exported:load_exported"},
     ),
     "experiments": Leaf(
         commands={

@@ -157,7 +157,7 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
         (
             ["comp"],
             "Unknown command 'comp'; did you mean 'compare'? Known: compare, train, evaluate, predict, report, pack, "
-            "status, cost, list, export, latency, card, reproduce.",
+            "status, cost, list",
         ),
         (["train", "--bogus", "3"], "Unknown option --bogus (see --help)."),
         (["train", "digits"], "Unexpected argument 'digits' after the command: "),

@@ -83,8 +83,9 @@ def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path:
 
     source = DataSource("digits")
     for method in ("osakd", {"name": "osakd", "k": 5, "pool": "memory"}):
-        train.run(plan_run(source, method, 0, Options(deploy="last", epochs=1), tmp_path / str(len(said))), Listen())
-    assert said[:2] == ["Executor: serial/native, a single run on the CPU."] * 2
+        options = Options(deploy="last", epochs=1, kernels="torch")
+        train.run(plan_run(source, method, 0, options, tmp_path / str(len(said))), Listen())
+    assert said[:2] == ["Executor: serial, a single run on the CPU."] * 2
     assert len(said) == 3
     assert said[2].startswith("The neighbour search among 600 outputs is predicted to take ")
     plans = plans_of(tmp_path / "fused", ["plain", {"name": "osakd", "k": 5, "pool": "memory"}], epochs=1)

@@ -18,6 +18,7 @@ from osakd.engine.executors.serial import SerialExecutor
 from osakd.records import read_metrics
 from tests.conftest import as_ordinary_user
 from tests.engine.runs import MEMORY, same_weights, weights
+from tests.needs import leaf
 
 
 def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_batches(
@@ -42,7 +43,11 @@ def test_every_method_of_a_seed_starts_from_the_same_network_and_sees_the_same_b
 
 
 @pytest.mark.parametrize(
-    ("kernels", "operators"), [("torch", {"convolution", "topk"}), ("native", {"network", "neighbours"})]
+    ("kernels", "operators"),
+    [
+        ("torch", {"convolution", "topk"}),
+        pytest.param("native", {"network", "neighbours"}, marks=leaf("native")),
+    ],
 )
 def test_no_host_synchronisation_inside_an_epoch(tmp_path: Path, kernels: Any, operators: set[str]) -> None:
     calls: list[str] = []

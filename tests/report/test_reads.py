@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from osakd.report import layout
+from tests.needs import leaf
 from tests.report.made import make_comparison
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def opens(out: Path, *words: str) -> Counter[str]:
     [
         pytest.param(["report", "records", "--out", "OUT"], id="report"),
         *(
-            pytest.param(["reproduce", name, "--dry-run"], id=name)
+            pytest.param(["reproduce", name, "--dry-run"], id=name, marks=leaf("experiments"))
             for name in ("table1", "figure1", "claims", "readings", "variants", "cost")
         ),
     ],

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osakd.cli.command import command
-from osakd.cli.progress import plain_console, print_table
 from osakd.errors import InputError
 from osakd.report.tables.table import table_of
 
@@ -118,6 +117,8 @@ def _data(name: str | None, options: dict[str, Any]) -> "DataArrays":
 
 def _print(rows: "Sequence[Cost]") -> None:
     """One table for training and one for what is deployed."""
+    from osakd.cli.progress import plain_console, print_table
+
     console = plain_console()
     trained_rows = [
         [

@@ -1,4 +1,4 @@
-"""The door of the leaf: export a trained network, measure it, load an exported file, write a model card.
+"""The door of the leaf: export a trained network, measure it, write a model card.
 
 Torch is imported when a function is called.
 """
@@ -14,7 +14,6 @@ from osakd.paths import given_path, out_path
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
     from osakd.deploy.export import Export
-    from osakd.deploy.exported import ExportedNetwork
     from osakd.deploy.latency import Latencies
 
 
@@ -94,18 +93,6 @@ def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Pa
     if out_file is not None:
         write_latencies(out_file, latencies)
     return latencies
-
-
-def load(path: str | Path) -> "ExportedNetwork":
-    """Loads an exported file.
-
-    Raises:
-        InputError: there is no such file, it is damaged, it was not written by ``osakd export``, or its extra is not
-            installed.
-    """
-    from osakd.deploy.exported import load_exported
-
-    return load_exported(given_path(path))
 
 
 def card(run: str | Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command

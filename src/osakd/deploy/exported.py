@@ -89,7 +89,12 @@ def format_of(path: Path) -> Format:
 
 
 def load_exported(path: Path) -> ExportedNetwork:
-    """Loads an exported file, see ``deploy.api.load``."""
+    """Loads an exported file.
+
+    Raises:
+        InputError: there is no such file, it is damaged, it was not written by ``osakd export``, or its extra is not
+            installed.
+    """
     file_format = format_of(path)
     content = read_bytes(path)
     if content is None:
@@ -101,7 +106,7 @@ def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
     """The network in the content of an exported file, which is or will be at the path.
 
     Raises:
-        InputError: see ``deploy.api.load``.
+        InputError: see ``load_exported``.
     """
     try:
         runtime, text = file_format.read(content)

@@ -13,6 +13,7 @@ from osakd.records import write_error
 from osakd.report.page.page import page
 from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.scores import LAST
+from tests.needs import leaf
 from tests.report.made import DATA, make_comparison, make_run
 
 RECORDS = Path(__file__).parents[3] / "records"
@@ -77,6 +78,7 @@ def test_nothing_is_fetched_and_the_size_is_bounded(table1: str) -> None:
     assert "Content-Security-Policy" in table1
 
 
+@leaf("experiments")
 def test_the_table_is_what_the_committed_records_say(table1: str) -> None:
     """Every number computed again from the lines of the file."""
     head, *rows = Page(plain(table1)).tables[0]
@@ -92,6 +94,7 @@ def test_the_table_is_what_the_committed_records_say(table1: str) -> None:
     assert len(Page(table1).findings) == 1 + 3 * 3  # a recommendation; three panels have finished runs
 
 
+@leaf("experiments")
 def test_columns_not_run_say_so(table1: str) -> None:
     svhn = next(table for table in Page(plain(table1)).tables if table[1][4:5] == ["88.71 ± 0.31"])
     assert [row[5] for row in svhn[1:]] == ["not run"] * 4
@@ -176,6 +179,7 @@ def test_every_column_of_all_records_is_linked() -> None:
     assert len(text.encode()) < 3_000 * sum(len(panel.runs) for panel in panels)
 
 
+@leaf("experiments")
 def test_a_study_is_shown_by_validation_and_against_label_smoothing(tmp_path: Path) -> None:
     for label, gap in {"plain": 0.0, "osakd-paper-8nn": 0.02, "label-smoothing": 0.01}.items():
         for seed in range(3):
@@ -188,6 +192,7 @@ def test_a_study_is_shown_by_validation_and_against_label_smoothing(tmp_path: Pa
     assert third[3][3] == "not run"
 
 
+@leaf("experiments")
 def test_another_baseline_is_named_wherever_differences_are(tmp_path: Path) -> None:
     """Training in batches of 32 is compared with plain training in batches of 32."""
     ours = "osakd-paper-8nn-batch=32"
