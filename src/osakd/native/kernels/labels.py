@@ -15,7 +15,7 @@ from torch import Tensor
 from osakd.labels.posterior import VOTE_COUNTERS, Pool
 from osakd.labels.ranks import are_several
 from osakd.labels.reliability import PSEUDO_COUNTS
-from osakd.losses.osakd import LOSSES, SPACES, MeasuredLoss, OSAKDLoss
+from osakd.losses.osakd import LOSSES, MeasuredLoss, OSAKDLoss
 from osakd.losses.terms import BALANCES
 from osakd.native.kernels.library import load
 
@@ -73,13 +73,11 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
     plain = plain and not (criterion.gather and are_several(criterion.group))
     largest = len(logits) - (not criterion.include_self)
     if queue is not None:
-        plain, largest = plain and queue.training and _takes(queue.outputs), queue.size - (not criterion.include_self)
+        plain = plain and queue.training and len(logits) <= queue.size and _takes(queue.outputs, queue.target)
+        largest = queue.size - (not criterion.include_self)
     if not plain or criterion.k > largest or not _takes(logits, target):
         return None
-    pool: list[Tensor | None] = [None] * 4
-    if queue is not None:
-        rows = queue.write(SPACES[criterion.space](logits.detach()), target)
-        pool = [part if part is None else part[None] for part in (queue.outputs, queue.target, queue.valid, rows)]
+    kept = [None] * 4 if queue is None else [part[None] for part in queue.buffers()]
     hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, 1.0)
     # What the cross-entropy gives up for the divergence where the neighbours are reliable.
     given_up = 0.0 if reliability is None else 1.0 - float(hard_weight)
@@ -96,7 +94,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
         *(PSEUDO_COUNTS if reliability is None else reliability.pseudo_counts),
     ]
     before = None if reliability is None else reliability.scores[None]
-    results = _DISTILLATION(logits[None], target[None], before, *pool, flags, weights)
+    results = _DISTILLATION(logits[None], target[None], before, *kept, flags, weights)
     total, figures, _, _, after = (result.squeeze(0) for result in results)
     if reliability is not None and reliability.training:
         reliability.scores.copy_(after)
@@ -114,8 +112,8 @@ _LIBRARY.define(
     "int num_classes, bool count_all) -> (Tensor, Tensor, Tensor)"
 )
 _LIBRARY.define(
-    "distillation(Tensor logits, Tensor target, Tensor? scores, Tensor? outputs, Tensor? votes, Tensor? valid, "
-    "Tensor? rows, int[] flags, float[] weights) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "distillation(Tensor logits, Tensor target, Tensor? scores, Tensor(a!)? outputs, Tensor(b!)? votes, "
+    "Tensor(c!)? valid, Tensor(d!)? place, int[] flags, float[] weights) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 _NEIGHBOURS: Any = torch.ops.osakd.neighbours.default
 _DISTILLATION: Any = torch.ops.osakd.distillation.default
@@ -147,7 +145,7 @@ def _distillation(
     outputs: Tensor | None,
     votes: Tensor | None,
     valid: Tensor | None,
-    rows: Tensor | None,
+    place: Tensor | None,
     flags: Sequence[int],
     weights: Sequence[float],
 ) -> tuple[Tensor, ...]:
@@ -158,10 +156,11 @@ def _distillation(
         target: the classes.
         scores: those of the votes so far ``[replicas, pseudo-counts + 1, c]``, see ``osakd.labels.reliability``: the
             new reliability, to its power, is a factor of the divergence's weight. None for a constant weight.
-        outputs: of the pool in which neighbours are searched ``[replicas, m, c]``; None for the mini-batches.
-        votes: those of the pool ``[replicas, m, c]``.
-        valid: False for rows of the pool that are never neighbours ``[replicas, m]``.
-        rows: row of the pool that each sample is ``[replicas, n]``.
+        outputs: those of the queue in which neighbours are searched ``[replicas, m, c]``, which takes the mini-batches
+            up: contiguous, as the other three; None to search the mini-batches.
+        votes: the ``target`` of the queue ``[replicas, m, c]``.
+        valid: that of the queue ``[replicas, m]``.
+        place: that of the queue ``[replicas]``.
         flags: k; whether a sample is its own neighbour; whether neighbours are searched among probabilities, else
             among logits; the divergence, an index of ``_DIVERGENCES``.
         weights: of the cross-entropy, of the divergence, and what the first gives up for the second where the
@@ -172,8 +171,7 @@ def _distillation(
         Of each replica the total; its ``FIGURES``; its soft labels; the gradient of its logits; the scores after it.
     """
     replicas, n, classes = logits.shape
-    pool = (outputs, votes, valid, rows)
-    inputs = [part if part is None else part.contiguous() for part in (logits, target, scores, *pool)]
+    inputs = [part if part is None else part.contiguous() for part in (logits, target, scores)]
     total, figures = logits.new_empty(replicas), logits.new_empty(replicas, len(FIGURES))
     soft_labels, gradient = (torch.empty_like(logits, memory_format=torch.contiguous_format) for _ in range(2))
     scored_with = len(weights) - _WEIGHTS
@@ -183,7 +181,7 @@ def _distillation(
         )
     after = logits.new_zeros(replicas, scored_with + 1, classes)
     sizes = [replicas, n, classes, *flags, scored_with, 0 if outputs is None else outputs.shape[1]]
-    addresses = _addresses([*inputs, total, figures, soft_labels, gradient, after])
+    addresses = _addresses([*inputs, outputs, votes, valid, place, total, figures, soft_labels, gradient, after])
     floats = (ctypes.c_float * len(weights))(*weights)
     load().osakd_distillation(_numbers(sizes), floats, *addresses, torch.get_num_threads())
     return total, figures, soft_labels, gradient, after
@@ -212,7 +210,7 @@ def _(
     outputs: Tensor | None,  # noqa: ARG001
     votes: Tensor | None,  # noqa: ARG001
     valid: Tensor | None,  # noqa: ARG001
-    rows: Tensor | None,  # noqa: ARG001
+    place: Tensor | None,  # noqa: ARG001
     flags: Sequence[int],  # noqa: ARG001
     weights: Sequence[float],
 ) -> tuple[Tensor, ...]:
