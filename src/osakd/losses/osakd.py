@@ -38,6 +38,7 @@ from osakd.losses.terms import (
     loss_parts,
     soft_share,
 )
+from osakd.losses.watch import Watch
 
 Space = Literal["softmax", "logits"]
 SPACES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -99,6 +100,9 @@ class OSAKDLoss(nn.Module):
     it has no samples. Samples with one ``index`` are one sample. A mean is that over all samples after it is averaged
     over the ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's samples alone.
     In eval mode nothing is joined, so one rank alone may validate.
+
+    It warns once if the distillation has less than a thousandth of the loss in 500 steps of training in eager mode: the
+    neighbours know too little of the classes then.
 
     Attributes:
         observe: None, or a function that is called with the ``LossParts`` and the targets of every batch, for logging.
@@ -175,7 +179,7 @@ class OSAKDLoss(nn.Module):
         self.register_buffer("weight", weight)
         self.label_smoothing, self.gather, self.group = label_smoothing, gather, group
         self.observe: Callable[[LossParts, Tensor], None] | None = None
-        self._started = False
+        self._started, self._watch = False, Watch()
         self.register_load_state_dict_post_hook(_continue)
 
     def forward(
@@ -196,7 +200,7 @@ class OSAKDLoss(nn.Module):
         Returns:
             The loss, a scalar; with the reduction ``"none"`` a value per sample.
         """
-        total = self.terms_from(self.posterior(logits, target, index)).total
+        total = self.terms(logits, target, index).total
         return total.unflatten(0, (len(logits), *logits.shape[2:])) if self.reduction == "none" else total
 
     def terms(
@@ -206,7 +210,10 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> LossParts:
         """The loss of a batch with all its parts by name, for logging; further dimensions are joined to the first."""
-        return self.terms_from(self.posterior(logits, target, index))
+        parts = self.terms_from(self.posterior(logits, target, index))
+        if self.training and self.soft_weight:
+            self._watch.see(parts)
+        return parts
 
     def soft_labels(
         self,

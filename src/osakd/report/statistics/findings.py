@@ -21,12 +21,13 @@ _VERDICTS = {
 
 
 def findings(panels: Sequence[RecordedPanel]) -> list[str]:
-    """Three short paragraphs for each panel: plain training, the method, label smoothing.
+    """Three short paragraphs for each panel: plain training, the method, label smoothing; and which runs are equal.
 
     Args:
         panels: panels with finished runs, at least one; with several, each paragraph names its panel.
     """
     paragraphs = [(panel, describe(panel)) for panel in panels for describe in (_plain, _ours, _smoothing)]
+    paragraphs += [(panel, sentence) for panel in panels for sentence in panel.equal_runs]
     if len(panels) == 1:
         return [words for _, words in paragraphs]
     return [f"On {panel.name}, {words[0].lower()}{words[1:]}" for panel, words in paragraphs]
