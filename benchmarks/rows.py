@@ -42,6 +42,7 @@ ROWS = (
     Row(FUSED, "PyTorch's operators", "fused 15", ("fused 15, torch",)),
     Row("OSAKD step, in-batch, LeNet", "plain step", "lenet osakd", ("lenet plain",)),
     Row("OSAKD step, in-batch, ResNet", "plain step", "resnet osakd", ("resnet plain",)),
+    Row("OSAKD step, queue of 2,048, LeNet", "plain step", "lenet queue", ("lenet plain",)),
     Row("OSAKD step, memory of 50,000 x 10, LeNet", "plain step", "lenet memory", ("lenet plain",)),
     Row("OSAKD step, memory of 50,000 x 10, ResNet", "plain step", "resnet memory", ("resnet plain",)),
     Row("search of 64 among 50,000 x 10", "product and torch.topk", "search", ("product and topk",)),

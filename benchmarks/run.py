@@ -129,6 +129,7 @@ def groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
         "lenet plain": Timed(single("plain"), steps),
         "fused 15": Timed(fused(15), steps),
         "lenet osakd": Timed(single("osakd"), steps),
+        "lenet queue": Timed(single("osakd-queue"), steps),
         "lenet memory": Timed(lambda: _filled(single(w.MEMORY)()), steps),
     }
     fashion: dict[str, Timed] = {}

@@ -30,6 +30,7 @@ SEEDS = (0, 1)
 FOLDING: list[Any] = [
     *(name for name, method in METHODS.items() if method.settings.single_network),
     {"name": "osakd", "k": 5, "pool": "memory", "reliability": False},
+    {"name": "osakd", "k": 5, "pool": "queue", "queue_size": 170},
     {"name": "osakd", "divergence": "mse_sum"},
 ]
 """Methods that train one network, which can be folded into channels."""

@@ -29,7 +29,11 @@ from tests.contracts.replicas import (
     variants_of,
 )
 
-STATEFUL: list[Any] = ["plain", {"name": "osakd", "k": 5, "pool": "memory"}]
+STATEFUL: list[Any] = [
+    "plain",
+    {"name": "osakd", "k": 5, "pool": "memory"},
+    {"name": "osakd", "k": 5, "pool": "queue", "queue_size": 170},
+]
 
 
 @pytest.mark.parametrize(

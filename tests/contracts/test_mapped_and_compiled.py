@@ -65,6 +65,7 @@ def test_compiled(name: str) -> None:
 
 KEPT: dict[str, Callable[[], dict[str, Any]]] = {
     "memory": lambda: {"memory": OutputMemory(2 * N, C)},
+    "queue": lambda: {"pool": "queue", "queue_size": 3 * N // 2},
     "reliability": lambda: {"reliability": Reliability()},
 }
 

@@ -11,6 +11,7 @@ from osakd.engine.callbacks import Callback
 from osakd.records import RunConfig, read_metrics
 
 MEMORY = {"name": "osakd", "k": 5, "pool": "memory"}
+QUEUE = {"name": "osakd", "k": 5, "pool": "queue", "queue_size": 150}
 
 
 class StopAt(Callback):

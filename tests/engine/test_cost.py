@@ -93,9 +93,10 @@ def test_peers_copies_and_generations_by_hand() -> None:
 
 
 def test_what_is_kept_beside_what_trains() -> None:
-    reliability = 2 * 10 * 4
+    reliability = 7 * 10 * 4
     assert cost(MEMORY, "resnet8").kept_bytes == 50_000 * (10 * 4 + 8 + 1 + 8) + reliability
     assert cost("osakd", "resnet8").kept_bytes == reliability
+    assert cost("osakd-queue", "resnet8").kept_bytes == reliability + 2049 * (2 * 10 * 4 + 1) + 8
     assert cost("osakd-paper", "resnet8").kept_bytes == 0
     # Weights, BatchNorm's statistics and counters, and the six numbers that scale the input.
     norms, widths = 1 + 2 * 3, 16 * 3 + 32 * 2 + 64 * 2

@@ -72,5 +72,5 @@ def test_a_low_ceiling_warns_and_names_the_remedies() -> None:
     assert ceiling_note(64, [500] * 10, 8, include_self=False).startswith("Note: ")
     low = ceiling_note(64, [500] * 200, 8, include_self=False)
     assert low.startswith("Warning: ")
-    for word in ("0.04", "larger batch", "smaller k", "memory"):
+    for word in ("0.04", "larger batch", "smaller k", "queue"):
         assert word in low

@@ -35,6 +35,7 @@ KINDS: dict[str, Callable[[], OSAKDLoss]] = {
         reliability=Reliability(),
         balance="convex",
     ),
+    "queue": lambda: OSAKDLoss(C, k=5, pool="queue", queue_size=100),
     "ignored": lambda: OSAKDLoss(C, k=5, reliability=False, weight=torch.tensor([1.0, 2.0, 0.5]), label_smoothing=0.1),
     "probabilities": lambda: OSAKDLoss(C, k=5, weight=torch.tensor([1.0, 2.0, 0.5])),
 }
@@ -127,7 +128,7 @@ def whole_batch(kind: str, step: int) -> tuple[Tensor, Tensor, Tensor]:
     target = (images[:, 0] > 0).long() + (images[:, 1] > 0).long()
     index = torch.randperm(N, generator=torch.Generator().manual_seed(100 + step))[:BATCH]
     images, target = images[index], target[index]
-    if kind == "ignored":
+    if kind in ("ignored", "queue"):
         return images, torch.where(index % 5 == 0, -100, target), index
     if kind == "probabilities":
         one_hot = nn.functional.one_hot(target, C).double()

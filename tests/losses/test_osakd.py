@@ -222,7 +222,7 @@ def test_by_default_the_soft_term_waits_for_neighbours_that_know_the_classes() -
     assert parts.weighted_soft.item() < 0.02 * parts.soft.item()
     parts = [loss.terms(known, target) for _ in range(60)][-1]
     assert parts.weighted_soft.item() == pytest.approx(0.9 * loss.reliability.value.item() ** 2 * parts.soft.item())
-    assert 0.95 < loss.reliability.value.item() < 0.99
+    assert 0.95 < loss.reliability.value.item() < 1
     constant = OSAKDLoss(4, k=5, include_self=False, reliability=False).terms(unknown, target)
     assert constant.weighted_soft.item() == pytest.approx(0.9 * constant.soft.item())
     assert not dict(OSAKDLoss(4, reliability=False).named_buffers())

@@ -38,7 +38,7 @@ def one() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def ranks(one: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Results:
     """What each rank of two and of four processes gives."""
-    states = {kind: one[kind]["half"] for kind in ("memory", "batch")}
+    states = {kind: one[kind]["half"] for kind in ("memory", "queue", "batch")}
     return {
         world: on_ranks(world, everything, str(tmp_path_factory.mktemp("ranks") / "store"), states) for world in (2, 4)
     }

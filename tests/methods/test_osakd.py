@@ -58,14 +58,17 @@ def test_osakd_logs_every_term_by_name_unweighted_and_weighted() -> None:
 
 def test_osakd_weighted_by_reliability() -> None:
     """The weight follows the running share of the classes' entropy that the neighbours explain."""
-    method, scores, running = method_of("osakd", k=2, soft_weight=0.5, include_self=False), torch.zeros(2, 3), 0.0
+    method, scores, running = method_of("osakd", k=2, soft_weight=0.5, include_self=False), 0.0, 0.0
     separated = IMAGES + 9 * F.one_hot(CLASSES, 4).view(10, 1, 2, 2)  # as well as their classes
     for images in (separated, IMAGES, separated):
         scores = 0.9 * scores + method.criterion.posterior(method.network(images), CLASSES).scores()
         running = explained(scores).item()
         parts = method(batch_of(images, CLASSES)).parts
         assert parts["weighted_soft"].item() == pytest.approx(0.5 * running**2 * parts["soft"].item(), rel=1e-5)
-    assert 0.05 < running < parts["soft_label_reliability"].item() - 0.05
+    assert 0.05 < running < method.criterion.posterior(method.network(images), CLASSES).reliability().item() - 0.05
+    assert parts["soft_label_reliability"].item() == pytest.approx(running)
+    assert parts["soft_weight"].item() == pytest.approx(0.5 * running**2)
+    assert parts["soft_share"].item() == pytest.approx(parts["weighted_soft"].item() / parts["total"].item())
 
 
 @pytest.mark.parametrize("name", ["osakd", *CONTROLS])
@@ -138,8 +141,8 @@ def test_controls_weigh_as_much_as_osakd_s_labels(name: str) -> None:
     for method in (method_of("osakd", num_classes=4, k=2), method_of(name, num_classes=4, k=2)):
         nn.init.eye_(method.network[1].weight)
         found = method(given).parts
-        parts.append((found["soft_label_reliability"], method.criterion.reliability.value, found["soft"]))
-    (now, running, soft), (control_now, control_running, control_soft) = parts
-    assert now == control_now > 0.2
+        assert found["soft_label_reliability"] == method.criterion.reliability.value
+        parts.append((found["soft_label_reliability"], found["soft"]))
+    (running, soft), (control_running, control_soft) = parts
     assert running == control_running > 0.05
     assert abs(soft - control_soft) > 1e-3

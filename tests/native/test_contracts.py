@@ -68,7 +68,8 @@ def test_replicas_together_stay_within_a_thousandth() -> None:
 @pytest.mark.compiler
 def test_a_resumed_run_is_the_whole_one_bit_for_bit(name: str, threads: int) -> None:
     """With one number of threads before the stop and another after it."""
-    variants: list[Any] = ["plain", {"name": "osakd", "k": 5, "pool": "memory"}]
+    queue: dict[str, Any] = {"name": "osakd", "k": 5, "pool": "queue", "queue_size": 170}
+    variants: list[Any] = ["plain", queue, {"name": "osakd", "k": 5, "pool": "memory"}]
     seeds = [seed for seed in SEEDS for _ in variants] if name == TOGETHER else [0]
 
     def fresh() -> Any:

@@ -66,6 +66,8 @@ SETTINGS: list[dict[str, Any]] = [
     {"label_smoothing": 0.1, "include_self": False},
     {"reliability": 0.9, "power": 2.0, "label_smoothing": 0.3, "pseudo_count": 1.0},
     {"reliability": 0.5, "power": 0.5, "balance": "convex"},
+    {"pool": "queue", "queue_size": 100, "reliability": 0.9},
+    {"pool": "queue", "queue_size": 100, "include_self": False, "space": "logits", "pseudo_count": 0.0},
 ]
 """A number is the momentum of the reliability that weights the divergence."""
 
@@ -144,27 +146,37 @@ def test_a_short_batch_at_the_end_of_an_epoch_uses_the_neighbours_that_it_has() 
 def test_replicas_are_mapped() -> None:
     logits, target = torch.randn(5, 12, 3), torch.randint(3, (5, 12))
     scores = torch.stack([-20 * torch.rand(5, 3), torch.full((5, 3), 60.0)], dim=1)
+    queue = torch.rand(5, 20, 3), torch.rand(5, 20, 3), torch.rand(5, 20) < 0.9, torch.randint(19, (5,))
+    weights = [1.0, 0.9, 0.0, 0.0, 0.5, 1.0, 0.0, 0.1]
 
-    def loss(z: Tensor, y: Tensor, s: Tensor) -> tuple[Tensor, ...]:
-        return kernel._DISTILLATION(z[None], y[None], s[None], [3, 1, 1, 0], [1.0, 0.9, 0.0, 0.0, 0.5, 1.0, 0.0])
+    def loss(z: Tensor, y: Tensor, s: Tensor, *queue: Tensor) -> tuple[Tensor, ...]:
+        kept = [part[None] for part in queue] or [None] * 4
+        return kernel._DISTILLATION(z[None], y[None], s[None], *kept, [3, 1, 1, 0], weights)
 
     def search(z: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         return kernel._NEIGHBOURS(z[None], logits[:1], y[None], None, None, 4, 3, True)
 
     mapped, searched = vmap(loss)(logits, target, scores), vmap(search)(logits, target)
-    assert mapped[1][:, 0, -1].unique().numel() == 5
-    for number, (z, y, s) in enumerate(zip(logits, target, scores, strict=True)):
-        for of_all, expected in zip((*mapped, *searched), (*loss(z, y, s), *search(z, y)), strict=True):
+    mapped_queue, queues = ([part.clone() for part in queue] for _ in range(2))
+    from_queues = vmap(loss)(logits, target, scores, *mapped_queue)
+    assert mapped[1][:, 0, 0].unique().numel() == 5
+    for number, (z, y, s, *kept) in enumerate(zip(logits, target, scores, *queues, strict=True)):
+        alone = (*loss(z, y, s), *search(z, y), *loss(z, y, s, *kept))
+        for of_all, expected in zip((*mapped, *searched, *from_queues), alone, strict=True):
             assert torch.equal(of_all[number], expected)
+    for before, ours, theirs in zip(queue, mapped_queue, queues, strict=True):
+        assert torch.equal(ours, theirs)
+        assert not torch.equal(ours, before)
 
 
 def test_the_operators_are_well_registered() -> None:
     logits, target = torch.randn(2, 12, 3, requires_grad=True), torch.randint(3, (2, 12))
-    for scores in (None, torch.rand(2, 2, 3)):
-        given = (logits, target, scores, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1])
+    queue = (torch.rand(2, 20, 3), torch.rand(2, 20, 3), torch.rand(2, 20) < 0.9, torch.randint(19, (2,)))
+    for scores, kept in ((None, [None] * 4), (torch.rand(2, 2, 3), queue)):
+        given = (logits, target, scores, *kept, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1, 0.1])
         torch.library.opcheck(kernel._DISTILLATION, given)
-    with pytest.raises(ValueError, match="reads 7 weights, got 5"):
-        kernel._DISTILLATION(logits.detach(), target, None, [3, 1, 1, 0], [1.0] * 5)
+    with pytest.raises(ValueError, match=r"reads 7 weights and the pseudo-counts of the scores, got 7"):
+        kernel._DISTILLATION(logits.detach(), target, *[None] * 5, [3, 1, 1, 0], [1.0] * 7)
     points = logits.detach()
     torch.library.opcheck(kernel._NEIGHBOURS, (points, points, target, None, None, 4, 3, True))
 

@@ -20,6 +20,15 @@ def sorted_neighbours(
     return result
 
 
+def queued(
+    size: int, batches: list[tuple[NDArray[np.floating], NDArray[np.floating], list[bool]]]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """The latest outputs and class probabilities, the oldest first, after batches of both and of what is taken up."""
+    taken = [row for outputs, target, used in batches for row in zip(outputs, target, used, strict=True) if row[2]]
+    outputs, target, _ = zip(*taken[-size:], strict=True)
+    return np.stack(outputs), np.stack(target)
+
+
 def posterior(
     neighbours: list[list[int]], target: NDArray[np.integer], num_classes: int, k: int
 ) -> NDArray[np.float64]:

@@ -216,5 +216,5 @@ def print_comparison(panel: RecordedPanel) -> None:
     print_table(console, comparison_table(panel))
     for executor in dict.fromkeys(run.result.environment["executor"] for run in panel.finished):
         console.print(f"Executor: {executor}.", highlight=False)
-    for note in panel.notes:
+    for note in [*panel.notes, *panel.equal_runs]:
         console.print(printable(note), style="yellow" if note.startswith("Warning") else None, highlight=False)

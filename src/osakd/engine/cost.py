@@ -103,12 +103,14 @@ def shaped(*, num_classes: int, input_shape: tuple[int, int, int], train: int) -
 def search_flops(criterion: OSAKDLoss, batch_size: int, num_classes: int) -> float:
     r"""FLOPs for each image of the search for its neighbours, among :math:`m` references of :math:`c` classes.
 
-    In a mini-batch of m images every difference is taken directly: :math:`3 m c` (subtract, square, add). A memory of
+    In a mini-batch or queue of m images every difference is taken directly: :math:`3 m c` (subtract, square, add). A
+    memory of
     many rows is searched by one matrix product: :math:`2 m c`. Comparisons are not counted; nor, over a memory, are
     the m additions of its norms and the direct differences to the few rows that are left, as what works element by
     element is not counted in a network. (A GPU takes every difference of a memory directly too: :math:`3 m c`.)
     """
-    rows = batch_size if criterion.memory is None else len(criterion.memory.outputs)
+    searched = criterion.memory or criterion.queue
+    rows = batch_size if searched is None else len(searched.outputs)
     return (2 if uses_block_search(batch_size, rows, criterion.k) else 3) * rows * num_classes
 
 

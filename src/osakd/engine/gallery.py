@@ -67,15 +67,20 @@ def final_soft_labels(
 ) -> Float[Tensor, "m c"]:
     """The soft labels of the training images ``[m, c]`` from the trained network, without augmentation.
 
-    Mini-batches are those of the last epoch; a memory holds the outputs of all training images.
+    Mini-batches are those of the last epoch; a memory holds the outputs of all training images, a queue the latest of
+    that epoch.
     """
     logits = torch.cat([network(to_floats(part)) for part in train.images.split(_PART)])
+    points = SPACES[criterion.space](at_least_float32(logits))
     if criterion.memory is not None:
         criterion.memory.train()
         index = torch.arange(len(logits), device=logits.device)
-        criterion.memory.write(index, SPACES[criterion.space](at_least_float32(logits)), train.target)
+        criterion.memory.write(index, points, train.target)
         criterion.memory.eval()
     order = permutation(len(logits), seed=config.seed, stage=config.stage, stream="order", epoch=config.epochs)
+    if criterion.queue is not None:
+        latest = torch.from_numpy(order[-criterion.queue.size :]).to(logits.device)
+        criterion.queue.train().write(points[latest], train.target[latest])
     labels = torch.nn.functional.one_hot(train.target, logits.shape[1]).to(torch.float64)
     for rows in torch.from_numpy(order).to(logits.device).split(config.batch_size):
         # A last batch of one image is dropped in training: that image keeps its hard label.

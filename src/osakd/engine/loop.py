@@ -28,6 +28,7 @@ from osakd.engine.groups import common_epoch
 from osakd.engine.optim import learning_rate
 from osakd.engine.stages import teacher_digest, teacher_notes
 from osakd.errors import InputError, RunError
+from osakd.losses.watch import HAD_NO_PART, LEAST_SHARE, NOTHING_KNOWN
 from osakd.records import Result
 
 if TYPE_CHECKING:
@@ -219,6 +220,11 @@ class Loop:
         notes = [*self.data_notes, *deploy_notes(config), *teacher_notes(run.folder, config)]
         if config.data["train"] % config.batch_size == 1:
             notes.append("The last batch of each epoch held one image and was dropped.")
+        plain = sum(row["train"].get("soft_share", 1.0) < LEAST_SHARE for row in rows)
+        if plain and config.settings.get("soft_weight"):
+            # Without numbers, so that the seeds of a comparison have one note.
+            when = "every epoch" if plain == len(rows) else "most epochs" if 2 * plain > len(rows) else "some epochs"
+            notes.append(f"The soft labels of {config.method} {HAD_NO_PART} in {when}: {NOTHING_KNOWN}")
         step = median(row["seconds"] for row in rows) / self.steps
         return Result(
             epochs=rows[-1]["epoch"],

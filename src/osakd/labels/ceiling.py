@@ -80,7 +80,7 @@ def ceiling_note(
     sentence += f" (batch {batch_size})"
     if mass >= LOW_CEILING:
         return f"Note: {sentence}."
-    return f"Warning: {sentence}: take a larger batch, a smaller k, or a memory (pool memory)."
+    return f"Warning: {sentence}: take a larger batch, a smaller k, or a queue (pool queue)."
 
 
 def usual_pseudo_count(num_classes: int) -> float:

@@ -9,7 +9,7 @@ Reference:
     Distillation", ICME 2021, eq. (4).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,13 +19,14 @@ from torch import Tensor
 from osakd.checks import whole
 from osakd.labels.memory import OutputMemory
 from osakd.labels.neighbours import k_nearest
+from osakd.labels.queue import OutputQueue
 from osakd.labels.ranks import Everyone
-from osakd.labels.reliability import explained, log_scores
+from osakd.labels.reliability import PSEUDO_COUNTS, explained, log_scores
 from osakd.labels.samples import Samples, as_probabilities, without_ignored
 
 
 class Pool(NamedTuple):
-    """The labelled samples among which neighbours are searched: the mini-batch, that of all ranks, or a memory.
+    """The labelled samples among which neighbours are searched: the mini-batch, that of all ranks, a memory, a queue.
 
     Attributes:
         outputs: outputs of the references, in the space in which neighbours are searched ``[m, c]``.
@@ -49,23 +50,29 @@ def pool_of(
     index: Tensor | None,
     *,
     memory: OutputMemory | None,
+    queue: OutputQueue | None,
     everyone: Everyone | None,
     check: bool,
 ) -> Pool:
-    """The pool of a batch, for the samples of this rank; in training mode a memory takes the batch up first.
+    """The pool of a batch, for the samples of this rank; in training mode a memory or queue takes the batch up first.
 
     Args:
         outputs: outputs of the samples, of all ranks where they were joined ``[m, c]``.
         target: class index of each sample ``[m]``, or its class probabilities ``[m, c]``.
         used: False for samples that are ignored ``[m]``; None where all are used.
         index: row of each sample in the memory ``[m]``; None for samples outside the training set.
-        memory: the memory to search; None to search the batch.
+        memory: the memory to search, or None.
+        queue: the queue to search; with neither the batch is searched.
         everyone: the batches of all ranks, where they were joined; else None.
         check: compare the classes of the samples with those that the memory holds.
 
     Raises:
-        InputError: a sample had another class before.
+        InputError: a sample had another class before, or there are more samples than the queue holds.
     """
+    if queue is not None:
+        rows = queue.write(outputs, target, used if everyone is None else everyone.counted())
+        rows = rows if rows is None or everyone is None else everyone.of_this_rank(rows)
+        return Pool(queue.outputs, queue.target, queue.valid, rows)
     if memory is None and everyone is not None:
         return Pool(outputs, target, everyone.counted(), everyone.rows)
     if memory is None:
@@ -143,8 +150,8 @@ class Posterior(NamedTuple):
         """The share of the classes' entropy that the other samples' votes explain, a scalar from 0 to 1."""
         return explained(self.scores())
 
-    def scores(self) -> Tensor:
-        """The ``log_scores`` of the other samples' votes ``[2, c]``.
+    def scores(self, pseudo_counts: Sequence[float] = PSEUDO_COUNTS) -> Tensor:
+        """The ``log_scores`` of the other samples' votes ``[pseudo_counts + 1, c]``.
 
         Where the ranks were joined they are those of all their samples, and every rank must take part.
         """
@@ -157,7 +164,7 @@ class Posterior(NamedTuple):
         if everyone is not None:
             (votes,), classes, used = everyone.ranks.gather(votes), everyone.target, everyone.counted()
             classes = as_probabilities(classes, votes)
-        return log_scores(votes, classes, used)
+        return log_scores(votes, classes, used, pseudo_counts)
 
 
 def knn_posterior(

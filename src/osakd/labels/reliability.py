@@ -1,13 +1,16 @@
 r"""How reliable soft labels are: how much the votes of a sample's neighbours say about its class.
 
-.. math:: r = 1 + \frac{1}{m \log m} \sum_{j} \frac{1}{n_j} \sum_{i: y_i = j}
+.. math:: r = 1 + \max_\alpha \frac{1}{m \log m} \sum_{j} \frac{1}{n_j} \sum_{i: y_i = j}
     \log \frac{v_i[j] + \alpha}{\sum_l v_i[l] + \alpha c}
 
 compares the votes v of the other samples with guessing among the m classes that were seen, by a log score in which
 every class counts the same, however few samples :math:`n_j` it has. It is 0 if the votes know nothing, or are worse
 than that, and almost 1 if all neighbours are of the sample's class. Votes that only repeat how frequent the classes are
-know nothing.
+know nothing. The best of a few pseudo-counts :math:`\alpha` scores the votes: with many classes a small one takes votes
+for certainties, and a vote that is right three times in ten would count as less than a guess.
 """
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,36 +19,44 @@ from torch import Tensor, nn
 from osakd.checks import number
 from osakd.labels.samples import as_probabilities
 
+PSEUDO_COUNTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""Of each class, with which votes are scored."""
 FEWEST_SAMPLES = 1e-6
 """A class with less than so many samples, those of long ago counted for less, was not seen."""
 
 
 @torch.no_grad()
 def log_scores(
-    votes: Float[Tensor, "n c"], classes: Float[Tensor, "n c"], used: Bool[Tensor, " n"] | None = None
-) -> Float[Tensor, "2 c"]:
-    """The sum of the log scores of each class's samples, and how many.
+    votes: Float[Tensor, "n c"],
+    classes: Float[Tensor, "n c"],
+    used: Bool[Tensor, " n"] | None = None,
+    pseudo_counts: Sequence[float] = PSEUDO_COUNTS,
+) -> Float[Tensor, "rows c"]:
+    """The sum of the log scores of each class's samples, a row for each pseudo-count, and last how many samples.
 
     Args:
         votes: number of neighbours of each class, the sample itself not among them.
         classes: class probabilities of each sample.
         used: False for samples that do not count.
+        pseudo_counts: of each class, above 0.
     """
-    # So that a class without votes is not impossible; together at most one neighbour.
-    pseudo_count = min(0.1, 1 / votes.shape[1])
-    shares = (votes + pseudo_count) / (votes.sum(1, keepdim=True) + pseudo_count * votes.shape[1])
     if used is not None:
         classes = torch.where(used[:, None], classes, 0)
-    return torch.stack([(classes * shares.log()).sum(0), classes.sum(0)])
+    total = votes.sum(1, keepdim=True)
+    shares = ((votes + count) / (total + count * votes.shape[1]) for count in pseudo_counts)
+    return torch.stack([*((classes * share.log()).sum(0) for share in shares), classes.sum(0)])
 
 
-def explained(scores: Float[Tensor, "2 c"]) -> Float[Tensor, ""]:
-    """The share of the entropy of equally frequent classes that ``log_scores`` explain; 0 without two classes."""
-    sums, samples = scores
+def explained(scores: Float[Tensor, "rows c"]) -> Float[Tensor, ""]:
+    """The share of the entropy of equally frequent classes that ``log_scores`` explain with the best pseudo-count.
+
+    It is 0 without two classes.
+    """
+    sums, samples = scores[:-1], scores[-1]
     classes = (samples > FEWEST_SAMPLES).sum().clamp(min=1).to(sums.dtype)
     means = torch.where(samples > FEWEST_SAMPLES, sums / samples.clamp(min=FEWEST_SAMPLES), 0)
     # With one class the entropy is 0, and its share no number.
-    return (1 + means.sum() / (classes * classes.log())).nan_to_num(0, neginf=0).clamp(0, 1)
+    return (1 + means.sum(1).amax() / (classes * classes.log())).nan_to_num(0, neginf=0).clamp(0, 1)
 
 
 def explained_entropy(
@@ -67,7 +78,7 @@ def explained_entropy(
         >>> votes = torch.tensor([[8.0, 0.0], [0.0, 8.0]])
         >>> share = explained_entropy(votes, torch.tensor([0, 1]))
         >>> round(share.item(), 4), explained_entropy(votes, torch.tensor([1, 0])).item()
-        (0.9823, 0.0)
+        (0.9982, 0.0)
         >>> explained_entropy(torch.tensor([[9.0, 1.0]]).expand(10, 2), torch.arange(10) // 9).item()
         0.0
     """
@@ -87,6 +98,7 @@ class Reliability(nn.Module):
         momentum: weight m of the earlier batches, 0 to below 1.
         power: exponent of the share where it is used, above 0. With 2, soft labels that explain a third of the entropy
             count a ninth.
+        pseudo_counts: of each class, above 0; the votes are scored by the best of them.
 
     Raises:
         InputError: a value out of its range.
@@ -95,21 +107,24 @@ class Reliability(nn.Module):
         >>> reliability = Reliability(momentum=0.5, power=1.0).resize(2)
         >>> now = log_scores(torch.tensor([[8.0, 0.0], [0.0, 8.0]]), torch.eye(2))
         >>> round(reliability(now).item(), 4)
-        0.9823
+        0.9982
     """
 
-    scores: Float[Tensor, "2 c"]
+    scores: Float[Tensor, "rows c"]
 
-    def __init__(self, *, momentum: float = 0.9, power: float = 2.0) -> None:
+    def __init__(
+        self, *, momentum: float = 0.9, power: float = 2.0, pseudo_counts: Sequence[float] = PSEUDO_COUNTS
+    ) -> None:
         super().__init__()
         self.momentum = number("momentum", momentum, least=0, below=1)
         self.power = number("power", power, above=0)
-        self.register_buffer("scores", torch.zeros(2, 0))
+        self.pseudo_counts = [number("pseudo_counts", count, above=0) for count in pseudo_counts]
+        self.register_buffer("scores", torch.zeros(len(self.pseudo_counts) + 1, 0))
 
     def resize(self, num_classes: int) -> "Reliability":
         """Makes it one of so many classes, unless it is already; ``OSAKDLoss`` does so."""
         if self.scores.shape[1] != num_classes:
-            self.scores = self.scores.new_zeros(2, num_classes)
+            self.scores = self.scores.new_zeros(len(self.scores), num_classes)
         return self
 
     @property
@@ -118,7 +133,7 @@ class Reliability(nn.Module):
         return explained(self.scores)
 
     @torch.no_grad()
-    def forward(self, now: Float[Tensor, "2 c"]) -> Float[Tensor, ""]:
+    def forward(self, now: Float[Tensor, "rows c"]) -> Float[Tensor, ""]:
         """Takes up the ``log_scores`` of a batch and returns the share to the power; in eval mode takes up nothing."""
         if self.training:
             self.scores.copy_((self.momentum * self.scores.to(now.dtype) + now).to(self.scores.dtype))

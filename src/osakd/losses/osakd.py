@@ -24,10 +24,21 @@ from osakd.errors import InputError
 from osakd.labels.ceiling import usual_pseudo_count
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import Posterior, count_votes, pool_of
+from osakd.labels.queue import OutputQueue
 from osakd.labels.ranks import are_several, join
 from osakd.labels.reliability import Reliability
 from osakd.labels.samples import as_probabilities, as_samples, without_ignored
-from osakd.losses.terms import Balance, Divergence, LossParts, Reduction, check_options, count_of, loss_parts
+from osakd.losses.terms import (
+    Balance,
+    Divergence,
+    LossParts,
+    Reduction,
+    check_options,
+    count_of,
+    loss_parts,
+    soft_share,
+)
+from osakd.losses.watch import Watch
 
 Space = Literal["softmax", "logits"]
 SPACES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -46,7 +57,9 @@ class MeasuredLoss(NamedTuple):
         figures: scalars by name, without gradient: the loss and its parts as in ``LossParts``; ``soft_label_mass``, the
             soft labels' mean probability of the true class; ``soft_label_entropy``, their mean entropy in nats;
             ``soft_label_agreement``, the share of samples whose most probable class is the true one (of equal ones the
-            lowest class counts); ``soft_label_reliability``, what the neighbours of this batch know of the classes.
+            lowest class counts); ``soft_label_reliability``, what the neighbours of the latest batches know of the
+            classes, which weights the distillation (with a constant weight: those of this batch); ``soft_share``, the
+            weighted distillation's share of the loss.
     """
 
     total: Tensor
@@ -58,15 +71,18 @@ class OSAKDLoss(nn.Module):
 
     Args:
         num_classes: number of classes, at least 2.
-        k: number of neighbours, at least 1 and at most the size of the first batch, or of the memory (one less without
+        k: number of neighbours, at least 1 and at most the size of the first batch, memory or queue (one less without
             ``include_self``).
         soft_weight: the weight :math:`\lambda` of the distillation term, see ``osakd_loss``.
         space: outputs among which neighbours are searched: ``"softmax"`` or ``"logits"``.
         divergence: see ``osakd_loss``.
         balance: see ``osakd_loss``.
         include_self: count the sample itself among its k neighbours.
-        memory: search neighbours among the latest outputs of the whole training set, not in the mini-batch. Every call
-            in training mode then needs the samples' ``index``.
+        pool: where neighbours are searched: ``"batch"``, in the mini-batch; ``"queue"``, among the latest outputs of
+            any samples, the mini-batch among them. Ignored samples are not taken up.
+        queue_size: samples that the queue holds, at least as many as a batch (of all ranks).
+        memory: search neighbours among the latest outputs of the whole training set instead. Every call in training
+            mode then needs the samples' ``index``.
         pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0. None: 2.5 / classes.
         reliability: weight the distillation term by how much the neighbours know of the classes so far, 0 to 1: True,
             or a ``Reliability`` with other settings. With a convex balance the cross-entropy gets the rest. False: the
@@ -80,10 +96,13 @@ class OSAKDLoss(nn.Module):
         group: process group whose ranks are joined; None for the default one. A loss with a group cannot be pickled.
 
     In training mode the batches of all ranks are one batch: its samples are neighbours, and every rank writes all of
-    them into the memory and the reliability. Every rank must take part in every call, with an empty batch if it has no
-    samples. Samples with one ``index`` are one sample. A mean is that over all samples after it is averaged over the
-    ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's samples alone. In eval
-    mode nothing is joined, so one rank alone may validate.
+    them into the memory, the queue and the reliability. Every rank must take part in every call, with an empty batch if
+    it has no samples. Samples with one ``index`` are one sample. A mean is that over all samples after it is averaged
+    over the ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's samples alone.
+    In eval mode nothing is joined, so one rank alone may validate.
+
+    It warns once if the distillation has less than a thousandth of the loss in 500 steps of training in eager mode: the
+    neighbours know too little of the classes then.
 
     Attributes:
         observe: None, or a function that is called with the ``LossParts`` and the targets of every batch, for logging.
@@ -111,6 +130,8 @@ class OSAKDLoss(nn.Module):
         divergence: Divergence = "kl",
         balance: Balance = "additive",
         include_self: bool = True,
+        pool: Literal["batch", "queue"] = "batch",
+        queue_size: int = 2048,
         memory: OutputMemory | None = None,
         pseudo_count: float | None = None,
         reliability: Reliability | bool = True,
@@ -130,6 +151,8 @@ class OSAKDLoss(nn.Module):
             number("pseudo_count", pseudo_count, least=0)
         if memory is not None and memory.num_classes != num_classes:
             raise InputError(f"The memory is for {memory.num_classes} classes, but `num_classes` is {num_classes}.")
+        if choice("pool", pool, ("batch", "queue")) == "queue" and memory is not None:
+            raise InputError("A loss searches a memory or a queue: leave out `memory`, or take pool='batch'.")
         if weight is not None and not isinstance(weight, Tensor):
             raise InputError(
                 f"`weight` must be a tensor, got {type(weight).__name__}: convert it with torch.as_tensor."
@@ -145,6 +168,7 @@ class OSAKDLoss(nn.Module):
             )
         self.soft_weight, self.include_self = soft_weight, include_self
         self.memory, self.ignore_index = memory, ignore_index
+        self.queue = OutputQueue(queue_size, num_classes) if pool == "queue" else None
         self.space: Space = space
         self.divergence: Divergence = divergence
         self.balance: Balance = balance
@@ -155,7 +179,7 @@ class OSAKDLoss(nn.Module):
         self.register_buffer("weight", weight)
         self.label_smoothing, self.gather, self.group = label_smoothing, gather, group
         self.observe: Callable[[LossParts, Tensor], None] | None = None
-        self._started = False
+        self._started, self._watch = False, Watch()
         self.register_load_state_dict_post_hook(_continue)
 
     def forward(
@@ -176,7 +200,7 @@ class OSAKDLoss(nn.Module):
         Returns:
             The loss, a scalar; with the reduction ``"none"`` a value per sample.
         """
-        total = self.terms_from(self.posterior(logits, target, index)).total
+        total = self.terms(logits, target, index).total
         return total.unflatten(0, (len(logits), *logits.shape[2:])) if self.reduction == "none" else total
 
     def terms(
@@ -186,7 +210,10 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> LossParts:
         """The loss of a batch with all its parts by name, for logging; further dimensions are joined to the first."""
-        return self.terms_from(self.posterior(logits, target, index))
+        parts = self.terms_from(self.posterior(logits, target, index))
+        if self.training and self.soft_weight:
+            self._watch.see(parts)
+        return parts
 
     def soft_labels(
         self,
@@ -196,7 +223,7 @@ class OSAKDLoss(nn.Module):
     ) -> Float[Tensor, "m c"]:
         """The soft labels of a batch, at least float32; without any neighbour the hard label.
 
-        In training mode a memory takes the batch up, as in a call of the loss; the reliability does not.
+        In training mode a memory or queue takes the batch up, as in a call of the loss; the reliability does not.
         """
         return self.posterior(logits, target, index).soft_labels
 
@@ -225,7 +252,8 @@ class OSAKDLoss(nn.Module):
             if everyone is not None:
                 everyone = replace(everyone, target=classes, used=used)
             check = self.ignore_index is not None
-            pool = pool_of(points, classes, used, index, memory=self.memory, everyone=everyone, check=check)
+            kept = {"memory": self.memory, "queue": self.queue}
+            pool = pool_of(points, classes, used, index, **kept, everyone=everyone, check=check)
             if everyone is not None:
                 points, classes = everyone.of_this_rank(points), everyone.of_this_rank(classes)
                 used = None if used is None else everyone.of_this_rank(used)
@@ -242,7 +270,7 @@ class OSAKDLoss(nn.Module):
         reliability, total = 1.0, None
         if self.reliability is not None:
             with torch.no_grad(), torch.autocast(soft_labels.device.type, enabled=False):
-                reliability = self.reliability(posterior.scores())
+                reliability = self.reliability(posterior.scores(self.reliability.pseudo_counts))
         if everyone is not None:
             # The average over the ranks is then the mean over all samples.
             total = count_of(everyone.target, everyone.used, self.weight, soft_labels.dtype) / len(everyone.ranks.sizes)
@@ -285,7 +313,10 @@ class OSAKDLoss(nn.Module):
             figures["soft_label_mass"] = labels.gather(1, classes[:, None]).mean()
             figures["soft_label_entropy"] = -torch.xlogy(labels, labels).sum(1).mean()
             figures["soft_label_agreement"] = (labels.argmax(1) == classes).to(labels.dtype).mean()
-        return MeasuredLoss(terms.total, {**figures, "soft_label_reliability": posterior.reliability()})
+            known = posterior.reliability() if self.reliability is None else self.reliability.value
+        figures["soft_label_reliability"] = known
+        figures["soft_share"] = soft_share(figures["weighted_soft"], figures["total"])
+        return MeasuredLoss(terms.total, figures)
 
     def extra_repr(self) -> str:
         """The settings, for ``print``."""
@@ -297,9 +328,11 @@ class OSAKDLoss(nn.Module):
 
     def _check_k(self, batch: int) -> None:
         """Checks that the first batch has k neighbours; a shorter one at the end of an epoch uses those that it has."""
-        size, place, remedy = batch, "batch", ", a larger batch or a memory"
+        size, place, remedy = batch, "batch", ", a larger batch or pool='queue'"
         if self.memory is not None:
             size, place, remedy = self.memory.num_samples, "memory", ""
+        elif self.queue is not None:
+            size, place, remedy = self.queue.size, "queue", " or a larger `queue_size`"
         largest, kind = (size, "samples") if self.include_self else (size - 1, "other samples")
         if largest < 1:
             raise InputError(f"A batch of {batch} samples has no neighbours: give at least {2 - self.include_self}.")

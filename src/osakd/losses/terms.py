@@ -38,6 +38,7 @@ class LossParts(NamedTuple):
         weighted_hard: contribution of the cross-entropy to the total.
         weighted_soft: contribution of the divergence to the total.
         soft_labels: soft labels ``[n, c]``, without gradient.
+        soft_weight: weight of the divergence that was used, a scalar without gradient.
     """
 
     total: Tensor
@@ -46,6 +47,7 @@ class LossParts(NamedTuple):
     weighted_hard: Tensor
     weighted_soft: Tensor
     soft_labels: Tensor
+    soft_weight: Tensor
 
 
 def osakd_loss(
@@ -174,7 +176,14 @@ def loss_parts(
         hard, soft = hard / total, soft / total
     hard_weight, effective_weight = BALANCES[balance](soft_weight, reliability)
     weighted_hard, weighted_soft = hard_weight * hard, effective_weight * soft
-    return LossParts(weighted_hard + weighted_soft, hard, soft, weighted_hard, weighted_soft, soft_labels)
+    # Filled, not copied from the host, which a CUDA graph could not capture.
+    used_weight = effective_weight if isinstance(effective_weight, Tensor) else soft.new_full((), effective_weight)
+    return LossParts(weighted_hard + weighted_soft, hard, soft, weighted_hard, weighted_soft, soft_labels, used_weight)
+
+
+def soft_share(weighted_soft: Float[Tensor, "..."], total: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The share of a loss that its weighted divergence has; 0 of a loss of 0."""
+    return weighted_soft / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
 def count_of(

@@ -11,7 +11,7 @@ from torch import Tensor
 from osakd.errors import InputError
 from osakd.labels.memory import OutputMemory
 from osakd.labels.posterior import Posterior
-from osakd.labels.reliability import Reliability
+from osakd.labels.reliability import PSEUDO_COUNTS, Reliability
 from osakd.losses.osakd import MeasuredLoss, OSAKDLoss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
 from osakd.methods.settings.neighbours import NeighbourSettings, PoolSettings
@@ -26,7 +26,12 @@ class OSAKD(Method):
         super().__init__(settings, context)
         if settings.soft_weight is None:
             raise InputError("`soft_weight` is open: give it, or resolve the settings first.")
-        from_memory = isinstance(settings, PoolSettings) and settings.pool == "memory"
+        best = settings.reliability_scoring == "best"
+        scored_with = PSEUDO_COUNTS if best else [min(0.1, 1 / context.num_classes)]
+        weighted = Reliability(power=settings.reliability_power, pseudo_counts=scored_with)
+        pool, queue_size = "batch", 1
+        if isinstance(settings, PoolSettings):
+            pool, queue_size = settings.pool, settings.queue_size
         self.criterion = OSAKDLoss(
             context.num_classes,
             settings.k,
@@ -35,9 +40,11 @@ class OSAKD(Method):
             divergence=settings.divergence,
             balance=settings.balance,
             include_self=settings.include_self,
-            memory=OutputMemory(context.num_samples, context.num_classes) if from_memory else None,
+            pool="queue" if pool == "queue" else "batch",
+            queue_size=queue_size,
+            memory=OutputMemory(context.num_samples, context.num_classes) if pool == "memory" else None,
             pseudo_count=settings.pseudo_count,
-            reliability=Reliability(power=settings.reliability_power) if settings.reliability else False,
+            reliability=settings.reliability and weighted,
             label_smoothing=settings.label_smoothing,
             ignore_index=None,  # every label of a data set is a class
             gather=False,  # a run is of one process, even where others are joined

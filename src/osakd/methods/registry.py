@@ -73,6 +73,7 @@ RETIRED = ("averaged-neighbours", "weighted-neighbours", "osakd-bayes")
 CONSTANT_WEIGHT: dict[str, Any] = {
     "reliability": False,
     "reliability_power": 1.0,
+    "reliability_scoring": "fixed",
     "pseudo_count": 0.0,
     "label_smoothing": 0.0,
 }
@@ -86,9 +87,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "balance": "additive",
         "include_self": False,
         "pool": "batch",
+        "queue_size": 2048,
         **CONSTANT_WEIGHT,
     },
     "osakd-constant": {"name": "osakd", "include_self": True, **CONSTANT_WEIGHT},
+    "osakd-queue": {"name": "osakd", "pool": "queue"},
     "osakd-shuffled": {"name": "shuffled-neighbours"},
     "osakd-uniform": {"name": "uniform-smoothing"},
     "kd-additive": {"name": "kd", "hard_weight": 1.0, "soft_weight": 1.0, "temperature": 3.0},

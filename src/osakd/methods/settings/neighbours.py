@@ -20,6 +20,7 @@ class NeighbourSettings(Settings):
     in_older_runs: ClassVar[Mapping[str, Any]] = {
         "reliability": False,
         "reliability_power": 1.0,
+        "reliability_scoring": "fixed",
         "pseudo_count": 0.0,
         "label_smoothing": 0.0,
     }
@@ -38,6 +39,9 @@ class NeighbourSettings(Settings):
 
     reliability: bool = setting(True, "weight the distillation term by how much the neighbours know so far, 0 to 1")
     reliability_power: float = setting(2.0, "exponent of that weight", above=0)
+    reliability_scoring: Literal["best", "fixed"] = setting(
+        "best", "how votes are scored for it: with the best of six pseudo-counts, or with min(0.1, 1/classes) (fixed)"
+    )
     pseudo_count: float | None = setting(
         None, "pseudo-count added to every class (Dirichlet alpha); default: 2.5 over the number of classes", least=0
     )
@@ -73,11 +77,22 @@ class NeighbourSettings(Settings):
 
 @dataclass(frozen=True)
 class PoolSettings(NeighbourSettings):
-    """Neighbours from the mini-batch or from a memory."""
+    """Neighbours from the mini-batch, from a queue or from a memory."""
 
-    pool: Literal["batch", "memory"] = setting(
-        "batch", "where neighbours are searched: the mini-batch, or a memory of the whole training set"
+    pool: Literal["batch", "queue", "memory"] = setting(
+        "batch",
+        "where neighbours are searched: the mini-batch, a queue of the latest outputs, or a memory of the training set",
     )
+    queue_size: int = setting(2048, "samples that a queue holds; at least the batch size", least=1)
+
+    def check_batch(self, batch_size: int) -> None:
+        """The batch must hold k neighbours, or a queue both."""
+        if self.pool != "queue":
+            super().check_batch(batch_size)
+        elif self.queue_size < max(batch_size, self.k + (not self.include_self)):
+            raise InputError(
+                f"`queue_size` must be at least the batch size ({batch_size}) and k ({self.k}), got {self.queue_size}."
+            )
 
     def searches_memory(self) -> bool:
         """A memory of the whole training set is searched at each step."""
@@ -86,15 +101,18 @@ class PoolSettings(NeighbourSettings):
     def soft_label_caption(self, batch_size: int, num_samples: int) -> str:
         """The number of neighbours, where they are searched, and among which outputs."""
         itself = ", the image itself among them," if self.include_self else ""
-        pool = f"in mini-batches of {batch_size}, those of the last epoch"
-        pool = f"among all {num_samples:,} training images" if self.pool == "memory" else pool
+        pool = {
+            "batch": f"in mini-batches of {batch_size}, those of the last epoch",
+            "queue": f"among the latest {min(self.queue_size, num_samples):,} images, in the order of the last epoch",
+            "memory": f"among all {num_samples:,} training images",
+        }[self.pool]
         space = "softmax outputs" if self.space == "softmax" else "logits"
         return (
             f"k = {self.k} neighbours{itself} {pool}, among the {space} of the finished network, without augmentation"
         )
 
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
-        """A memory has no such ceiling."""
+        """A memory or queue has no such ceiling."""
         return super().notes(batch_size, class_counts) if self.pool == "batch" else []
 
 

@@ -5,6 +5,7 @@
 #include <cfloat>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "threads.h"
@@ -75,8 +76,36 @@ struct Search {
         for (int64_t j = 0; j < columns; j++) chunk[j * stride + i] = reference[(start + i) * columns + j];
       for (int64_t i = 0; valid && i < count; i++)
         if (!valid[start + i]) chunk[i] = INFINITY;
-      for (int64_t some = first; some < last; some += QUERIES)
-        look(some, std::min<int64_t>(QUERIES, last - some), chunk.data(), stride, start, count, distances, rows);
+      for (int64_t some = first; some < last; some += QUERIES) {
+        const int64_t queries = std::min<int64_t>(QUERIES, last - some);
+        if (start == 0) bound(some, queries, chunk.data(), stride, count / SPAN * SPAN, distances);
+        look(some, queries, chunk.data(), stride, start, count, distances, rows);
+      }
+    }
+  }
+
+  // Distances that the neighbours of some queries are below, so that few references have to be sorted in: each of SPAN
+  // parts of the references has one that is as near as its nearest, which may be the query itself.
+  void bound(int64_t first, int64_t some, const float* chunk, int64_t stride, int64_t count, float* distances) const {
+    const int64_t nearest = exclude ? k : k - 1;
+    if (count < 4 * SPAN || nearest >= SPAN) return;
+    const float* points[QUERIES];
+    for (int64_t q = 0; q < QUERIES; q++) points[q] = query + (first + std::min(q, some - 1)) * columns;
+    V least[QUERIES][VECTORS], found[QUERIES][VECTORS];
+    for (auto& of_query : least)
+      for (V& lanes : of_query) lanes = all(INFINITY);
+    for (int64_t at = 0; at < count; at += SPAN) {
+      compare(points, chunk + at, stride, found);
+#pragma GCC unroll 4
+      for (int q = 0; q < QUERIES; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) least[q][v] = found[q][v] < least[q][v] ? found[q][v] : least[q][v];
+    }
+    for (int64_t q = 0; q < some; q++) {
+      float each[SPAN];
+      memcpy(each, least[q], sizeof each);
+      std::nth_element(each, each + nearest, each + SPAN);
+      std::fill_n(distances + (first + q) * k, k, std::nextafter(each[nearest], INFINITY));
     }
   }
 
@@ -105,89 +134,148 @@ struct Search {
     const Nearest nearest{distances + one * k, rows + one * k, k};
     float each[SPAN];
     memcpy(each, found, sizeof each);
-    for (int64_t i = 0; i < count; i++)
-      if (each[i] < nearest.worst() && !(exclude && exclude[one] == start + i)) nearest.offer(each[i], start + i);
+    for (int v = 0; v < VECTORS; v++)
+      if (any(found[v] < nearest.worst()))
+        for (int64_t i = v * L; i < std::min<int64_t>(count, (v + 1) * L); i++)
+          if (each[i] < nearest.worst() && !(exclude && exclude[one] == start + i)) nearest.offer(each[i], start + i);
   }
 };
 
 bool is_class(int64_t target, int64_t classes) { return target >= 0 && target < classes; }
 
-// What the votes of the other samples know of the classes, as osakd.labels.reliability measures it.
+// What the votes of the other samples know of the classes, as osakd.labels.reliability measures it: for each
+// pseudo-count the sums of the log scores of each class's samples, and last how many samples.
 struct Scores {
-  int64_t classes;
-  std::vector<double> sums, samples;
-  explicit Scores(int64_t classes) : classes(classes), sums(classes), samples(classes) {}
+  const float* pseudo_counts;
+  int64_t count, classes;
+  std::vector<double> sums;
+  Scores(const float* pseudo_counts, int64_t count, int64_t classes)
+      : pseudo_counts(pseudo_counts), count(count), classes(classes), sums((count + 1) * classes) {}
 
-  // The scores of the latest batches, which it also writes to `kept`; a momentum of 1 takes up nothing.
-  Scores after(const float* before, double momentum, float* kept) const {
-    Scores all(classes);
-    const double now = momentum < 1;
-    for (int64_t j = 0; j < classes; j++) {
-      kept[j] = all.sums[j] = momentum * before[j] + now * sums[j];
-      kept[classes + j] = all.samples[j] = momentum * before[classes + j] + now * samples[j];
-    }
-    return all;
+  // Those of the latest batches, which it also writes to `after`; a momentum of 1 takes up nothing.
+  void take_up(const float* before, double momentum, float* after) {
+    for (size_t i = 0; i < sums.size(); i++) after[i] = sums[i] = momentum * before[i] + (momentum < 1) * sums[i];
   }
 
   // A sample of class `own`, which so many of the votes are for.
   void add(int64_t own, double votes, double total) {
-    const double pseudo_count = std::min(0.1, 1.0 / classes);
-    sums[own] += std::log((votes + pseudo_count) / (total + pseudo_count * classes)), samples[own] += 1;
+    for (int64_t a = 0; a < count; a++)
+      sums[a * classes + own] += std::log((votes + pseudo_counts[a]) / (total + pseudo_counts[a] * classes));
+    sums[count * classes + own] += 1;
   }
 
   double explained() const {
-    double mean = 0, present = 0;
-    for (int64_t j = 0; j < classes; j++)
-      if (samples[j] > FEWEST_SAMPLES) mean += sums[j] / samples[j], present += 1;
-    return present < 2 ? 0.0 : std::min(1.0, std::max(0.0, 1 + mean / (present * std::log(present))));
+    double most = 0;
+    for (int64_t a = 0; a < count; a++) {
+      double mean = 0, present = 0;
+      for (int64_t j = 0; j < classes; j++) {
+        const double samples = sums[count * classes + j];
+        if (samples > FEWEST_SAMPLES) mean += sums[a * classes + j] / samples, present += 1;
+      }
+      if (present > 1) most = std::max(most, 1 + mean / (present * std::log(present)));
+    }
+    return std::min(1.0, most);
   }
 };
 
+// A queue among whose samples neighbours are searched, as osakd.labels.queue keeps it; without any, it is the mini-batch
+// itself. The last of its rows is not used.
+struct Queue {
+  int64_t rows;
+  float *outputs, *votes;
+  uint8_t* valid;
+  int64_t* place;
+
+  // Takes up the samples of a mini-batch, and writes their rows to `taken`.
+  void write(const float* points, const int64_t* target, int64_t n, int64_t classes, int64_t* taken) const {
+    for (int64_t i = 0; i < n; i++) {
+      const int64_t row = taken[i] = (*place + i) % (rows - 1);
+      memcpy(outputs + row * classes, points + i * classes, classes * sizeof(float));
+      for (int64_t j = 0; j < classes; j++) votes[row * classes + j] = j == target[i];
+      valid[row] = 1;
+    }
+    *place = (*place + n) % (rows - 1);
+  }
+};
+
+// What is computed of a mini-batch before its loss.
+struct Batch {
+  std::vector<float> log_p, points, distances;
+  std::vector<int64_t> rows, itself;
+};
+
 // The OSAKD loss of the mini-batch of one replica: how soft labels are found in it, and what is learnt from them.
-enum { TOTAL, HARD, SOFT, MASS, ENTROPY, AGREEMENT, RELIABILITY, RUNNING, FIGURES };
+enum { TOTAL, HARD, SOFT, WEIGHTED_HARD, WEIGHTED_SOFT, WEIGHT, MASS, ENTROPY, AGREEMENT, RELIABILITY, SHARE, FIGURES };
 struct Loss {
   int64_t n, classes, k;
   bool include_self, softmax, squared;
-  float hard_weight, soft_weight, given_up, pseudo_count, momentum, power, smoothing;
+  float scale, hard_weight, soft_weight, given_up, pseudo_count, momentum, power, smoothing;
+  const float* scored_with;
+  int64_t scored;
 
-  // before, after: the scores of the votes, whose reliability weights the divergence; null for a constant weight.
-  void run(const float* logits, const int64_t* target, const float* before, float* after, double* figures,
-           float* labels, float* gradient) const {
-    std::vector<float> log_p(n * classes), points(n * classes), distances(n * k);
-    std::vector<int64_t> rows(n * k), itself(n);
+  Batch prepare(const float* logits, const int64_t* target, const Queue& queue, float* probabilities) const {
+    Batch batch{std::vector<float>(n * classes), std::vector<float>(n * classes), std::vector<float>(n * k),
+                std::vector<int64_t>(n * k), std::vector<int64_t>(n)};
     for (int64_t i = 0; i < n; i++) {
       const int64_t at = i * classes;
-      softmax_of(logits + at, gradient + at, &log_p[at]);
-      for (int64_t j = at; j < at + classes; j++) points[j] = softmax ? gradient[j] : std::max(logits[j], -FLT_MAX);
-      itself[i] = i;
+      softmax_of(logits + at, probabilities + at, &batch.log_p[at]);
+      for (int64_t j = at; j < at + classes; j++)
+        batch.points[j] = softmax ? probabilities[j] : std::max(logits[j], -FLT_MAX);
+      batch.itself[i] = i;
     }
-    const Search search{n, n, classes, k, points.data(), points.data(), include_self ? nullptr : itself.data(), nullptr};
-    search.run(0, n, distances.data(), rows.data());
-    Scores scores(classes);
+    if (queue.rows) queue.write(batch.points.data(), target, n, classes, batch.itself.data());
+    return batch;
+  }
+
+  // The neighbours of the samples from `first` to before `last`.
+  void search(Batch& batch, const Queue& queue, int64_t first, int64_t last) const {
+    const Search search{n, queue.rows ? queue.rows : n, classes, k, batch.points.data(),
+                        queue.rows ? queue.outputs : batch.points.data(), include_self ? nullptr : batch.itself.data(),
+                        queue.valid};
+    search.run(first, last, batch.distances.data(), batch.rows.data());
+  }
+
+  // before, after: the scores of the votes, whose reliability weights the divergence; null for a constant weight.
+  void learn(const Batch& batch, const int64_t* target, const Queue& queue, const float* before, float* after,
+             double* figures, float* labels, float* gradient) const {
+    Scores scores(scored_with, scored, classes);
     for (int64_t i = 0; i < n; i++) {
       const int64_t at = i * classes, own = target[i];
       float* q = labels + at;
-      bool voted = false;
-      std::fill(q, q + classes, 0.f);
-      for (int64_t s = i * k; s < (i + 1) * k; s++) {
-        if (is_class(target[rows[s]], classes)) q[target[rows[s]]] += 1.f;
-        voted |= rows[s] == i;
-      }
-      if (is_class(own, classes)) scores.add(own, q[own] - voted, k - voted);
-      for (int64_t j = 0; j < classes; j++) q[j] = (q[j] + pseudo_count) / (k + pseudo_count * classes);
+      const auto [found, voted] = count(batch, i, target, queue, q);
+      if (is_class(own, classes)) scores.add(own, q[own] - voted, found - voted);
+      for (int64_t j = 0; j < classes; j++) q[j] = found ? (q[j] + pseudo_count) / (found + pseudo_count * classes) : j == own;
       add_figures(q, own, figures);
-      figures[HARD] += cross_entropy(&log_p[at], own);
+      figures[HARD] += cross_entropy(&batch.log_p[at], own);
     }
+    if (before) scores.take_up(before, momentum, after);
     figures[RELIABILITY] = scores.explained();
-    figures[RUNNING] = before ? scores.after(before, momentum, after).explained() : 1.0;
-    const float factor = std::pow(figures[RUNNING], double(power));
+    const float factor = before ? std::pow(figures[RELIABILITY], double(power)) : 1.0;
     const float soft = soft_weight * factor, hard = hard_weight - given_up * factor;
     for (int64_t i = 0; i < n; i++) {
       const int64_t at = i * classes;
-      learn(&log_p[at], labels + at, target[i], hard, soft, figures, gradient + at);
+      pull(&batch.log_p[at], labels + at, target[i], hard, soft * scale, figures, gradient + at);
     }
     for (int i : {HARD, SOFT, MASS, ENTROPY, AGREEMENT}) figures[i] /= n;
-    figures[TOTAL] = hard * figures[HARD] + soft * figures[SOFT];
+    figures[WEIGHT] = soft, figures[SOFT] *= scale;
+    figures[WEIGHTED_HARD] = hard * figures[HARD], figures[WEIGHTED_SOFT] = soft * figures[SOFT];
+    figures[TOTAL] = figures[WEIGHTED_HARD] + figures[WEIGHTED_SOFT];
+    figures[SHARE] = figures[WEIGHTED_SOFT] / (figures[TOTAL] < FLT_MIN ? FLT_MIN : figures[TOTAL]);
+  }
+
+  // How many neighbours sample i has, and whether it is one of them itself; q: their votes.
+  std::pair<int64_t, int64_t> count(const Batch& batch, int64_t i, const int64_t* target, const Queue& queue,
+                                    float* q) const {
+    int64_t found = 0, voted = 0;
+    std::fill(q, q + classes, 0.f);
+    for (int64_t s = i * k; s < (i + 1) * k; s++) {
+      const int64_t row = batch.rows[s];
+      if (queue.rows && !(batch.distances[s] < INFINITY)) continue;
+      for (int64_t j = 0; queue.rows && j < classes; j++) q[j] += queue.votes[row * classes + j];
+      if (!queue.rows && is_class(target[row], classes)) q[target[row]] += 1.f;
+      found++, voted += row == batch.itself[i];
+    }
+    return {found, voted};
   }
 
   void softmax_of(const float* logits, float* p, float* log_p) const {
@@ -215,7 +303,7 @@ struct Loss {
 
   // The divergence of one sample, and its gradient in place of the probabilities. A class whose logit is minus infinity
   // adds nothing to a KL divergence.
-  void learn(const float* log_p, const float* q, int64_t own, float hard_weight, float weight, double* figures,
+  void pull(const float* log_p, const float* q, int64_t own, float hard_weight, float weight, double* figures,
              float* p) const {
     float sum = 0.f;
     for (int64_t j = 0; j < classes; j++)
@@ -261,25 +349,40 @@ void osakd_neighbours(const int64_t* sizes, const float* queries, const float* r
   });
 }
 
-// The loss of each replica's mini-batch, and figures [replica][figure]: the loss again, cross-entropy and divergence,
-// means over the samples, what is logged about the soft labels, and the running reliability. gradient: that of the
+// The loss of each replica's mini-batch, and figures [replica][figure]: see the enumeration. gradient: that of the
 // weighted sum. sizes: replicas, samples, classes, k; then whether samples are their own neighbours, whether neighbours
-// are searched among probabilities, whether the divergence is the squared error. weights: of the cross-entropy, of the
-// divergence, and what the first gives up for it where the neighbours are reliable; pseudo-count of every class;
-// momentum and power of the reliability; label smoothing of the cross-entropy. before, after: each replica's scores of
-// the votes, sums and numbers of each class; before is null for a reliability of 1.
+// are searched among probabilities, the divergence (0: KL, 1: squared error, summed over the classes, 2: averaged); how
+// many pseudo-counts score the votes; the rows of the queue. weights: of the cross-entropy, of the divergence, and what
+// the first gives up for it where the neighbours are reliable; pseudo-count of every class; momentum and power of the
+// reliability; label smoothing of the cross-entropy; then the pseudo-counts that score the votes. before, after: each
+// replica's scores of the votes; before is null for a reliability of 1. The queue, which takes the mini-batches up, is
+// null where neighbours are searched in the mini-batches themselves.
 void osakd_distillation(const int64_t* sizes, const float* weights, const float* logits, const int64_t* target,
-                        const float* before, float* totals, float* figures, float* labels, float* gradient,
-                        float* after, int threads) {
-  const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2];
-  const Loss loss{n,          classes,    sizes[3],   sizes[4] != 0, sizes[5] != 0, sizes[6] != 0,
-                  weights[0], weights[1], weights[2], weights[3],    weights[4],     weights[5], weights[6]};
+                        const float* before, float* outputs, float* votes, uint8_t* valid, int64_t* place,
+                        float* totals, float* figures, float* labels, float* gradient, float* after, int threads) {
+  const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2], scored = sizes[7], size = sizes[8];
+  const float scale = sizes[6] == 2 ? 1.f / classes : 1.f;
+  const Loss loss{n,          classes,    sizes[3],   sizes[4] != 0, sizes[5] != 0, sizes[6] != 0, scale, weights[0],
+                  weights[1], weights[2], weights[3], weights[4],    weights[5],    weights[6],    weights + 7, scored};
+  std::vector<Batch> batches(replicas);
+  const auto queue = [&](int64_t replica) {
+    const int64_t at = replica * size;
+    return size ? Queue{size, outputs + at * classes, votes + at * classes, valid + at, place + replica} : Queue{};
+  };
+  Threads::run(threads, int(replicas), [&](int replica, int) {
+    const int64_t at = replica * n * classes;
+    batches[replica] = loss.prepare(logits + at, target + replica * n, queue(replica), gradient + at);
+  });
+  const int64_t parts = size ? std::min<int64_t>(n, (threads + replicas - 1) / replicas) : 1;
+  Threads::run(threads, int(replicas * parts), [&](int task, int) {
+    const int64_t replica = task / parts, part = task % parts;
+    loss.search(batches[replica], queue(replica), part * n / parts, (part + 1) * n / parts);
+  });
   Threads::run(threads, int(replicas), [&](int replica, int) {
     double found[FIGURES] = {};
-    const int64_t at = replica * n * classes;
-    const int64_t own = replica * 2 * classes;
-    loss.run(logits + at, target + replica * n, before ? before + own : nullptr, after + own, found, labels + at,
-             gradient + at);
+    const int64_t at = replica * n * classes, own = replica * (scored + 1) * classes;
+    loss.learn(batches[replica], target + replica * n, queue(replica), before ? before + own : nullptr, after + own,
+               found, labels + at, gradient + at);
     for (int i = 0; i < FIGURES; i++) figures[replica * FIGURES + i] = float(found[i]);
     totals[replica] = figures[replica * FIGURES + TOTAL];
   });

@@ -14,12 +14,27 @@ from torch import Tensor
 
 from osakd.labels.posterior import VOTE_COUNTERS, Pool
 from osakd.labels.ranks import are_several
+from osakd.labels.reliability import PSEUDO_COUNTS
 from osakd.losses.osakd import LOSSES, MeasuredLoss, OSAKDLoss
 from osakd.losses.terms import BALANCES
 from osakd.native.kernels.library import load
 
 _Pointer = ctypes.c_void_p
-FIGURES, WEIGHTS = 8, 7
+FIGURES = (
+    "total",
+    "hard",
+    "soft",
+    "weighted_hard",
+    "weighted_soft",
+    "soft_weight",
+    "soft_label_mass",
+    "soft_label_entropy",
+    "soft_label_agreement",
+    "soft_label_reliability",
+    "soft_share",
+)
+_WEIGHTS = 7
+_DIVERGENCES = ("kl", "mse_sum", "mse")
 
 
 @contextmanager
@@ -49,54 +64,41 @@ def native_votes(
 def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> MeasuredLoss | None:
     """The loss of logits ``[n, c]`` and classes ``[n]``; None where the kernel does not compute it.
 
-    It knows the mean over a mini-batch whose samples have equal weights, and neighbours in that batch.
+    It knows the mean over a mini-batch whose samples have equal weights, and neighbours in that batch or in a queue.
     """
+    queue, reliability = criterion.queue, criterion.reliability
     plain = criterion.memory is None and criterion.weight is None and criterion.ignore_index is None
     plain = plain and criterion.reduction == "mean" and target.dtype == torch.int64 and target.ndim == 1
     plain = plain and logits.shape == (len(target), criterion.num_classes)
     plain = plain and not (criterion.gather and are_several(criterion.group))
-    if not plain or criterion.k > len(logits) - (not criterion.include_self) or not _takes(logits, target):
+    largest = len(logits) - (not criterion.include_self)
+    if queue is not None:
+        plain = plain and queue.training and len(logits) <= queue.size and _takes(queue.outputs, queue.target)
+        largest = queue.size - (not criterion.include_self)
+    if not plain or criterion.k > largest or not _takes(logits, target):
         return None
-    reliability = criterion.reliability
+    kept = [None] * 4 if queue is None else [part[None] for part in queue.buffers()]
     hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, 1.0)
     # What the cross-entropy gives up for the divergence where the neighbours are reliable.
     given_up = 0.0 if reliability is None else 1.0 - float(hard_weight)
-    # The kernel sums the squared error over the classes.
-    share = 1 / criterion.num_classes if criterion.divergence == "mse" else 1.0
-    flags = [criterion.k, criterion.include_self, criterion.space == "softmax", criterion.divergence != "kl"]
+    divergence = _DIVERGENCES.index(criterion.divergence)
+    flags = [criterion.k, int(criterion.include_self), int(criterion.space == "softmax"), divergence]
     weights = [
         float(hard_weight) + given_up,
-        float(soft_weight) * share,
+        float(soft_weight),
         given_up,
         criterion.pseudo_count,
         reliability.momentum if reliability is not None and reliability.training else 1.0,
         1.0 if reliability is None else reliability.power,
         criterion.label_smoothing,
+        *(PSEUDO_COUNTS if reliability is None else reliability.pseudo_counts),
     ]
     before = None if reliability is None else reliability.scores[None]
-    results = _DISTILLATION(logits[None], target[None], before, [int(flag) for flag in flags], weights)
+    results = _DISTILLATION(logits[None], target[None], before, *kept, flags, weights)
     total, figures, _, _, after = (result.squeeze(0) for result in results)
-    value, hard, soft, mass, entropy, agreement, now, running = figures.unbind()
-    soft = soft if share == 1 else share * soft
-    if reliability is not None:
-        factor = running.pow(reliability.power)
-        hard_weight, soft_weight = BALANCES[criterion.balance](criterion.soft_weight, factor)
-        if reliability.training:
-            reliability.scores.copy_(after)
-    return MeasuredLoss(
-        total,
-        {
-            "total": value,
-            "hard": hard,
-            "soft": soft,
-            "weighted_hard": hard_weight * hard,
-            "weighted_soft": soft_weight * soft,
-            "soft_label_mass": mass,
-            "soft_label_entropy": entropy,
-            "soft_label_agreement": agreement,
-            "soft_label_reliability": now,
-        },
-    )
+    if reliability is not None and reliability.training:
+        reliability.scores.copy_(after)
+    return MeasuredLoss(total, dict(zip(FIGURES, figures.unbind(), strict=True)))
 
 
 def _takes(*tensors: Tensor) -> bool:
@@ -110,8 +112,8 @@ _LIBRARY.define(
     "int num_classes, bool count_all) -> (Tensor, Tensor, Tensor)"
 )
 _LIBRARY.define(
-    "distillation(Tensor logits, Tensor target, Tensor? scores, int[] flags, float[] weights) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+    "distillation(Tensor logits, Tensor target, Tensor? scores, Tensor(a!)? outputs, Tensor(b!)? votes, "
+    "Tensor(c!)? valid, Tensor(d!)? place, int[] flags, float[] weights) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
 _NEIGHBOURS: Any = torch.ops.osakd.neighbours.default
 _DISTILLATION: Any = torch.ops.osakd.distillation.default
@@ -137,37 +139,51 @@ def _neighbours(
 
 
 def _distillation(
-    logits: Tensor, target: Tensor, scores: Tensor | None, flags: Sequence[int], weights: Sequence[float]
+    logits: Tensor,
+    target: Tensor,
+    scores: Tensor | None,
+    outputs: Tensor | None,
+    votes: Tensor | None,
+    valid: Tensor | None,
+    place: Tensor | None,
+    flags: Sequence[int],
+    weights: Sequence[float],
 ) -> tuple[Tensor, ...]:
     """The OSAKD loss of mini-batches of logits ``[replicas, n, c]`` and classes ``[replicas, n]``.
 
     Args:
         logits: the logits.
         target: the classes.
-        scores: those of the votes so far ``[replicas, 2, c]``, see ``osakd.labels.reliability``: the new reliability,
-            to its power, is a factor of the divergence's weight. None for a constant weight.
+        scores: those of the votes so far ``[replicas, pseudo-counts + 1, c]``, see ``osakd.labels.reliability``: the
+            new reliability, to its power, is a factor of the divergence's weight. None for a constant weight.
+        outputs: those of the queue in which neighbours are searched ``[replicas, m, c]``, which takes the mini-batches
+            up: contiguous, as the other three; None to search the mini-batches.
+        votes: the ``target`` of the queue ``[replicas, m, c]``.
+        valid: that of the queue ``[replicas, m]``.
+        place: that of the queue ``[replicas]``.
         flags: k; whether a sample is its own neighbour; whether neighbours are searched among probabilities, else
-            among logits; whether the divergence is the squared error, summed over the classes, else KL.
+            among logits; the divergence, an index of ``_DIVERGENCES``.
         weights: of the cross-entropy, of the divergence, and what the first gives up for the second where the
             neighbours are reliable; the pseudo-count of every class; the momentum of the scores (1 takes up nothing);
-            the power of the reliability; the label smoothing of the cross-entropy.
+            the power of the reliability; the label smoothing of the cross-entropy; the pseudo-counts of the scores.
 
     Returns:
-        Of each replica the total; its figures ``[8]`` (the loss, cross-entropy, divergence, and of the soft labels the
-        mass of the true class, the entropy, the agreement with the class, the reliability, and that of the latest
-        batches); its soft labels; the gradient of its logits; the scores after it.
+        Of each replica the total; its ``FIGURES``; its soft labels; the gradient of its logits; the scores after it.
     """
     replicas, n, classes = logits.shape
-    logits, target = logits.contiguous(), target.contiguous()
-    scores = None if scores is None else scores.contiguous()
-    total, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
-    soft_labels, gradient = torch.empty_like(logits), torch.empty_like(logits)
-    after = logits.new_zeros(replicas, 2, classes)
-    addresses = _addresses([logits, target, scores, total, figures, soft_labels, gradient, after])
-    if len(weights) != WEIGHTS:
-        raise ValueError(f"The kernel reads {WEIGHTS} weights, got {len(weights)}.")
-    floats = (ctypes.c_float * WEIGHTS)(*weights)
-    load().osakd_distillation(_numbers([replicas, n, classes, *flags]), floats, *addresses, torch.get_num_threads())
+    inputs = [part if part is None else part.contiguous() for part in (logits, target, scores)]
+    total, figures = logits.new_empty(replicas), logits.new_empty(replicas, len(FIGURES))
+    soft_labels, gradient = (torch.empty_like(logits, memory_format=torch.contiguous_format) for _ in range(2))
+    scored_with = len(weights) - _WEIGHTS
+    if scored_with < 1 or (scores is not None and scores.shape[1] != scored_with + 1):
+        raise ValueError(
+            f"The kernel reads {_WEIGHTS} weights and the pseudo-counts of the scores, got {len(weights)}."
+        )
+    after = logits.new_zeros(replicas, scored_with + 1, classes)
+    sizes = [replicas, n, classes, *flags, scored_with, 0 if outputs is None else outputs.shape[1]]
+    addresses = _addresses([*inputs, outputs, votes, valid, place, total, figures, soft_labels, gradient, after])
+    floats = (ctypes.c_float * len(weights))(*weights)
+    load().osakd_distillation(_numbers(sizes), floats, *addresses, torch.get_num_threads())
     return total, figures, soft_labels, gradient, after
 
 
@@ -191,12 +207,16 @@ def _(
     logits: Tensor,
     target: Tensor,  # noqa: ARG001
     scores: Tensor | None,  # noqa: ARG001
+    outputs: Tensor | None,  # noqa: ARG001
+    votes: Tensor | None,  # noqa: ARG001
+    valid: Tensor | None,  # noqa: ARG001
+    place: Tensor | None,  # noqa: ARG001
     flags: Sequence[int],  # noqa: ARG001
-    weights: Sequence[float],  # noqa: ARG001
+    weights: Sequence[float],
 ) -> tuple[Tensor, ...]:
     replicas = len(logits)
-    totals, figures = logits.new_empty(replicas), logits.new_empty(replicas, FIGURES)
-    after = logits.new_empty(replicas, 2, logits.shape[2])
+    totals, figures = logits.new_empty(replicas), logits.new_empty(replicas, len(FIGURES))
+    after = logits.new_empty(replicas, len(weights) - _WEIGHTS + 1, logits.shape[2])
     return totals, figures, torch.empty_like(logits), torch.empty_like(logits), after
 
 
@@ -214,7 +234,7 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return gradients[0][:, None, None] * ctx.saved_tensors[0], None, None, None, None
+        return gradients[0][:, None, None] * ctx.saved_tensors[0], *[None] * 8
 
 
 def _mapped(operator: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,11 +21,12 @@ _VERDICTS = {
 
 
 def findings(panels: Sequence[RecordedPanel]) -> list[str]:
-    """Three short paragraphs for each panel: plain training, the method, label smoothing.
+    """Three short paragraphs for each panel: plain training, the method, label smoothing; and which runs are equal.
 
     With several panels each paragraph names its own; every panel has finished runs.
     """
     paragraphs = [(panel, describe(panel)) for panel in panels for describe in (_plain, _ours, _smoothing)]
+    paragraphs += [(panel, sentence) for panel in panels for sentence in panel.equal_runs]
     if len(panels) == 1:
         return [words for _, words in paragraphs]
     return [f"On {panel.name}, {words[0].lower()}{words[1:]}" for panel, words in paragraphs]

@@ -134,6 +134,23 @@ class RecordedPanel:
         return [*dict.fromkeys(notes), *self.shorter_runs]
 
     @property
+    def equal_runs(self) -> list[str]:
+        """A sentence for each group of methods whose runs of a seed trained the same network, told by its test NLL."""
+        by_scores: dict[tuple[int, *tuple[float, ...]], list[str]] = {}
+        for label, runs in self.scores.runs.items():
+            for seed, run in runs.items():
+                by_scores.setdefault((seed, *run.curve.get("test.nll").values), []).append(label)
+        seeds: dict[tuple[str, ...], list[int]] = {}
+        for (seed, *values), labels in by_scores.items():
+            if values and len(labels) > 1:
+                seeds.setdefault(tuple(labels), []).append(seed)
+        return [
+            f"{', '.join(labels[:-1])} and {labels[-1]} trained equal networks (seed{'s' * (len(equal) > 1)} "
+            f"{', '.join(map(str, equal))}): what differs between these methods did nothing."
+            for labels, equal in seeds.items()
+        ]
+
+    @property
     def shorter_runs(self) -> list[str]:
         """A sentence for each other length among the finished runs: how many do not count, and which."""
         shorter: dict[int, list[str]] = {}
