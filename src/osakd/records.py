@@ -105,6 +105,8 @@ class RunConfig:
         crop_padding: padding mode of the crop: ``zero`` or ``reflect``.
         flip: whether half of the images are flipped horizontally.
         ema: decay of the moving average of weights; None for no average. ``deploy_ema``: whether it is deployed.
+        recipe: what decided the options that were not given.
+        warmup_epochs: epochs in which the learning rate rises; below 1 as a share of ``epochs``.
     """
 
     data: DataRecord
@@ -134,6 +136,8 @@ class RunConfig:
     flip: bool = False
     ema: float | None = None
     deploy_ema: bool = False
+    recipe: str = "paper"
+    warmup_epochs: float = 0.0
 
     def differences(self, other: "RunConfig") -> list[str]:
         """Lists where the other configuration differs, as ``name: ours, not theirs``."""

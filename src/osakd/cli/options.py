@@ -11,7 +11,7 @@ from osakd.api.signatures import argument_texts
 from osakd.methods.lookup import given_method
 
 GROUPS = {
-    "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule milestones gamma",
+    "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule warmup_epochs milestones gamma",
     "averaging, evaluation and logs": "ema deploy_ema evaluate_every log",
     "images": "scaling crop crop_padding flip fraction resize test_fraction label_column image_column",
     "where and how it is computed": "processes scheduler executor kernels precision trust",
@@ -25,7 +25,7 @@ class Option:
 
     Attributes:
         name: name in Python; ``method.k`` for the setting ``k`` of the method.
-        kind: type hint of the value; a ``bool`` is a switch, ``--flip`` and ``--no-flip``.
+        kind: type hint of the value; a ``bool``, or None, is a switch, ``--flip`` and ``--no-flip``.
         default: value where none is given; ``inspect.Parameter.empty`` where a value is needed.
         help: one phrase.
         positional: the terminal takes the value without the option's name.
@@ -72,6 +72,7 @@ def options_of(
         kind = parameter.annotation
         if isinstance(kind, str):
             kind = str | None if kind.endswith("| None") else str
+        kind = bool if kind == bool | None else kind
         text = re.split(r"\.(?: |$)", texts.get(parameter.name, ""))[0].replace("``", "")
         options.append(Option(parameter.name, kind, parameter.default, text, parameter.name in positional))
     return options

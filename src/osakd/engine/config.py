@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.checks import choice, flag, number, whole
 from osakd.data.options import ImageOptions, image_options
-from osakd.data.recipes import recipe_for
+from osakd.data.recipes import RecipeName, photos_recipe, recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
@@ -26,6 +26,7 @@ Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
 
 _CHOICES = {
+    "recipe": RecipeName,
     "optimizer": Optimizer,
     "schedule": Schedule,
     "scaling": Scaling,
@@ -40,6 +41,7 @@ _NUMBERS: dict[str, dict[str, float]] = {  # the data check their shares
     "learning_rate": {"above": 0},
     "momentum": {"least": 0},
     "weight_decay": {"least": 0},
+    "warmup_epochs": {"least": 0},
     "max_grad_norm": {"above": 0},
     "gamma": {"least": 0},
     "fraction": {},
@@ -54,25 +56,31 @@ _IMAGE_OPTIONS = tuple(field.name for field in fields(ImageOptions))
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to train; None stands for the data set's recipe.
+    """How to train; None stands for the recipe's value.
 
     Args:
-        model: network (osakd list) or package.module:function; by default the data set's.
-        epochs: number of passes over the training set; by default the data set's.
-        batch_size: number of images per step; by default the data set's, 64.
+        recipe: what the other options are by default: paper, for a data set of the paper as in the paper; or photos,
+            for any other, by its images and classes.
+        model: network (osakd list) or package.module:function; by default the recipe's.
+        epochs: number of passes over the training set; by default the recipe's.
+        batch_size: number of images per step; by default the recipe's, 64.
         optimizer: optimizer of the weights.
-        learning_rate: learning rate at the start of the schedule; by default the data set's.
-        momentum: SGD momentum.
-        nesterov: use Nesterov momentum in SGD.
-        weight_decay: weight decay of the optimizer.
+        learning_rate: learning rate at the start of the schedule; by default the recipe's.
+        momentum: SGD momentum; by default the recipe's, 0.9.
+        nesterov: use Nesterov momentum in SGD; by default the recipe's.
+        weight_decay: weight decay of the optimizer; by default the recipe's.
         max_grad_norm: largest gradient norm, above which gradients are clipped; by default they are not.
-        schedule: learning rate schedule: constant; step, times gamma at each milestone; or cosine, down to zero.
+        schedule: learning rate schedule: constant; step, times gamma at each milestone; or cosine, down to zero; by
+            default the recipe's.
+        warmup_epochs: number of epochs in which the learning rate rises to its value; below 1, as a share of all
+            epochs; by default the recipe's.
         milestones: milestones of the step schedule, as shares of the epochs.
         gamma: factor of the learning rate at each milestone.
         scaling: input scaling: half (to [-1, 1]), unit ([0, 1]) or statistics (standardised per channel).
-        crop: pixels of padding around an image, from which a random crop of the image's size is taken.
+        crop: pixels of padding around an image, from which a random crop of the image's size is taken; by
+            default the recipe's.
         crop_padding: padding of crops: zero (black) or reflect.
-        flip: flip half of the training images horizontally.
+        flip: flip half of the training images horizontally; by default the recipe's.
         fraction: share of each class's training images to use, the same for every seed.
         validation: share of each class's training images to hold out for validation.
         resize: size in pixels to which all images are resized: 32, or height x width such as 64x48.
@@ -93,22 +101,24 @@ class Options:
         trust: call the function that a given teacher's folder names as its network, whose code then runs.
     """
 
+    recipe: RecipeName | None = None
     model: str | None = None
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: Optimizer = "sgd"
     learning_rate: float | None = None
     momentum: float | None = None
-    nesterov: bool = False
-    weight_decay: float = 0.0
+    nesterov: bool | None = None
+    weight_decay: float | None = None
     max_grad_norm: float | None = None
-    schedule: Schedule = "constant"
+    schedule: Schedule | None = None
+    warmup_epochs: float | None = None
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
     scaling: Scaling | None = None
-    crop: int = 0
+    crop: int | None = None
     crop_padding: CropPadding = "zero"
-    flip: bool = False
+    flip: bool | None = None
     fraction: float = 1.0
     validation: float = 0.0
     resize: int | str | None = None
@@ -159,17 +169,23 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     Raises:
         InputError: an unknown name or a value out of its range.
     """
-    recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
-    chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
-    chosen |= {"max_grad_norm": None, "scaling": recipe.scaling}
-    chosen |= {key: value for key, value in vars(options).items() if value is not None}
-    chosen = {key: _checked(key, value) for key, value in chosen.items()}
+    data = data.part(options.fraction)
+    given = {key: _checked(key, value) for key, value in vars(options).items() if value is not None}
+    is_known = data.kind == "named"
+    given.setdefault("recipe", "paper" if is_known else "photos")
+    if given["recipe"] == "paper":
+        recipe = recipe_for(data.name if is_known else "")
+    else:
+        recipe = photos_recipe(
+            len(data.train), data.input_shape, data.class_names, model=options.model, optimizer=given["optimizer"]
+        )
+    chosen: dict[str, Any] = {"max_grad_norm": None, **vars(recipe), **given}
+    chosen["nesterov"] = given.get("nesterov", recipe.nesterov and chosen["momentum"] > 0)
     for option in (*NOT_RECORDED, *_IMAGE_OPTIONS):
         chosen.pop(option, None)
-    defaults = RunDefaults(model=chosen["model"], epochs=chosen["epochs"], soft_weight=recipe.soft_weight)
+    defaults = RunDefaults(model=chosen["model"], epochs=chosen["epochs"], soft_weight=chosen.pop("soft_weight"))
     name, settings = resolve_method(method, defaults)
     chosen["epochs"] = settings.last_stage_epochs(chosen["epochs"])
-    data = data.part(chosen["fraction"])
     seed = whole("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
@@ -236,6 +252,7 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
     """
     return old == new or (
         new.schedule == "constant"
+        and not 0 < new.warmup_epochs < 1
         and settings_of(new).single_network
         and not settings_of(new).follows_schedule
         and new.epochs > old.epochs

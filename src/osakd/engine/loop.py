@@ -12,6 +12,7 @@ import torch
 
 from osakd import records
 from osakd.data.augment import draw
+from osakd.data.recipes import recipe_in_words
 from osakd.data.streams import permutation, torch_seed
 from osakd.durable import append
 from osakd.engine import state
@@ -46,7 +47,8 @@ class Loop:
         self.memory_mib = list(memory_mib)
         self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
         data = runs[0].data
-        self.data_notes, self.notes = data.notes, [*data.describe_classes(), *data.notes, *chosen.notes]
+        recipe = recipe_in_words(runs[0].config, data.class_names)
+        self.data_notes, self.notes = data.notes, [recipe, *data.describe_classes(), *data.notes, *chosen.notes]
         self.made_by = environment(device) | {"executor": chosen.name}  # now: files may change later
         self.errors: dict[Path, RunError] = {}
         self.results: dict[Path, Result] = {}
