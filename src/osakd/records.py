@@ -107,6 +107,7 @@ class RunConfig:
         ema: decay of the moving average of weights; None for no average. ``deploy_ema``: whether it is deployed.
         recipe: what decided the options that were not given.
         warmup_epochs: epochs in which the learning rate rises; below 1 as a share of ``epochs``.
+        class_weights: weights of the classes in the cross-entropy: ``balanced``, or None for equal ones.
     """
 
     data: DataRecord
@@ -138,6 +139,7 @@ class RunConfig:
     deploy_ema: bool = False
     recipe: str = "paper"
     warmup_epochs: float = 0.0
+    class_weights: str | None = None
 
     def differences(self, other: "RunConfig") -> list[str]:
         """Lists where the other configuration differs, as ``name: ours, not theirs``."""

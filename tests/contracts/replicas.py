@@ -75,7 +75,9 @@ def staged(num_classes: int) -> nn.Module:
     return nn.Sequential(OrderedDict(parts))
 
 
-def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Method:
+def method_of(
+    variant: Any, seed: int, model: str, device: str = "cpu", class_weights: torch.Tensor | None = None
+) -> Method:
     torch.manual_seed(seed)
 
     def build_network(other: str | None) -> nn.Module:
@@ -93,6 +95,7 @@ def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Metho
         input_shape=(1, 8, 8),
         build_network=build_network,
         teachers=[build_network(stage.model and "resnet8").eval() for stage in earlier_stages(settings)],
+        class_weights=class_weights,
     )
     method = build_method(name, settings, context)
     return method.to(device).to(memory_format=torch.channels_last)

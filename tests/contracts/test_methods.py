@@ -6,18 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 
 import osakd
 from osakd.data.sources import load_data
-from osakd.engine.build import build
+from osakd.engine.build import balanced_weights, build
 from osakd.engine.config import Options, configure
 from osakd.engine.evaluate import to_floats
+from osakd.methods.base import Batch
 from osakd.methods.registry import METHODS
 from osakd.models.build import build_model
 from osakd.records import read_config, read_metrics, read_result
-from tests.contracts.replicas import CPU
+from tests.contracts.replicas import CPU, method_of
 from tests.engine.runs import StopAt, curve
 
 GENERATIONS = {"name": "born-again", "generations": 2}
@@ -146,3 +149,23 @@ def test_stages_draw_their_own_random_numbers(finished: Any) -> None:
     folder = finished(GENERATIONS)
     curves = [json.dumps([row["train"]["total"] for row in read_metrics(one)][:1]) for one in stages(folder)]
     assert len(set(curves)) == 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_cross_entropy_has_class_weights(method: str) -> None:
+    digits = load_data("digits").train
+    images = to_floats(torch.from_numpy(digits.images[:64]))
+    index, step = torch.arange(64), torch.tensor(0)
+    batch = Batch(images, torch.from_numpy(digits.target[:64]), index, step, torch.tensor(0.5))
+    equal, weighted = (
+        method_of(method, 0, "staged", class_weights=weights)(batch).total
+        for weights in (None, torch.arange(1.0, 11.0))
+    )
+    assert not torch.isclose(equal, weighted, rtol=1e-3)
+    assert "class_weights" not in method_of(method, 0, "staged", class_weights=torch.ones(10)).own_state()
+
+
+def test_balanced_weights_are_scikit_learn_s() -> None:
+    target = np.repeat([0, 1, 2], [70, 20, 10])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=target)
+    assert balanced_weights([70, 20, 10]).tolist() == pytest.approx(expected.tolist())

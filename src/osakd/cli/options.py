@@ -11,7 +11,8 @@ from osakd.api.signatures import argument_texts
 from osakd.methods.lookup import given_method
 
 GROUPS = {
-    "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule warmup_epochs milestones gamma",
+    "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule warmup_epochs milestones gamma "
+    "class_weights",
     "averaging, evaluation and logs": "ema deploy_ema evaluate_every log",
     "images": "scaling crop crop_padding flip fraction resize test_fraction label_column image_column",
     "where and how it is computed": "processes scheduler executor kernels precision trust",

@@ -187,6 +187,7 @@ def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
         f"scaling {config.scaling}",
         f"crop {config.crop}" * (config.crop > 0),
         "flip" if config.flip else f"no flip since {why}" if why else "",
+        "balanced class weights" if config.class_weights else "",
     ]
     return f"Recipe {config.recipe}: {', '.join(filter(None, parts))}."
 

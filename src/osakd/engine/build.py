@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from osakd.data.arrays import DataArrays
 from osakd.data.streams import torch_seed
@@ -69,9 +69,20 @@ def method_of(
         num_samples=config.data["train"],
         input_shape=(channels, height, width),
         teachers=teachers,
+        class_weights=balanced_weights(config.data["class_counts"]) if config.class_weights else None,
     )
     method = build_method(config.method, settings_of(config), context)
     return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
+
+
+def balanced_weights(counts: Sequence[int]) -> Tensor:
+    """Weights inversely proportional to the number of images of each class, as scikit-learn's ``balanced`` ones.
+
+    Example:
+        >>> balanced_weights([30, 10])
+        tensor([0.6667, 2.0000])
+    """
+    return sum(counts) / (len(counts) * torch.tensor(counts, dtype=torch.get_default_dtype()))
 
 
 def on_device(data: DataArrays, device: torch.device) -> Splits:

@@ -24,6 +24,7 @@ Schedule = Literal["constant", "step", "cosine"]
 Precision = Literal["float32", "tf32", "bf16"]
 Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
+ClassWeights = Literal["balanced"]
 
 _CHOICES = {
     "recipe": RecipeName,
@@ -32,6 +33,7 @@ _CHOICES = {
     "scaling": Scaling,
     "precision": Precision,
     "crop_padding": CropPadding,
+    "class_weights": ClassWeights,
     "executor": ExecutorName,
     "kernels": KernelsName,
 }
@@ -81,6 +83,8 @@ class Options:
             default the recipe's.
         crop_padding: padding of crops: zero (black) or reflect.
         flip: flip half of the training images horizontally; by default the recipe's.
+        class_weights: weights of the classes in the cross-entropy: balanced, inversely proportional to the number of
+            training images of each; by default they are equal.
         fraction: share of each class's training images to use, the same for every seed.
         validation: share of each class's training images to hold out for validation.
         resize: size in pixels to which all images are resized: 32, or height x width such as 64x48.
@@ -119,6 +123,7 @@ class Options:
     crop: int | None = None
     crop_padding: CropPadding = "zero"
     flip: bool | None = None
+    class_weights: ClassWeights | None = None
     fraction: float = 1.0
     validation: float = 0.0
     resize: int | str | None = None
