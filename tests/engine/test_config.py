@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import asdict, replace
 from math import cos, pi
 from pathlib import Path
@@ -64,6 +65,8 @@ def test_images_of_the_user_have_the_recipe_for_photos() -> None:
         ({"learning_rate": float("inf")}, "`learning_rate` must be a finite number"),
         ({"recipe": "photo"}, "Unknown recipe 'photo'; did you mean 'photos'"),
         ({"warmup_epochs": -1}, "`warmup_epochs` must be at least 0"),
+        ({"augment": ("autoaugment",)}, "Unknown augment 'autoaugment'; did you mean 'randaugment'"),
+        ({"mixup": -0.1}, "`mixup` must be at least 0"),
         ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
         ({"momentum": -0.1}, "`momentum` must be at least 0"),
         ({"gamma": -0.1}, "`gamma` must be at least 0"),
@@ -109,6 +112,22 @@ def test_numbers_become_what_can_be_recorded() -> None:
             config(**options)
     with pytest.raises(InputError, match=r"`seed` must be a whole number, got 0\.5"):
         config(seed=0.5)
+
+
+def test_policies(torchvision: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config(augment="erasing", recipe="photos").crop == 1
+    monkeypatch.setattr("osakd.data.policies._TRANSFORMS", {"random-resized-crop": ("RandomErasing", {})})
+    monkeypatch.setattr("osakd.data.policies.RESIZED", "")
+    assert config(augment="random-resized-crop", recipe="photos").crop == 0
+    assert config(augment="random-resized-crop", recipe="photos", crop=2).crop == 2
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
+    with pytest.raises(InputError, match=r"needs the package torchvision, .*pip install 'osakd\[augment\]'"):
+        config(augment=["erasing"])
+
+
+def test_a_memory_of_images_has_no_mixed_ones() -> None:
+    with pytest.raises(InputError, match="The method 'osakd' cannot learn from mixed images"):
+        config({"name": "osakd", "pool": "memory"}, cutmix=1.0)
 
 
 @pytest.mark.parametrize(("k", "include_self", "largest"), [(64, False, 63), (65, True, 64), (0, False, 63)])

@@ -14,7 +14,8 @@ GROUPS = {
     "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule warmup_epochs milestones gamma "
     "class_weights",
     "averaging, evaluation and logs": "ema deploy_ema evaluate_every log",
-    "images": "scaling crop crop_padding flip fraction resize test_fraction label_column image_column",
+    "images": "scaling fraction resize test_fraction label_column image_column",
+    "augmentation": "crop crop_padding flip augment mixup cutmix",
     "where and how it is computed": "processes scheduler executor kernels precision trust",
 }
 """Options that the help of a long command shows below the common ones. An option that is not named here is common."""

@@ -187,6 +187,9 @@ def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
         f"scaling {config.scaling}",
         f"crop {config.crop}" * (config.crop > 0),
         "flip" if config.flip else f"no flip since {why}" if why else "",
+        *config.augment,
+        f"mixup {config.mixup:g}" * (config.mixup > 0),
+        f"CutMix {config.cutmix:g}" * (config.cutmix > 0),
         "balanced class weights" if config.class_weights else "",
     ]
     return f"Recipe {config.recipe}: {', '.join(filter(None, parts))}."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.checks import choice, flag, number, whole
 from osakd.data.options import ImageOptions, image_options
+from osakd.data.policies import RESIZED, PolicyName, build_policy
 from osakd.data.recipes import RecipeName, photos_recipe, recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
@@ -44,6 +45,8 @@ _NUMBERS: dict[str, dict[str, float]] = {  # the data check their shares
     "momentum": {"least": 0},
     "weight_decay": {"least": 0},
     "warmup_epochs": {"least": 0},
+    "mixup": {"least": 0},
+    "cutmix": {"least": 0},
     "max_grad_norm": {"above": 0},
     "gamma": {"least": 0},
     "fraction": {},
@@ -83,6 +86,10 @@ class Options:
             default the recipe's.
         crop_padding: padding of crops: zero (black) or reflect.
         flip: flip half of the training images horizontally; by default the recipe's.
+        augment: policies of torchvision that augment each training image, in this order. They need the extra
+            ``augment``.
+        mixup: parameter of mixup's Beta distribution, such as 0.2; 0 for none.
+        cutmix: parameter of CutMix's Beta distribution, such as 1; 0 for none.
         class_weights: weights of the classes in the cross-entropy: balanced, inversely proportional to the number of
             training images of each; by default they are equal.
         fraction: share of each class's training images to use, the same for every seed.
@@ -123,6 +130,9 @@ class Options:
     crop: int | None = None
     crop_padding: CropPadding = "zero"
     flip: bool | None = None
+    augment: tuple[PolicyName, ...] = ()
+    mixup: float = 0.0
+    cutmix: float = 0.0
     class_weights: ClassWeights | None = None
     fraction: float = 1.0
     validation: float = 0.0
@@ -185,6 +195,8 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
             len(data.train), data.input_shape, data.class_names, model=options.model, optimizer=given["optimizer"]
         )
     chosen: dict[str, Any] = {"max_grad_norm": None, **vars(recipe), **given}
+    if RESIZED in chosen["augment"]:
+        chosen["crop"] = given.get("crop", 0)
     chosen["nesterov"] = given.get("nesterov", recipe.nesterov and chosen["momentum"] > 0)
     for option in (*NOT_RECORDED, *_IMAGE_OPTIONS):
         chosen.pop(option, None)
@@ -196,6 +208,14 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
     record = data.record(channels=_channels(data, chosen["model"]), validation=chosen["validation"], seed=seed)
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
+    if config.augment:
+        build_policy(config.augment, (1, 1))  # its package is missed here, before anything runs
+    mixed = config.mixup or config.cutmix
+    if mixed and (settings.searches_memory() or not settings.takes_mixed_images):
+        raise InputError(
+            f"The method {name!r} cannot learn from mixed images, which have several classes: leave `mixup` and "
+            "`cutmix` out."
+        )
     if config.deploy_ema and config.ema is None:
         raise InputError("`deploy_ema` needs `ema`, the decay of the average.")
     if config.nesterov and config.momentum == 0:
@@ -222,6 +242,9 @@ def _checked(option: str, value: Any) -> Any:
     """
     if option in _CHOICES:
         return choice(option, value, get_args(_CHOICES[option]))
+    if option == "augment":
+        names: list[str] = [value] if isinstance(value, str) else list(value)
+        return [choice(option, name, get_args(PolicyName)) for name in names]
     if option in ("nesterov", "flip", "deploy_ema"):
         return flag(option, value)
     if option in _WHOLE:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from osakd import records
-from osakd.data.augment import draw
+from osakd.data.augment import draws_of
 from osakd.data.recipes import recipe_in_words
 from osakd.data.streams import permutation, torch_seed
 from osakd.durable import append
@@ -127,15 +127,14 @@ class Loop:
         torch.manual_seed(torch_seed(seed=first.seed, stage=first.stage, stream="noise", epoch=epoch))
         count, keys = first.data["train"], [{"seed": c.seed, "stage": c.stage, "epoch": epoch} for c in configs]
         orders = [permutation(count, stream="order", **key) for key in keys]
-        augmented = first.crop or first.flip
-        drawn = [draw(count, padding=first.crop, flip=first.flip, **key) for key in keys] if augmented else None
+        drawn = {config.seed: draws_of(config, epoch) for config in configs}
         rate, first_step = learning_rate(first, epoch), (epoch - 1) * self.steps
         outcomes = self.executor.run_epoch(
             orders,
             rate=rate,
             first_step=first_step,
             on_step=lambda step: self.callback.on_step_begin(epoch, step),
-            drawn=drawn,
+            drawn=[drawn[config.seed] for config in configs],
         )
         seconds = (time.monotonic() - start) / len(self.runs)
         due = epoch % first.evaluate_every == 0 or epoch == first.epochs

@@ -65,14 +65,14 @@ class Batch(NamedTuple):
 
     Attributes:
         images: float images in [0, 1].
-        target: class index of each image.
+        target: class index of each image; class probabilities of mixed ones.
         index: index of each image in the training set.
         step: number of steps taken before this one, a 0-dim integer tensor.
         progress: share of the schedule that is done, a 0-dim float tensor from 0 to 1.
     """
 
     images: Float[Tensor, "n channels h w"]
-    target: Int[Tensor, " n"]
+    target: Int[Tensor, " n"] | Float[Tensor, "n c"]
     index: Int[Tensor, " n"]  # pyright: ignore[reportIncompatibleMethodOverride] - not a sequence to search
     step: Int[Tensor, ""]
     progress: Float[Tensor, ""]
