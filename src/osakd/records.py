@@ -107,6 +107,8 @@ class RunConfig:
         ema: decay of the moving average of weights; None for no average. ``deploy_ema``: whether it is deployed.
         recipe: what decided the options that were not given.
         warmup_epochs: epochs in which the learning rate rises; below 1 as a share of ``epochs``.
+        pretrained: networks of timm start from their pretrained weights.
+        weights: digest of the file of the deployed network's starting weights; None for random ones.
         augment: policies of torchvision that augment each image.
         mixup: parameter of mixup's Beta distribution; 0 for none. ``cutmix``: that of CutMix.
         class_weights: weights of the classes in the cross-entropy: ``balanced``, or None for equal ones.
@@ -142,6 +144,8 @@ class RunConfig:
     recipe: str = "paper"
     warmup_epochs: float = 0.0
     class_weights: str | None = None
+    pretrained: bool = False
+    weights: str | None = None
     augment: list[str] = field(default_factory=list)
     mixup: float = 0.0
     cutmix: float = 0.0

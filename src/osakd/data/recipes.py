@@ -18,6 +18,8 @@ RATES = {"adamw": 0.002, "lenet": 0.01, "": 0.05}
 DECAYS = {"adamw": 0.05, "sgd": 5e-4}
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 12_000, 20, 100
 """As many epochs as make so many steps, within these bounds."""
+FINE_TUNING = 0.2
+"""Factor of the rate where a network starts from trained weights."""
 WARM_UP = 0.05
 """Share of the epochs in which the rate rises."""
 PIXELS_PER_CROP = 8
@@ -117,6 +119,7 @@ def photos_recipe(
     *,
     model: str | None = None,
     optimizer: str = "sgd",
+    fine_tuned: bool = False,
 ) -> Recipe:
     """The recipe for the user's own images.
 
@@ -126,6 +129,7 @@ def photos_recipe(
         class_names: name of each class, which may forbid mirror images.
         model: network that the user names; None for the recipe's.
         optimizer: ``sgd`` or ``adamw``.
+        fine_tuned: it starts from trained weights.
 
     Example:
         >>> recipe = photos_recipe(1600, (3, 32, 32), ["cat", "dog"])
@@ -138,7 +142,7 @@ def photos_recipe(
     key = optimizer if optimizer in RATES else next(start for start in RATES if model.startswith(start))
     return Recipe(
         model=model,
-        learning_rate=RATES[key],
+        learning_rate=RATES[key] * (FINE_TUNING if fine_tuned else 1),
         epochs=min(max(round(STEPS * batch_size / images), LEAST_EPOCHS), MOST_EPOCHS),
         nesterov=True,
         weight_decay=DECAYS[optimizer],
@@ -180,11 +184,11 @@ def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
     shape = [words for words, used in (("warm-up", config.warmup_epochs), (config.schedule, True)) if used]
     why = why_not_flipped(class_names, config.data["input_shape"][0]) if config.recipe == "photos" else ""
     parts = [
-        config.model,
+        f"{config.model}{' pretrained' * config.pretrained}{' from trained weights' * bool(config.weights)}",
         f"{config.epochs} epoch{'s' * (config.epochs > 1)} of batches of {config.batch_size}",
         f"{'SGD' if config.optimizer == 'sgd' else 'AdamW'} {config.learning_rate:g} with {' and '.join(shape)} rate",
         f"weight decay {config.weight_decay:g}" * (config.weight_decay > 0),
-        f"scaling {config.scaling}",
+        "" if config.pretrained else f"scaling {config.scaling}",
         f"crop {config.crop}" * (config.crop > 0),
         "flip" if config.flip else f"no flip since {why}" if why else "",
         *config.augment,

@@ -14,7 +14,8 @@ from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.settings.base import RunDefaults
-from osakd.models.build import expected_channels
+from osakd.models.build import TIMM, expected_channels
+from osakd.models.weights import weights_digest, weights_file
 from osakd.records import RunConfig, read_config
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Options:
         recipe: what the other options are by default: paper, for a data set of the paper as in the paper; or photos,
             for any other, by its images and classes.
         model: network (osakd list) or package.module:function; by default the recipe's.
+        pretrained: networks of timm start from their pretrained weights, with their input scaling.
+        weights: starting weights of the network: a safetensors file, a state dict of torch.save, or the folder of a
+            finished run; a head for other classes is made anew.
         epochs: number of passes over the training set; by default the recipe's.
         batch_size: number of images per step; by default the recipe's, 64.
         optimizer: optimizer of the weights.
@@ -114,6 +118,8 @@ class Options:
 
     recipe: RecipeName | None = None
     model: str | None = None
+    pretrained: bool = False
+    weights: str | Path | None = None
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: Optimizer = "sgd"
@@ -192,9 +198,14 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         recipe = recipe_for(data.name if is_known else "")
     else:
         recipe = photos_recipe(
-            len(data.train), data.input_shape, data.class_names, model=options.model, optimizer=given["optimizer"]
+            len(data.train),
+            data.input_shape,
+            data.class_names,
+            model=options.model,
+            optimizer=given["optimizer"],
+            fine_tuned=options.pretrained or options.weights is not None,
         )
-    chosen: dict[str, Any] = {"max_grad_norm": None, **vars(recipe), **given}
+    chosen: dict[str, Any] = {"max_grad_norm": None, "weights": None, **vars(recipe), **given}
     if RESIZED in chosen["augment"]:
         chosen["crop"] = given.get("crop", 0)
     chosen["nesterov"] = given.get("nesterov", recipe.nesterov and chosen["momentum"] > 0)
@@ -208,6 +219,8 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
     record = data.record(channels=_channels(data, chosen["model"]), validation=chosen["validation"], seed=seed)
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
+    if config.pretrained and TIMM not in str([config.model, config.settings]):
+        raise InputError(f"`pretrained` is for networks of timm, got {config.model!r}: take --model {TIMM}NAME.")
     if config.augment:
         build_policy(config.augment, (1, 1))  # its package is missed here, before anything runs
     mixed = config.mixup or config.cutmix
@@ -242,10 +255,12 @@ def _checked(option: str, value: Any) -> Any:
     """
     if option in _CHOICES:
         return choice(option, value, get_args(_CHOICES[option]))
+    if option == "weights":
+        return weights_digest(weights_file(value))
     if option == "augment":
         names: list[str] = [value] if isinstance(value, str) else list(value)
         return [choice(option, name, get_args(PolicyName)) for name in names]
-    if option in ("nesterov", "flip", "deploy_ema"):
+    if option in ("nesterov", "flip", "deploy_ema", "pretrained"):
         return flag(option, value)
     if option in _WHOLE:
         return whole(option, value, least=_WHOLE[option])

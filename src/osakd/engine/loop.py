@@ -48,7 +48,8 @@ class Loop:
         self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
         data = runs[0].data
         recipe = recipe_in_words(runs[0].config, data.class_names)
-        self.data_notes, self.notes = data.notes, [recipe, *data.describe_classes(), *data.notes, *chosen.notes]
+        self.data_notes, self.notes = [*data.notes, *self.executor.notes], [recipe, *data.describe_classes()]
+        self.notes += [*self.data_notes, *chosen.notes]
         self.made_by = environment(device) | {"executor": chosen.name}  # now: files may change later
         self.errors: dict[Path, RunError] = {}
         self.results: dict[Path, Result] = {}

@@ -36,12 +36,14 @@ class Replicas:
         splits: the data of each seed; seeds may share them.
         config: how they are trained; their configurations differ in method, settings and seed alone.
         keys: what the method of each replica is; the losses of replicas with equal keys are computed together.
+        notes: what a reader should know of how they were built.
     """
 
     methods: Sequence[Method]
     splits: Sequence[Splits]
     config: RunConfig
     keys: Sequence[str] = ("",)
+    notes: Sequence[str] = ()
 
     @property
     def device(self) -> torch.device:
@@ -121,7 +123,7 @@ class Executor(ABC):
     def __init__(self, replicas: Replicas, groups: Groups, *, captured: bool) -> None:
         config = self.config = replicas.config
         self.splits, self.replicas = list(replicas.splits), len(replicas.methods)
-        self.drawn = Draws()
+        self.notes, self.drawn = list(replicas.notes), Draws()
         height, width = self.splits[0]["train"].images.shape[1:3]
         self.size = (height, width)
         if captured and config.augment:
