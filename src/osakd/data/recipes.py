@@ -121,15 +121,7 @@ def photos_recipe(
     optimizer: str = "sgd",
     fine_tuned: bool = False,
 ) -> Recipe:
-    """The recipe for the user's own images.
-
-    Args:
-        images: number of training images.
-        input_shape: channels, height and width of an image.
-        class_names: name of each class, which may forbid mirror images.
-        model: network that the user names; None for the recipe's.
-        optimizer: ``sgd`` or ``adamw``.
-        fine_tuned: it starts from trained weights.
+    """The recipe for the user's own images, for the network and the optimizer that the user names, if any.
 
     Example:
         >>> recipe = photos_recipe(1600, (3, 32, 32), ["cat", "dog"])

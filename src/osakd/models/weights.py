@@ -58,24 +58,16 @@ def load_weights(network: "nn.Module", path: Path, class_names: Sequence[str]) -
 
     tensors, known = _read(path)
     own = network.state_dict()
-    by_prefix = [("", ""), ("", "network."), ("*", ""), ("*", "network.")]
-    renamed = max(
-        (
-            {after + (key.partition(".")[2] if before else key): value for key, value in tensors.items()}
-            for before, after in by_prefix
-        ),
-        key=lambda state: len(state.keys() & own.keys()),
-    )
-    heads = [
-        f"{name}."
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.Linear | nn.Conv2d) and len(layer.weight) == len(class_names)
-    ]
-    of_head = {name for name in own if heads and name.startswith(heads[-1])}
+    shorter = {key.partition(".")[2]: value for key, value in tensors.items()}
+    inside = [{f"network.{key}": value for key, value in state.items()} for state in (tensors, shorter)]
+    renamed = max((tensors, shorter, *inside), key=lambda state: len(state.keys() & own.keys()))
+    layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    head = next((f"{name}." for name, layer in reversed(layers) if len(layer.weight) == len(class_names)), "-")
+    of_head = {name for name in own if name.startswith(head)}
     fits = all(name in renamed and renamed[name].shape == own[name].shape for name in of_head)
-    anew = not fits or known not in (None, list(class_names))
+    anew = not fits or (bool(of_head) and known not in (None, list(class_names)))
     if anew:
-        renamed = {name: value for name, value in renamed.items() if not name.startswith(heads[-1])}
+        renamed = {name: value for name, value in renamed.items() if not name.startswith(head)}
     left = {name for name in own if name.startswith("normalise.") or name.endswith("num_batches_tracked")}
     problems = [
         *(f"{name!r} is missing" for name in own if name not in renamed.keys() | of_head | left),

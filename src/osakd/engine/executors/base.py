@@ -235,10 +235,8 @@ class Executor(ABC):
         images, rows = self.splits[seed]["train"].images, index
         places, mixes, seeds = (None if each is None else each[seed].index_select(0, index) for each in self.drawn)
         if self.policy is not None and seeds is not None:
-            images, rows = (
-                self.policy(images.index_select(0, index), seeds),
-                torch.arange(len(index), device=index.device),
-            )
+            images = self.policy(images.index_select(0, index), seeds)
+            rows = torch.arange(len(images), device=index.device)
         if places is None:
             images = images.index_select(0, rows)
         else:
