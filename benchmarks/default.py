@@ -23,7 +23,7 @@ from osakd.data.sources import load_data
 TOTALS = (0.0, 0.6, 2.5)
 """Pseudo-counts of all classes together."""
 AUGMENTED = {"crop": 4, "flip": True, "schedule": "cosine"}
-QUICK = {"model": "lenet", "learning_rate": 0.01, "epochs": 40, "validation": 0.2}
+QUICK = {"recipe": "paper", "model": "lenet", "learning_rate": 0.01, "epochs": 40, "validation": 0.2}
 """A rate with which LeNet is trained in 40 epochs."""
 Data = dict[str, tuple[Any, Any]]
 

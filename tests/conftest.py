@@ -1,10 +1,13 @@
 """What every test relies on: one thread, a cache of its own, the real images where they are."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +29,20 @@ def float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module in torchvision's place, whose erasing blackens one pixel."""
+
+    def erase(image: torch.Tensor) -> torch.Tensor:
+        image = image.clone(memory_format=torch.contiguous_format)
+        image.view(-1)[torch.randint(image.numel(), ())] = 0
+        return image
+
+    fake: Any = ModuleType("torchvision.transforms.v2")
+    fake.RandomErasing = lambda: erase
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", fake)
 
 
 @pytest.fixture

@@ -76,6 +76,13 @@ class RunConfig:
     Attributes:
         milestones: where the step schedule lowers the rate, as shares of the epochs.
         stage: key of the random streams: 0 for the deployed network, higher for the stages before it.
+        recipe: what decided the options that were not given.
+        warmup_epochs: epochs in which the learning rate rises; below 1 as a share of ``epochs``.
+        pretrained: networks of timm start from their pretrained weights.
+        weights: digest of the file of the deployed network's starting weights; None for random ones.
+        augment: policies of torchvision that augment each image.
+        mixup: parameter of mixup's Beta distribution; 0 for none. ``cutmix``: that of CutMix.
+        class_weights: weights of the classes in the cross-entropy: ``balanced``, or None for equal ones.
     """
 
     data: DataRecord
@@ -107,6 +114,14 @@ class RunConfig:
     ema_epochs: float | None = None
     deploy: str = "last"
     patience: int | None = None
+    recipe: str = "paper"
+    warmup_epochs: float = 0.0
+    class_weights: str | None = None
+    pretrained: bool = False
+    weights: str | None = None
+    augment: list[str] = field(default_factory=list)
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def differences(self, other: "RunConfig") -> list[str]:
         """Lists where the other configuration differs, as ``name: ours, not theirs``."""

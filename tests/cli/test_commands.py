@@ -101,7 +101,7 @@ def test_help_is_made_of_signature_and_docstring(
     ):
         assert line in lines
     for field in fields(Options):
-        assert f"  --{field.name.replace('_', '-')}" in printed
+        assert re.search(rf"  --(\[no-\])?{field.name.replace('_', '-')}\b", printed)
     assert not re.search(r"callbacks|Literal|None|null|``|_\w+ N", printed)
 
 

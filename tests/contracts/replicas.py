@@ -2,13 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from osakd.data.augment import draw
+from osakd.data.augment import draws_of
 from osakd.data.sources import load_data
 from osakd.data.streams import permutation
 from osakd.engine.build import on_device
@@ -76,7 +77,9 @@ def staged(num_classes: int) -> nn.Module:
     return nn.Sequential(OrderedDict(parts))
 
 
-def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Method:
+def method_of(
+    variant: Any, seed: int, model: str, device: str = "cpu", class_weights: torch.Tensor | None = None
+) -> Method:
     torch.manual_seed(seed)
 
     def build_network(other: str | None) -> nn.Module:
@@ -94,6 +97,7 @@ def method_of(variant: Any, seed: int, model: str, device: str = "cpu") -> Metho
         input_shape=(1, 8, 8),
         build_network=build_network,
         teachers=[build_network(stage.model and "resnet8").eval() for stage in earlier_stages(settings)],
+        class_weights=class_weights,
     )
     method = build_method(name, settings, context)
     return method.to(device).to(memory_format=torch.channels_last)
@@ -127,13 +131,12 @@ def config(**changes: Any) -> RunConfig:
 
 
 def run(
-    executor: Executor, seeds: Sequence[int], epochs: Sequence[int], rate: float = 0.02, crop: int = 0
+    executor: Executor, seeds: Sequence[int], epochs: Sequence[int], rate: float = 0.02
 ) -> list[list[dict[str, float]]]:
     history = []
     for epoch in epochs:
         orders = [permutation(600, seed=seed, stage=0, stream="order", epoch=epoch) for seed in seeds]
-        keys = [{"seed": seed, "stage": 0, "epoch": epoch} for seed in seeds]
-        drawn = [draw(600, padding=crop, flip=True, **key) for key in keys] if crop else None
+        drawn = [draws_of(replace(executor.config, seed=seed), epoch) for seed in seeds]
         first_step = STEPS * (epoch - 1)
         done = executor.run_epoch(orders, rate=rate, first_step=first_step, on_step=lambda _: None, drawn=drawn)
         assert all(outcome.first_bad_step is None for outcome in done)

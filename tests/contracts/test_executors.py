@@ -90,19 +90,31 @@ def assert_equal_runs(state: dict[str, Any], scores: dict[str, dict[str, float]]
         assert scores[name] == pytest.approx(values, abs=1e-9)
 
 
-@pytest.mark.parametrize("captured", [False, True])
+@pytest.mark.parametrize(
+    ("captured", "changes"),
+    [
+        *product([False, True], [{"crop": 2, "crop_padding": "reflect", "flip": True}, {"mixup": 0.4, "cutmix": 1.0}]),
+        (False, {"augment": ("erasing",), "crop": 1, "mixup": 0.4}),
+    ],
+)
 @pytest.mark.parametrize("name", TOGETHER)
-def test_images_are_augmented_alike_on_every_executor(float64: None, name: str, captured: bool) -> None:
-    variants = ["plain", "osakd"]
+def test_images_are_augmented_alike_on_every_executor(
+    float64: None, name: str, captured: bool, changes: dict[str, Any], torchvision: None
+) -> None:
+    variants = ["plain", "osakd", "label-smoothing"]
     order = [(seed, variant) for seed in SEEDS for variant in variants]
-    changes = {"captured": captured, "crop": 2, "crop_padding": "reflect"}
-    history = run(together(name, "staged", variants, **changes), [seed for seed, _ in order], [1, 2], crop=2)
+    history = run(together(name, "staged", variants, captured=captured, **changes), [seed for seed, _ in order], [1, 2])
     for number, (seed, variant) in enumerate(order):
-        found = run(serial(variant, seed, "staged", **changes), [seed], [1, 2], crop=2)
+        found = run(serial(variant, seed, "staged", captured=captured, **changes), [seed], [1, 2])
         plain = run(serial(variant, seed, "staged"), [seed], [1, 2])
         for epoch in range(2):
             assert found[epoch][0] == pytest.approx(history[epoch][number], abs=1e-9)
             assert found[epoch][0]["total"] != pytest.approx(plain[epoch][0]["total"], abs=1e-6)
+
+
+def test_policies_are_not_captured(torchvision: None) -> None:
+    with pytest.raises(UnsupportedError, match="cannot be captured"):
+        alone(REFERENCE, "plain", 0, "staged", captured=True, augment=("erasing",))
 
 
 @pytest.mark.parametrize("name", TOGETHER)

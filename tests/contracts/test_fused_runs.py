@@ -16,9 +16,9 @@ from tests.contracts.replicas import CPU, plans_of
 from tests.engine.runs import MEMORY, StopAt, same_weights
 
 
-@pytest.mark.parametrize("validation", [0.0, 0.2])
-def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, validation: float) -> None:
-    plans = plans_of(tmp_path / "fused", epochs=3, validation=validation)
+@pytest.mark.parametrize("options", [{}, {"validation": 0.2, "class_weights": "balanced", "cutmix": 1.0}])
+def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, options: dict[str, Any]) -> None:
+    plans = plans_of(tmp_path / "fused", epochs=3, **options)
     assert train.run_together(plans, loop.Callback()) == {}
     for plan in plans:
         alone = tmp_path / "serial" / plan.folder.name

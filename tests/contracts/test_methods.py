@@ -6,18 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 
 import osakd
 from osakd.data.sources import load_data
-from osakd.engine.build import build
+from osakd.engine.build import balanced_weights, build
 from osakd.engine.config import Options, configure
 from osakd.engine.evaluate import to_floats
+from osakd.errors import InputError
+from osakd.methods.base import Batch
 from osakd.methods.registry import METHODS
 from osakd.models.build import build_model
 from osakd.records import read_config, read_metrics, read_result
-from tests.contracts.replicas import CPU
+from tests.contracts.replicas import CPU, method_of
 from tests.engine.runs import StopAt, curve
 
 GENERATIONS = {"name": "born-again", "generations": 2}
@@ -148,3 +152,34 @@ def test_stages_draw_their_own_random_numbers(finished: Any) -> None:
     folder = finished(GENERATIONS)
     curves = [json.dumps([row["train"]["total"] for row in read_metrics(one)][:1]) for one in stages(folder)]
     assert len(set(curves)) == 3
+
+
+def loss(method: str, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    images = to_floats(torch.from_numpy(load_data("digits").train.images[:64]))
+    batch = Batch(images, target, torch.arange(64), torch.tensor(0), torch.tensor(0.5))
+    return method_of(method, 0, "staged", class_weights=weights)(batch).total
+
+
+TARGET = torch.from_numpy(load_data("digits").train.target[:64])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_cross_entropy_has_class_weights(method: str) -> None:
+    weights = torch.arange(1.0, 11.0)
+    assert not torch.isclose(loss(method, TARGET), loss(method, TARGET, weights), rtol=1e-3)
+    assert "class_weights" not in method_of(method, 0, "staged", class_weights=weights).own_state()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_takes_class_probabilities_or_refuses_mixed_images(method: str) -> None:
+    if METHODS[method].settings.takes_mixed_images:
+        assert torch.isclose(loss(method, TARGET), loss(method, torch.eye(10)[TARGET]))
+    else:
+        with pytest.raises(InputError, match="cannot learn from mixed images"):
+            configure(load_data("digits"), method, 0, Options(mixup=0.2))
+
+
+def test_balanced_weights_are_scikit_learn_s() -> None:
+    target = np.repeat([0, 1, 2], [70, 20, 10])
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=target)
+    assert balanced_weights([70, 20, 10]).tolist() == pytest.approx(expected.tolist())

@@ -28,7 +28,7 @@ def test_the_command_prints_and_writes_it(tmp_path: Path, capsys: pytest.Capture
     low, high = ((middle + side * half) / (1 + z**2 / n) for side in (-1, 1))
     assert f"| accuracy | {100 * accuracy:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %) |" in text
     assert "On the 1,197 test images" in text
-    assert "1 epoch of batches of 16, sgd, learning rate 0.05 (constant)" in text
+    assert "Recipe paper: lenet-digits, 1 epoch of batches of 16, SGD 0.05 with constant rate" in text
     assert main(["card", str(run), "--to", str(tmp_path / "README.md")]) == 0
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == card.replace("license: apache-2.0\n", "")
     assert main(["card", str(tmp_path)]) == 2

@@ -1,4 +1,5 @@
 import json
+import sys
 from dataclasses import asdict, replace
 from math import cos, pi
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from osakd.data.recipes import recipe_in_words
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, can_continue, configure, recorded_config
 from osakd.engine.environment import pick_device
@@ -32,6 +34,21 @@ def test_what_is_given_wins() -> None:
     assert (found.epochs, found.learning_rate, found.scaling, found.max_grad_norm) == (3, 0.5, "unit", 1.0)
 
 
+def test_images_of_the_user_have_the_recipe_for_photos() -> None:
+    digits = replace(load_data("digits"), kind="folder")
+    found = configure(digits, "plain", 0, Options(fraction=0.5))
+    assert (found.recipe, found.model, found.schedule, found.nesterov) == ("photos", "resnet8", "cosine", True)
+    assert (found.crop, found.flip, found.weight_decay) == (1, False, 5e-4)
+    given = {"recipe": "photos", "momentum": 0.0, "model": "lenet", "crop": 0, "flip": True, "schedule": "constant"}
+    by_hand = config(**given)
+    assert given == {key: getattr(by_hand, key) for key in given}
+    assert (by_hand.nesterov, by_hand.learning_rate) == (False, 0.01)
+    assert "flip" in recipe_in_words(by_hand, digits.class_names)
+    assert "no flip since classes are numbers" in recipe_in_words(found, digits.class_names)
+    paper = configure(digits, "plain", 0, Options(recipe="paper"))
+    assert (paper.recipe, paper.model, paper.learning_rate, paper.crop) == ("paper", "lenet", 0.001, 0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -46,6 +63,10 @@ def test_what_is_given_wins() -> None:
         ({"learning_rate": 0.0}, "`learning_rate` must be above 0, got 0.0"),
         ({"learning_rate": float("nan")}, "`learning_rate` must be a finite number"),
         ({"learning_rate": float("inf")}, "`learning_rate` must be a finite number"),
+        ({"recipe": "photo"}, "Unknown recipe 'photo'; did you mean 'photos'"),
+        ({"warmup_epochs": -1}, "`warmup_epochs` must be at least 0"),
+        ({"augment": ("autoaugment",)}, "Unknown augment 'autoaugment'; did you mean 'randaugment'"),
+        ({"mixup": -0.1}, "`mixup` must be at least 0"),
         ({"weight_decay": -1.0}, "`weight_decay` must be at least 0"),
         ({"momentum": -0.1}, "`momentum` must be at least 0"),
         ({"gamma": -0.1}, "`gamma` must be at least 0"),
@@ -95,6 +116,22 @@ def test_numbers_become_what_can_be_recorded() -> None:
         config(seed=0.5)
 
 
+def test_policies(torchvision: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config(augment="erasing", recipe="photos").crop == 1
+    monkeypatch.setattr("osakd.data.policies._TRANSFORMS", {"random-resized-crop": ("RandomErasing", {})})
+    monkeypatch.setattr("osakd.data.policies.RESIZED", "")
+    assert config(augment="random-resized-crop", recipe="photos").crop == 0
+    assert config(augment="random-resized-crop", recipe="photos", crop=2).crop == 2
+    monkeypatch.setitem(sys.modules, "torchvision.transforms.v2", None)
+    with pytest.raises(InputError, match=r"needs the package torchvision, .*pip install 'osakd\[augment\]'"):
+        config(augment=["erasing"])
+
+
+def test_a_memory_of_images_has_no_mixed_ones() -> None:
+    with pytest.raises(InputError, match="The method 'osakd' cannot learn from mixed images"):
+        config({"name": "osakd", "pool": "memory"}, cutmix=1.0)
+
+
 @pytest.mark.parametrize(("k", "include_self", "largest"), [(64, False, 63), (65, True, 64), (0, False, 63)])
 def test_k_out_of_range(k: int, include_self: bool, largest: int) -> None:
     with pytest.raises(InputError, match=f"`k` must be between 1 and {largest} .* got {k}"):
@@ -126,6 +163,10 @@ def test_what_may_go_on() -> None:
     assert not can_continue(old, replace(old, epochs=6, seed=1))
     cosine = replace(old, schedule="cosine")
     assert not can_continue(cosine, replace(cosine, epochs=6))
+    rising = replace(old, warmup_epochs=2)
+    assert can_continue(rising, replace(rising, epochs=6))
+    share = replace(old, warmup_epochs=0.5)
+    assert not can_continue(share, replace(share, epochs=6))
     progressive = replace(old, method="ps-kd", settings={"soft_weight": 0.8})  # its targets follow the schedule
     assert not can_continue(progressive, replace(progressive, epochs=6))
 
@@ -139,6 +180,10 @@ def test_schedules() -> None:
     cosine = replace(constant, schedule="cosine")
     expected = [(1 + cos(pi * (epoch - 1) / 8)) / 2 for epoch in range(1, 9)]
     assert [learning_rate(cosine, epoch) for epoch in range(1, 9)] == pytest.approx(expected)
+    expected = [0.25, 0.5, 0.75] + [(1 + cos(pi * epoch / 5)) / 2 for epoch in range(5)]
+    for warmup_epochs in (3, 3 / 8):
+        rising = replace(cosine, warmup_epochs=warmup_epochs)
+        assert [learning_rate(rising, epoch) for epoch in range(1, 9)] == pytest.approx(expected)
 
 
 def test_optimizers() -> None:

@@ -60,8 +60,10 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_bit_for_bit(
     [
         {"optimizer": "adamw", "learning_rate": 0.01, "schedule": "cosine"},
         {"schedule": "step", "nesterov": True, "weight_decay": 1e-3, "max_grad_norm": 1.0, "validation": 0.2},
+        {"recipe": "photos", "model": "lenet-digits", "warmup_epochs": 2, "augment": ("erasing",), "mixup": 0.2},
     ],
 )
+@pytest.mark.usefixtures("torchvision")
 def test_stopped_it_goes_on_bit_for_bit(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(KeyboardInterrupt):
         osakd.train("digits", epochs=4, out=tmp_path / "a", callbacks=[StopAt(3, 2)], **options)

@@ -2,6 +2,7 @@
 
 import builtins
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+import osakd
 from osakd import build_model
 from osakd.cli.main import main
+from osakd.engine.state import load_student
 from osakd.errors import InputError
 from osakd.methods.teacher_runs import recorded_teacher
 from osakd.models.build import expected_channels
@@ -28,7 +31,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         if name == "vit_tiny":
             raise AssertionError("Input size\nmust be 224")
         conv = nn.Conv2d(options["in_chans"], 5, 3)
-        return nn.Sequential(conv, nn.Flatten(), nn.Linear(5 * 36, options["num_classes"]))
+        network: Any = nn.Sequential(conv, nn.Flatten(), nn.Linear(5 * 36, options["num_classes"]))
+        if options["pretrained"]:
+            nn.init.constant_(conv.weight, 0.125)
+        network.pretrained_cfg = {"mean": (0.2, 0.3, 0.4), "std": (0.1, 0.2, 0.3)}
+        return network
 
     fake: Any = ModuleType("timm")
     names = ["resnet18", "resnet26", "resnet34", "vit_tiny"]
@@ -43,6 +50,35 @@ def test_a_network_of_timm_is_built_untrained_for_the_data(calls: list[Any]) -> 
     assert calls == [("resnet18", {"pretrained": False, "num_classes": 4, "in_chans": 1})]
     assert expected_channels("timm:resnet18", num_classes=4, input_shape=(3, 8, 8)) == 3
     assert recorded_teacher("timm:resnet18") == "timm:resnet18"
+
+
+@pytest.mark.parametrize(("channels", "mean"), [(1, [0.3]), (3, [0.2, 0.3, 0.4])])
+def test_a_pretrained_network_has_its_weights_and_its_input_scaling(
+    calls: list[Any], channels: int, mean: list[float]
+) -> None:
+    network: Any = build_model("timm:resnet18", num_classes=4, input_shape=(channels, 8, 8), pretrained=True)
+    assert calls == [("resnet18", {"pretrained": True, "num_classes": 4, "in_chans": channels})]
+    assert network.normalise.mean.flatten().tolist() == pytest.approx(mean)
+    assert (network.network[0].weight == 0.125).all()
+
+
+def test_pretrained_networks_of_a_run_are_its_student_its_teacher_and_not_those_of_an_evaluation(
+    calls: list[Any], tmp_path: Path
+) -> None:
+    options: Any = {"epochs": 1, "learning_rate": 1e-6, "pretrained": True}
+    run = osakd.train("digits", method={"name": "kd", "teacher": "timm:resnet18"}, out=tmp_path / "a", **options)
+    assert {options["pretrained"] for _, options in calls} == {False, True}
+    teacher: Any = load_student(run.folder / "teacher")
+    assert teacher.network[0].weight.mean().item() == pytest.approx(0.125, abs=1e-3)
+    calls.clear()
+    run = osakd.train("digits", model="timm:resnet18", recipe="photos", out=tmp_path / "b", **options)
+    assert any(options["pretrained"] for _, options in calls)
+    calls.clear()
+    student: Any = load_student(run.folder)
+    assert student.normalise.mean.item() == pytest.approx(0.3)
+    assert not any(options["pretrained"] for _, options in calls)
+    with pytest.raises(InputError, match="`pretrained` is for networks of timm, got 'lenet-digits'"):
+        osakd.train("digits", pretrained=True)
 
 
 def test_an_unknown_name_of_timm_names_the_near_ones(calls: list[Any]) -> None:

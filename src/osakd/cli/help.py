@@ -40,7 +40,7 @@ def help_page(name: str, description: str, options: Iterable[Option], method: st
 def _entry(option: Option, width: int) -> str:
     """The lines of an option."""
     left = f"  {option.flag}"
-    if option.kind is bool and option.default is True:
+    if option.kind is bool and option.default is not False:
         left = f"  --[no-]{option.flag.removeprefix('--')}"
     elif option.kind is not bool and not option.positional:
         left += f" {placeholder(option.kind, option.name)}"

@@ -11,9 +11,11 @@ from osakd.api.signatures import argument_texts
 from osakd.methods.lookup import given_method
 
 GROUPS = {
-    "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule milestones gamma",
+    "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule warmup_epochs milestones gamma "
+    "class_weights",
     "the deployed network, evaluation and logs": "deploy ema_epochs ema patience evaluate_every log",
-    "images": "scaling crop crop_padding flip fraction resize test_fraction label_column image_column",
+    "images": "scaling fraction resize test_fraction label_column image_column",
+    "augmentation": "crop crop_padding flip augment mixup cutmix",
     "where and how it is computed": "processes scheduler executor kernels precision trust",
 }
 """Options that the help of a long command shows below the common ones. An option that is not named here is common."""
@@ -25,7 +27,7 @@ class Option:
 
     Attributes:
         name: name in Python; ``method.k`` for the setting ``k`` of the method.
-        kind: type hint of the value; a ``bool`` is a switch, ``--flip`` and ``--no-flip``.
+        kind: type hint of the value; a ``bool``, or None, is a switch, ``--flip`` and ``--no-flip``.
         default: value where none is given; ``inspect.Parameter.empty`` where a value is needed.
     """
 
@@ -66,6 +68,7 @@ def options_of(
         kind = parameter.annotation
         if isinstance(kind, str):
             kind = str | None if kind.endswith("| None") else str
+        kind = bool if kind == bool | None else kind
         text = re.split(r"\.(?: |$)", texts.get(parameter.name, ""))[0].replace("``", "")
         options.append(Option(parameter.name, kind, parameter.default, text, parameter.name in positional))
     return options

@@ -1,6 +1,32 @@
-"""The data sets by name: where each comes from, and how a network is trained on it by default."""
+"""Recipes: how a network is trained by default, on a data set of the paper and on the user's own images."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from osakd.records import RunConfig
+
+RecipeName = Literal["paper", "photos"]
+
+# The constants of the recipe for the user's own images; docs/recipes.md explains them.
+NETWORKS = {40: "resnet8", 10**9: "ds-cnn"}
+"""Network by the longer side of the images in pixels: that of the first bound that is not exceeded."""
+RATES = {"adamw": 0.002, "lenet": 0.01, "": 0.05}
+"""Learning rate for batches of 64: with AdamW; with SGD for networks by how their name begins."""
+DECAYS = {"adamw": 0.05, "sgd": 5e-4}
+STEPS, LEAST_EPOCHS, MOST_EPOCHS = 12_000, 20, 100
+"""As many epochs as make so many steps, within these bounds."""
+FINE_TUNING = 0.2
+"""Factor of the rate where a network starts from trained weights."""
+WARM_UP = 0.05
+"""Share of the epochs in which the rate rises."""
+PIXELS_PER_CROP = 8
+"""One pixel of padding for each so many pixels of the shorter side."""
+
+_OPPOSITES = ({"left", "right"}, {"east", "west"}, {"clockwise", "counterclockwise"}, {"links", "rechts"})
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True)
@@ -16,6 +42,12 @@ class Recipe:
         soft_weight: weight of a distillation term (lambda in the paper).
         batch_size: number of images per step.
         momentum: SGD momentum.
+        nesterov: use Nesterov momentum.
+        weight_decay: weight decay of the optimizer.
+        schedule: learning rate schedule.
+        warmup_epochs: epochs in which the learning rate rises; below 1 as a share of all.
+        crop: pixels of padding of random crops.
+        flip: flip half of the images.
     """
 
     model: str = "lenet"
@@ -25,6 +57,12 @@ class Recipe:
     soft_weight: float = 0.9
     batch_size: int = 64
     momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    crop: int = 0
+    flip: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +110,85 @@ DATA = {
 def recipe_for(name: str) -> Recipe:
     """The recipe of a data set; the paper's common recipe for an unknown one."""
     return DATA[name].recipe if name in DATA else Recipe()
+
+
+def photos_recipe(
+    images: int,
+    input_shape: tuple[int, int, int],
+    class_names: Sequence[str],
+    *,
+    model: str | None = None,
+    optimizer: str = "sgd",
+    fine_tuned: bool = False,
+) -> Recipe:
+    """The recipe for the user's own images, for the network and the optimizer that the user names, if any.
+
+    Example:
+        >>> recipe = photos_recipe(1600, (3, 32, 32), ["cat", "dog"])
+        >>> recipe.model, recipe.epochs, recipe.crop, recipe.flip
+        ('resnet8', 100, 4, True)
+    """
+    channels, height, width = input_shape
+    model = model or next(name for most, name in NETWORKS.items() if max(height, width) <= most)
+    batch_size = Recipe.batch_size
+    key = optimizer if optimizer in RATES else next(start for start in RATES if model.startswith(start))
+    return Recipe(
+        model=model,
+        learning_rate=RATES[key] * (FINE_TUNING if fine_tuned else 1),
+        epochs=min(max(round(STEPS * batch_size / images), LEAST_EPOCHS), MOST_EPOCHS),
+        nesterov=True,
+        weight_decay=DECAYS[optimizer],
+        schedule="cosine",
+        warmup_epochs=WARM_UP,
+        crop=min(height, width) // PIXELS_PER_CROP,
+        flip=not why_not_flipped(class_names, channels),
+    )
+
+
+def why_not_flipped(class_names: Sequence[str], channels: int) -> str:
+    """Why images of these classes must not be mirrored, in a few words; empty where they may.
+
+    Example:
+        >>> why_not_flipped(["cat", "dog"], 3), why_not_flipped(["turn left", "turn right", "stop"], 3)
+        ('', 'classes are left and right')
+        >>> why_not_flipped(["digit_3", "digit_5"], 3), why_not_flipped(["0", "1"], 3)
+        ('classes are digits or letters', '')
+    """
+    if all(name.isdecimal() for name in class_names):
+        return "classes are numbers and may be characters" if channels == 1 or len(class_names) == 10 else ""
+    words = [set(re.findall(r"[^\W\d_]+|\d+", name)) for name in class_names]
+    uses = Counter(word for of_class in words for word in of_class)
+    own = [{word for word in of_class if uses[word] == 1} for of_class in words]
+    characters = [of_class for of_class in own if any(len(word) == 1 or word.lower() in _DIGITS for word in of_class)]
+    if 2 * len(characters) > len(class_names):
+        return "classes are digits or letters"
+    every = {word.lower() for word in uses}
+    return next((f"classes are {' and '.join(sorted(pair))}" for pair in _OPPOSITES if pair <= every), "")
+
+
+def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
+    """The recipe of a run in a sentence: ``Recipe photos: resnet8, 60 epochs of batches of 64, SGD 0.05 with ...``.
+
+    Args:
+        config: its configuration.
+        class_names: name of each class, to say why images are not flipped.
+    """
+    shape = [words for words, used in (("warm-up", config.warmup_epochs), (config.schedule, True)) if used]
+    why = why_not_flipped(class_names, config.data["input_shape"][0]) if config.recipe == "photos" else ""
+    parts = [
+        f"{config.model}{' pretrained' * config.pretrained}{' from trained weights' * bool(config.weights)}",
+        f"{config.epochs} epoch{'s' * (config.epochs > 1)} of batches of {config.batch_size}",
+        f"{'SGD' if config.optimizer == 'sgd' else 'AdamW'} {config.learning_rate:g} with {' and '.join(shape)} rate",
+        f"weight decay {config.weight_decay:g}" * (config.weight_decay > 0),
+        "" if config.pretrained else f"scaling {config.scaling}",
+        f"crop {config.crop}" * (config.crop > 0),
+        "flip" if config.flip else f"no flip since {why}" if why else "",
+        *config.augment,
+        f"mixup {config.mixup:g}" * (config.mixup > 0),
+        f"CutMix {config.cutmix:g}" * (config.cutmix > 0),
+        "balanced class weights" if config.class_weights else "",
+    ]
+    return f"Recipe {config.recipe}: {', '.join(filter(None, parts))}."
 
 
 def copy_note(content: str) -> list[str]:

@@ -9,8 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Stream = Literal["init", "order", "augmentation", "noise", "split"]
+Stream = Literal["init", "order", "augmentation", "noise", "split", "mixing", "policy"]
+_PER_STAGE = 5
 _NUMBER: dict[Stream, int] = {"init": 0, "order": 1, "augmentation": 2, "noise": 3, "split": 4}
+_NUMBER |= {"mixing": 2**32, "policy": 2**33}  # later ones: the keys of the first five stay as they were
 
 
 def raw(count: int, *, seed: int, stage: int, stream: Stream, epoch: int) -> NDArray[np.uint64]:
@@ -18,7 +20,7 @@ def raw(count: int, *, seed: int, stage: int, stream: Stream, epoch: int) -> NDA
 
     The seed is 0 to 2^64 - 1; the last stage of a method has the key 0.
     """
-    key = np.array([seed, stage * len(_NUMBER) + _NUMBER[stream]], dtype=np.uint64)
+    key = np.array([seed, stage * _PER_STAGE + _NUMBER[stream]], dtype=np.uint64)
     counter = np.array([0, 0, 0, epoch], dtype=np.uint64)
     return np.random.Philox(key=key, counter=counter).random_raw(count)
 

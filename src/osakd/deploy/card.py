@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from scipy.stats import binomtest
 
-from osakd.data.recipes import DATA, copy_note
+from osakd.data.recipes import DATA, copy_note, recipe_in_words
 from osakd.records import DataRecord, Result, RunConfig, read_finished, read_metrics
 from osakd.report.tables.table import markdown, table_of
 
@@ -90,16 +90,11 @@ def _scores(config: RunConfig, result: Result) -> str:
 
 def _training(config: RunConfig, result: Result, seconds: float) -> str:
     settings = ", ".join(f"{name} = {value}" for name, value in config.settings.items()) or "none"
-    decay = f", weight decay {config.weight_decay:g}" if config.weight_decay else ""
-    changes = [f"crop {config.crop}"] * (config.crop > 0) + ["horizontal flip"] * config.flip
-    epochs = f"{config.epochs} epoch{'s' * (config.epochs > 1)}"
     machine = result.environment
     lines = [
         f"Data: {config.data['name']}, {config.data['train']:,} training images (content {config.data['content']})",
         f"Settings of the method: {settings}",
-        f"Recipe: {epochs} of batches of {config.batch_size}, {config.optimizer}, learning rate "
-        f"{config.learning_rate:g} ({config.schedule}){decay}, scaling {config.scaling}; augmentation: "
-        f"{', '.join(changes) or 'none'}",
+        recipe_in_words(config).removesuffix("."),
         f"Cost: {seconds:,.0f} s of training and evaluation on {machine.get('device')} ({machine.get('machine')})",
         f"Made by osakd {machine.get('osakd')}, commit {machine.get('commit')}, torch {machine.get('torch')}",
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from osakd.data.arrays import DataArrays
 from osakd.data.streams import torch_seed
@@ -17,6 +17,7 @@ from osakd.methods.base import BuildContext, Method
 from osakd.methods.registry import build_method, settings_of
 from osakd.models.build import build_model
 from osakd.models.normalise import Normalise
+from osakd.models.weights import load_weights
 from osakd.records import RunConfig
 
 if TYPE_CHECKING:
@@ -28,19 +29,39 @@ def build_replicas(plans: "Sequence[Plan]", device: torch.device) -> Replicas:
 
     The plans of a seed are side by side, each seed with the same methods in the same order.
     """
-    by_seed = {plan.config.seed: plan.data for plan in plans}
+    by_seed, notes = {plan.config.seed: plan.data for plan in plans}, list[str]()
+
+    def built(plan: "Plan") -> Method:
+        def start(network: nn.Module) -> None:
+            if plan.weights is not None:
+                notes.append(load_weights(network, plan.weights, plan.data.class_names))
+
+        return build(plan.config, by_seed[plan.config.seed], device, plan.folder, start)
+
     return Replicas(
-        methods=[build(plan.config, by_seed[plan.config.seed], device, plan.folder) for plan in plans],
+        methods=[built(plan) for plan in plans],
         splits=[on_device(data, device) for data in by_seed.values()],
         config=plans[0].config,
         keys=[json.dumps([plan.config.method, plan.config.settings], sort_keys=True) for plan in plans],
+        notes=list(dict.fromkeys(notes)),
     )
 
 
-def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Path) -> Method:
+def build(
+    config: RunConfig,
+    data: DataArrays,
+    device: torch.device,
+    folder: Path,
+    start: Callable[[nn.Module], None] | None = None,
+) -> Method:
     """The method of a run on a device; the deployed network starts equal for every method of one seed.
 
-    ``data`` are the images as the run sees them (``DataArrays.view``); the run's folder holds its teachers.
+    Args:
+        config: the run.
+        data: the images as the run sees them (``DataArrays.view``).
+        device: the device.
+        folder: the run's folder, which holds its teachers.
+        start: sets the starting weights of the deployed network; None where all weights will be loaded.
     """
     torch.manual_seed(torch_seed(seed=config.seed, stage=config.stage, stream="init", epoch=0))
 
@@ -50,9 +71,10 @@ def build(config: RunConfig, data: DataArrays, device: torch.device, folder: Pat
             num_classes=data.num_classes,
             input_shape=data.input_shape,
             normalise=build_normalise(config.scaling, data),
+            pretrained=config.pretrained and start is not None,
         )
 
-    return method_of(config, build_network, teachers(config, folder, data.class_names), device)
+    return method_of(config, build_network, teachers(config, folder, data.class_names), device, start)
 
 
 def method_of(
@@ -60,6 +82,7 @@ def method_of(
     build_network: Callable[[str | None], nn.Module],
     teachers: Sequence[nn.Module],
     device: torch.device,
+    start: Callable[[nn.Module], None] | None = None,
 ) -> Method:
     """The method that a configuration names, with the networks of earlier stages, the latest first."""
     channels, height, width = config.data["input_shape"]
@@ -69,9 +92,22 @@ def method_of(
         num_samples=config.data["train"],
         input_shape=(channels, height, width),
         teachers=teachers,
+        class_weights=balanced_weights(config.data["class_counts"]) if config.class_weights else None,
     )
+    if start is not None:
+        start(context.network)
     method = build_method(config.method, settings_of(config), context)
     return method.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload] - missing in the stubs
+
+
+def balanced_weights(counts: Sequence[int]) -> Tensor:
+    """Weights inversely proportional to the number of images of each class, as scikit-learn's ``balanced`` ones.
+
+    Example:
+        >>> balanced_weights([30, 10])
+        tensor([0.6667, 2.0000])
+    """
+    return sum(counts) / (len(counts) * torch.tensor(counts, dtype=torch.get_default_dtype()))
 
 
 def on_device(data: DataArrays, device: torch.device) -> Splits:

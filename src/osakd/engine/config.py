@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from osakd.checks import choice, flag, number, whole
 from osakd.data.options import ImageOptions
-from osakd.data.recipes import recipe_for
+from osakd.data.policies import RESIZED, PolicyName, build_policy
+from osakd.data.recipes import RecipeName, photos_recipe, recipe_for
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
 from osakd.errors import InputError, unknown_name
 from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.settings.base import RunDefaults
-from osakd.models.build import expected_channels
+from osakd.models.build import TIMM, expected_channels
+from osakd.models.weights import weights_digest, weights_file
 from osakd.records import RunConfig, read_config
 
 if TYPE_CHECKING:
@@ -25,19 +27,23 @@ Precision = Literal["float32", "tf32", "bf16"]
 Deploy = Literal["best", "averaged", "last"]
 Scaling = Literal["half", "unit", "statistics"]
 CropPadding = Literal["zero", "reflect"]
+ClassWeights = Literal["balanced"]
 
 _CHOICES = {
+    "recipe": RecipeName,
     "optimizer": Optimizer,
     "schedule": Schedule,
     "scaling": Scaling,
     "precision": Precision,
     "deploy": Deploy,
     "crop_padding": CropPadding,
+    "class_weights": ClassWeights,
     "executor": ExecutorName,
     "kernels": KernelsName,
 }
 _WHOLE = {"epochs": 1, "batch_size": 2, "crop": 0, "evaluate_every": 1, "patience": 1}
 """Options that are whole numbers, each with its least value."""
+_OPEN = dict.fromkeys(("max_grad_norm", "weights", "ema", "ema_epochs", "patience"))
 VALIDATION = 0.1
 """Share of the training images that is held out where the best weights are chosen."""
 WINDOW = 2.0
@@ -50,6 +56,9 @@ _NUMBERS: dict[str, dict[str, float]] = {  # the data check their shares
     "learning_rate": {"above": 0},
     "momentum": {"least": 0},
     "weight_decay": {"least": 0},
+    "warmup_epochs": {"least": 0},
+    "mixup": {"least": 0},
+    "cutmix": {"least": 0},
     "max_grad_norm": {"above": 0},
     "gamma": {"least": 0},
     "fraction": {},
@@ -65,25 +74,40 @@ _IMAGE_OPTIONS = tuple(field.name for field in fields(ImageOptions))
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to train; None stands for the data set's recipe.
+    """How to train; None stands for the recipe's value.
 
     Args:
-        model: network (osakd list) or package.module:function; by default the data set's.
-        epochs: number of passes over the training set; by default the data set's.
-        batch_size: number of images per step; by default the data set's, 64.
+        recipe: what the other options are by default: paper, for a data set of the paper as in the paper; or photos,
+            for any other, by its images and classes.
+        model: network (osakd list) or package.module:function; by default the recipe's.
+        pretrained: networks of timm start from their pretrained weights, with their input scaling.
+        weights: starting weights of the network: a safetensors file, a state dict of torch.save, or the folder of a
+            finished run; a head for other classes is made anew.
+        epochs: number of passes over the training set; by default the recipe's.
+        batch_size: number of images per step; by default the recipe's, 64.
         optimizer: optimizer of the weights.
-        learning_rate: learning rate at the start of the schedule; by default the data set's.
-        momentum: SGD momentum.
-        nesterov: use Nesterov momentum in SGD.
-        weight_decay: weight decay of the optimizer.
+        learning_rate: learning rate at the start of the schedule; by default the recipe's.
+        momentum: SGD momentum; by default the recipe's, 0.9.
+        nesterov: use Nesterov momentum in SGD; by default the recipe's.
+        weight_decay: weight decay of the optimizer; by default the recipe's.
         max_grad_norm: largest gradient norm, above which gradients are clipped; by default they are not.
-        schedule: learning rate schedule: constant; step, times gamma at each milestone; or cosine, down to zero.
+        schedule: learning rate schedule: constant; step, times gamma at each milestone; or cosine, down to zero; by
+            default the recipe's.
+        warmup_epochs: number of epochs in which the learning rate rises to its value; below 1, as a share of all
+            epochs; by default the recipe's.
         milestones: milestones of the step schedule, as shares of the epochs.
         gamma: factor of the learning rate at each milestone.
         scaling: input scaling: half (to [-1, 1]), unit ([0, 1]) or statistics (standardised per channel).
-        crop: pixels of padding around an image, from which a random crop of the image's size is taken.
+        crop: pixels of padding around an image, from which a random crop of the image's size is taken; by
+            default the recipe's.
         crop_padding: padding of crops: zero (black) or reflect.
-        flip: flip half of the training images horizontally.
+        flip: flip half of the training images horizontally; by default the recipe's.
+        augment: policies of torchvision that augment each training image, in this order. They need the extra
+            ``augment``.
+        mixup: parameter of mixup's Beta distribution, such as 0.2; 0 for none.
+        cutmix: parameter of CutMix's Beta distribution, such as 1; 0 for none.
+        class_weights: weights of the classes in the cross-entropy: balanced, inversely proportional to the number of
+            training images of each; by default they are equal.
         fraction: share of each class's training images to use, the same for every seed.
         validation: share of each class's training images to hold out for validation; by default 0.1 where the best
             weights are deployed, else 0.
@@ -109,22 +133,30 @@ class Options:
         trust: call the function that a given teacher's folder names as its network, whose code then runs.
     """
 
+    recipe: RecipeName | None = None
     model: str | None = None
+    pretrained: bool = False
+    weights: str | Path | None = None
     epochs: int | None = None
     batch_size: int | None = None
     optimizer: Optimizer = "sgd"
     learning_rate: float | None = None
     momentum: float | None = None
-    nesterov: bool = False
-    weight_decay: float = 0.0
+    nesterov: bool | None = None
+    weight_decay: float | None = None
     max_grad_norm: float | None = None
-    schedule: Schedule = "constant"
+    schedule: Schedule | None = None
+    warmup_epochs: float | None = None
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
     scaling: Scaling | None = None
-    crop: int = 0
+    crop: int | None = None
     crop_padding: CropPadding = "zero"
-    flip: bool = False
+    flip: bool | None = None
+    augment: tuple[PolicyName, ...] = ()
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    class_weights: ClassWeights | None = None
     fraction: float = 1.0
     validation: float | None = None
     resize: int | str | None = None
@@ -177,20 +209,33 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     Raises:
         InputError: an unknown name or a value out of its range.
     """
-    recipe = recipe_for(data.name) if data.kind == "named" else recipe_for("")
-    chosen = {key: getattr(recipe, key) for key in ("model", "epochs", "batch_size", "learning_rate", "momentum")}
-    chosen |= {"max_grad_norm": None, "scaling": recipe.scaling, "ema": None, "ema_epochs": None, "patience": None}
-    chosen |= {"validation": VALIDATION if options.deploy == "best" else 0.0}
+    data = data.part(options.fraction)
+    given = {key: _checked(key, value) for key, value in vars(options).items() if value is not None}
+    is_known = data.kind == "named"
+    given.setdefault("recipe", "paper" if is_known else "photos")
+    if given["recipe"] == "paper":
+        recipe = recipe_for(data.name if is_known else "")
+    else:
+        recipe = photos_recipe(
+            len(data.train),
+            data.input_shape,
+            data.class_names,
+            model=options.model,
+            optimizer=given["optimizer"],
+            fine_tuned=options.pretrained or options.weights is not None,
+        )
+    chosen: dict[str, Any] = {**_OPEN, **vars(recipe), "validation": VALIDATION if options.deploy == "best" else 0.0}
     if options.deploy != "last" and options.ema is None:
         chosen["ema_epochs"] = WINDOW
-    chosen |= {key: value for key, value in vars(options).items() if value is not None}
-    chosen = {key: _checked(key, value) for key, value in chosen.items()}
+    chosen |= given
+    if RESIZED in chosen["augment"]:
+        chosen["crop"] = given.get("crop", 0)
+    chosen["nesterov"] = given.get("nesterov", recipe.nesterov and chosen["momentum"] > 0)
     for option in (*NOT_RECORDED, *_IMAGE_OPTIONS):
         chosen.pop(option, None)
-    defaults = RunDefaults(model=chosen["model"], epochs=chosen["epochs"], soft_weight=recipe.soft_weight)
+    defaults = RunDefaults(model=chosen["model"], epochs=chosen["epochs"], soft_weight=chosen.pop("soft_weight"))
     name, settings = resolve_method(method, defaults)
     chosen["epochs"] = settings.last_stage_epochs(chosen["epochs"])
-    data = data.part(chosen["fraction"])
     seed = whole("seed", seed)
     if not 0 <= seed < 2**64:
         raise InputError(f"`seed` must be at least 0 and below 2^64, got {seed}.")
@@ -209,6 +254,16 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
         raise InputError(
             f"`patience` needs `deploy` best and at least {FEWEST_TO_CHOOSE} validation images, got "
             f"{record['validation']}: leave it out, or hold out more with --validation."
+        )
+    if config.pretrained and TIMM not in str([config.model, config.settings]):
+        raise InputError(f"`pretrained` is for networks of timm, got {config.model!r}: take --model {TIMM}NAME.")
+    if config.augment:
+        build_policy(config.augment, (1, 1))  # its package is missed here, before anything runs
+    mixed = config.mixup or config.cutmix
+    if mixed and (settings.searches_memory() or not settings.takes_mixed_images):
+        raise InputError(
+            f"The method {name!r} cannot learn from mixed images, which have several classes: leave `mixup` and "
+            "`cutmix` out."
         )
     if config.nesterov and config.momentum == 0:
         raise InputError("`nesterov` needs a `momentum` above 0.")
@@ -234,7 +289,12 @@ def _checked(option: str, value: Any) -> Any:
     """
     if option in _CHOICES:
         return choice(option, value, get_args(_CHOICES[option]))
-    if option in ("nesterov", "flip"):
+    if option == "weights":
+        return weights_digest(weights_file(value))
+    if option == "augment":
+        names: list[str] = [value] if isinstance(value, str) else list(value)
+        return [choice(option, name, get_args(PolicyName)) for name in names]
+    if option in ("nesterov", "flip", "pretrained"):
         return flag(option, value)
     if option in _WHOLE and value is not None:
         return whole(option, value, least=_WHOLE[option])
@@ -274,6 +334,7 @@ def can_continue(old: RunConfig, new: RunConfig) -> bool:
     """
     return old == new or (
         new.schedule == "constant"
+        and not 0 < new.warmup_epochs < 1
         and settings_of(new).single_network
         and not settings_of(new).follows_schedule
         and new.epochs > old.epochs

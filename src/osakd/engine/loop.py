@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from osakd import records
-from osakd.data.augment import draw
+from osakd.data.augment import draws_of
+from osakd.data.recipes import recipe_in_words
 from osakd.data.streams import permutation, torch_seed
 from osakd.durable import append
 from osakd.engine import state
@@ -51,7 +52,9 @@ class Loop:
         self.memory_mib = list(memory_mib)
         self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
         data = runs[0].data
-        self.data_notes, self.notes = data.notes, [*data.describe_classes(), *data.notes, *chosen.notes]
+        recipe = recipe_in_words(runs[0].config, data.class_names)
+        self.data_notes, self.notes = [*data.notes, *self.executor.notes], [recipe, *data.describe_classes()]
+        self.notes += [*self.data_notes, *chosen.notes]
         self.made_by = environment(device) | {"executor": chosen.name}  # now: files may change later
         self.errors: dict[Path, RunError] = {}
         self.results: dict[Path, Result] = {}
@@ -147,15 +150,14 @@ class Loop:
         torch.manual_seed(torch_seed(seed=first.seed, stage=first.stage, stream="noise", epoch=epoch))
         count, keys = first.data["train"], [{"seed": c.seed, "stage": c.stage, "epoch": epoch} for c in configs]
         orders = [permutation(count, stream="order", **key) for key in keys]
-        augmented = first.crop or first.flip
-        drawn = [draw(count, padding=first.crop, flip=first.flip, **key) for key in keys] if augmented else None
+        drawn = {config.seed: draws_of(config, epoch) for config in configs}
         rate, first_step = learning_rate(first, epoch), (epoch - 1) * self.steps
         outcomes = self.executor.run_epoch(
             orders,
             rate=rate,
             first_step=first_step,
             on_step=lambda step: self.callback.on_step_begin(epoch, step),
-            drawn=drawn,
+            drawn=[drawn[config.seed] for config in configs],
         )
         seconds = (time.monotonic() - start) / len(self.runs)
         due = epoch % first.evaluate_every == 0 or epoch == first.epochs

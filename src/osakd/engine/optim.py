@@ -44,12 +44,15 @@ def build_optimizer(config: RunConfig, groups: Groups) -> torch.optim.Optimizer:
 
 
 def learning_rate(config: RunConfig, epoch: int) -> float:
-    """The learning rate of an epoch, counted from 1."""
+    """The learning rate of an epoch, counted from 1: it rises in equal steps, then follows the schedule."""
+    rising = round(config.warmup_epochs * (config.epochs if config.warmup_epochs < 1 else 1))
+    if epoch <= rising:
+        return config.learning_rate * epoch / (rising + 1)
     done = (epoch - 1) / config.epochs
     if config.schedule == "step":
         return config.learning_rate * config.gamma ** sum(done >= share for share in config.milestones)
     if config.schedule == "cosine":
-        return config.learning_rate * (1 + cos(pi * done)) / 2
+        return config.learning_rate * (1 + cos(pi * (epoch - 1 - rising) / (config.epochs - rising))) / 2
     return config.learning_rate
 
 

@@ -17,6 +17,7 @@ from osakd.engine.stages import previous_stage
 from osakd.errors import InputError
 from osakd.methods.lookup import given_method, method_label
 from osakd.methods.registry import settings_of
+from osakd.models.weights import weights_file
 from osakd.paths import given_path
 from osakd.records import TEACHER, RunConfig, default_folder, read_config, read_metrics
 
@@ -76,6 +77,7 @@ class Plan:
         executor: the value of ``--executor``.
         kernels: the value of ``--kernels``.
         teacher: folder of the finished run that teaches, where the user names one.
+        weights: file of the starting weights of the deployed network, where the user names one.
         trust: the teacher's network may be a function that its folder names, whose code runs.
     """
 
@@ -87,6 +89,7 @@ class Plan:
     executor: str = AUTO
     kernels: str = AUTO
     teacher: Path | None = None
+    weights: Path | None = None
     trust: bool = False
 
     @property
@@ -108,7 +111,9 @@ class Plan:
         """The plans of all stages of the run, the first stage first and this plan last."""
         stages = [self]
         while (earlier := previous_stage(stages[0].config)) is not None:
-            stages.insert(0, replace(stages[0], config=earlier, folder=stages[0].folder / TEACHER, teacher=None))
+            stages.insert(
+                0, replace(stages[0], config=earlier, folder=stages[0].folder / TEACHER, teacher=None, weights=None)
+            )
         *before, _ = stages
         return [
             *(replace(stage, label=f"{self.label}, stage {number}") for number, stage in enumerate(before, start=1)),
@@ -144,7 +149,8 @@ def plan_run(
         folder = default_folder(source.arrays.name, config.model, label, f"seed{config.seed}")
     teacher = given_path(given_method(method)[1].teacher) if settings_of(config).given_teacher() else None
     where = {"device": options.device, "executor": options.executor, "kernels": options.kernels}
-    return Plan(label, folder, config, source, **where, teacher=teacher, trust=options.trust)
+    weights = None if options.weights is None else weights_file(options.weights)
+    return Plan(label, folder, config, source, **where, teacher=teacher, weights=weights, trust=options.trust)
 
 
 def plan_runs(

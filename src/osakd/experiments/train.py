@@ -82,8 +82,11 @@ def _missing(panel: Panel, data: str, seeds: Sequence[int], folder: Path, traini
         return []
     recipe = vars(recipe_for(panel.data))  # by the panel's name: a local folder has none
     options = {key: recipe[key] for key in ("model", "batch_size", "learning_rate", "momentum", "scaling")}
-    options |= {"deploy": "last"}  # as the papers do
-    options |= {"epochs": panel.epochs if training.epochs is None else training.epochs}
+    options |= {
+        "recipe": "paper",
+        "deploy": "last",
+        "epochs": panel.epochs if training.epochs is None else training.epochs,
+    }
     chosen = Options(**options | dict(panel.options) | training.options)
     methods = {method.label: method.method for method in panel.methods}
     changes = {method.label: method.options for method in panel.methods}

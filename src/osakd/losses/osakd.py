@@ -310,7 +310,8 @@ class OSAKDLoss(nn.Module):
         figures = {name: getattr(terms, name).detach() for name in terms._fields if name != "soft_labels"}
         with torch.no_grad():
             labels, classes = terms.soft_labels, posterior.target
-            figures["soft_label_mass"] = labels.gather(1, classes[:, None]).mean()
+            figures["soft_label_mass"] = (labels * as_probabilities(classes, labels)).sum(1).mean()
+            classes = classes.argmax(1) if classes.is_floating_point() else classes
             figures["soft_label_entropy"] = -torch.xlogy(labels, labels).sum(1).mean()
             figures["soft_label_agreement"] = (labels.argmax(1) == classes).to(labels.dtype).mean()
             known = posterior.reliability() if self.reliability is None else self.reliability.value

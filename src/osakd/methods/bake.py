@@ -43,7 +43,7 @@ class BatchEnsembling(Method):
             propagated = propagate(at_least_float32(features), outputs.softmax(1), self.settings.propagation)
             targets = self.settings.temperature * propagated.clamp(min=torch.finfo(propagated.dtype).tiny).log()
         soft = distillation_loss(logits, targets, temperature=self.settings.temperature)
-        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
+        return weighted_terms(self.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
 
     def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The features before the classifier, and the logits."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from osakd.methods.settings.base import Settings
 
@@ -25,6 +26,7 @@ class BuildContext:
         input_shape: channels, height and width of an image.
         build_network: builds a further network by name, or one more like ``network`` for None.
         teachers: the networks of earlier stages, the latest first.
+        class_weights: weight of each class in the cross-entropy ``[c]``; None for equal ones.
     """
 
     network: nn.Module
@@ -33,6 +35,7 @@ class BuildContext:
     input_shape: tuple[int, int, int]
     build_network: Callable[[str | None], nn.Module]
     teachers: Sequence[nn.Module] = ()
+    class_weights: Tensor | None = None
 
     @classmethod
     def of(
@@ -43,6 +46,7 @@ class BuildContext:
         num_samples: int,
         input_shape: tuple[int, int, int],
         teachers: Sequence[nn.Module] = (),
+        class_weights: Tensor | None = None,
     ) -> "BuildContext":
         """A context whose network is built here: ``build_network(None)``, before the method builds any other."""
         return cls(
@@ -52,6 +56,7 @@ class BuildContext:
             input_shape=input_shape,
             build_network=build_network,
             teachers=teachers,
+            class_weights=class_weights,
         )
 
 
@@ -60,14 +65,14 @@ class Batch(NamedTuple):
 
     Attributes:
         images: float images in [0, 1].
-        target: class index of each image.
+        target: class index of each image; class probabilities of mixed ones.
         index: index of each image in the training set.
         step: number of steps taken before this one, a 0-dim integer tensor.
         progress: share of the schedule that is done, a 0-dim float tensor from 0 to 1.
     """
 
     images: Float[Tensor, "n channels h w"]
-    target: Int[Tensor, " n"]
+    target: Int[Tensor, " n"] | Float[Tensor, "n c"]
     index: Int[Tensor, " n"]  # pyright: ignore[reportIncompatibleMethodOverride] - not a sequence to search
     step: Int[Tensor, ""]
     progress: Float[Tensor, ""]
@@ -139,11 +144,13 @@ class Method(nn.Module, ABC):
 
     network: nn.Module
     settings: Any
+    class_weights: Tensor | None
     frozen: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, settings: Settings, context: BuildContext) -> None:
         super().__init__()
         self.settings, self.network = settings, context.network
+        self.register_buffer("class_weights", context.class_weights, persistent=False)  # the configuration has them
 
     def train(self: MethodT, mode: bool = True) -> MethodT:
         """Sets training or eval mode; frozen children stay in eval mode."""
@@ -171,6 +178,10 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch; its parts have the same names at every step, ``total`` among them."""
+
+    def cross_entropy(self, logits: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Float[Tensor, ""]:
+        """The cross-entropy with class indices ``[n]`` or class probabilities ``[n, c]``, with the run's weights."""
+        return F.cross_entropy(logits, target, weight=self.class_weights, label_smoothing=label_smoothing)
 
     def predict(self, images: Float[Tensor, "n channels h w"]) -> dict[str, Tensor]:
         """The logits ``[n, c]`` of everything that is evaluated, by name; the deployed network comes first."""

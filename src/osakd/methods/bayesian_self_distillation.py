@@ -10,7 +10,6 @@ Reference:
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.samples import as_probabilities, at_least_float32
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method
@@ -31,7 +30,7 @@ class BayesianSelfDistillation(Method):
         logits = self.network(batch.images)
         outputs = at_least_float32(logits)
         targets = self.evidence(batch.index, outputs.detach().softmax(1), batch.target)
-        total = F.cross_entropy(outputs, targets)
+        total = self.cross_entropy(outputs, targets)
         return LossTerms(total, {"total": total.detach()}, logits)
 
 

@@ -14,7 +14,6 @@ from itertools import chain
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import distillation_loss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, joint_loss, suffix
@@ -52,7 +51,7 @@ class Codistillation(Method):
         for number, logits in enumerate(each):
             target = mean_prediction([other for place, other in enumerate(old) if place != number])
             soft = distillation_loss(logits, target, form="cross_entropy")
-            students.append((suffix(number), F.cross_entropy(logits, batch.target), soft))
+            students.append((suffix(number), self.cross_entropy(logits, batch.target), soft))
         return joint_loss(students, weight, each[0])
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ Reference:
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import distillation_loss
 from osakd.methods.base import Batch, LossTerms, Method, weighted_terms
@@ -27,7 +26,7 @@ class ClassWise(Method):
         logits = self.network(batch.images)
         partners = logits.detach()[next_of_class(batch.target)]
         soft = distillation_loss(logits, partners, temperature=self.settings.temperature)
-        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
+        return weighted_terms(self.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
 
 
 def next_of_class(target: Tensor) -> Tensor:

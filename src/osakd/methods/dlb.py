@@ -11,7 +11,6 @@ Reference:
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.memory import OutputMemory
 from osakd.labels.samples import at_least_float32
@@ -34,7 +33,7 @@ class LastVisit(Method):
         logits = self.network(batch.images)
         last = self._last(at_least_float32(logits.detach()), batch)
         soft = distillation_loss(logits, last, temperature=self.settings.temperature)
-        return weighted_terms(F.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
+        return weighted_terms(self.cross_entropy(logits, batch.target), soft, 1.0, self.settings.soft_weight, logits)
 
     @torch.no_grad()
     def _last(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -10,7 +10,6 @@ Reference:
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss
@@ -42,7 +41,7 @@ class MutualLearning(Method):
         students = []
         for number, outputs in enumerate(logits):
             others = [distillation_loss(outputs, other) for other in logits if other is not outputs]
-            students.append((suffix(number), F.cross_entropy(outputs, batch.target), torch.stack(others).mean()))
+            students.append((suffix(number), self.cross_entropy(outputs, batch.target), torch.stack(others).mean()))
         return joint_loss(students, self.settings.soft_weight, logits[0])
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:

@@ -13,7 +13,6 @@ Reference:
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.errors import InputError
 from osakd.losses.distillation import distillation_loss, ramp
@@ -55,7 +54,7 @@ class FeatureFusion(Method):
         students = [
             (
                 name,
-                F.cross_entropy(logits, batch.target),
+                self.cross_entropy(logits, batch.target),
                 distillation_loss(logits, target, temperature=self.settings.temperature),
             )
             for name, logits, target in (

@@ -12,7 +12,6 @@ Reference:
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import Form, distillation_loss
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, weighted_terms
@@ -47,7 +46,7 @@ class Distillation(Method):
         settings, logits = self.settings, self.network(batch.images)
         with torch.no_grad():
             targets = self.teacher(batch.images)
-        hard = F.cross_entropy(logits, batch.target)
+        hard = self.cross_entropy(logits, batch.target)
         soft = distillation_loss(logits, targets, temperature=settings.temperature, form=self.form)
         return weighted_terms(hard, soft, settings.hard_weight, settings.soft_weight, logits)
 

@@ -12,7 +12,6 @@ Reference:
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.losses.distillation import distillation_loss, ramp
 from osakd.methods.base import Batch, BuildContext, LossTerms, Method, joint_loss, suffix
@@ -45,12 +44,12 @@ class NativeEnsemble(Method):
         students = [
             (
                 suffix(number),
-                F.cross_entropy(logits, batch.target),
+                self.cross_entropy(logits, batch.target),
                 distillation_loss(logits, gated, temperature=self.settings.temperature),
             )
             for number, logits in enumerate(branches)
         ]
-        return joint_loss(students, weight, branches[0], hard_gated=F.cross_entropy(gated, batch.target))
+        return joint_loss(students, weight, branches[0], hard_gated=self.cross_entropy(gated, batch.target))
 
     def predict(self, images: Tensor) -> dict[str, Tensor]:
         """The outputs of each branch, their average, and the gated ensemble."""

@@ -40,7 +40,7 @@ class OnlineLabelSmoothing(Method):
         if self.training:
             with torch.autocast(logits.device.type, enabled=False):
                 self._update(outputs.detach(), batch.target)
-        hard = F.cross_entropy(outputs, batch.target)
+        hard = self.cross_entropy(outputs, batch.target)
         soft = F.cross_entropy(outputs, self.labels[batch.target].to(outputs.dtype))
         return weighted_terms(hard, soft, self.settings.hard_weight, 1 - self.settings.hard_weight, logits)
 

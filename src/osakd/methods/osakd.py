@@ -45,6 +45,7 @@ class OSAKD(Method):
             memory=OutputMemory(context.num_samples, context.num_classes) if pool == "memory" else None,
             pseudo_count=settings.pseudo_count,
             reliability=settings.reliability and weighted,
+            weight=context.class_weights,
             label_smoothing=settings.label_smoothing,
             ignore_index=None,  # every label of a data set is a class
             gather=False,  # a run is of one process, even where others are joined

@@ -4,8 +4,6 @@ Reference:
     Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7 (label smoothing).
 """
 
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
-
 from osakd.methods.base import Batch, LossTerms, Method
 from osakd.methods.settings.plain import LabelSmoothingSettings, PlainSettings
 
@@ -18,7 +16,7 @@ class Plain(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
-        total = F.cross_entropy(logits, batch.target)
+        total = self.cross_entropy(logits, batch.target)
         return LossTerms(total, {"total": total.detach()}, logits)
 
 
@@ -30,5 +28,5 @@ class LabelSmoothing(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
-        total = F.cross_entropy(logits, batch.target, label_smoothing=self.settings.smoothing)
+        total = self.cross_entropy(logits, batch.target, label_smoothing=self.settings.smoothing)
         return LossTerms(total, {"total": total.detach()}, logits)

@@ -11,7 +11,6 @@ Reference:
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.memory import OutputMemory
 from osakd.labels.samples import as_probabilities, at_least_float32
@@ -32,7 +31,7 @@ class ProgressiveTargets(Method):
         """The loss of a batch."""
         logits = self.network(batch.images)
         outputs = at_least_float32(logits)
-        total = F.cross_entropy(outputs, self._targets(outputs.detach(), batch))
+        total = self.cross_entropy(outputs, self._targets(outputs.detach(), batch))
         return LossTerms(total, {"total": total.detach()}, logits)
 
     @torch.no_grad()

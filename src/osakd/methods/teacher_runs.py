@@ -1,11 +1,11 @@
 """A teacher that is a finished run: how it is named in a student's configuration. Nothing here imports torch."""
 
-import hashlib
 from pathlib import Path
 
 from osakd import records
 from osakd.errors import InputError
 from osakd.models.registry import MODELS
+from osakd.models.weights import weights_digest
 from osakd.paths import given_path
 from osakd.records import TEACHER
 
@@ -40,6 +40,6 @@ def is_recorded(teacher: str) -> bool:
 def network_digest(folder: Path) -> str:
     """``sha256:`` and the digest of the deployed network in a run's folder; nothing after the colon without one."""
     try:
-        return _DIGEST + hashlib.sha256((folder / records.STUDENT).read_bytes()).hexdigest()
+        return weights_digest(folder / records.STUDENT)
     except FileNotFoundError:
         return _DIGEST

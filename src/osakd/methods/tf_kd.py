@@ -9,7 +9,6 @@ Reference:
 """
 
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.samples import as_probabilities, at_least_float32
 from osakd.losses.terms import DIVERGENCES
@@ -25,7 +24,7 @@ class VirtualTeacher(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
-        hard = F.cross_entropy(logits, batch.target)
+        hard = self.cross_entropy(logits, batch.target)
         log_p = at_least_float32(logits).log_softmax(1)
         soft = DIVERGENCES["kl"](log_p, self._teacher(log_p, batch.target)).mean()
         return weighted_terms(hard, soft, 1 - self.settings.soft_weight, self.settings.soft_weight, logits)

@@ -10,7 +10,6 @@ Reference:
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name every PyTorch reader knows
 
 from osakd.labels.samples import at_least_float32
 from osakd.losses.terms import DIVERGENCES
@@ -26,7 +25,7 @@ class ZipfSmoothing(Method):
     def forward(self, batch: Batch) -> LossTerms:
         """The loss of a batch."""
         logits = self.network(batch.images)
-        hard = F.cross_entropy(logits, batch.target)
+        hard = self.cross_entropy(logits, batch.target)
         outputs = at_least_float32(logits)
         true = batch.target[:, None] == torch.arange(outputs.shape[1], device=outputs.device)
         log_p = outputs.masked_fill(true, -torch.inf).log_softmax(1).masked_fill(true, 0)

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +16,26 @@ if TYPE_CHECKING:
     from osakd.models.normalise import Normalise
 
 
-_TIMM = "timm:"
+TIMM = "timm:"
 
 
 def build_model(
-    name: str, *, num_classes: int, input_shape: tuple[int, int, int], normalise: "Normalise | None" = None
+    name: str,
+    *,
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    normalise: "Normalise | None" = None,
+    pretrained: bool = False,
 ) -> "nn.Sequential":
     """Builds a network with its input normalisation in front; it takes float images in [0, 1] and returns logits.
 
     Args:
-        name: a name of ``MODELS``; ``timm:NAME`` for a network of timm, untrained; or ``package.module:function`` for
+        name: a name of ``MODELS``; ``timm:NAME`` for a network of timm; or ``package.module:function`` for
             a function of your own, called with ``num_classes`` and ``input_shape``, that returns an ``nn.Module``.
         num_classes: number of classes.
         input_shape: channels, height and width of an image.
         normalise: first layer; by default images are scaled to [-1, 1].
+        pretrained: a network of timm has its pretrained weights, a new head, and the input scaling of its training.
 
     Returns:
         ``Sequential(normalise, network)``.
@@ -49,8 +55,11 @@ def build_model(
 
     from osakd.models.normalise import Normalise
 
-    body = _build_body(name, num_classes, input_shape)
+    body = _build_body(name, num_classes, input_shape, pretrained=pretrained)
     channels = input_shape[0]
+    if pretrained and name.startswith(TIMM):
+        trained_with: Any = body.pretrained_cfg
+        normalise = Normalise(*(_of_channels(trained_with[key], channels) for key in ("mean", "std")))
     normalise = normalise or Normalise([0.5] * channels, [0.5] * channels)
     network = nn.Sequential(OrderedDict(normalise=normalise, network=body))
     _check_outputs(network, name, num_classes, input_shape)
@@ -67,11 +76,18 @@ def expected_channels(name: str, *, num_classes: int, input_shape: tuple[int, in
     return next((layer.in_channels for layer in body.modules() if isinstance(layer, nn.Conv2d)), input_shape[0])
 
 
-def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) -> "nn.Module":
+def _of_channels(values: Sequence[float], channels: int) -> list[float]:
+    """A value for each channel; the mean of all where there are others, since timm joins the channels so."""
+    return list(values) if len(values) == channels else [sum(values) / len(values)] * channels
+
+
+def _build_body(
+    name: str, num_classes: int, input_shape: tuple[int, int, int], *, pretrained: bool = False
+) -> "nn.Module":
     from torch import nn
 
-    if name.startswith(_TIMM):
-        return _build_timm(name, num_classes, input_shape[0])
+    if name.startswith(TIMM):
+        return _build_timm(name, num_classes, input_shape[0], pretrained)
     place, settings = (MODELS[name].place, MODELS[name].settings) if name in MODELS else (name, {})
     if ":" not in place:
         raise unknown_name("model", place, MODELS, "; or timm:NAME, or package.module:function for your own")
@@ -93,7 +109,7 @@ def _build_body(name: str, num_classes: int, input_shape: tuple[int, int, int]) 
     return body
 
 
-def _build_timm(name: str, num_classes: int, channels: int) -> "nn.Module":
+def _build_timm(name: str, num_classes: int, channels: int, pretrained: bool) -> "nn.Module":
     """A network of timm, an optional package, whose import fails where torchvision does not fit torch."""
     try:
         timm = importlib.import_module("timm")
@@ -102,17 +118,17 @@ def _build_timm(name: str, num_classes: int, channels: int) -> "nn.Module":
             f"Model {name!r} needs the package timm, which cannot be imported ({_words(error)}): pip install timm, "
             "and the torchvision that matches your torch."
         ) from error
-    wanted = name.removeprefix(_TIMM)
+    wanted = name.removeprefix(TIMM)
     if not timm.is_model(wanted):
         near = difflib.get_close_matches(wanted, timm.list_models(), n=3)
-        guess = f"did you mean {' or '.join(_TIMM + model for model in near)}?" if near else "see timm.list_models()."
+        guess = f"did you mean {' or '.join(TIMM + model for model in near)}?" if near else "see timm.list_models()."
         raise InputError(f"timm knows no model {wanted!r}; {guess}")
     try:
-        return timm.create_model(wanted, pretrained=False, num_classes=num_classes, in_chans=channels)
+        return timm.create_model(wanted, pretrained=pretrained, num_classes=num_classes, in_chans=channels)
     except Exception as error:  # a network may have limits of its own
         raise InputError(
-            f"timm cannot build {wanted!r} ({_words(error)}): it is called with num_classes={num_classes} and "
-            f"in_chans={channels}."
+            f"timm cannot build {wanted!r} ({_words(error)}): it is called with pretrained={pretrained}, "
+            f"num_classes={num_classes} and in_chans={channels}."
         ) from error
 
 

@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from osakd.data.augment import crop_and_flip
+from osakd.data.augment import Draws, crop_and_flip, mix, mixed_targets
+from osakd.data.policies import build_policy
 from osakd.engine.averaging import WeightAverage, averaged_names, decay_of
 from osakd.engine.best import AVERAGED
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.steps import CapturedSteps, Steps, steps_per_epoch
 from osakd.engine.optim import Groups, ScheduledOptimizer, build_optimizer
+from osakd.errors import UnsupportedError
 from osakd.methods.base import Method
 from osakd.records import RunConfig
 
@@ -36,12 +38,14 @@ class Replicas:
         splits: the data of each seed; seeds may share them.
         config: how they are trained; their configurations differ in method, settings and seed alone.
         keys: what the method of each replica is; the losses of replicas with equal keys are computed together.
+        notes: what a reader should know of how they were built.
     """
 
     methods: Sequence[Method]
     splits: Sequence[Splits]
     config: RunConfig
     keys: Sequence[str] = ("",)
+    notes: Sequence[str] = ()
 
     @property
     def device(self) -> torch.device:
@@ -121,7 +125,12 @@ class Executor(ABC):
     def __init__(self, replicas: Replicas, groups: Groups, *, captured: bool) -> None:
         config = self.config = replicas.config
         self.splits, self.replicas = list(replicas.splits), len(replicas.methods)
-        self.drawn: Tensor | None = None
+        self.notes, self.drawn = list(replicas.notes), Draws()
+        height, width = self.splits[0]["train"].images.shape[1:3]
+        self.size = (height, width)
+        if captured and config.augment:
+            raise UnsupportedError("policies augment image by image, which cannot be captured")
+        self.policy = build_policy(config.augment, self.size) if config.augment else None
         self.optimizer = ScheduledOptimizer(build_optimizer(config, groups), captured=captured)
         trained = [parameter for group in groups for parameter in group["params"]]
         per_epoch = steps_per_epoch(config.data["train"], config.batch_size)
@@ -138,7 +147,7 @@ class Executor(ABC):
         rate: float,
         first_step: int,
         on_step: Callable[[int], None],
-        drawn: Sequence[NDArray[np.int64]] | None = None,
+        drawn: Sequence[Draws] = (),
     ) -> list[EpochOutcome]:
         """Makes one pass over the training set.
 
@@ -147,18 +156,19 @@ class Executor(ABC):
             rate: the learning rate.
             first_step: number of steps taken before this epoch.
             on_step: called before each step with its number within the epoch; it may raise to stop.
-            drawn: how each image is augmented, see ``data.augment.draw``, ``[m, 3]``; None: not at all.
+            drawn: how each image is augmented; none: not at all.
         """
         per_seed = self.replicas // len(self.splits)
         device = self.splits[0]["train"].target.device
         self._begin_epoch()
         self.optimizer.set_rate(rate)
-        if drawn is None:
-            self.drawn = None
-        else:
-            augmented = torch.from_numpy(np.stack(drawn[::per_seed])).to(device)
-            # In place, since a captured step reads it.
-            self.drawn = augmented if self.drawn is None else self.drawn.copy_(augmented)
+        stacked = [
+            None if values[0] is None else torch.from_numpy(np.stack(values)).to(device)
+            for values in zip(*(drawn[::per_seed] or [Draws()]), strict=True)
+        ]
+        both = zip(self.drawn, stacked, strict=True)
+        # In place, since a captured step reads them.
+        self.drawn = Draws(*(new if old is None or new is None else old.copy_(new) for old, new in both))
         order = torch.from_numpy(np.stack(orders[::per_seed])).to(device)
         values, sizes = self.steps.run(order, first_step=first_step, on_step=on_step)
         finite_weights = self._finite_weights().tolist()
@@ -229,11 +239,24 @@ class Executor(ABC):
 
     def _images(self, seed: int, index: Tensor) -> Tensor:
         """The images of 0 to 255 at these indices of a seed's training set ``[n, h, w, channels]``, augmented."""
-        images = self.splits[seed]["train"].images
-        if self.drawn is None:
-            return images.index_select(0, index)
-        reflect = self.config.crop_padding == "reflect"
-        return crop_and_flip(images, index, self.drawn[seed].index_select(0, index), reflect=reflect)
+        images, rows = self.splits[seed]["train"].images, index
+        places, mixes, seeds = (None if each is None else each[seed].index_select(0, index) for each in self.drawn)
+        if self.policy is not None and seeds is not None:
+            images = self.policy(images.index_select(0, index), seeds)
+            rows = torch.arange(len(images), device=index.device)
+        if places is None:
+            images = images.index_select(0, rows)
+        else:
+            images = crop_and_flip(images, rows, places, reflect=self.config.crop_padding == "reflect")
+        return images if mixes is None else mix(images, mixes)
+
+    def _target(self, seed: int, index: Tensor) -> Tensor:
+        """The classes of these images ``[n]``; of mixed ones class probabilities ``[n, c]``."""
+        target = self.splits[seed]["train"].target.index_select(0, index)
+        if self.drawn.mixes is None:
+            return target
+        mixes = self.drawn.mixes[seed].index_select(0, index)
+        return mixed_targets(target, mixes, self.size, len(self.config.data["class_counts"]))
 
     def _apply_gradients(self) -> None:
         """Updates the parameters, clears their gradients, and averages the weights."""

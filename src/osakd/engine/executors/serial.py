@@ -31,8 +31,7 @@ class SerialExecutor(Executor):
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """Trains on the images at these indices ``[1, n]``; the parts of the loss, ``[parts]``."""
         index = index.squeeze(0)
-        target = self.splits[0]["train"].target.index_select(0, index)
-        batch = Batch(to_floats(self._images(0, index)), target, index, step, progress)
+        batch = Batch(to_floats(self._images(0, index)), self._target(0, index), index, step, progress)
         with autocast(self.config.precision, index.device):
             terms = self.method(batch)
         terms.total.backward()

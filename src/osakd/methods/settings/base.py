@@ -109,6 +109,7 @@ class Settings:
             run may be given more epochs.
         follows_schedule: the loss depends on the share of the schedule that is done, so a run keeps its epochs.
         has_soft_labels: each sample has a soft label from its neighbours, which a report can show.
+        takes_mixed_images: the loss takes class probabilities, and remembers nothing of single images.
         in_label: settings that ``label`` shows.
         in_older_runs: values in runs that were recorded before a setting was there, where they are not the defaults.
     """
@@ -116,6 +117,7 @@ class Settings:
     single_network: ClassVar[bool] = False
     follows_schedule: ClassVar[bool] = False
     has_soft_labels: ClassVar[bool] = False
+    takes_mixed_images: ClassVar[bool] = True
     in_label: ClassVar[tuple[str, ...]] = ()
     in_older_runs: ClassVar[Mapping[str, Any]] = {}
 

@@ -127,7 +127,11 @@ class OSAKDSettings(PoolSettings):
 class UniformSettings(PoolSettings):
     """Control: smoothing with the true-class mass of OSAKD's labels at that step. Source: osakd."""
 
+    takes_mixed_images: ClassVar[bool] = False
+
 
 @dataclass(frozen=True)
 class ShuffledSettings(NeighbourSettings):
     """Control: OSAKD with the neighbours' classes permuted. Source: osakd."""
+
+    takes_mixed_images: ClassVar[bool] = False

@@ -20,6 +20,7 @@ class TfKDSettings(Settings):
 class ZipfSettings(Settings):
     """Labels that follow Zipf's law in the order of the network's own outputs. Source: Liang et al., ECCV 2022."""
 
+    takes_mixed_images: ClassVar[bool] = False
     single_network: ClassVar[bool] = True
     soft_weight: float = setting(0.1, "weight of the divergence over the classes that are not true", least=0)
     power: float = setting(1.0, "exponent of Zipf's law", least=0)
@@ -29,6 +30,7 @@ class ZipfSettings(Settings):
 class OnlineLabelSmoothingSettings(Settings):
     """Labels of a class are the mean right prediction of the epoch before. Source: Zhang et al., IEEE TIP 2021."""
 
+    takes_mixed_images: ClassVar[bool] = False
     single_network: ClassVar[bool] = True
     hard_weight: float = setting(0.5, "weight of the classes; the soft labels have the rest", least=0, most=1)
 
@@ -37,6 +39,7 @@ class OnlineLabelSmoothingSettings(Settings):
 class PSKDSettings(Settings):
     """Targets between the class and the last epoch's prediction, more and more. Source: Kim et al., ICCV 2021."""
 
+    takes_mixed_images: ClassVar[bool] = False
     single_network: ClassVar[bool] = True
     follows_schedule: ClassVar[bool] = True
     soft_weight: float = setting(0.8, "weight of the earlier prediction at the end of training", least=0, most=1)
@@ -46,6 +49,7 @@ class PSKDSettings(Settings):
 class BayesianSelfDistillationSettings(Settings):
     """Targets that gather the network's predictions as Dirichlet evidence. Source: Adelöw et al., 2025."""
 
+    takes_mixed_images: ClassVar[bool] = False
     single_network: ClassVar[bool] = True
     prior: float = setting(20.0, "evidence that a sample starts with for its own class", above=0)
     forgetting: float = setting(0.95, "weight of the earlier evidence at each visit of the sample", above=0, most=1)
@@ -55,6 +59,7 @@ class BayesianSelfDistillationSettings(Settings):
 class DLBSettings(Settings):
     """Consistency with the sample's outputs at its last visit. Source: Shen et al., CVPR 2022, adapted."""
 
+    takes_mixed_images: ClassVar[bool] = False
     single_network: ClassVar[bool] = True
     soft_weight: float = setting(1.0, "weight of the divergence, times the squared temperature", least=0)
     temperature: float = setting(3.0, "temperature of the soft term", above=0)
@@ -64,6 +69,7 @@ class DLBSettings(Settings):
 class CSKDSettings(Settings):
     """Consistency with another sample of the same class. Source: Yun et al., CVPR 2020."""
 
+    takes_mixed_images: ClassVar[bool] = False
     single_network: ClassVar[bool] = True
     soft_weight: float = setting(1.0, "weight of the divergence, times the squared temperature", least=0)
     temperature: float = setting(4.0, "temperature of the soft term", above=0)

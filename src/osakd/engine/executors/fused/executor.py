@@ -54,7 +54,7 @@ class FusedExecutor(Executor):
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
         """Trains on the images at these indices ``[seeds, n]``; the parts of every loss, flat."""
         each = list(enumerate(index.unbind()))
-        target = torch.stack([self.splits[seed]["train"].target.index_select(0, rows) for seed, rows in each])
+        target = torch.stack([self._target(seed, rows) for seed, rows in each])
         images = [self._as_taken(self._images(seed, rows)) for seed, rows in each]
         with autocast(self.config.precision, index.device):
             logits = self.network.train()(images)
