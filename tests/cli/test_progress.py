@@ -112,21 +112,8 @@ def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pyte
 def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [
-        "compare",
-        "--methods",
-        "plain",
-        "osakd",
-        "--seeds",
-        "1",
-        "--epochs",
-        "1",
-        "--processes",
-        "1",
-        "--out",
-        str(tmp_path),
-    ]
-    assert main(argv) == 0
+    words = "compare --methods plain osakd --seeds 1 --epochs 1 --processes 1 --out"
+    assert main([*words.split(), str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     for words in (
         "digits (600 + 1,197 images, 8x8x1, content daa58e55), lenet-digits, 1 epoch\n",

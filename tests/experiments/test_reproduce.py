@@ -16,7 +16,6 @@ from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
 from osakd.experiments import catalogue, cost
 from osakd.experiments.table1 import TABLE1
-from osakd.experiments.table2 import TABLE2
 from osakd.plan import Experiment, Panel, PanelMethod, Published
 from osakd.records import read_config, write_config
 from osakd.runs import read_runs
@@ -291,18 +290,6 @@ def test_the_paper_s_table_one() -> None:
     assert len(cells) == 16
     assert cells[1] == ("cifar10", "osakd-paper-8nn", Published(66.734, 0.086))
     assert cells[-1] == ("tiny_imagenet", "osakd-paper-16nn", Published(31.916, 0.982))
-
-
-def test_the_paper_s_table_two() -> None:
-    """Its numbers, and the methods with two branches as their average."""
-    (panel,) = TABLE2.panels
-    numbers = {cell.label: (cell.published, cell.averaged) for cell in panel.methods}
-    assert numbers == {
-        "plain": (Published(93.07, 0.17), ()),
-        "one": (Published(93.76, 0.12), ("branch2",)),
-        "ffl": (Published(93.81, 0.12), ("branch2",)),
-        "osakd-paper-8nn": (Published(93.93, 0.09), ()),
-    }
 
 
 @pytest.mark.parametrize("name", catalogue.EXPERIMENTS)

@@ -95,23 +95,9 @@ def test_a_failed_run_is_recorded_until_it_finishes(tmp_path: Path) -> None:
         if path.name not in (LOCK, "error.json"):
             path.unlink()
     osakd.compare("digits", methods=["plain"], **options)
-    assert read_run(tmp_path / "plain-seed0").error is None
     assert not (tmp_path / "plain-seed0/error.json").exists()
-
-
-def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> None:
-    plans = plans_of(tmp_path, 1, "serial")
-    (tmp_path / "plain-seed0").mkdir()
-    (tmp_path / "plain-seed0/mine.txt").write_text("mine")
-    errors = run_plans(plans, processes=1, on_progress=lambda _: None)
-    assert list(errors) == [plans[0].folder]
-    assert [path.name for path in (tmp_path / "plain-seed0").iterdir()] == ["mine.txt"]
-
-
-def test_an_error_of_before_does_not_outlive_the_result(tmp_path: Path) -> None:
-    run = osakd.train("digits", epochs=1, out=tmp_path / "run")
-    write_error(run.folder, "It failed.")
-    assert read_run(run.folder).error is None
+    write_error(tmp_path / "plain-seed0", "It failed before.")
+    assert read_run(tmp_path / "plain-seed0").error is None
 
 
 def test_a_second_runner_is_told_who_holds_the_folder(tmp_path: Path) -> None:
