@@ -100,7 +100,6 @@ def test_what_is_packed_is_what_was_recorded(folder: Path) -> None:
         assert values(run) == values(recorded[name])
         if run.result is not None:
             last = recorded[name].result
-            assert last is not None
             assert flattened(run.result.last) == pytest.approx(
                 {key: value for key, value in flattened(last.last).items() if key != "images_per_second"}
             )

@@ -22,9 +22,7 @@ def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "epoch 2, test accuracy" in printed
     assert "best on test" in printed
     assert "with k = 5, the sample itself among them, and pseudo-count 0.25 can give the true class 0.68 " in printed
-    config = read_config(tmp_path / "run")
-    assert config is not None
-    assert config.settings["k"] == 5
+    assert read_config(tmp_path / "run").settings["k"] == 5
     assert main(["evaluate", out]) == 0
     assert f"accuracy {100 * read_metrics(tmp_path / 'run')[-1]['test']['accuracy']:.2f} %" in capsys.readouterr().out
 
@@ -36,7 +34,6 @@ def test_options_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:
     )
     assert main(["train", "--config", str(path), "--batch-size", "32", "--out", str(tmp_path / "run")]) == 0
     config = read_config(tmp_path / "run")
-    assert config is not None
     assert (config.method, config.settings["k"], config.batch_size) == ("osakd", 16, 32)
     assert (config.learning_rate, config.milestones) == (0.01, [0.2, 0.4])
 
@@ -46,7 +43,6 @@ def test_a_method_with_its_settings_in_a_file(tmp_path: Path) -> None:
     path.write_text("method:\n  name: osakd\n  k: 3\n  pool: memory\nepochs: 1\n")
     assert main(["train", "--config", str(path), "--method.space", "logits", "--out", str(tmp_path / "run")]) == 0
     config = read_config(tmp_path / "run")
-    assert config is not None
     assert config.settings.items() >= {"k": 3, "pool": "memory", "space": "logits", "reliability": True}.items()
 
 

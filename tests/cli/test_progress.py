@@ -52,7 +52,6 @@ def test_bar_of_a_run(tmp_path: Path, terminal: io.StringIO) -> None:
         callback.on_train_begin(jobs(tmp_path)[0].config, 10, 0, [])
         callback.on_epoch_end(row(1))
         callback.on_step_begin(2, 5)
-        assert callback.bars is not None
         (task,) = callback.bars.tasks
         assert (task.completed, task.total, task.description) == (15, 40, "epoch 2/4")
         callback.on_step_begin(2, 6)  # within a quarter of a second
@@ -88,7 +87,6 @@ def test_bars_of_a_comparison(tmp_path: Path, terminal: io.StringIO) -> None:
         display.on_progress([])
         display.on_progress([Progress(found[0].plan, [row(1)], running=True, done=False), *found[1:]])
         display.on_progress(found)
-        assert display.bars is not None
         shown = {task.description: (task.completed, task.total) for task in display.bars.tasks}
     # The finished run's bar has gone.
     assert shown == {"plain-seed1": (2, 4), "all runs": (10, 12)}

@@ -68,8 +68,6 @@ def test_every_stage_learns_and_is_recorded(finished: Any, method: Any) -> None:
     assert len(folders) == {"kd-additive": 2, "srdl": 2, "born-again": 2}.get(name, 1) + (method == GENERATIONS)
     for number, folder in enumerate(folders):
         config, result = read_config(folder), read_result(folder)
-        assert config is not None
-        assert result is not None
         assert config.stage == number
         assert len(read_metrics(folder)) == result.epochs == EPOCHS
         assert result.last["test"]["accuracy"] > 0.5
@@ -110,7 +108,6 @@ def test_the_plain_network_is_deployed_and_predicts_what_the_method_predicts(fin
         torch.testing.assert_close(next(iter(predicted.values())), network(images), rtol=1e-5, atol=1e-5)
     scores = osakd.evaluate(folder)
     result = read_result(folder)
-    assert result is not None
     assert scores["accuracy"] == pytest.approx(result.last["test"]["accuracy"], abs=2e-3)
     assert list(result.last.get("others", {})) == list(predicted)[1:]
 

@@ -17,9 +17,7 @@ def test_the_command_prints_and_writes_it(tmp_path: Path, capsys: pytest.Capture
     card = capsys.readouterr().out
     _, block, text = card.split("---\n", 2)
     metadata = yaml.safe_load(block)
-    result = read_result(run)
-    assert result is not None
-    accuracy = result.last["test"]["accuracy"]
+    accuracy = read_result(run).last["test"]["accuracy"]
     measured = metadata["model-index"][0]["results"][0]
     assert measured["metrics"][0] == {"type": "accuracy", "value": round(accuracy, 4)}
     assert (metadata["license"], metadata["library_name"]) == ("apache-2.0", "osakd")

@@ -44,7 +44,6 @@ def test_what_is_missing_is_run_and_shown(tmp_path: Path, capsys: pytest.Capture
     assert "Missing: 2 of 6 runs." in text
     assert "not in the paper" in text
     config = read_config(tmp_path / "small/digits/ours-seed1")
-    assert config is not None
     assert (config.epochs, config.batch_size, config.settings["k"]) == (1, 32, 4)
 
 
@@ -115,7 +114,6 @@ def test_values_out_of_their_range(given: dict[str, Any], message: str, tmp_path
 def test_runs_of_other_images_are_not_taken_together(tmp_path: Path) -> None:
     run = osakd.train("digits", epochs=1, fraction=0.5, batch_size=32, out=tmp_path / "small/digits/plain-seed7")
     config = read_config(run.folder)
-    assert config is not None
     write_config(run.folder, replace(config, data=config.data | {"content": "0" * 16}))
     with pytest.raises(InputError, match=r"plain-seed7' is of other images \(content 00000000, not "):
         osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1)

@@ -59,9 +59,7 @@ def test_a_killed_worker_costs_nothing_but_time(
         one, other = tmp_path / f"killed/plain-seed{seed}", tmp_path / f"whole/plain-seed{seed}"
         assert [row["epoch"] for row in read_metrics(one)] == list(range(1, 41))
         for run in (one, other):
-            result = read_result(run)
-            assert result is not None
-            assert str(result.environment["executor"]).startswith(made_by)
+            assert str(read_result(run).environment["executor"]).startswith(made_by)
         assert (one / STUDENT).read_bytes() == (other / STUDENT).read_bytes()
 
 
@@ -106,13 +104,11 @@ def test_a_second_runner_is_told_who_holds_the_folder(tmp_path: Path) -> None:
         "with lock_runner(Path(sys.argv[1]), lambda _: None):\n    print('locked', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     try:
         assert process.stdout.readline() == "locked\n"
         with pytest.raises(RunError, match=rf"is in use by process {process.pid} on .*, since 20.*: wait"):
             osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path)
         runner = current_runner(tmp_path)
-        assert runner is not None
         assert (runner.process, runner.certain) == (process.pid, True)
     finally:
         process.kill()
