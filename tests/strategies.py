@@ -5,6 +5,7 @@ Whatever a strategy gives, reading it must give a value, or an error of ours in 
 
 import io
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
@@ -173,33 +174,8 @@ class Command(NamedTuple):
 
 def commands() -> st.SearchStrategy[Command]:
     """Command lines that must be refused, since they end with an option that does not exist."""
-    words = [
-        "train",
-        "compare",
-        "evaluate",
-        "report",
-        "status",
-        "cost",
-        "list",
-        "--data",
-        "--method",
-        "osakd",
-        "--epochs",
-    ]
-    words += [
-        "-1",
-        "nan",
-        "{",
-        "[1",
-        "--method.k",
-        "--config",
-        "\x00",
-        "--out",
-        "\u202e",
-        "1e999",
-        "!!python/name:os",
-        "--",
-    ]
+    words = shlex.split("train compare evaluate report status cost list --data --method osakd --epochs -1 nan { [1 --")
+    words += ["--method.k", "--config", "\x00", "--out", "\u202e", "1e999", "!!python/name:os"]
     files = st.none() | damaged(b"epochs: 2\nmethod: {name: osakd, k: 4}\nmodel: lenet\n")
     return st.builds(Command, st.lists(st.sampled_from(words), max_size=6), files)
 

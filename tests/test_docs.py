@@ -162,21 +162,7 @@ def test_command_lines_of_the_cards_are_accepted(line: str, monkeypatch: pytest.
     assert program == "osakd"
     with pytest.raises(ReachedError):
         COMMANDS[command](argv)
-    of_command = (
-        "data",
-        "method",
-        "methods",
-        "seed",
-        "seeds",
-        "out",
-        "resume",
-        "callbacks",
-        "log",
-        "processes",
-        "scheduler",
-        "on_progress",
-    )
-    options = {key: one for key, one in given.items() if key not in of_command}
+    options = {field.name: given[field.name] for field in fields(Options) if field.name in given}
     for method in given.get("methods", [given.get("method")]):
         check_run(given["data"], method, options)
 

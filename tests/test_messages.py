@@ -4,6 +4,7 @@
 """
 
 import ast
+import builtins
 import re
 import sys
 from collections.abc import Iterator
@@ -27,13 +28,7 @@ def text_of(node: ast.expr) -> str:
 
 
 def is_error(name: str) -> bool:
-    return name.endswith("Error") and name not in {
-        "ValueError",
-        "TypeError",
-        "KeyError",
-        "AttributeError",
-        "LookupError",
-    }
+    return name.endswith("Error") and not hasattr(builtins, name)
 
 
 def messages(tree: ast.Module) -> Iterator[str]:

@@ -41,7 +41,6 @@ def recorded(path: Path) -> str:
 
 def test_the_ten_lines_run() -> None:
     block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert block is not None
     assert len([line for line in block[1].splitlines() if line.strip()]) == 10
     names: dict = {}
     exec(block[1], names)  # the README's own lines
@@ -65,7 +64,6 @@ def test_the_comparison_page_shows_what_cost_prints(capsys: pytest.CaptureFixtur
     from osakd.cli.main import main
 
     block = re.search(r"```\n\$ osakd (cost .*?)\n(.*?)\n```", (ROOT / "docs/comparison.md").read_text(), re.DOTALL)
-    assert block is not None
     assert main(block[1].split()) == 0
     assert capsys.readouterr().out.strip() == block[2].strip()
 

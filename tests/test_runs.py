@@ -17,7 +17,7 @@ from osakd.cli.main import main
 from osakd.durable import line
 from osakd.errors import InputError, RunError
 from osakd.records import METRICS, RESULT, flattened, read_metrics, write_error
-from osakd.runs import Curve, FinishedRun, RunRecord, curve_of, pack_runs, read_runs
+from osakd.runs import FinishedRun, RunRecord, curve_of, pack_runs, read_runs
 from tests.report.made import ENVIRONMENT, make_comparison, make_run, read, row, run_of
 
 
@@ -100,7 +100,6 @@ def test_what_is_packed_is_what_was_recorded(folder: Path) -> None:
         assert values(run) == values(recorded[name])
         if run.result is not None:
             last = recorded[name].result
-            assert last is not None
             assert flattened(run.result.last) == pytest.approx(
                 {key: value for key, value in flattened(last.last).items() if key != "images_per_second"}
             )
@@ -265,7 +264,3 @@ def test_a_flipped_bit_is_noticed(place: int, bit: int, tmp_path: Path) -> None:
         return
     assert all(run.damaged or values(run) in expected for run in found)
     assert any(run.damaged for run in found)
-
-
-def test_a_curve_without_rows_is_empty() -> None:
-    assert curve_of([]) == Curve()

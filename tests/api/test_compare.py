@@ -5,16 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy import stats
 
 import osakd
 from osakd import InputError, RunError
 from osakd.api import IncompleteError
 from osakd.cli.main import main
 from osakd.records import SUMMARY, read_result
-from osakd.report.tables.results import comparison_table
 from osakd.runner.progress import Progress
-from tests.report.made import panel_of, read
 
 SMALL: dict[str, Any] = {"methods": ["plain", {"name": "osakd", "k": 4}], "seeds": 3, "epochs": 4, "processes": 1}
 
@@ -38,29 +35,12 @@ def test_every_value_is_in_the_summary(comparison: Path) -> None:
         assert all(len(curve) == 4 for curve in method["curves"])
 
 
-def test_statistics_equal_scipy_s(comparison: Path) -> None:
-    plain, ours = json.loads((comparison / SUMMARY).read_text())["methods"]
-    for key in ("last", "best_on_test"):
-        values = ours["values"][key]
-        assert ours["spreads"][key]["std"] == pytest.approx(stats.tstd(values))
-        judge = stats.ttest_rel(values, plain["values"][key])
-        low, high = judge.confidence_interval(0.95)
-        found = ours["differences"][key]
-        assert (found["low"], found["high"]) == (pytest.approx(low), pytest.approx(high))
-    assert plain["differences"] == {}
-
-
-def test_pictures(comparison: Path) -> None:
-    svg = (comparison / "curves.svg").read_text()
-    for word in ("plain (n = 3)", "osakd-4nn (n = 3)", "test accuracy (%)"):
-        assert word in svg
-    assert (comparison / "curves.png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_it_ends_with_the_report_that_osakd_report_writes(comparison: Path, tmp_path: Path) -> None:
     path = osakd.write_report(comparison, out=tmp_path)
     assert path == tmp_path / "report.html"
     assert path.read_bytes() == (comparison / "report.html").read_bytes()
+    assert "osakd-4nn (n = 3)" in (comparison / "curves.svg").read_text()
+    assert (comparison / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_again_runs_nothing_and_gives_the_same(comparison: Path) -> None:
@@ -114,6 +94,7 @@ def test_one_bad_run_does_not_stop_the_others(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "osakd-4nn-seed1/other.txt").write_text("not a run")
     with pytest.raises(IncompleteError, match=r"1 of 6 runs failed, osakd-4nn-seed1 among them; .* is not empty") as it:
         osakd.compare("digits", out=tmp_path, **(SMALL | {"epochs": 1}))
+    assert [path.name for path in (tmp_path / "osakd-4nn-seed1").iterdir()] == ["other.txt"]
     assert "| osakd-4nn | 2 |" in it.value.comparison.table()
     summary = json.loads((tmp_path / SUMMARY).read_text())
     assert [method["spreads"]["last"]["n"] for method in summary["methods"]] == [3, 2]

@@ -69,8 +69,6 @@ def test_the_size_of_a_run_s_images_is_recorded_and_taken_again(
     printed = capsys.readouterr().out
     assert "Classes: 2; training images of each: 6 to 7." in printed
     config, result = read_config(tmp_path / "run"), read_result(tmp_path / "run")
-    assert config is not None
-    assert result is not None
     assert (config.data["resize"], config.data["input_shape"]) == ([10, 8], [3, 10, 8])
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(folder)]) == 0
     assert f"accuracy {100 * result.deployed_scores()['accuracy']:.2f} %" in capsys.readouterr().out
@@ -100,9 +98,7 @@ def test_notes_on_the_data_are_said_once_and_recorded(tmp_path: Path, capsys: py
     printed = capsys.readouterr().out
     assert printed.count("The labels of 'data' are not 0 to 1: 10, 20;") == 1
     assert "Classes: 2; training images of each: 3 ('20') to 9 ('10')." in printed
-    result = read_result(tmp_path / "run")
-    assert result is not None
-    assert result.notes == list(load_data(str(tmp_path / "data")).notes)
+    assert read_result(tmp_path / "run").notes == list(load_data(str(tmp_path / "data")).notes)
 
 
 def test_a_comparison_reads_data_as_it_is_told_and_says_what_a_run_says(
@@ -118,7 +114,6 @@ def test_a_comparison_reads_data_as_it_is_told_and_says_what_a_run_says(
     assert "Classes: 2; training images of each: 3 ('5') to 9 ('7')." in printed
     assert "Note: The labels of 'data' are not 0 to 1: 5, 7;" in printed
     config = read_config(tmp_path / "all/plain-seed0")
-    assert config is not None
     assert (config.data["label_column"], config.data["resize"], config.data["class_counts"]) == (
         "kind",
         [12, 12],

@@ -22,9 +22,7 @@ def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "averaged weights of epoch 2, temperature " in printed
     assert "2 epochs, " in printed
     assert "with k = 5, the sample itself among them, and pseudo-count 0.25 can give the true class 0.68 " in printed
-    config = read_config(tmp_path / "run")
-    assert config is not None
-    assert config.settings["k"] == 5
+    assert read_config(tmp_path / "run").settings["k"] == 5
     assert main(["evaluate", out]) == 0
     assert f"accuracy {100 * read_metrics(tmp_path / 'run')[-1]['test']['accuracy']:.2f} %" in capsys.readouterr().out
 
@@ -36,7 +34,6 @@ def test_options_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:
     )
     assert main(["train", "--config", str(path), "--batch-size", "32", "--out", str(tmp_path / "run")]) == 0
     config = read_config(tmp_path / "run")
-    assert config is not None
     assert (config.method, config.settings["k"], config.batch_size) == ("osakd", 16, 32)
     assert (config.learning_rate, config.milestones) == (0.01, [0.2, 0.4])
 
@@ -46,20 +43,7 @@ def test_a_method_with_its_settings_in_a_file(tmp_path: Path) -> None:
     path.write_text("method:\n  name: osakd\n  k: 3\n  pool: memory\nepochs: 1\n")
     assert main(["train", "--config", str(path), "--method.space", "logits", "--out", str(tmp_path / "run")]) == 0
     config = read_config(tmp_path / "run")
-    assert config is not None
-    assert config.settings == {
-        "k": 3,
-        "soft_weight": 0.9,
-        "pool": "memory",
-        "space": "logits",
-        "divergence": "kl",
-        "balance": "additive",
-        "include_self": True,
-        "reliability": True,
-        "reliability_power": 2.0,
-        "pseudo_count": None,
-        "label_smoothing": 0.0,
-    }
+    assert config.settings.items() >= {"k": 3, "pool": "memory", "space": "logits", "reliability": True}.items()
 
 
 def test_list_names_everything_with_its_source(capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,39 +149,24 @@ def test_many_classes_are_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["train", "--flip=maybe"], "Option --flip must be true or false, got 'maybe'."),
         (["train", "--epoch", "3"], "Unknown option --epoch; did you mean --epochs (see --help)?"),
         (["compare", "--method", "plain"], "Unknown option --method; did you mean --methods (see --help)?"),
-        (["train", "--epochs", "1e2"], "Option --epochs must be a whole number, got '1e2'."),
         (["train", "--epochs="], "Option --epochs must be a whole number, got ''."),
         (["compare", "--seeds", "[1"], "Option --seeds must be a whole number or a list of whole numbers, got '[1'."),
         (["train", "--data", "[a"], "Unknown data '[a'."),
         (["train", "--model", ":"], "The model function ':' cannot be imported"),
         (["train", "--model", "os:name"], "'os:name' is not a function but of type str."),
         (["train", "--model", "torch.nn:Identity"], "The network of 'torch.nn:Identity' has no parameters"),
-        (["train", "--weight-decay", "inf"], "`weight_decay` must be a finite number, got inf."),
-        (["train", "--epochs", "x"], "Option --epochs must be a whole number, got 'x'."),
         (["train", "--seed", "1.5"], "Option --seed must be a whole number, got '1.5'."),
         (["train", "--validation", "x"], "Option --validation must be a number, got 'x'."),
         (["train", "--nesterov", "maybe"], "Unexpected argument 'maybe' after --nesterov: "),
         (["train", "--scaling", "x"], "Option --scaling must be one of 'half', 'unit', 'statistics', got 'x'."),
         (["train", "--milestones", "0.5;0.7"], "Option --milestones must be a list of numbers, got '0.5;0.7'."),
         (["train", "--config", "/no/such.yaml"], "The configuration file '/no/such.yaml' does not exist"),
-        (["train", "--method", "osak"], "Unknown method 'osak'; did you mean 'osakd'?"),
         (["train", "--method.k", "3"], "Method 'plain' has no settings, got 'k': leave it out."),
-        (
-            ["train", "--method", "osakd", "--method.kk", "3"],
-            "Unknown setting of method 'osakd' 'kk'; did you mean 'k'?",
-        ),
-        (
-            ["train", "--method", "osakd", "--method.k", "65"],
-            "`k` must be between 1 and 64 (64 samples in the batch)",
-        ),
-        (["train", "--data", "digit"], "Unknown data 'digit'; did you mean 'digits'?"),
         (["train", "--data", "./none"], "The data folder './none' does not exist: check the path."),
         (["train", "--model", "lnet"], "Unknown model 'lnet'; did you mean 'lenet'?"),
         (["train", "--model", "lenet"], "Images of 8x8 pixels are too small for this network"),
-        (["train", "--epochs", "-1"], "`epochs` must be at least 1, got -1."),
         (["evaluate"], "RUN is missing: folder of the run"),
         (["evaluate", "./none"], "'none' is not a run folder"),
-        (["compare", "--seeds", "0"], "`seeds` must be at least 1, got 0."),
         (["compare", "--processes", "0"], "`processes` must be at least 1, got 0."),
         (["compare", "--methods", "dml", "--methods.peers", "x"], "Option --methods.peers: settings go with each"),
         (["compare", "--methods", "plain", "plain"], "Method 'plain' is given twice"),

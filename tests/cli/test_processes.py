@@ -29,11 +29,6 @@ def test_help_and_mistakes_never_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-def test_importing_osakd_and_reporting_never_import_torch() -> None:
-    code = "import sys, osakd, osakd.report.layout, osakd.report.write; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 def test_module_and_exit_code() -> None:
     done = osakd("train", "--data", "./none")
     assert (done.returncode, done.stdout) == (2, "")

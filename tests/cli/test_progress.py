@@ -52,7 +52,6 @@ def test_bar_of_a_run(tmp_path: Path, terminal: io.StringIO) -> None:
         callback.on_train_begin(jobs(tmp_path)[0].config, 10, 0, [])
         callback.on_epoch_end(row(1))
         callback.on_step_begin(2, 5)
-        assert callback.bars is not None
         (task,) = callback.bars.tasks
         assert (task.completed, task.total, task.description) == (15, 40, "epoch 2/4")
         callback.on_step_begin(2, 6)  # within a quarter of a second
@@ -88,7 +87,6 @@ def test_bars_of_a_comparison(tmp_path: Path, terminal: io.StringIO) -> None:
         display.on_progress([])
         display.on_progress([Progress(found[0].plan, [row(1)], running=True, done=False), *found[1:]])
         display.on_progress(found)
-        assert display.bars is not None
         shown = {task.description: (task.completed, task.total) for task in display.bars.tasks}
     # The finished run's bar has gone.
     assert shown == {"plain-seed1": (2, 4), "all runs": (10, 12)}
@@ -112,21 +110,8 @@ def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pyte
 def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = [
-        "compare",
-        "--methods",
-        "plain",
-        "osakd",
-        "--seeds",
-        "1",
-        "--epochs",
-        "1",
-        "--processes",
-        "1",
-        "--out",
-        str(tmp_path),
-    ]
-    assert main(argv) == 0
+    words = "compare --methods plain osakd --seeds 1 --epochs 1 --processes 1 --out"
+    assert main([*words.split(), str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     for words in (
         "digits (540 + 1,197 images, 8x8x1, content daa58e55), lenet-digits, 1 epoch\n",

@@ -24,7 +24,6 @@ def test_fused_runs_leave_what_serial_runs_leave(tmp_path: Path, options: dict[s
         alone = tmp_path / "serial" / plan.folder.name
         expected = train.run(replace(plan, folder=alone, executor="serial"), loop.Callback())
         found = read_result(plan.folder)
-        assert found is not None
         assert found.environment["executor"].startswith("fused/")
         assert found.last["train"].keys() == expected.last["train"].keys()
         # Rounding may decide a neighbour: where samples are counted, one may differ.

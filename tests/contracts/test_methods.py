@@ -72,8 +72,6 @@ def test_every_stage_learns_and_is_recorded(finished: Any, method: Any) -> None:
     assert len(folders) == {"kd-additive": 2, "srdl": 2, "born-again": 2}.get(name, 1) + (method == GENERATIONS)
     for number, folder in enumerate(folders):
         config, result = read_config(folder), read_result(folder)
-        assert config is not None
-        assert result is not None
         assert config.stage == number
         assert len(read_metrics(folder)) == result.epochs == EPOCHS
         assert result.last["test"]["accuracy"] > 0.5

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from osakd import WithIndex
 from osakd.data.arrays import DataArrays, Split
 from osakd.data.sources import load_data
 from osakd.data.streams import permutation, raw, torch_seed
@@ -33,11 +32,6 @@ def test_share_out_of_range(share: float) -> None:
         load_data("digits").hold_out(share, 0)
 
 
-def test_share_that_holds_nothing_out() -> None:
-    with pytest.raises(InputError, match="leaves one side empty"):
-        load_data("digits").hold_out(0.001, 0)
-
-
 def test_statistics_and_grey() -> None:
     images = np.stack(made_images(20, 0))
     split = Split(images, np.zeros(20, dtype=np.int64))
@@ -60,13 +54,3 @@ def test_streams_are_keyed_by_everything_and_stable() -> None:
     # Recorded once: a change here would change every run.
     assert permutation(6, **key).tolist() == [4, 5, 2, 1, 3, 0]
     assert 0 <= torch_seed(**key) < 2**63
-
-
-def test_permutations_hold_every_row_once() -> None:
-    assert sorted(permutation(1000, seed=0, stage=0, stream="order", epoch=1)) == list(range(1000))
-
-
-def test_with_index() -> None:
-    wrapped = WithIndex([("a", 1), ("b", 2)])
-    assert len(wrapped) == 2
-    assert [wrapped[row] for row in range(2)] == [("a", 1, 0), ("b", 2, 1)]

@@ -30,24 +30,12 @@ def test_parquet_folder_in_the_hub_s_layout(tmp_path: Path) -> None:
     assert data.train.target.tolist() == [row % 3 for row in range(30)]
 
 
-@pytest.mark.parametrize("columns", [{"image_column": "img"}, {"label_column": "labels"}, {"test_name": "valid"}])
-def test_other_names_of_columns_and_splits(tmp_path: Path, columns: dict[str, str]) -> None:
-    assert len(load_data(str(write_parquet_folder(tmp_path, **columns))).test) == 12
-
-
 def test_several_files_of_a_split(tmp_path: Path) -> None:
     write_parquet_folder(tmp_path)
     write_parquet(tmp_path / "data/train-00001-of-00002.parquet", [encode(made_images(1, 7)[0])], [2])
     data = load_data(str(tmp_path))
     assert len(data.train) == 31
     assert data.class_names[2] == "class 2"
-
-
-def test_image_folder(tmp_path: Path) -> None:
-    data = load_data(str(write_image_folder(tmp_path / "pets")))
-    assert (data.name, data.class_names) == ("pets", ("cat", "dog"))
-    np.testing.assert_array_equal(data.train.images, np.stack(made_images(12, 0)))
-    assert data.train.target.tolist() == [0] * 6 + [1] * 6
 
 
 def test_grey_and_colour_become_one(tmp_path: Path) -> None:
@@ -58,14 +46,6 @@ def test_grey_and_colour_become_one(tmp_path: Path) -> None:
     assert data.input_shape == (3, 8, 8)
     np.testing.assert_array_equal(data.train.images[0], np.repeat(grey[..., None], 3, axis=2))
     np.testing.assert_array_equal(data.train.images[1], colour)
-
-
-def test_grey_images_stay_grey_until_a_network_wants_colour(tmp_path: Path) -> None:
-    for split in ("train", "test"):
-        write_parquet(tmp_path / f"{split}.parquet", [encode(i) for i in made_images(4, 0, (8, 8))], [0, 1, 0, 1])
-    data = load_data(str(tmp_path))
-    assert data.input_shape == (1, 8, 8)
-    assert data.with_channels(3).input_shape == (3, 8, 8)
 
 
 def test_decoded_once_and_cached_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,18 +174,6 @@ def test_other_kinds_of_images(tmp_path: Path, mode: str) -> None:
     assert data.input_shape == (channels, 8, 8)
     expected = np.asarray(image.convert("L" if channels == 1 else "RGB")).reshape(8, 8, channels)
     np.testing.assert_array_equal(data.train.images[0], expected)
-
-
-def test_the_same_images_split_elsewhere_are_other_data(tmp_path: Path) -> None:
-    images, labels = [encode(image) for image in made_images(40, 0)], [row % 2 for row in range(40)]
-    sizes = []
-    for border in (30, 20):
-        folder = tmp_path / str(border)
-        write_parquet(folder / "train.parquet", images[:border], labels[:border])
-        write_parquet(folder / "test.parquet", images[border:], labels[border:])
-        data = load_data(str(folder))
-        sizes.append((len(data.train.images), len(data.test.images)))
-    assert sizes == [(30, 10), (20, 20)]
 
 
 @pytest.mark.real

@@ -100,7 +100,6 @@ def test_a_teacher_for_other_classes(tmp_path: Path, teacher: Path) -> None:
     stored = teacher.parent / "other"
     shutil.copytree(teacher, stored)
     config = read_config(teacher)
-    assert config is not None
     write_config(stored, replace(config, data=config.data | {"class_counts": [200] * 3}))
     with pytest.raises(InputError, match="The teacher knows classes 3, but the data have 10"):
         kd(tmp_path / "kd", stored)
@@ -215,7 +214,6 @@ def test_a_comparison_runs_stages_and_goes_on(tmp_path: Path, executor: Any) -> 
     osakd.compare("digits", methods=methods, seeds=2, **options)
     for folder in ("kd-additive-lenet-digits-seed0", "born-again-generations=2-seed1"):
         final, before = read_result(tmp_path / folder), read_result(tmp_path / folder / "teacher")
-        assert final is not None
         assert before is not None
         assert final.environment["executor"].startswith("serial")
     # What is there is not run again, and what is missing is.

@@ -16,7 +16,6 @@ from osakd.data.sources import load_data
 from osakd.engine.config import Options, configure
 from osakd.experiments import catalogue, cost
 from osakd.experiments.table1 import TABLE1
-from osakd.experiments.table2 import TABLE2
 from osakd.plan import Experiment, Panel, PanelMethod, Published
 from osakd.records import read_config, write_config
 from osakd.runs import read_runs
@@ -45,7 +44,6 @@ def test_what_is_missing_is_run_and_shown(tmp_path: Path, capsys: pytest.Capture
     assert "Missing: 2 of 6 runs." in text
     assert "not in the paper" in text
     config = read_config(tmp_path / "small/digits/ours-seed1")
-    assert config is not None
     assert (config.epochs, config.batch_size, config.settings["k"]) == (1, 32, 4)
 
 
@@ -116,7 +114,6 @@ def test_values_out_of_their_range(given: dict[str, Any], message: str, tmp_path
 def test_runs_of_other_images_are_not_taken_together(tmp_path: Path) -> None:
     run = osakd.train("digits", epochs=1, fraction=0.5, batch_size=32, out=tmp_path / "small/digits/plain-seed7")
     config = read_config(run.folder)
-    assert config is not None
     write_config(run.folder, replace(config, data=config.data | {"content": "0" * 16}))
     with pytest.raises(InputError, match=r"plain-seed7' is of other images \(content 00000000, not "):
         osakd.reproduce("small", data=["digits"], out=tmp_path, seeds=1)
@@ -291,18 +288,6 @@ def test_the_paper_s_table_one() -> None:
     assert len(cells) == 16
     assert cells[1] == ("cifar10", "osakd-paper-8nn", Published(66.734, 0.086))
     assert cells[-1] == ("tiny_imagenet", "osakd-paper-16nn", Published(31.916, 0.982))
-
-
-def test_the_paper_s_table_two() -> None:
-    """Its numbers, and the methods with two branches as their average."""
-    (panel,) = TABLE2.panels
-    numbers = {cell.label: (cell.published, cell.averaged) for cell in panel.methods}
-    assert numbers == {
-        "plain": (Published(93.07, 0.17), ()),
-        "one": (Published(93.76, 0.12), ("branch2",)),
-        "ffl": (Published(93.81, 0.12), ("branch2",)),
-        "osakd-paper-8nn": (Published(93.93, 0.09), ()),
-    }
 
 
 @pytest.mark.parametrize("name", catalogue.EXPERIMENTS)

@@ -49,6 +49,10 @@ def test_the_first_page_is_the_readme_and_the_api_has_its_docstrings(site: Path)
     assert ":math:" not in api
 
 
+def test_a_diagram_is_drawn_in_the_browser(site: Path) -> None:
+    assert '<pre class="mermaid"><code>flowchart TD' in (site / "architecture.html").read_text()
+
+
 def test_formulas_are_drawn_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     card = (site / "methods/tf-kd.html").read_text()
     assert card.count('<svg role="img" aria-label=') >= 6

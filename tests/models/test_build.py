@@ -116,13 +116,3 @@ def test_the_checks_leave_a_network_as_it_was() -> None:
     again = build_model("resnet8", num_classes=4, input_shape=(1, 8, 8))
     assert torch.equal(drawn, torch.rand(1))
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
-
-
-def test_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(InputError, match="Unknown model 'lennet'; did you mean 'lenet'"):
-        build_model("lennet", num_classes=10, input_shape=(3, 32, 32))
-
-
-def test_images_that_are_too_small() -> None:
-    with pytest.raises(InputError, match="Images of 8x8 pixels are too small"):
-        build_model("lenet", num_classes=10, input_shape=(1, 8, 8))

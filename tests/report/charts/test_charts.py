@@ -134,7 +134,6 @@ def methods(**gaps: list[float]) -> list[MethodScores]:
 
 def forest_of(shown: list[MethodScores]) -> ElementTree.Element:
     chart = forest(shown, {method.label: number for number, method in enumerate(shown)}, "A note.")
-    assert chart is not None
     assert chart.caption.endswith("A note.")
     return ElementTree.fromstring(chart.drawing)
 
@@ -186,9 +185,7 @@ def test_the_legend_lies_where_the_curves_do_not_end(
     (picture,) = write_curves({"": panel_of([run_of("plain", 0, accuracies)])}, tmp_path, kinds=("svg",))
     svg = picture.read_text(encoding="utf-8")
     height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', svg)[1])  # type: ignore[index] - is there
-    line = re.search(r'id="legend_1">.*?d="M \S+ (\S+)', svg, re.DOTALL)
-    assert line is not None
-    assert (float(line[1]) < height / 2) == at_the_top
+    assert (float(re.search(r'id="legend_1">.*?d="M \S+ (\S+)', svg, re.DOTALL)[1]) < height / 2) == at_the_top
 
 
 def test_a_method_has_one_colour_in_all_panels(tmp_path: Path) -> None:

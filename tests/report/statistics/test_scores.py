@@ -86,20 +86,14 @@ def test_spreads_and_gains_are_scipy_s() -> None:
     ours, theirs = RANDOM.uniform(0.4, 0.6, 7), RANDOM.uniform(0.4, 0.6, 9)
     scores = of({"ours": dict(enumerate(ours, start=2)), "theirs": dict(enumerate(theirs))})
     spread = scores.spread("ours", LAST)
-    assert spread is not None
     assert (spread.n, spread.mean, spread.std) == (7, pytest.approx(ours.mean()), pytest.approx(ours.std(ddof=1)))
     gain = scores.gain("ours", "theirs", LAST)
     test = stats.ttest_rel(ours, theirs[2:])  # seeds 2 to 8 are common
     low, high = test.confidence_interval(0.95)
-    assert gain is not None
     assert (gain.n, gain.low, gain.high) == (7, pytest.approx(low), pytest.approx(high))
     assert gain.p_value == pytest.approx(test.pvalue)
-    fewer = scores.gain("ours", "theirs", LAST, without=(2, 3))
-    assert fewer is not None
-    assert fewer.mean == pytest.approx((ours[2:] - theirs[4:]).mean())
-    with_nll = scores.gain("ours", "ours", LAST, over=ECE)
-    assert with_nll is not None
-    assert with_nll.mean == pytest.approx(ours.mean() - 0.1)
+    assert scores.gain("ours", "theirs", LAST, without=(2, 3)).mean == pytest.approx((ours[2:] - theirs[4:]).mean())
+    assert scores.gain("ours", "ours", LAST, over=ECE).mean == pytest.approx(ours.mean() - 0.1)
 
 
 def test_nothing_in_common_or_not_recorded_by_all_is_none() -> None:
