@@ -40,6 +40,7 @@ ROWS = (
     Row(FUSED, "the plain script, 15 times", "fused 15", SCRIPT, 15),
     Row(FUSED, "one run, 15 times", "fused 15", ("lenet plain",), 15),
     Row(FUSED, "PyTorch's operators", "fused 15", ("fused 15, torch",)),
+    Row("step with averaged weights, LeNet", "plain step", "lenet averaged", ("lenet plain",)),
     Row("OSAKD step, in-batch, LeNet", "plain step", "lenet osakd", ("lenet plain",)),
     Row("OSAKD step, in-batch, ResNet", "plain step", "resnet osakd", ("resnet plain",)),
     Row("OSAKD step, queue of 2,048, LeNet", "plain step", "lenet queue", ("lenet plain",)),

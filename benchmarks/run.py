@@ -34,6 +34,8 @@ SLOW_SHARE, CURVE_SHARE = 2, 5
 """A workload with long steps is timed for half of the steps in each round, a point of a curve for a fifth."""
 REPLICAS = {1: (1, 1), 3: (1, 3), 5: (5, 1), 15: (5, 3), 45: (15, 3)}
 """Seeds and methods for each number of replicas."""
+AVERAGED = 0.999
+"""A decay of averaged weights; any takes the same time."""
 FASHION_SHAPE = (1, 28, 28)
 MEMORY_ROWS, BATCHES = (10_000, 50_000, 200_000, 1_000_000), (64, 128, 256, 512, 1024)
 
@@ -130,6 +132,7 @@ def groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
         "fused 15": Timed(fused(15), steps),
         "lenet osakd": Timed(single("osakd"), steps),
         "lenet queue": Timed(single("osakd-queue"), steps),
+        "lenet averaged": Timed(single("plain", ema=AVERAGED), steps),
         "lenet memory": Timed(lambda: _filled(single(w.MEMORY)()), steps),
     }
     fashion: dict[str, Timed] = {}

@@ -40,10 +40,11 @@ def single(
     cuda_graph: bool = False,
     kernels: str = "auto",
     threads: int | None = None,
+    ema: float | None = None,
 ) -> Steps:
     """The steps of one run, with the native kernel where it fits, or with PyTorch's operators (``torch``)."""
     names = [REFERENCE] if kernels == "torch" else ["serial/native", REFERENCE]
-    steps = _first_that_fits(names, [method], split, model=model, batch_size=batch, captured=cuda_graph)
+    steps = _first_that_fits(names, [method], split, model=model, batch_size=batch, captured=cuda_graph, ema=ema)
     return _on_threads(threads, steps)
 
 

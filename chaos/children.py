@@ -22,7 +22,7 @@ from osakd.engine.state import read_checkpoints
 from osakd.errors import InputError, RunError
 from osakd.runner.run import run_plans
 
-SMALL: dict[str, Any] = {"epochs": 4, "fraction": 0.4, "batch_size": 32, "ema": 0.9, "deploy": "last", "device": "cpu"}
+SMALL: dict[str, Any] = {"epochs": 4, "validation": 0.4, "batch_size": 32, "device": "cpu"}
 METHODS: tuple[dict[str, Any], ...] = ({"name": "osakd", "k": 5, "pool": "memory"}, {"name": "ps-kd"})
 """Two methods that keep outputs of earlier steps."""
 EXECUTORS: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ COMPARED = "compared"
 def comparison(out: Path, processes: int) -> list[str]:
     """The command that compares two methods over two seeds: four runs."""
     words = ["compare", "--methods", *map(json.dumps, METHODS), "--seeds", str(SEEDS), "--epochs", str(EPOCHS)]
-    words += ["--fraction", "0.4", "--batch-size", "32", "--ema", "0.9", "--device", "cpu", "--executor", "serial"]
+    words += ["--validation", "0.4", "--batch-size", "32", "--device", "cpu", "--executor", "serial"]
     words += ["--kernels", "torch", "--out", str(out), "--processes", str(processes)]
     return [sys.executable, "-m", "osakd", *words]
 
