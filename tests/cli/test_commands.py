@@ -11,7 +11,7 @@ import pytest
 import osakd
 from osakd.cli.main import COMMANDS, main
 from osakd.engine.config import Options
-from osakd.records import read_config, read_metrics
+from osakd.records import read_config, read_result
 from tests.data.made import write_image_folder, write_parquet_folder
 
 
@@ -24,7 +24,8 @@ def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "with k = 5, the sample itself among them, and pseudo-count 0.25 can give the true class 0.68 " in printed
     assert read_config(tmp_path / "run").settings["k"] == 5
     assert main(["evaluate", out]) == 0
-    assert f"accuracy {100 * read_metrics(tmp_path / 'run')[-1]['test']['accuracy']:.2f} %" in capsys.readouterr().out
+    accuracy = read_result(tmp_path / "run").deployed_scores()["accuracy"]
+    assert f"accuracy {100 * accuracy:.2f} %" in capsys.readouterr().out
 
 
 def test_options_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:

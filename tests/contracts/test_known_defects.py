@@ -36,13 +36,13 @@ def test_students_train_in_training_mode_after_they_were_evaluated(variant: str)
 
 def test_a_teacher_sees_the_very_images_that_the_student_sees() -> None:
     """Its outputs are kept nowhere, so no order of samples can be mixed up, and augmentation is the same."""
-    executor = serial("kd", 0, "staged")
+    executor = serial("kd", 0, "staged", crop=2)
     seen: dict[str, list[torch.Tensor]] = {"network": [], "teacher": []}
     for name, images in seen.items():
         executor.method.get_submodule(name).register_forward_pre_hook(
             lambda _, given, images=images: images.append(given[0].clone())
         )
-    run(executor, [0], [1], crop=2)
+    run(executor, [0], [1])
     assert len(seen["network"]) == len(seen["teacher"]) == 10
     assert all(torch.equal(one, other) for one, other in zip(seen["network"], seen["teacher"], strict=True))
     assert not torch.equal(seen["network"][0], seen["network"][1])

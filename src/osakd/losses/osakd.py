@@ -294,9 +294,12 @@ class OSAKDLoss(nn.Module):
         return parts
 
     def measured(
-        self, logits: Float[Tensor, "n c"], target: Int[Tensor, " n"], index: Int[Tensor, " n"] | None = None
+        self,
+        logits: Float[Tensor, "n c"],
+        target: Int[Tensor, " n"] | Float[Tensor, "n c"],
+        index: Int[Tensor, " n"] | None = None,
     ) -> MeasuredLoss:
-        """The loss of a batch of class indices with figures to log; another implementation may compute both at once."""
+        """The loss of a batch with figures to log; another implementation may compute both at once."""
         for implementation in reversed(LOSSES):
             result = implementation(self, logits, target)
             if result is not None:
