@@ -101,8 +101,8 @@ class OSAKDLoss(nn.Module):
     over the ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's samples alone.
     In eval mode nothing is joined, so one rank alone may validate.
 
-    It warns once if the distillation has less than a thousandth of the loss in 500 steps of training in eager mode: the
-    neighbours know too little of the classes then.
+    It warns once if the distillation has less than a thousandth of the loss in 1,000 steps of training in eager mode:
+    the neighbours know too little of the classes then.
 
     Attributes:
         observe: None, or a function that is called with the ``LossParts`` and the targets of every batch, for logging.
