@@ -73,6 +73,23 @@ def test_the_soft_labels_of_a_memory_are_those_of_all_training_images(tmp_path: 
         assert one.soft_label == pytest.approx((counts + 0.25) / (5 + 10 * 0.25), abs=1e-6)
 
 
+def test_the_soft_labels_of_a_queue_are_those_of_the_images_before(tmp_path: Path) -> None:
+    method = {"name": "osakd", "k": 5, "pool": "queue", "queue_size": 96}
+    osakd.train("digits", method=method, out=tmp_path / "run", **SMALL)
+    config = config_of(tmp_path / "run")
+    view = load_data("digits").view(config)
+    with torch.no_grad():
+        images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
+        outputs = osakd.load(tmp_path / "run")(images).softmax(1).numpy()
+    order = permutation(len(outputs), seed=0, stage=0, stream="order", epoch=3).tolist()
+    for found in most_ambiguous(config, view, tmp_path / "run", torch.device("cpu"), count=10):
+        end = 32 * (order.index(found.row) // 32 + 1)
+        latest = [*order[-96:], *order[:end]][-96:]
+        near = sorted(latest, key=lambda other: float(((outputs[found.row] - outputs[other]) ** 2).sum()))[:5]
+        counts = np.bincount(view.train.target[near], minlength=10)
+        assert found.soft_label == pytest.approx((counts + 0.25) / (5 + 10 * 0.25), abs=1e-6)
+
+
 def test_a_gallery_is_on_the_page(run: Path, tmp_path: Path) -> None:
     page = osakd.write_report(run, out=tmp_path, gallery=True).read_text(encoding="utf-8")
     assert "k = 4 neighbours, the image itself among them, in mini-batches of 32, those of the last" in page

@@ -239,3 +239,14 @@ def test_probabilities_instead_of_logits_are_said(tmp_path: Path, monkeypatch: p
         model = f"with_softmax:{function}"
         osakd.train("digits", model=model, epochs=1, out=tmp_path / function, callbacks=[Notes()])
         assert sum("returns probabilities" in note for note in said) == expected
+
+
+def test_a_run_says_where_the_soft_labels_had_no_part(tmp_path: Path) -> None:
+    weak, usual = (
+        osakd.train("digits", method={"name": "osakd", "soft_weight": weight}, epochs=2, out=tmp_path / str(weight))
+        for weight in (1e-5, 0.9)
+    )
+    (note,) = weak.result.notes
+    assert note.startswith("The soft labels of osakd had less than a thousandth of the loss in every epoch")
+    assert not usual.result.notes
+    assert 0 < weak.result.last["train"]["soft_share"] < 1e-3 < usual.result.last["train"]["soft_share"] < 1

@@ -136,3 +136,10 @@ def test_further_networks_follow_the_network() -> None:
 def test_values_out_of_their_range(method: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         resolve_method(method)
+
+
+@pytest.mark.parametrize(("size", "words"), [(150, []), (300, []), (301, ["take a `queue_size` of 150 at most"])])
+def test_a_queue_that_holds_images_twice_is_warned_of(size: int, words: list[str]) -> None:
+    notes = resolve_method({"name": "osakd-queue", "queue_size": size})[1].notes(64, [60] * 10)
+    assert len(notes) == len(words)
+    assert all(word in note for word, note in zip(words, notes, strict=True))

@@ -223,9 +223,9 @@ class Loop:
         if config.data["train"] % config.batch_size == 1:
             notes.append("The last batch of each epoch held one image and was dropped.")
         plain = sum(row["train"].get("soft_share", 1.0) < LEAST_SHARE for row in rows)
-        if plain and config.settings.get("soft_weight"):
+        if 2 * plain > len(rows) and config.settings.get("soft_weight"):
             # Without numbers, so that the seeds of a comparison have one note.
-            when = "every epoch" if plain == len(rows) else "most epochs" if 2 * plain > len(rows) else "some epochs"
+            when = "every epoch" if plain == len(rows) else "most epochs"
             notes.append(f"The soft labels of {config.method} {HAD_NO_PART} in {when}: {NOTHING_KNOWN}")
         step = median(row["seconds"] for row in rows) / self.steps
         return Result(

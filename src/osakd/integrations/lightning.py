@@ -32,8 +32,9 @@ class OSAKDCallback(Callback):
       it is in eval mode: nothing is written into a memory, and no rank waits for others.
     - The parts of the loss in training are logged as means over each epoch, under the name of the attribute: for
       ``self.loss`` they are ``loss/hard``, ``loss/soft``, ``loss/weighted_hard``, ``loss/weighted_soft``,
-      ``loss/soft_label_mass`` (the soft labels' probability of the true class), ``loss/reliability`` and
-      ``loss/memory_filled`` (share of the training samples in the memory), where the loss has them.
+      ``loss/soft_weight``, ``loss/soft_label_mass`` (the soft labels' probability of the true class),
+      ``loss/reliability`` and ``loss/memory_filled`` (share of the training samples in the memory), where the loss has
+      them.
 
     Raises:
         InputError: a size is open, and the training dataloader's dataset has no length.
@@ -119,7 +120,9 @@ def _samples_of(dataset: Any) -> int:
 def _diagnostics(loss: OSAKDLoss, parts: LossParts, target: Tensor) -> dict[str, Tensor]:
     """Scalars to log of a batch."""
     true_class = as_probabilities(target, parts.soft_labels)  # zeros where a sample is ignored
-    values = {name: getattr(parts, name).mean() for name in ("hard", "soft", "weighted_hard", "weighted_soft")}
+    values = {
+        name: getattr(parts, name).mean() for name in ("hard", "soft", "weighted_hard", "weighted_soft", "soft_weight")
+    }
     values["soft_label_mass"] = (true_class * parts.soft_labels).sum() / true_class.sum().clamp(min=1)
     if loss.reliability is not None:
         values["reliability"] = loss.reliability.value

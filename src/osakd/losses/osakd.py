@@ -80,7 +80,8 @@ class OSAKDLoss(nn.Module):
         include_self: count the sample itself among its k neighbours.
         pool: where neighbours are searched: ``"batch"``, in the mini-batch; ``"queue"``, among the latest outputs of
             any samples, the mini-batch among them. Ignored samples are not taken up.
-        queue_size: samples that the queue holds, at least as many as a batch (of all ranks).
+        queue_size: samples that the queue holds, at least as many as a batch (of all ranks). Take a quarter of the
+            training set at most: a larger queue holds earlier outputs of the samples themselves.
         memory: search neighbours among the latest outputs of the whole training set instead. Every call in training
             mode then needs the samples' ``index``.
         pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0. None: 2.5 / classes.
@@ -101,8 +102,8 @@ class OSAKDLoss(nn.Module):
     over the ranks, as ``DistributedDataParallel`` averages gradients; other reductions are of the rank's samples alone.
     In eval mode nothing is joined, so one rank alone may validate.
 
-    It warns once if the distillation has less than a thousandth of the loss in 500 steps of training in eager mode: the
-    neighbours know too little of the classes then.
+    It warns once if the distillation has less than a thousandth of the loss in 1,000 steps of training in eager mode:
+    the neighbours know too little of the classes then.
 
     Attributes:
         observe: None, or a function that is called with the ``LossParts`` and the targets of every batch, for logging.

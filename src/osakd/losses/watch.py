@@ -13,7 +13,7 @@ NOTHING_KNOWN = (
     "the neighbours know too little of the classes, so this is plain training. More classes than a mini-batch can tell "
     "apart need a queue (pool queue) or a larger batch; a network that is at chance needs another learning rate."
 )
-STEPS = 500
+STEPS = 1000
 """Between two looks at the values, for which the host waits for a GPU."""
 
 
@@ -29,7 +29,7 @@ class Watch:
         if self.done or torch.compiler.is_compiling():
             return
         self.seen.append((parts.weighted_soft.detach().sum(), parts.total.detach().sum()))
-        if len(self.seen) < STEPS or torch.cuda.is_current_stream_capturing():
+        if len(self.seen) < STEPS or (parts.total.is_cuda and torch.cuda.is_current_stream_capturing()):
             return
         soft, total = zip(*self.seen, strict=True)
         self.seen = []
@@ -38,4 +38,6 @@ class Watch:
         except RuntimeError:  # mapped or fake tensors have no values
             return
         if self.done:
-            warnings.warn(f"The soft labels {HAD_NO_PART} in {STEPS} steps: {NOTHING_KNOWN}", stacklevel=5)
+            warnings.warn(
+                f"The soft labels {HAD_NO_PART} in {STEPS} steps: {NOTHING_KNOWN}", stacklevel=6
+            )  # the call of the loss

@@ -42,6 +42,17 @@ def test_beside_the_paper() -> None:
     assert "osakd-8nn is better than label smoothing at the last epoch (+3.00 [" in third
 
 
+def test_equal_runs_are_said_to_be_equal() -> None:
+    """By seed, whatever the other seeds are; other runs that end alike are not equal."""
+    accuracies = {"plain": [[0.5, 0.6], [0.5, 0.7]], "a": [[0.5, 0.6], [0.4, 0.7]], "b": [[0.5, 0.6], [0.4, 0.7]]}
+    runs = [run_of(label, seed, tests) for label, seeds in accuracies.items() for seed, tests in enumerate(seeds)]
+    assert [sentence for sentence in findings([panel_of(runs)]) if "equal" in sentence] == [
+        "plain, a and b trained equal networks (seed 0): what differs between these methods did nothing.",
+        "a and b trained equal networks (seed 1): what differs between these methods did nothing.",
+    ]
+    assert not panel(GAPS).equal_runs
+
+
 @pytest.mark.parametrize(("paper", "words"), [(50.0, "is better than in"), (70.0, "is worse than in")])
 def test_plain_training_beside_other_numbers(paper: float, words: str) -> None:
     assert f"Plain training {words} the paper:" in findings([panel(GAPS, {"plain": paper})])[0]

@@ -112,7 +112,13 @@ class PoolSettings(NeighbourSettings):
         )
 
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:
-        """A memory or queue has no such ceiling."""
+        """A memory or queue has no such ceiling; a queue should not hold an image twice."""
+        images = sum(class_counts)
+        if self.pool == "queue" and 2 * self.queue_size > images:
+            return [
+                f"Warning: a queue of {self.queue_size:,} for {images:,} training images holds earlier outputs of the "
+                f"images themselves, which count as their neighbours: take a `queue_size` of {images // 4:,} at most."
+            ]
         return super().notes(batch_size, class_counts) if self.pool == "batch" else []
 
 

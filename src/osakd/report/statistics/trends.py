@@ -34,7 +34,8 @@ MASS = Quantity("train.soft_label_mass", "Soft labels: mass on the true class", 
 ENTROPY = Quantity("train.soft_label_entropy", "Soft labels: entropy", "nats", 1, 3)
 AGREEMENT = Quantity("train.soft_label_agreement", "Soft labels: agreement with the class", "%", 100, 1, most=100)
 RELIABILITY = Quantity("train.soft_label_reliability", "Soft labels: reliability", "%", 100, 1, most=100)
-SOFT_LABELS = (MASS, ENTROPY, AGREEMENT, RELIABILITY)
+SHARE = Quantity("train.soft_share", "Soft labels: share of the loss", "%", 100, 2, most=100)
+SOFT_LABELS = (MASS, ENTROPY, AGREEMENT, RELIABILITY, SHARE)
 
 
 MOST_BANDS = 6
