@@ -15,7 +15,7 @@ from osakd.cli.main import main
 from osakd.engine.plan import DataSource, Plan
 from osakd.records import read_config, write_error
 from osakd.runner.lock import NOTE, lock_runner
-from osakd.runner.progress import Progress, TimeLeft, not_started
+from osakd.runner.progress import Progress, TimeLeft
 from osakd.runner.status import status_of
 
 
@@ -64,8 +64,8 @@ def test_a_runner_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> 
     jobs = [Plan("plain", runs / f"plain-seed{seed}", config, DataSource("digits")) for seed in (2, 10, 12)]
     states = [
         Progress(jobs[0], [], running=True, done=False, seconds_left=130.0),
-        not_started(jobs[1]),
-        not_started(jobs[2]),
+        Progress(jobs[1]),
+        Progress(jobs[2]),
     ]
     with lock_runner(runs, lambda _: None) as call_and_note:
         call_and_note(states)
