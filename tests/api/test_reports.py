@@ -18,7 +18,8 @@ from osakd.api.galleries import COUNT
 from osakd.data.sources import load_data
 from osakd.data.streams import permutation
 from osakd.engine.gallery import most_ambiguous
-from osakd.records import RunConfig, read_config
+from osakd.records import read_config
+from tests.data.made import write_image_folder
 
 SMALL: dict[str, Any] = {"epochs": 3, "model": "lenet-digits", "batch_size": 32}
 
@@ -31,15 +32,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def config_of(run: Path) -> RunConfig:
-    config = read_config(run)
-    assert config is not None
-    return config
-
-
 def test_the_most_ambiguous_soft_labels_are_those_of_the_last_batches(run: Path) -> None:
     """By loops: every batch of the last epoch, its nearest softmax outputs, its own among them, their classes."""
-    config = config_of(run)
+    config = read_config(run)
     view = load_data("digits").view(config)
     with torch.no_grad():
         images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
@@ -61,7 +56,7 @@ def test_the_most_ambiguous_soft_labels_are_those_of_the_last_batches(run: Path)
 
 def test_the_soft_labels_of_a_memory_are_those_of_all_training_images(tmp_path: Path) -> None:
     osakd.train("digits", method={"name": "osakd", "k": 5, "pool": "memory"}, out=tmp_path / "run", **SMALL)
-    config = config_of(tmp_path / "run")
+    config = read_config(tmp_path / "run")
     view = load_data("digits").view(config)
     with torch.no_grad():
         images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
@@ -95,7 +90,7 @@ def test_a_gallery_is_on_the_page(run: Path, tmp_path: Path) -> None:
     assert "k = 4 neighbours, the image itself among them, in mini-batches of 32, those of the last" in page
     pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="a training image of the class (\d)">', page)
     assert len(pictures) == COUNT
-    config = config_of(run)
+    config = read_config(run)
     view = load_data("digits").view(config)
     first = most_ambiguous(config, view, run, torch.device("cpu"), count=1)[0]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(pictures[0][0]))))
@@ -114,18 +109,15 @@ def test_a_gallery_that_cannot_be_had(run: Path, tmp_path: Path) -> None:
     osakd.train("digits", method="shuffled-neighbours", out=tmp_path / "shuffled", epochs=1)
     with pytest.raises(InputError, match="No finished run here has soft labels"):
         osakd.write_report(tmp_path / "shuffled", gallery=True)
-    view = load_data("digits").view(config_of(tmp_path / "shuffled"))
+    view = load_data("digits").view(read_config(tmp_path / "shuffled"))
     with pytest.raises(InputError, match="A run of 'shuffled-neighbours' has no soft labels of neighbours to show"):
-        most_ambiguous(config_of(tmp_path / "shuffled"), view, tmp_path / "shuffled", torch.device("cpu"), count=1)
+        most_ambiguous(read_config(tmp_path / "shuffled"), view, tmp_path / "shuffled", torch.device("cpu"), count=1)
     with pytest.raises(InputError, match="`data` says where a gallery's images are"):
         osakd.write_report(run, data="digits")
 
 
 def test_a_gallery_of_other_images_is_refused(run: Path, tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        for label in range(10):
-            (tmp_path / f"other/{part}/{label}").mkdir(parents=True)
-            Image.new("L", (8, 8), label).save(tmp_path / f"other/{part}/{label}/a.png")
+    write_image_folder(tmp_path / "other", classes=tuple("0123456789"), per_class=1)
     with pytest.raises(
         InputError, match=r"'other' \(content \w{8}\) are not those that 'osakd-4nn-seed1' was trained on"
     ):
@@ -134,13 +126,7 @@ def test_a_gallery_of_other_images_is_refused(run: Path, tmp_path: Path) -> None
 
 
 def test_a_local_folder_must_be_named(tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        for label in range(10):
-            (tmp_path / f"mine/{part}/{label}").mkdir(parents=True)
-            for number in range(4):
-                shade = 20 * label + number
-                Image.new("L", (8, 8), shade).save(tmp_path / f"mine/{part}/{label}/{number}.png")
-    data = str(tmp_path / "mine")
+    data = str(write_image_folder(tmp_path / "mine", classes=tuple("0123456789"), per_class=4))
     osakd.train(data, method="osakd-4nn", out=tmp_path / "run", **(SMALL | {"epochs": 1}))
     with pytest.raises(InputError, match="trained on a local folder called 'mine': name it with --data"):
         osakd.write_report(tmp_path / "run", gallery=True)

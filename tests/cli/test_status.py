@@ -15,7 +15,7 @@ from osakd.cli.main import main
 from osakd.engine.plan import DataSource, Plan
 from osakd.records import read_config, write_error
 from osakd.runner.lock import NOTE, lock_runner
-from osakd.runner.progress import Progress, TimeLeft, not_started
+from osakd.runner.progress import Progress, TimeLeft
 from osakd.runner.status import status_of
 
 
@@ -61,12 +61,11 @@ def test_nobody_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_runner_is_at_work(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = read_config(runs / "plain-seed2")
-    assert config is not None
     jobs = [Plan("plain", runs / f"plain-seed{seed}", config, DataSource("digits")) for seed in (2, 10, 12)]
     states = [
         Progress(jobs[0], [], running=True, done=False, seconds_left=130.0),
-        not_started(jobs[1]),
-        not_started(jobs[2]),
+        Progress(jobs[1]),
+        Progress(jobs[2]),
     ]
     with lock_runner(runs, lambda _: None) as call_and_note:
         call_and_note(states)
@@ -96,7 +95,6 @@ def test_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_the_time_left_is_estimated_from_this_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoch in two seconds, two epochs before this start: the first one seen may not be whole."""
     config = read_config(runs / "plain-seed2")
-    assert config is not None
     job = Plan("plain", runs / "plain-seed2", config, DataSource("digits"))
     clock = iter([0.0, 1.0, 2.5, 3.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
@@ -107,7 +105,6 @@ def test_the_time_left_is_estimated_from_this_start(runs: Path, monkeypatch: pyt
 def test_the_time_left_shrinks_within_an_epoch(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs of a minute, of ten; the one after the third takes longer, and says nothing until it ends."""
     config = read_config(runs / "plain-seed2")
-    assert config is not None
     job = Plan("plain", runs / "plain-seed2", replace(config, epochs=10), DataSource("digits"))
     seen = [(0, 0), (60, 1), (100, 1), (120, 2), (150, 2), (180, 3), (220, 3), (240, 3), (300, 3), (310, 4)]
     monkeypatch.setattr(time, "monotonic", iter([second for second, _ in seen]).__next__)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             part.wait()
 
 
+def compare(scheduler: str, out: Path | str, **more: Any) -> None:
+    osakd.compare("digits", methods=["plain"], out=out, scheduler=scheduler, **({"seeds": 1, "epochs": 1} | more))
+
+
 def test_a_killed_worker_costs_nothing_but_time(cluster: str, tmp_path: Path) -> None:
     """Its run goes on where it was, on another worker, and ends as if it had never been stopped."""
     killed: list[int] = []
@@ -72,9 +77,7 @@ def test_a_killed_worker_costs_nothing_but_time(cluster: str, tmp_path: Path) ->
             os.kill(killed[0], signal.SIGKILL)
 
     out = tmp_path / "there"
-    osakd.compare(
-        "digits", methods=["plain"], seeds=2, epochs=40, out=out, scheduler=cluster, on_progress=kill_a_worker
-    )
+    compare(cluster, out, seeds=2, epochs=40, on_progress=kill_a_worker)
     assert len(killed) == 1
     for seed in (0, 1):
         here = osakd.train("digits", seed=seed, epochs=40, out=tmp_path / f"here{seed}")
@@ -92,7 +95,7 @@ def test_relative_folders_stages_and_failures(
     assert "born-again" in capsys.readouterr().out
     assert read_result(tmp_path / "some/runs/born-again-seed0/teacher") is not None
     with pytest.raises(RunError, match="The loss is not finite"):
-        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, learning_rate=1e39, out="bad", scheduler=cluster)
+        compare(cluster, "bad", learning_rate=1e39)
 
 
 def test_a_stopped_comparison_stops_its_workers(cluster: str, tmp_path: Path) -> None:
@@ -101,9 +104,7 @@ def test_a_stopped_comparison_stops_its_workers(cluster: str, tmp_path: Path) ->
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        osakd.compare(
-            "digits", methods=["plain"], seeds=1, epochs=5000, out=tmp_path, scheduler=cluster, on_progress=stop
-        )
+        compare(cluster, tmp_path, epochs=5000, on_progress=stop)
     time.sleep(1)
     rows = len(read_metrics(tmp_path / "plain-seed0"))
     time.sleep(1)
@@ -124,37 +125,21 @@ def test_the_scheduler_goes_while_runs_are_made(
 
     killed: list[int] = []
     with pytest.raises(RunError, match="The dask scheduler is gone: start it again"):
-        osakd.compare(
-            "digits",
-            methods=["plain"],
-            seeds=1,
-            epochs=5000,
-            out=tmp_path,
-            scheduler=cluster,
-            on_progress=kill_the_scheduler,
-        )
+        compare(cluster, tmp_path, epochs=5000, on_progress=kill_the_scheduler)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_scheduler_or_a_library_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("osakd.cluster.SECONDS_TO_CONNECT", 0.5)
     with pytest.raises(InputError, match=r"No dask scheduler answers at '127.0.0.1:1'"):
-        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler="127.0.0.1:1")
-
-
-def test_workers_with_several_threads_are_refused(tmp_path: Path) -> None:
-    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
-    with distributed.LocalCluster(**options) as cluster, pytest.raises(InputError, match="--nthreads 1"):
-        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler=cluster.scheduler_address)
-
-
-def test_a_cluster_without_workers(tmp_path: Path) -> None:
-    options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
-    with distributed.LocalCluster(**options) as cluster, pytest.raises(InputError, match="has no workers: start some"):
-        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler=cluster.scheduler_address)
-
-
-def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        compare("127.0.0.1:1", tmp_path)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"pip install 'osakd\[cluster\]'"):
-        osakd.compare("digits", methods=["plain"], seeds=1, epochs=1, out=tmp_path, scheduler="127.0.0.1:1")
+        compare("127.0.0.1:1", tmp_path)
+
+
+@pytest.mark.parametrize(("workers", "message"), [(1, "--nthreads 1"), (0, "has no workers: start some")])
+def test_workers_of_several_threads_or_none(workers: int, message: str, tmp_path: Path) -> None:
+    options = {"n_workers": workers, "threads_per_worker": 2, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster, pytest.raises(InputError, match=message):
+        compare(cluster.scheduler_address, tmp_path)

@@ -102,7 +102,6 @@ def test_the_plain_network_is_deployed_and_predicts_what_the_method_predicts(fin
         name: value.shape for name, value in plain.state_dict().items()
     }
     config = read_config(folder)
-    assert config is not None
     data = load_data("digits").view(config)
     trained = build(config, data, CPU, folder)
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
@@ -126,7 +125,6 @@ def test_the_state_makes_a_round_trip_and_holds_no_teacher(finished: Any, method
     assert not any(name.startswith(("teacher.", "earlier.")) for name in saved["method"])
     assert saved["teacher"].startswith("teacher/student.safetensors ") == (folder / "teacher").exists()
     config = read_config(folder)
-    assert config is not None
     built = build(config, load_data("digits").view(config), CPU, folder)
     built.load_own_state(copy.deepcopy(saved["method"]))
     assert all(torch.equal(value, saved["method"][name]) for name, value in built.own_state().items())

@@ -111,7 +111,6 @@ def test_a_teacher_of_other_names(tmp_path: Path, teacher: Path) -> None:
     stored = tmp_path / "other"
     shutil.copytree(teacher, stored)
     config = read_config(teacher)
-    assert config is not None
     save_student(stored, osakd.load(teacher), config, tuple("abcdefghij"))
     with pytest.raises(InputError, match=r"The teacher knows the classes a, b, c, .*, i, j, but the data have j, i, h"):
         teachers(configured(stored), tmp_path / "kd", tuple("jihgfedcba"))

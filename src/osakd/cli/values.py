@@ -21,12 +21,6 @@ def convert(kind: Any, value: Any) -> Any:
 
     Raises:
         ValueError: the value is not of that type.
-
-    Example:
-        >>> convert(int | Sequence[int], "3"), convert(int | Sequence[int], "3,4"), convert(float | None, "1e-2")
-        (3, [3, 4], 0.01)
-        >>> convert(str | Mapping[str, Any], "{name: osakd, k: 4}"), convert(bool, "true")
-        ({'name': 'osakd', 'k': 4}, True)
     """
     origin = get_origin(kind) or kind
     if origin in (Union, UnionType):

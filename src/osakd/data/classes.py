@@ -65,14 +65,6 @@ def match_classes(known: Sequence[str], names: Sequence[str]) -> list[int | None
     """The index of each named class among the known ones, None where it is not among them.
 
     Classes are matched by name. If all names are whole numbers, equal numbers match too, such as ``07`` and ``7``.
-
-    Example:
-        >>> match_classes(["cat", "dog"], ["dog", "wolf"])
-        [1, None]
-        >>> match_classes(["0", "1", "10", "2"], ["0", "1", "2", "10"])
-        [0, 1, 3, 2]
-        >>> match_classes(["cat", "dog"], ["0", "1"])
-        [None, None]
     """
     if list(known) == list(names):
         return list(range(len(known)))
@@ -95,12 +87,7 @@ def clean_name(name: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message; of many, the first ten and how many there are.
-
-    Example:
-        >>> listed([str(number) for number in range(200)])
-        '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (200 in all)'
-    """
+    """Names for a message; of many, the first ten and how many there are."""
     more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
     return ", ".join(names[:MOST_LISTED]) + more
 

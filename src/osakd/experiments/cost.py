@@ -15,7 +15,7 @@ from typing import Any
 
 from osakd.durable import write_json
 from osakd.engine.config import Options
-from osakd.engine.cost import Cost, costs, shaped
+from osakd.engine.cost import costs, shaped
 from osakd.errors import as_sentences
 from osakd.report.layout import COST
 from osakd.report.tables.complexity import Figure
@@ -65,28 +65,19 @@ def counted() -> list[Figure]:
         data, COUNTED, Options(deploy="last", model=MODEL, epochs=EPOCHS, batch_size=BATCH)
     )
     student, both = osakd.deployed_macs / 1e9, kd.passes * kd.deployed_macs / 1e9
-    return [
-        Figure(f"{NETWORK}: one forward pass, OSAKD", "0.07 GFLOPs", f"{student:.3f} G MACs", _same(student, 0.07)),
-        Figure(
-            f"{NETWORK}: one forward pass, KD from ResNet-110", "0.33 GFLOPs", f"{both:.3f} G MACs", _same(both, 0.33)
-        ),
-        Figure(f"{NETWORK}: training, OSAKD, per image", "-", f"{osakd.flops / 1e6:.0f} MFLOP", "not in the paper"),
-        Figure(f"{NETWORK}: training, KD, per image", "-", f"{kd.flops / 1e6:.0f} MFLOP", "not in the paper"),
-        Figure(
-            f"{NETWORK}: the whole of KD, its teacher's training too, over OSAKD",
-            "-",
-            f"{kd.total_flops / osakd.total_flops:.1f} times",
-            "not in the paper",
-        ),
-        _branches(f"{NETWORK}: training, ONE with 2 branches, over plain", one),
-        _branches(f"{NETWORK}: training, FFL-S with 2 branches, over plain", ffl),
-        Figure(
-            f"{NETWORK}: training, OSAKD, over plain",
-            "negligible",
-            f"{osakd.flops / plain.flops:.4f} times",
-            "holds" if osakd.flops < 1.01 * plain.flops else "does not hold",
-        ),
+    whole, over_plain = kd.total_flops / osakd.total_flops, osakd.flops / plain.flops
+    alone, twice = "not in the paper", "at least 2 times"
+    rows = [
+        ("one forward pass, OSAKD", "0.07 GFLOPs", f"{student:.3f} G MACs", _same(student, 0.07)),
+        ("one forward pass, KD from ResNet-110", "0.33 GFLOPs", f"{both:.3f} G MACs", _same(both, 0.33)),
+        ("training, OSAKD, per image", "-", f"{osakd.flops / 1e6:.0f} MFLOP", alone),
+        ("training, KD, per image", "-", f"{kd.flops / 1e6:.0f} MFLOP", alone),
+        ("the whole of KD, its teacher's training too, over OSAKD", "-", f"{whole:.1f} times", alone),
+        ("training, ONE with 2 branches, over plain", twice, f"{one.relative:.2f} times", _word(one.relative >= 2)),
+        ("training, FFL-S with 2 branches, over plain", twice, f"{ffl.relative:.2f} times", _word(ffl.relative >= 2)),
+        ("training, OSAKD, over plain", "negligible", f"{over_plain:.4f} times", _word(over_plain < 1.01)),
     ]
+    return [Figure(f"{NETWORK}: {what}", *cells) for what, *cells in rows]
 
 
 def measure(out: Path) -> None:
@@ -116,6 +107,5 @@ def _same(ours: float, paper: float) -> str:
     return "reproduced" if round(ours, 2) == paper else f"{round(ours, 2):.2f} here"
 
 
-def _branches(what: str, cost: Cost) -> Figure:
-    word = "holds" if cost.relative >= 2 else "does not hold"
-    return Figure(what, "at least 2 times", f"{cost.relative:.2f} times", word)
+def _word(holds: bool) -> str:
+    return "holds" if holds else "does not hold"

@@ -13,7 +13,7 @@ soft weight: 8 and 0.9 are assumed. The paper has no numbers for the small versi
 
 from osakd.plan import Experiment, Panel, PanelMethod, Published
 
-_RECIPE = {
+RECIPE = {
     "model": "resnet32",
     "batch_size": 128,
     "learning_rate": 0.1,
@@ -41,7 +41,7 @@ TABLE2 = Experiment(
                 PanelMethod("ffl", "ffl", Published(93.81, 0.12), averaged=("branch2",)),
                 PanelMethod("osakd-paper-8nn", "osakd-paper", Published(93.93, 0.09)),
             ),
-            options=_RECIPE,
+            options=RECIPE,
             ours="osakd-paper-8nn",
         ),
     ),
@@ -63,7 +63,7 @@ TABLE2_SMALL = Experiment(
                 PanelMethod("osakd-paper-8nn", "osakd-paper"),
             ),
             seeds=3,
-            options=_RECIPE | {"model": "resnet8"},
+            options=RECIPE | {"model": "resnet8"},
             ours="osakd-paper-8nn",
             note="A small version, not comparable with the paper's Table II: ResNet-8 and 60 epochs in place of "
             "ResNet-32 and 300",

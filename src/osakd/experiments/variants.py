@@ -13,23 +13,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from osakd.experiments.table1 import SVHN_SUBSET
+from osakd.experiments.table2 import RECIPE
 from osakd.methods.registry import CONSTANT_WEIGHT
 from osakd.plan import SMOOTHING, TUNED, Experiment, Panel, PanelMethod
 
 _SEARCH_SEEDS, _SEEDS = 3, 10
 _BOTH: dict[str, Any] = {"validation": 0.1, "ema": 0.99}
-_RESNET: dict[str, Any] = {
-    "model": "resnet8",
-    "fraction": 0.1,
-    "batch_size": 128,
-    "learning_rate": 0.1,
-    "nesterov": True,
-    "weight_decay": 1e-4,
-    "schedule": "step",
-    "crop": 4,
-    "flip": True,
-    "scaling": "statistics",
-}
+_RESNET: dict[str, Any] = RECIPE | {"model": "resnet8", "fraction": 0.1}
 _SMOOTHINGS = {"label-smoothing": 0.1, "label-smoothing=0.2": 0.2, "label-smoothing=0.3": 0.3}
 _CONTROLS = {"shuffled": "shuffled-neighbours", "uniform": "uniform-smoothing"}
 _RELIABLE = CONSTANT_WEIGHT | {"reliability": True}

@@ -24,10 +24,6 @@ def ds_cnn(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Sequential
 
     Raises:
         InputError: the images have less than 4x4 pixels.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in ds_cnn(10, (3, 32, 32)).parameters())
-        54922
     """
     check_size(input_shape, smallest=4)
     layers: dict[str, nn.Module] = {"stem": nn.Sequential(*_convolution(input_shape[0], _STEM, 3))}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ class Progress:
     """
 
     plan: Plan
-    rows: list[dict[str, Any]]
-    running: bool
-    done: bool
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    running: bool = False
+    done: bool = False
     error: InputError | RunError | None = None
     replicas: int = 1
     notes: tuple[str, ...] = ()
@@ -66,8 +66,3 @@ class TimeLeft:
     def forget(self, plan: Plan) -> None:
         """Forgets a run that has stopped; its next start is estimated anew."""
         self._seen.pop(plan.folder, None)
-
-
-def not_started(plan: Plan) -> Progress:
-    """The progress of a run that has not started."""
-    return Progress(plan, [], running=False, done=False)

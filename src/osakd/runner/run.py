@@ -18,7 +18,7 @@ from osakd.leaves import load, offered
 from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_metrics, write_error
 from osakd.runner.pools import InProcessPool, LocalPool, Pool
-from osakd.runner.progress import OnProgress, Progress, TimeLeft, not_started
+from osakd.runner.progress import OnProgress, Progress, TimeLeft
 from osakd.runner.worker import Errors, Group
 
 SECONDS_BETWEEN_UPDATES = 0.25
@@ -59,7 +59,7 @@ def run_plans(
         except (InputError, RunError) as error:
             errors[plan.folder] = error
             _record(plan, error)
-            states = [replace(not_started(plan), done=True, error=error)]
+            states = [Progress(plan, done=True, error=error)]
         stages_of[plan.folder] = [state.plan for state in states]
         runner.states |= {state.plan.folder: state for state in states}
     on_progress([state for state in runner.states.values() if state.done])
@@ -72,8 +72,7 @@ def run_plans(
                     errors[plan.folder] = failed[stage.folder]
                     _record(plan, errors[plan.folder])
                     for later in stages_of[plan.folder][number:]:  # later stages cannot run
-                        state = replace(not_started(later), done=True, error=failed[stage.folder])
-                        runner.states[later.folder] = state
+                        runner.states[later.folder] = Progress(later, done=True, error=failed[stage.folder])
         if failed:
             on_progress(list(runner.states.values()))
     return errors
@@ -108,7 +107,7 @@ class _Runner:
             errors = {folder: error for folder, error in errors.items() if folder in together}
         left = [plan for plan in plans if plan.folder not in together]
         singles: list[Group] = [(replace(plan, executor=for_single_run(executor)),) for plan in longest_first(left)]
-        self.states |= {plan.folder: not_started(plan) for (plan,) in singles}
+        self.states |= {plan.folder: Progress(plan) for (plan,) in singles}
         if singles:
             errors |= self._run_all(singles, workers=self._workers(singles[0][0]), threads=1)
         return errors

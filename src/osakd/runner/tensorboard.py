@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from osakd.engine.callbacks import Callback
@@ -36,9 +35,7 @@ class TensorBoard(Callback):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         for writer, _ in self._open.values():
             if writer is not None:
                 writer.close()

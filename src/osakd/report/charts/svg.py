@@ -45,12 +45,7 @@ def line_class(number: int) -> str:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most ``most`` + 1 round values between two, a step of 1, 2, 2.5 or 5 times a power of ten apart.
-
-    Example:
-        >>> ticks(57.3, 66.1, 5), ticks(1, 100, 5)
-        ([58, 60, 62, 64, 66], [20, 40, 60, 80, 100])
-    """
+    """At most ``most`` + 1 round values between two, a step of 1, 2, 2.5 or 5 times a power of ten apart."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(part * power for part in (1, 2, 2.5, 5, 10) if part * power >= rough * (1 - 1e-9))
@@ -74,10 +69,6 @@ def without_outliers(values: Sequence[float]) -> list[float]:
     """The values that an axis must show: of five or more, not those that would flatten all others.
 
     Left out is what is farther from the median than ten times the median distance to it.
-
-    Example:
-        >>> without_outliers([61.2, 60.9, 37.7, 61.8, 62.0, 61.5])
-        [61.2, 60.9, 61.8, 62.0, 61.5]
     """
     middle = median(values)
     usual = median(abs(value - middle) for value in values)

@@ -36,10 +36,6 @@ def compared(ours: str, theirs: str, differences: Mapping[Measure, Difference | 
     """How a method compares with another at each epoch that counts, as sentences, the verdict first.
 
     The differences are ours - theirs; None without a common seed.
-
-    Example:
-        >>> compared("a", "b", {LAST: Difference(3, 0.02, 0.01, 0.03)})
-        'a is better than b at the last epoch (+2.00 [+1.00, +3.00] points).'
     """
     by_verdict: dict[str, list[str]] = {}
     for measure, difference in differences.items():

@@ -15,12 +15,7 @@ AVERAGED = "averaged"
 
 
 def std_of_last_epochs(accuracies: Sequence[float]) -> float:
-    """Standard deviation of the accuracy over the last 10 epochs, or over all where there are fewer.
-
-    Example:
-        >>> round(std_of_last_epochs([0.1, 0.5, 0.6]), 3)
-        0.265
-    """
+    """Standard deviation of the accuracy over the last 10 epochs, or over all where there are fewer."""
     last = accuracies[-LAST_EPOCHS:]
     return stdev(last) if len(last) > 1 else 0.0
 

@@ -30,12 +30,7 @@ class Difference:
 
     @property
     def p_value(self) -> float:
-        """The two-sided p-value of the paired t test; 1 where a single pair, or none that differs, decides nothing.
-
-        Example:
-            >>> round(paired_difference([2.0, 3.0, 5.0], [1.0, 1.0, 2.0]).p_value, 4)
-            0.0742
-        """
+        """The two-sided p-value of the paired t test; 1 where a single pair, or none that differs, decides nothing."""
         if self.low is None or self.high is None:
             return 1.0
         from scipy.special import stdtr, stdtrit
@@ -54,23 +49,12 @@ class Difference:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and sample standard deviation.
-
-    Example:
-        >>> spread([1.0, 2.0, 3.0])
-        Spread(n=3, mean=2.0, std=1.0)
-    """
+    """Mean and sample standard deviation."""
     return Spread(len(values), fmean(values), stdev(values) if len(values) > 1 else None)
 
 
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
-    """The mean of ours - theirs, pair by pair, with the paired t interval.
-
-    Example:
-        >>> difference = paired_difference([2.0, 3.0, 5.0], [1.0, 1.0, 2.0])
-        >>> round(difference.mean, 3), round(difference.low, 3), round(difference.high, 3)
-        (2.0, -0.484, 4.484)
-    """
+    """The mean of ours - theirs, pair by pair, with the paired t interval."""
     gaps = [mine - other for mine, other in zip(ours, theirs, strict=True)]
     mean = fmean(gaps)
     if len(gaps) < 2:

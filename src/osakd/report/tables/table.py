@@ -137,12 +137,7 @@ _LATEX = {
 
 
 def latex_escaped(text: str) -> str:
-    r"""Text with LaTeX's special characters escaped, and a minus before numbers.
-
-    Example:
-        >>> latex_escaped("64.5 ± 0.3 % of k=8_a"), latex_escaped("-0.09 [-0.86, +0.68]")
-        ('64.5 $\\pm$ 0.3 \\% of k=8\\_a', '$-$0.09 [$-$0.86, +0.68]')
-    """
+    r"""Text with LaTeX's special characters escaped, and a minus before numbers."""
     return MINUS.sub("$-$", "".join(_LATEX.get(character, character) for character in text))
 
 
