@@ -77,7 +77,7 @@ def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path:
 
     class Listen(loop.Callback):
         def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
-            said.extend(note for note in notes if not note.startswith("Classes: "))
+            said.extend(note for note in notes if not note.startswith(("Classes: ", "Recipe ")))
 
     source = DataSource("digits")
     for method in ("osakd", {"name": "osakd", "k": 5, "pool": "memory"}):

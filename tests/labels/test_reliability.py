@@ -120,7 +120,7 @@ def test_votes_that_are_right_three_times_in_ten_know_something_of_sixteen_class
     assert by_loops(votes.numpy(), target.tolist(), [1 / 16]) == 0
     assert explained_entropy(votes, target).item() == pytest.approx(by_loops(votes.numpy(), target.tolist()))
     assert explained_entropy(votes, target) > 0.05
-    assert explained(log_scores(votes, F.one_hot(target, 16), None, [1 / 16])) == 0
+    assert explained(log_scores(votes, F.one_hot(target, 16).double(), None, [1 / 16])) == 0
 
 
 BATCHES = [(torch.tensor([3, 4, 2, 4]), [0, 0, 1, 0]), (torch.tensor([4, 3]), [1, 0]), (torch.tensor([2, 4]), [0, 0])]

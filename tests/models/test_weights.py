@@ -81,8 +81,8 @@ def test_weights_that_do_not_fit(content: Any, message: str, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("checkpoint_every_epoch")
 def test_a_run_starts_from_the_network_of_another_one(tmp_path: Path) -> None:
-    first = osakd.train("digits", model="resnet8", epochs=1, out=tmp_path / "first")
-    options: Any = {"model": "resnet8", "learning_rate": 1e-9, "weights": first.folder, "epochs": 1}
+    first = osakd.train("digits", model="resnet8", epochs=1, deploy="last", out=tmp_path / "first")
+    options: Any = {"model": "resnet8", "learning_rate": 1e-9, "weights": first.folder, "epochs": 1, "deploy": "last"}
     run = osakd.train("digits", method="codistillation", out=tmp_path / "second", **options)
     (body, head), (old, old_head) = (body_and_head(load_student(each.folder)) for each in (run, first))
     assert torch.allclose(body, old, atol=1e-6)

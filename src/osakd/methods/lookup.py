@@ -61,7 +61,8 @@ def given_method(method: str | Mapping[str, Any]) -> tuple[str, Any]:
 def method_label(method: str | Mapping[str, Any]) -> str:
     """A short name for a folder or a table: the method or preset, and what differs from its settings.
 
-    Of the presets and the method itself the one with the fewest differences gives the name, of equals a preset.
+    Of the presets and the method itself the one with the fewest differences gives the name; of equals one of whose own
+    settings the fewest are changed, then a preset.
 
     Example:
         >>> method_label("osakd-8nn"), method_label({"name": "osakd", "k": 4, "pool": "memory"})
@@ -80,7 +81,12 @@ def method_label(method: str | Mapping[str, Any]) -> str:
     differences = {
         base: {key: value for key, value in settings.items() if value != values[key]} for base, values in bases.items()
     }
-    base = min(differences, key=lambda base: len(differences[base]))
+
+    def distance(base: str) -> tuple[int, int]:
+        changed = differences[base]
+        return len(changed), len(changed.keys() & PRESETS.get(base, {}).keys())
+
+    base = min(differences, key=distance)
     parts = [chosen.label(base)]
     for key, value in differences[base].items():
         words = value if isinstance(value, list) else [value]
