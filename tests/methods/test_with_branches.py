@@ -105,7 +105,9 @@ def test_soft_targets_are_constants() -> None:
 @pytest.mark.parametrize("method", [native(), native(branches=3), fused(), fused(shared=False)])
 def test_everything_learns(method: NativeEnsemble | FeatureFusion) -> None:
     found = gradients(method, batch(progress=0.9, shape=SHAPE))
-    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in found.values())
+    assert None not in found.values()
+    # A bias before BatchNorm has a gradient of 0 but for rounding.
+    assert all(gradient.abs().sum() > 0 for name, gradient in found.items() if name.endswith("weight"))
 
 
 def test_the_trunk_is_shared_and_runs_once() -> None:
