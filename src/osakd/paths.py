@@ -1,5 +1,6 @@
 """Paths as users give them, and the folder of the cache."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -55,3 +56,8 @@ def cache_folder() -> Path:
     if os.environ.get("OSAKD_CACHE"):
         return given_path(os.environ["OSAKD_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"
+
+
+def file_digest(path: Path) -> str:
+    """What a configuration records of a file of weights: ``sha256:`` and the digest of its content."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"

@@ -114,6 +114,7 @@ class RunConfig:
     ema_epochs: float | None = None
     deploy: str = "last"
     patience: int | None = None
+    refit: bool = False
     recipe: str = "paper"
     warmup_epochs: float = 0.0
     class_weights: str | None = None
@@ -162,7 +163,8 @@ class Result:
 
     def is_of(self, config: RunConfig) -> bool:
         """Whether it is of all epochs of a configuration: a run that is given more keeps its old one for a while."""
-        return config.epochs == (self.planned_epochs or self.epochs)
+        refitted = not config.refit or "refit" in (self.deployed or {})
+        return refitted and config.epochs == (self.planned_epochs or self.epochs)
 
 
 class RunFiles(NamedTuple):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from osakd.engine.best import BestAverage
 from osakd.engine.calibration import divide_last_layer, fit_temperature, refined_nll
 from osakd.engine.state import load_student
 from osakd.errors import InputError
-from osakd.records import read_metrics, read_result
+from osakd.records import RunConfig, read_metrics, read_result
 from tests.engine.runs import StopAt
 
 CHOOSING: dict[str, Any] = {"epochs": 6, "validation": 0.4, "learning_rate": 0.1}
@@ -83,6 +84,37 @@ def test_patience_ends_a_run_which_is_finished_then(tmp_path: Path) -> None:
     assert again.result.deployed == run.result.deployed
     assert len(read_metrics(tmp_path)) == len(rows)
     assert json.loads(before)["deployed"] == again.result.deployed
+
+
+class StopInRefit(StopAt):
+    """Stops where nothing is held out."""
+
+    def on_train_begin(self, config: RunConfig, steps: int, done: int, notes: Sequence[str]) -> None:
+        self.stage = -1 if config.data["validation"] else 0
+
+
+@pytest.mark.usefixtures("checkpoint_every_epoch")
+def test_a_refit_trains_on_all_images_for_the_chosen_epochs(chosen: osakd.Run, tmp_path: Path) -> None:
+    options = {"method": "osakd", "refit": True} | CHOOSING
+    run = osakd.train("digits", out=tmp_path / "whole", **options)
+    first, deployed = chosen.result.deployed, run.result.deployed
+    again = osakd.train(
+        "digits", method="osakd", validation=0, epochs=first["epoch"], learning_rate=0.1, deploy=first["weights"],
+        ema_epochs=2.0, out=tmp_path / "plain",
+    )  # fmt: skip
+    assert deployed["refit"]
+    assert [deployed[key] for key in ("epoch", "weights", "temperature")] == [
+        first[key] for key in ("epoch", "weights", "temperature")
+    ]
+    assert deployed["uncalibrated"] == again.result.deployed["test"]
+    assert osakd.evaluate(run.folder) == pytest.approx(deployed["test"], abs=1e-6)
+    assert read_result(tmp_path / "whole") == run.result
+    with pytest.raises(KeyboardInterrupt):  # in the second training
+        osakd.train("digits", out=tmp_path / "cut", callbacks=[StopInRefit(2, 1)], **options)
+    assert read_result(tmp_path / "cut") is None
+    osakd.train("digits", out=tmp_path / "cut", resume=True, **options)
+    student = "student.safetensors"
+    assert (tmp_path / "cut" / student).read_bytes() == (tmp_path / "whole" / student).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from osakd import OSAKDLoss, osakd_loss
 from osakd.errors import InputError
+from osakd.labels.ceiling import usual_pseudo_count
 from osakd.losses.terms import BALANCES, DIVERGENCES, loss_parts
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.0]], dtype=torch.float64)
@@ -110,7 +111,8 @@ def test_module_is_labels_then_loss() -> None:
     for row in range(30):
         order = sorted((((points[row] - points[o]) ** 2).sum().item(), o) for o in range(30) if o != row)
         expected.append(np.bincount([int(target[o]) for _, o in order[:5]], minlength=4))
-    expected = (np.array(expected) + 2.5 / 4) / (5 + 2.5)
+    count = usual_pseudo_count(4)
+    expected = (np.array(expected) + count) / (5 + 4 * count)
     np.testing.assert_allclose(terms.soft_labels, expected)
     torch.testing.assert_close(
         loss(logits, target), osakd_loss(logits, target, terms.soft_labels, soft_weight=0.4, divergence="mse_sum")

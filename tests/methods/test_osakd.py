@@ -77,7 +77,7 @@ def test_the_loss_has_the_settings_and_by_default_the_same_as_in_a_loop(name: st
     changed, default, loop = method_of(name, **settings).criterion, method_of(name).criterion, OSAKDLoss(3)
     assert [changed.reliability.power, changed.pseudo_count, changed.label_smoothing] == list(settings.values())
     for loss in (default, loop):
-        assert [loss.reliability.power, loss.pseudo_count, loss.label_smoothing] == [2.0, 2.5 / 3, 0.0]
+        assert [loss.reliability.power, loss.pseudo_count, loss.label_smoothing] == [2.0, 2.5 / 8 / 3, 0.0]
 
 
 @pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.settings.has_soft_labels])

@@ -13,7 +13,7 @@ from osakd.methods.lookup import given_method
 GROUPS = {
     "optimizer and schedule": "momentum nesterov weight_decay max_grad_norm schedule warmup_epochs milestones gamma "
     "class_weights",
-    "the deployed network, evaluation and logs": "deploy ema_epochs ema patience evaluate_every log",
+    "the deployed network, evaluation and logs": "deploy ema_epochs ema patience refit evaluate_every log",
     "images": "scaling fraction resize test_fraction label_column image_column",
     "augmentation": "crop crop_padding flip augment mixup cutmix",
     "where and how it is computed": "processes scheduler executor kernels precision trust",

@@ -15,7 +15,8 @@ from osakd.methods.lookup import resolve_method
 from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.settings.base import RunDefaults
 from osakd.models.build import TIMM, expected_channels
-from osakd.models.weights import weights_digest, weights_file
+from osakd.models.weights import weights_file
+from osakd.paths import file_digest
 from osakd.records import RunConfig, read_config
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class Options:
             weights are deployed.
         ema: the same average by its decay per step, such as 0.99.
         patience: epochs without a lower validation loss after which training stops; by default it does not.
+        refit: train once more on all images, for the number of epochs that validation chose, and deploy that network.
         evaluate_every: epochs between evaluations; the last epoch is always evaluated.
         precision: precision of products and convolutions; float32 is IEEE float32 on CUDA too; bf16 is for the
             forward pass.
@@ -167,6 +169,7 @@ class Options:
     ema_epochs: float | None = None
     ema: float | None = None
     patience: int | None = None
+    refit: bool = False
     evaluate_every: int = 1
     precision: Precision = "float32"
     device: str | None = None
@@ -250,11 +253,12 @@ def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, op
     config = RunConfig(data=record, method=name, settings=asdict(settings), seed=seed, **chosen)
     if config.ema is not None and config.ema_epochs is not None:
         raise InputError("`ema` and `ema_epochs` are the same average: give one of them.")
-    if config.patience is not None and not chooses(config):
-        raise InputError(
-            f"`patience` needs `deploy` best and at least {FEWEST_TO_CHOOSE} validation images, got "
-            f"{record['validation']}: leave it out, or hold out more with --validation."
-        )
+    for option in ("patience", "refit"):
+        if getattr(config, option) and not chooses(config):
+            raise InputError(
+                f"`{option}` needs `deploy` best and at least {FEWEST_TO_CHOOSE} validation images, got "
+                f"{record['validation']}: leave it out, or hold out more with --validation."
+            )
     if config.pretrained and TIMM not in str([config.model, config.settings]):
         raise InputError(f"`pretrained` is for networks of timm, got {config.model!r}: take --model {TIMM}NAME.")
     if config.augment:
@@ -290,11 +294,11 @@ def _checked(option: str, value: Any) -> Any:
     if option in _CHOICES:
         return choice(option, value, get_args(_CHOICES[option]))
     if option == "weights":
-        return weights_digest(weights_file(value))
+        return file_digest(weights_file(value))
     if option == "augment":
         names: list[str] = [value] if isinstance(value, str) else list(value)
         return [choice(option, name, get_args(PolicyName)) for name in names]
-    if option in ("nesterov", "flip", "pretrained"):
+    if option in ("nesterov", "flip", "pretrained", "refit"):
         return flag(option, value)
     if option in _WHOLE and value is not None:
         return whole(option, value, least=_WHOLE[option])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from osakd.engine.best import AVERAGED, LAST, Chosen
 from osakd.engine.calibration import TEMPERATURE, Temperature, divide_last_layer, fit_temperature
@@ -29,19 +29,30 @@ def deployable(
     if chosen:
         network.load_state_dict(chosen.state)
     splits = executor.splits[number * len(executor.splits) // executor.replicas]
-    images = to_floats(splits["test"].images[:1])
     logits = {name: logits_of(network, split) for name, split in splits.items() if name != "train"}
     temperature = 1.0
     if chosen:
         temperature = chosen.temperature
     elif config.deploy != "last" and config.data["validation"] >= FEWEST_TO_CALIBRATE:
         temperature = fit_temperature(logits["validation"], splits["validation"].target)
-    if temperature != 1 and not divide_last_layer(network, temperature, images):
-        network.add_module(TEMPERATURE, Temperature(temperature).to(images.device))
+    calibrate(network, temperature, splits["test"].images[:1])
     scored = {name: scores(of_split / temperature, splits[name].target) for name, of_split in logits.items()}
     uncalibrated = scores(logits["test"], splits["test"].target)
     about = {"weights": weights, "epoch": chosen.epoch if chosen else epoch, "temperature": temperature}
     return network, about | scored | {"uncalibrated": uncalibrated}
+
+
+def calibrate(network: nn.Module, temperature: float, images: Tensor) -> None:
+    """Builds a temperature into a network: its last layer, where that is linear, else a layer after it.
+
+    Args:
+        network: the network.
+        temperature: by which its logits are divided from now on.
+        images: an image of 0 to 255 ``[1, h, w, channels]``.
+    """
+    inputs = to_floats(images)
+    if temperature != 1 and not divide_last_layer(network, temperature, inputs):
+        network.add_module(TEMPERATURE, Temperature(temperature).to(inputs.device))
 
 
 def deploy_notes(config: RunConfig) -> list[str]:

@@ -19,6 +19,7 @@ from osakd.engine.groups import replicas_that_fit, split_group
 from osakd.engine.loop import Loop
 from osakd.engine.plan import Plan
 from osakd.engine.precision import matmul_precision
+from osakd.engine.refit import refit
 from osakd.engine.stages import copy_teacher
 from osakd.errors import RunError
 from osakd.records import Result, RunConfig
@@ -60,6 +61,8 @@ def run(plan: Plan, callback: Callback, *, resume: bool = True) -> Result:
             for later in reversed(unfinished[1:] if number == 0 else []):  # what cannot be built claims no folder
                 _claim(later, resume or later is not plan)
             results.append(_train(stage, replicas, callback, resume or len(unfinished) > 1))
+    if plan.config.refit:
+        return refit(plan, results[-1], lambda again: run(again, callback))
     return results[-1]
 
 

@@ -84,7 +84,8 @@ class OSAKDLoss(nn.Module):
             training set at most: a larger queue holds earlier outputs of the samples themselves.
         memory: search neighbours among the latest outputs of the whole training set instead. Every call in training
             mode then needs the samples' ``index``.
-        pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0. None: 2.5 / classes.
+        pseudo_count: pseudo-count added to every class (Dirichlet :math:`\alpha`), at least 0. None:
+            2.5 / classes from ten classes on, 0 for two, in between a share of that.
         reliability: weight the distillation term by how much the neighbours know of the classes so far, 0 to 1: True,
             or a ``Reliability`` with other settings. With a convex balance the cross-entropy gets the rest. False: the
             paper's constant weight.

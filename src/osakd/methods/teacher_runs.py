@@ -5,8 +5,7 @@ from pathlib import Path
 from osakd import records
 from osakd.errors import InputError
 from osakd.models.registry import MODELS
-from osakd.models.weights import weights_digest
-from osakd.paths import given_path
+from osakd.paths import file_digest, given_path
 from osakd.records import TEACHER
 
 _DIGEST = "sha256:"
@@ -40,6 +39,6 @@ def is_recorded(teacher: str) -> bool:
 def network_digest(folder: Path) -> str:
     """``sha256:`` and the digest of the deployed network in a run's folder; nothing after the colon without one."""
     try:
-        return weights_digest(folder / records.STUDENT)
+        return file_digest(folder / records.STUDENT)
     except FileNotFoundError:
         return _DIGEST

@@ -1,6 +1,5 @@
 """Starting weights of a network from a file: what it takes from there, and its head, which may be made anew."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,11 +29,6 @@ def weights_file(weights: str | Path) -> Path:
             f"The weights {str(weights)!r} are neither a file nor the folder of a finished run: check the path."
         )
     return path.absolute()
-
-
-def weights_digest(path: Path) -> str:
-    """What a configuration records of starting weights: ``sha256:`` and the digest of the file."""
-    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def load_weights(network: "nn.Module", path: Path, class_names: Sequence[str]) -> str:

@@ -179,7 +179,7 @@ def groups_of(plans: Sequence[Plan]) -> list[Group]:
     """
     by_seed: dict[tuple[str, int], list[Plan]] = {}
     for plan in plans:
-        if settings_of(plan.config).single_network:
+        if settings_of(plan.config).single_network and not plan.config.refit:
             shared = {k: v for k, v in asdict(plan.config).items() if k not in ("method", "settings", "seed")}
             shared["data"] = {k: v for k, v in shared["data"].items() if k != "class_counts"}
             key = json.dumps([shared, plan.source.name, plan.device], sort_keys=True)

@@ -43,7 +43,10 @@ class NeighbourSettings(Settings):
         "best", "how votes are scored for it: with the best of six pseudo-counts, or with min(0.1, 1/classes) (fixed)"
     )
     pseudo_count: float | None = setting(
-        None, "pseudo-count added to every class (Dirichlet alpha); default: 2.5 over the number of classes", least=0
+        None,
+        "pseudo-count added to every class (Dirichlet alpha); default: 2.5 over the number of classes, less for fewer "
+        "than ten, 0 for two",
+        least=0,
     )
     label_smoothing: float = setting(0.0, "label smoothing of the cross-entropy", least=0, below=1)
 
