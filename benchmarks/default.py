@@ -1,16 +1,19 @@
 """The study of the default: neighbours' pool, pseudo-count and reliability, in settings of 2 to 50 classes.
 
 python -m benchmarks.default DATASETS OUT [SETTING ...] [--seeds 30 31 32]
+python -m benchmarks.default --table benchmarks/records/default
 
 DATASETS holds cifar10, fashion_mnist, svhn-subset and tiny-imagenet-subset, as docs/data.md reads them. Each setting is
 a folder of runs in OUT, packed into one file at its end; every run is deployed by the recipe of
-docs/deployed-network.md, with a fifth of the training images held out, which decide. ``osakd report OUT`` shows them.
+docs/deployed-network.md, with a fifth of the training images held out, which decide. ``--table`` prints what came out,
+``osakd report OUT`` everything.
 """
 
 import argparse
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,8 @@ import osakd
 from osakd.data.arrays import Split, in_channels
 from osakd.data.options import ImageOptions
 from osakd.data.sources import load_data
+from osakd.report.tables.table import markdown, table_of
+from osakd.runs import FinishedRun, finished, read_runs
 
 TOTALS = (0.0, 0.6, 2.5)
 """Pseudo-counts of all classes together."""
@@ -108,14 +113,57 @@ def methods(classes: int) -> list[Any]:
     return cells + [size | {"pseudo_count": round(0.6 / classes, 4)} for size in sizes]
 
 
+def cell(run: FinishedRun) -> str:
+    """The name of a cell in all settings: its pseudo-counts of all classes together."""
+    settings = run.config.settings
+    if run.config.method != "osakd":
+        return run.label
+    if settings["reliability_scoring"] == "fixed":
+        return "batch, 2.5, fixed scoring"
+    pool = settings["pool"] if settings["pool"] == "batch" else f"queue of {settings['queue_size']:,}"
+    return f"{pool}, {round(settings['pseudo_count'] * len(run.config.data['class_counts']), 1):g}"
+
+
+def gain(pairs: Sequence[tuple[FinishedRun, FinishedRun]], split: str) -> float:
+    """How much more accurate the first of each pair is, in points."""
+    accuracies = [[run.result.deployed_scores(split)["accuracy"] for run in pair] for pair in pairs]
+    return 100 * fmean(ours - theirs for ours, theirs in accuracies)
+
+
+def table(folder: Path) -> str:
+    """The gains on plain training in each setting, of validation and test accuracy, and their means and minima."""
+    gains: dict[str, dict[str, tuple[float, float]]] = {}
+    head = ["pool, pseudo-counts in all"]
+    for path in sorted(folder.glob("*.jsonl")):
+        runs: dict[str, dict[int, FinishedRun]] = {}
+        for run in finished(read_runs(path)):
+            runs.setdefault(cell(run), {})[run.seed] = run
+        plain = runs.pop("plain")
+        accuracy = fmean(run.result.deployed_scores()["accuracy"] for run in plain.values())
+        head.append(f"{path.stem} ({100 * accuracy:.1f} %, n = {len(plain)})")
+        for name, of_cell in runs.items():
+            pairs = [(run, plain[seed]) for seed, run in of_cell.items()]
+            gains.setdefault(name, {})[path.stem] = gain(pairs, "validation"), gain(pairs, "test")
+    rows = []
+    for name, of_cell in gains.items():
+        each_split = list(zip(*of_cell.values(), strict=True))
+        ends = [" / ".join(f"{function(split):+.2f}" for split in each_split) for function in (fmean, min)]
+        rows.append([name, *(f"{val:+.2f} / {test:+.2f}" for val, test in of_cell.values()), *ends])
+    return markdown(table_of("The study of the default", [*head, "mean", "worst"], rows))
+
+
 def main() -> None:
-    """Trains what is missing of the settings, and packs it."""
+    """Trains what is missing of the settings, and packs it; or prints the table."""
     parser = argparse.ArgumentParser(prog="benchmarks.default", description="Study the default's labels.")
-    parser.add_argument("datasets", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("datasets", type=Path, nargs="?")
+    parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("settings", nargs="*")
     parser.add_argument("--seeds", type=int, nargs="+", default=[30, 31, 32])
+    parser.add_argument("--table", type=Path)
     options = parser.parse_args()
+    if options.table:
+        print(table(options.table))
+        return
     for name, (make, how) in settings(options.datasets).items():
         if options.settings and name not in options.settings:
             continue

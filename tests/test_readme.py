@@ -23,6 +23,7 @@ def recorded(path: Path) -> str:
     """The table of a committed summary, made again from the values of its seeds."""
     curves: dict[tuple[str, int], dict[str, Series]] = {}
     costs: dict[tuple[str, int], dict[str, float]] = {}
+    deployed: dict[tuple[str, int], dict[str, float]] = {}
     for method in json.loads(path.read_text())["methods"]:
         output, values, epochs = method["predictor"], method["values"], method["epochs"]
         label, prefix = (method["label"].removesuffix(f": {output}"), f"others.{output}." if output else "")
@@ -30,11 +31,15 @@ def recorded(path: Path) -> str:
             series = {f"{prefix}test.{key}": Series(epochs[-1:], [values[key][place]]) for key in ("nll", "ece")}
             series[f"{prefix}test.accuracy"] = Series(epochs, accuracies)
             curves.setdefault((label, seed), {}).update(series)
+            if output is None:
+                names = {"accuracy": "deployed", "nll": "deployed_nll", "ece": "deployed_ece"}
+                deployed[label, seed] = {score: values[name][place] for score, name in names.items()}
             costs[label, seed] = {key: values[key][place] for key in ("step_ms", "memory_mib")}
     runs = []
     for (label, seed), series in curves.items():
         others = {name.split(".")[1]: {} for name in series if name.startswith("others.")}
         result = Result(1, {"others": others}, {}, None, 1.0, ENVIRONMENT, [], costs[label, seed])
+        result = replace(result, deployed={"test": deployed[label, seed]})
         runs.append(FinishedRun(label, seed, path, replace(CONFIG, seed=seed), result, Curve(1, series)))
     return markdown(comparison_table(panel_of(runs)))
 
