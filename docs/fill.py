@@ -1,9 +1,9 @@
 """Fills the pages with what the commands print, and writes the report: ``python docs/fill.py``, or ``make docs``.
 
 A block begins with its command in a comment, ``<!-- $ osakd reproduce table1 --dry-run -->``, and ends with
-``<!-- end -->``. A title behind a bar takes one of its tables: ``<!-- $ osakd reproduce variants | In all settings -->``.
+``<!-- end -->``. A title behind a bar takes one of its tables: ``<!-- $ osakd reproduce cost | Operations -->``.
 The report goes to site/report, which is not committed; one of its figures is copied to docs/images, where the panels of
-Figure 1 are drawn too. Tests compare every block and both pictures with what the commands make of the committed records.
+Figure 1 are drawn too. Tests compare every block and both pictures with what the commands make of the records.
 """
 
 import contextlib
