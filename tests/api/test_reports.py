@@ -71,7 +71,7 @@ def test_the_soft_labels_of_a_memory_are_those_of_all_training_images(tmp_path: 
 def test_the_soft_labels_of_a_queue_are_those_of_the_images_before(tmp_path: Path) -> None:
     method = {"name": "osakd", "k": 5, "pool": "queue", "queue_size": 96}
     osakd.train("digits", method=method, out=tmp_path / "run", **SMALL)
-    config = config_of(tmp_path / "run")
+    config = read_config(tmp_path / "run")
     view = load_data("digits").view(config)
     with torch.no_grad():
         images = torch.from_numpy(view.train.images).permute(0, 3, 1, 2).float() / 255
