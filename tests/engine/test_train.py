@@ -243,7 +243,13 @@ def test_probabilities_instead_of_logits_are_said(tmp_path: Path, monkeypatch: p
 
 def test_a_run_says_where_the_soft_labels_had_no_part(tmp_path: Path) -> None:
     weak, usual = (
-        osakd.train("digits", method={"name": "osakd", "soft_weight": weight}, epochs=2, out=tmp_path / str(weight))
+        osakd.train(
+            "digits",
+            method={"name": "osakd", "soft_weight": weight},
+            epochs=2,
+            deploy="last",
+            out=tmp_path / str(weight),
+        )
         for weight in (1e-5, 0.9)
     )
     (note,) = weak.result.notes
