@@ -131,9 +131,9 @@ def test_a_click_on_a_head_sorts(browser: Chromium, small: Path) -> None:
     click(3)
     assert column(0) == ["plain", "label-smoothing", "osakd-8nn"]
     assert browser.value("document.querySelector('th[aria-sort]').ariaSort") == "ascending"
-    click(7)
+    click(4)
     assert column(0)[-1] == "plain"  # it has no difference: what is empty stays last
-    click(7)
+    click(4)
     assert column(0)[-1] == "plain"
     click(0)
     assert column(0) == ["label-smoothing", "osakd-8nn", "plain"]
