@@ -26,7 +26,7 @@ def takes_options(function: FunctionT) -> FunctionT:
         ...         **options: see ``Options``.
         ...     '''
         >>> list(inspect.signature(train).parameters)[:3], argument_texts(train)["epochs"]
-        (['data', 'model', 'epochs'], "number of passes over the training set; by default the data set's.")
+        (['data', 'recipe', 'model'], "number of passes over the training set; by default the recipe's.")
     """
     signature = inspect.signature(function)
     named = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
