@@ -8,13 +8,7 @@ _LARGE = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tells glibc not to return freed blocks to the system, which would hand them out again page by page, zeroed.
-
-    Call it only in processes that osakd starts: it affects the whole process.
-
-    Returns:
-        Whether this system's allocator accepted it.
-    """
+    """Tells glibc to keep freed blocks, in processes that osakd starts; whether this system's allocator accepted it."""
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

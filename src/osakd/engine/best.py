@@ -26,15 +26,7 @@ AVERAGED, LAST = "averaged", "last"
 
 
 class Chosen(NamedTuple):
-    """Weights that may be deployed.
-
-    Attributes:
-        weights: ``averaged`` or ``last``, the present ones of that epoch.
-        epoch: their epoch, counted from 1.
-        refined_nll: their loss on the validation images at the temperature, in nats.
-        temperature: the temperature.
-        state: state dict of the network.
-    """
+    """Weights that may be deployed: ``averaged`` or ``last`` of an epoch, their loss (nats) and its temperature."""
 
     weights: str
     epoch: int
@@ -46,14 +38,7 @@ class Chosen(NamedTuple):
 def better(
     chosen: Chosen | None, epoch: int, scores: Mapping[str, tuple[float, float]], state_of: Callable[[str], Any]
 ) -> Chosen | None:
-    """What is chosen after an epoch.
-
-    Args:
-        chosen: what was chosen before.
-        epoch: the epoch.
-        scores: loss and temperature, see ``refined_nll``, of the weights by name; of equal ones the first counts.
-        state_of: gives the state dict of the network with weights of a name; it is copied.
-    """
+    """What is chosen after an epoch, by ``refined_nll``; of equal scores the first counts. The state dict is copied."""
     weights = min(scores, key=lambda name: scores[name][0])
     loss, temperature = scores[weights]
     if chosen is not None and not loss < chosen.refined_nll:

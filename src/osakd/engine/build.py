@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 
 def build_replicas(plans: "Sequence[Plan]", device: torch.device) -> Replicas:
-    """The methods of runs that differ only in seed and method, and their images, which the runs of a seed share.
-
-    The plans of a seed are side by side, each seed with the same methods in the same order.
-    """
+    """The methods of runs that differ only in seed and method, side by side for each seed, and their images."""
     by_seed, notes = {plan.config.seed: plan.data for plan in plans}, list[str]()
 
     def built(plan: "Plan") -> Method:
@@ -54,15 +51,7 @@ def build(
     folder: Path,
     start: Callable[[nn.Module], None] | None = None,
 ) -> Method:
-    """The method of a run on a device; the deployed network starts equal for every method of one seed.
-
-    Args:
-        config: the run.
-        data: the images as the run sees them (``DataArrays.view``).
-        device: the device.
-        folder: the run's folder, which holds its teachers.
-        start: sets the starting weights of the deployed network; None where all weights will be loaded.
-    """
+    """The method of a run on a device; ``start`` sets the deployed network's weights, equal for a seed's methods."""
     torch.manual_seed(torch_seed(seed=config.seed, stage=config.stage, stream="init", epoch=0))
 
     def build_network(name: str | None) -> nn.Module:

@@ -90,16 +90,7 @@ def refined_nll(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> tupl
 
 @torch.no_grad()
 def divide_last_layer(network: nn.Module, temperature: float, inputs: Tensor) -> bool:
-    """Divides the weights and the bias of the layer that gives a network's outputs, which are then divided too.
-
-    Args:
-        network: the network.
-        temperature: by what is divided.
-        inputs: a batch that the network takes, to find the layer.
-
-    Returns:
-        Whether it was done: False where that layer is not linear, or is used elsewhere too.
-    """
+    """Divides the layer that gives a network's outputs, where it is linear and used once; whether it was done."""
     made: list[Any] = []
     linear = [layer for layer in network.modules() if type(layer) is nn.Linear]
     hooks = [layer.register_forward_hook(lambda layer, _, output: made.append((layer, output))) for layer in linear]

@@ -179,11 +179,7 @@ class Options:
 
 
 def options_of(values: Mapping[str, Any]) -> Options:
-    """Options by name.
-
-    Raises:
-        InputError: an unknown one.
-    """
+    """Options by name; an InputError for an unknown one."""
     names = [field.name for field in fields(Options)]
     for option in values:
         if option not in names:
@@ -192,22 +188,14 @@ def options_of(values: Mapping[str, Any]) -> Options:
 
 
 def image_options_of(options: Options) -> ImageOptions:
-    """How the options say that the data are read; what ``load_data`` takes.
-
-    Raises:
-        InputError: a value out of its range.
-    """
+    """How the options say that the data are read, for ``load_data``; an InputError for a value out of its range."""
     return ImageOptions(**{name: getattr(options, name) for name in _IMAGE_OPTIONS})
 
 
 def configure(data: "DataArrays", method: str | Mapping[str, Any], seed: int, options: Options) -> RunConfig:
     """The complete configuration of a run, with every default filled in and every value checked.
 
-    Args:
-        data: the data as ``load_data`` gives them with ``image_options_of(options)``.
-        method: the method as the user gives it.
-        seed: seed of the run.
-        options: how to train.
+    The data are as ``load_data`` gives them with ``image_options_of(options)``.
 
     Raises:
         InputError: an unknown name or a value out of its range.
@@ -286,11 +274,7 @@ def _channels(data: "DataArrays", model: str) -> int:
 
 
 def _checked(option: str, value: Any) -> Any:
-    """The value of an option in Python's own type, so that it can be recorded (NumPy's cannot).
-
-    Raises:
-        InputError: it is out of its range.
-    """
+    """The value of an option in Python's own type, for the record; an InputError for one out of its range."""
     if option in _CHOICES:
         return choice(option, value, get_args(_CHOICES[option]))
     if option == "weights":

@@ -36,11 +36,9 @@ class Cost:
     """The cost of a method. A multiply-accumulate (MAC) is two FLOPs.
 
     Attributes:
-        label: label of the method in tables.
         deployed_parameters: parameters of the deployed network.
         deployed_macs: MACs of its forward pass per image.
         products_elsewhere: MACs of that pass outside convolutions and linear layers, not in ``deployed_macs``.
-        trained_parameters: parameters that are trained.
         passes: forward passes per step, in units of the plain network's; those of teachers and older copies count.
         flops: FLOPs of training per image: forward, backward, and the search for neighbours.
         search_flops: FLOPs of the search for neighbours per image.
@@ -80,11 +78,7 @@ def costs(data: DataArrays, methods: Sequence[str | Mapping[str, Any]], options:
 
 
 def shaped(*, num_classes: int, input_shape: tuple[int, int, int], train: int) -> DataArrays:
-    """Black images of a shape and number that take no memory.
-
-    Raises:
-        InputError: fewer than two classes, or a size below 1.
-    """
+    """Black images of a shape and number that take no memory; an InputError for one class or a size below 1."""
     if num_classes < 2:
         raise InputError(f"`num_classes` must be at least 2, got {num_classes}.")
     if min(*input_shape, train) < 1:

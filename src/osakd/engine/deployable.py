@@ -15,15 +15,7 @@ from osakd.records import RunConfig
 def deployable(
     executor: Executor, number: int, config: RunConfig, chosen: Chosen | None, epoch: int
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The deployed network of a replica, and what ``Result.deployed`` says of it.
-
-    Args:
-        executor: the executor after the last epoch.
-        number: number of the replica.
-        config: its configuration.
-        chosen: the weights that validation chose; None where it did not.
-        epoch: the last epoch.
-    """
+    """The deployed network of a replica, and what ``Result.deployed`` says of it; None chosen: not validated."""
     weights = chosen.weights if chosen else LAST if config.deploy == "last" else AVERAGED
     network = executor.networks(averaged=weights == AVERAGED)[number]
     if chosen:
@@ -43,13 +35,7 @@ def deployable(
 
 
 def calibrate(network: nn.Module, temperature: float, images: Tensor) -> None:
-    """Builds a temperature into a network: its last layer, where that is linear, else a layer after it.
-
-    Args:
-        network: the network.
-        temperature: by which its logits are divided from now on.
-        images: an image of 0 to 255 ``[1, h, w, channels]``.
-    """
+    """Builds a temperature into a network's last linear layer, else behind it; images of 0 to 255 find that layer."""
     inputs = to_floats(images)
     if temperature != 1 and not divide_last_layer(network, temperature, inputs):
         network.add_module(TEMPERATURE, Temperature(temperature).to(inputs.device))

@@ -35,11 +35,7 @@ def commit() -> str | None:
 
 
 def pick_device(name: str | None) -> torch.device:
-    """The device of that name; by default the first GPU if there is one, else the CPU.
-
-    Raises:
-        InputError: there is no such device.
-    """
+    """The device of that name, by default the first GPU, else the CPU; an InputError where there is no such device."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -122,11 +122,7 @@ def for_network(network: nn.Module, data: DataArrays) -> DataArrays:
 
 
 def target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
-    """The class indices of the test images as a network numbers its classes, which are matched by name.
-
-    Raises:
-        InputError: the network does not know a class of theirs.
-    """
+    """The class indices of the test images in a network's own numbers, by name; an InputError for an unknown class."""
     indices = match_classes(known, data.class_names)
     if any(indices[label] is None for label in np.unique(data.test.target).tolist()):
         raise InputError(

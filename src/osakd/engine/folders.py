@@ -37,11 +37,7 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
 
 
 def check_configuration(folder: Path, config: RunConfig) -> RunConfig | None:
-    """The configuration of the run in a folder, which this one may continue; None where there is no run.
-
-    Raises:
-        InputError: it has another configuration.
-    """
+    """The configuration of the run in a folder, None without one; an InputError if this one may not continue it."""
     recorded = recorded_config(folder)
     if recorded is not None and not can_continue(recorded, config):
         why = "; ".join(recorded.differences(config))
@@ -68,13 +64,8 @@ def lock_run(folder: Path) -> AbstractContextManager[None]:
 def lock_folder(folder: Path, seconds: float, refusal: Callable[[], str]) -> Iterator[None]:
     """Keeps other processes out of a folder, which is made if missing. The lock of a process that dies is free.
 
-    Args:
-        folder: the folder.
-        seconds: how long to wait for another process.
-        refusal: the message of the error where another process does not leave.
-
     Raises:
-        RunError: another process has the lock, or the folder cannot be made.
+        RunError: another process kept the lock for so many seconds, or the folder cannot be made.
     """
     make_folder(folder)
     with as_sentences(folder):

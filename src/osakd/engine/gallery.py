@@ -36,14 +36,6 @@ def most_ambiguous(
 
     Of equal entropies the lower probability of the image's class comes first, then the lower row.
 
-    Args:
-        config: configuration of a finished run.
-        data: the data as the run sees them, see ``DataArrays.view``.
-        folder: the run's folder.
-        device: device to compute on.
-        count: number of images.
-        trust: a function that the folder names as its network may be called.
-
     Raises:
         InputError: the run's method has no soft labels of neighbours.
     """

@@ -20,13 +20,7 @@ def common_epoch(folders: Sequence[Path], device: torch.device) -> int | None:
 
 
 def split_group(folders: Sequence[Path], seeds: int, fit: int, device: torch.device) -> list[list[int]]:
-    """Splits runs into groups that can be trained at once; the numbers of the runs of each.
-
-    Args:
-        folders: folders of the runs, those of one seed side by side.
-        seeds: number of seeds.
-        fit: number of runs that fit into memory, at least 1.
-        device: device to read checkpoints to.
+    """The numbers of the runs of each group that fits into memory.
 
     Raises:
         NotFusedError: the runs of a seed stopped at different epochs.

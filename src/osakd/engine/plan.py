@@ -69,13 +69,7 @@ class Plan:
     """One run to train.
 
     Attributes:
-        label: label of its method.
-        folder: the run's folder.
-        config: the complete configuration.
-        source: the data set.
         device: name of the device to train on; None for the default.
-        executor: the value of ``--executor``.
-        kernels: the value of ``--kernels``.
         teacher: folder of the finished run that teaches, where the user names one.
         weights: file of the starting weights of the deployed network, where the user names one.
         trust: the teacher's network may be a function that its folder names, whose code runs.
@@ -130,15 +124,7 @@ def plan_run(
     *,
     label: str | None = None,
 ) -> Plan:
-    """The plan of one run.
-
-    Args:
-        source: the data set.
-        method: the method.
-        seed: seed of all random numbers.
-        options: how to train.
-        folder: the run's folder; by default ``runs/<data>-<model>-<method>-seed<seed>``.
-        label: label of the method; by default made of its name and settings.
+    """The plan of one run, by default in the folder ``runs/<data>-<model>-<method>-seed<seed>``.
 
     Raises:
         InputError: an unknown name or a value out of its range.
@@ -162,17 +148,10 @@ def plan_runs(
     *,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Plan]:
-    """The plans of a comparison, seed by seed, each in the folder ``<label>-seed<seed>``.
+    """The plans of a comparison, seed by seed, each in the folder ``<label>-seed<seed>`` of ``out``.
 
-    All runs of a seed start from the same weights and see the same batches.
-
-    Args:
-        source: the data set.
-        methods: the methods, or the methods by label.
-        seeds: the seeds.
-        options: how to train.
-        out: folder of the runs; by default ``runs/<data>-<model>``.
-        changes: by label, options that differ.
+    All runs of a seed start from the same weights and see the same batches. ``out`` is ``runs/<data>-<model>`` by
+    default; ``changes`` has options that differ, by label.
 
     Raises:
         InputError: a value out of its range, a method or a seed given twice, a device that does not have the executor,
@@ -204,11 +183,7 @@ def plan_runs(
 
 
 def check_images(plans: Sequence[Plan], folder: Path) -> None:
-    """Checks that a folder has no runs of other images, since their means would be taken together.
-
-    Raises:
-        InputError: a run in the folder was trained on other images.
-    """
+    """Checks that a folder has no runs of other images, whose means would be taken together; else an InputError."""
     contents = {plan.config.data["content"] for plan in plans}
     for run in sorted(folder.glob("*-seed*")):
         config = read_config(run)

@@ -14,11 +14,7 @@ from osakd.engine.executors.registry import AUTO, check_device
 
 @contextmanager
 def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
-    """Sets how CUDA multiplies float32 matrices (cuDNN's default is TF32), and restores it at the end.
-
-    Raises:
-        InputError: TF32 on a device that does not have it.
-    """
+    """Sets how CUDA multiplies float32 matrices (cuDNN's default: TF32) and restores it; an InputError without TF32."""
     check_device(AUTO, precision, device.type)
     kinds: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]  # type: ignore[attr-defined] - made at run time
     before = [kind.fp32_precision for kind in kinds]

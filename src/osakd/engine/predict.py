@@ -69,25 +69,13 @@ class Predictor(nn.Module):
 
 
 class TrainedNetwork(Predictor, nn.Sequential):
-    """The deployed network of a run: ``Sequential(normalise, network)`` that also predicts.
-
-    Attributes:
-        model: name of the network.
-    """
+    """The deployed network of a run: ``Sequential(normalise, network)`` that also predicts."""
 
     model: str
 
 
 def pixels_of(images: Any, input_shape: tuple[int, int, int]) -> Images:
-    """Images as ``predict`` takes them, as ``uint8`` pixels ``[n, h, w, channels]``.
-
-    Args:
-        images: see ``Predictor.predict``.
-        input_shape: channels, height and width that each has afterwards.
-
-    Raises:
-        InputError: see ``Predictor.predict``.
-    """
+    """Images as ``Predictor.predict`` takes them, with its errors, as ``uint8`` pixels ``[n, h, w, channels]``."""
     channels, height, width = input_shape
     if not isinstance(images, list | tuple):
         images = list(images) if getattr(images, "ndim", None) == 4 else [images]

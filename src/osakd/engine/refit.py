@@ -18,16 +18,7 @@ REFIT = "refit"
 
 
 def refit(plan: Plan, result: Result, train: Callable[[Plan], Result]) -> Result:
-    """Trains once more on all images, and deploys that network with the temperature that was found.
-
-    Args:
-        plan: the run, whose first training has finished.
-        result: its result.
-        train: trains a run, or continues it.
-
-    Returns:
-        The result, whose deployed network is the new one; it has no validation scores.
-    """
+    """Trains once more on all images, and deploys that network at the known temperature, without validation."""
     chosen = result.deployed
     assert chosen is not None  # noqa: S101 - for the type checker
     data = plan.source.arrays.part(plan.config.fraction)

@@ -122,14 +122,9 @@ def load_student(run: str | Path, *, trust: bool = False) -> TrainedNetwork:
 
 
 def read_student(path: Path, *, model: str | None = None, trust: bool = False) -> TrainedNetwork:
-    """The network in a file of ``student_bytes``, in eval mode on the CPU.
+    """The network in a file of ``student_bytes``, in eval mode on the CPU; it must be ``model`` where that is given.
 
     It takes float images in [0, 1] ``[n, channels, h, w]`` and returns logits.
-
-    Args:
-        path: the file.
-        model: name of the model that it must hold; None for any.
-        trust: a function that it names as its model may be called.
 
     Raises:
         InputError: it names a function, without ``trust``.

@@ -48,14 +48,7 @@ def step_times(
 ) -> dict[str, list[float]]:
     """The seconds of a training step of each method in each round, in which the methods take turns.
 
-    Args:
-        methods: names, or mappings with name and settings, by label.
-        model: name of the network.
-        batch_size: number of images per step.
-        rounds: number of rounds.
-        steps: number of steps of each method in a round; as many warm up before the first round.
-        device: device to train on.
-        ema: by label, the decay of methods whose weights are averaged along training.
+    As many steps as those of a round warm up; ``ema`` has the decay of averaged weights by label.
     """
     split, decays = synthetic_images(device), ema or {}
 
@@ -68,10 +61,7 @@ def step_times(
 
 
 def interleaved(group: Mapping[str, Timed], rounds: int, *, warm_up: int) -> dict[str, list[float]]:
-    """The seconds per step by name, in rounds in which they take turns.
-
-    ``warm_up`` steps come before the first round, at most those of a round.
-    """
+    """The seconds per step by name, in rounds in which they take turns, after ``warm_up`` steps at most a round's."""
     built = {name: (timed.build(), timed.steps) for name, timed in group.items()}
     for run, steps in built.values():
         run(min(warm_up, steps))
@@ -108,16 +98,6 @@ def training_steps(
     captured: bool | None = None,
 ) -> RunSteps:
     """The training steps of methods over seeds together, by SGD with momentum 0.9 at a constant learning rate.
-
-    Args:
-        executor: a name of ``EXECUTORS``.
-        methods: names, or mappings with name and settings.
-        split: the training images.
-        model: name of the network.
-        batch_size: number of images per step.
-        seeds: number of seeds.
-        ema: decay of a moving average of the weights.
-        captured: see ``build_executor``.
 
     Raises:
         UnsupportedError: the executor cannot run these networks.

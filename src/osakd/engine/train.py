@@ -26,15 +26,7 @@ from osakd.records import Result, RunConfig
 
 
 def run(plan: Plan, callback: Callback, *, resume: bool = True) -> Result:
-    """Trains a run and the stages before it, or continues where it stopped.
-
-    Args:
-        plan: the run.
-        callback: called at every step and epoch.
-        resume: continue a run that is in the folder.
-
-    Returns:
-        The result, which is also recorded in the folder.
+    """Trains a run and the stages before it, or continues where it stopped; the result is also recorded in the folder.
 
     Raises:
         InputError: the folder has another configuration, or this one and ``resume`` is False.
@@ -67,17 +59,10 @@ def run(plan: Plan, callback: Callback, *, resume: bool = True) -> Result:
 
 
 def run_together(plans: Sequence[Plan], callback: Callback) -> dict[Path, RunError]:
-    """Trains runs that differ only in seed and method together, or continues where they stopped.
+    """Trains unfinished runs without earlier stages together, or continues; the errors of those that failed, by folder.
 
-    Runs that do not fit into memory together, or stopped at different epochs, are trained one group after the other.
-
-    Args:
-        plans: those of one seed side by side, each seed with the same methods in the same order; none has finished, and
-            none has stages before it.
-        callback: called at every step.
-
-    Returns:
-        The error of each run that failed, by folder; the others have finished.
+    Plans of one seed are side by side, each seed with the same methods in the same order. Runs that do not fit into
+    memory together, or stopped at different epochs, are trained one group after the other.
 
     Raises:
         NotFusedError: these networks cannot be fused, a process for each run is faster, or the runs of a seed stopped

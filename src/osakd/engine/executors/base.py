@@ -79,7 +79,6 @@ class LossGroup(NamedTuple):
     """Replicas of one method, whose losses are computed together.
 
     Attributes:
-        replicas: their numbers.
         names: names of the parts of their loss, in the order in which a step gives them, ``[parts, replicas]`` flat.
     """
 
@@ -110,16 +109,6 @@ class Executor(ABC):
     """Runs the epochs of its replicas step by step, eagerly or as replays of a captured step.
 
     Every list has one entry per replica.
-
-    Args:
-        replicas: the methods to train and their data.
-        groups: the parameters to train, as groups for the optimizer.
-        captured: the whole step is captured once and replayed.
-
-    Attributes:
-        splits: the data of each seed.
-        replicas: number of replicas.
-        config: how they are trained.
     """
 
     def __init__(self, replicas: Replicas, groups: Groups, *, captured: bool) -> None:
@@ -149,14 +138,10 @@ class Executor(ABC):
         on_step: Callable[[int], None],
         drawn: Sequence[Draws] = (),
     ) -> list[EpochOutcome]:
-        """Makes one pass over the training set.
+        """Makes one pass over the training set in the given orders ``[m]``, after ``first_step`` earlier steps.
 
-        Args:
-            orders: indices of the training images in their order, ``[m]``.
-            rate: the learning rate.
-            first_step: number of steps taken before this epoch.
-            on_step: called before each step with its number within the epoch; it may raise to stop.
-            drawn: how each image is augmented; none: not at all.
+        ``on_step`` is called before each step with its number within the epoch, and may raise to stop. Images are not
+        augmented without ``drawn``.
         """
         per_seed = self.replicas // len(self.splits)
         device = self.splits[0]["train"].target.device
@@ -182,15 +167,9 @@ class Executor(ABC):
 
     @abstractmethod
     def step(self, index: Tensor, step: Tensor, progress: Tensor) -> Tensor:
-        """Trains on one batch.
+        """Trains on the images ``[seeds, n]`` of a batch; the parts of the losses of every loss group, flat.
 
-        Args:
-            index: indices of the training images of each seed ``[seeds, n]``.
-            step: number of steps taken, a 0-dim tensor.
-            progress: share of the schedule that is done, a 0-dim tensor.
-
-        Returns:
-            The parts of the losses of every loss group, flat.
+        The number of steps taken and the share of the schedule that is done are 0-dim tensors.
         """
 
     def evaluation(self, split: str) -> dict[str, Any]:

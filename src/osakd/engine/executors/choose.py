@@ -27,13 +27,7 @@ CLEARLY_FASTER = 0.9
 
 
 class Choice(NamedTuple):
-    """An executor.
-
-    Attributes:
-        executor: ready to run.
-        name: its name and what was measured, for the record.
-        notes: sentences for the person who started the run.
-    """
+    """An executor that is ready to run, its name with what was measured, and sentences for whoever started the run."""
 
     executor: Executor
     name: str

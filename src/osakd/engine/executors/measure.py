@@ -22,12 +22,7 @@ def step_seconds(executor: Executor) -> float:
 
 
 def search_notes(replicas: Replicas, seconds_per_step: Callable[[], float]) -> list[str]:
-    """Predicts which share of a step the search over a memory takes, as a sentence; none without a memory.
-
-    Args:
-        replicas: what a step trains.
-        seconds_per_step: measures a step, including the search; called only where there is a memory.
-    """
+    """The share of a step that the search over a memory takes, as a sentence; none, unmeasured, without a memory."""
     modules = [module for method in replicas.methods for module in method.modules()]
     losses = [module for module in modules if isinstance(module, OSAKDLoss) and module.memory is not None]
     if not losses:

@@ -58,12 +58,7 @@ else:
 
 
 def build_executor(name: str, replicas: "Replicas", *, captured: bool | None = None) -> "Executor":
-    """The executor of that name.
-
-    Args:
-        name: a name of ``EXECUTORS``.
-        replicas: the methods to train and their data; one replica, unless it trains runs together.
-        captured: the whole step is captured once and replayed; by default on a CUDA device, where it can be.
+    """The executor of that name, captured by default on CUDA where it can be.
 
     Raises:
         UnsupportedError: it cannot run these networks.
@@ -75,14 +70,7 @@ def build_executor(name: str, replicas: "Replicas", *, captured: bool | None = N
 
 
 def executors_together(executor: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
-    """The executors that may train many runs together, of which the fastest is taken; none for single runs.
-
-    Args:
-        executor: the value of ``--executor``.
-        kernels: the value of ``--kernels``.
-        recorded: the executor that the checkpoints of the runs name; where it trains runs together it alone continues
-            them bit for bit.
-    """
+    """The executors that may train many runs together; a ``recorded`` one alone continues its runs bit for bit."""
     if were_together(recorded):
         return [_recorded(recorded)]
     return [name for name in _named(executor, kernels) if EXECUTORS[name].together]
@@ -102,12 +90,7 @@ def were_together(recorded: str) -> bool:
 def executors_alone(executor: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
     """The executors that may run a single run on a type of device, the preferred one first.
 
-    Args:
-        executor: the value of ``--executor``.
-        device: the type of device.
-        kernels: the value of ``--kernels``.
-        recorded: the executor that the run's checkpoint names, which alone continues it bit for bit on a CPU:
-            there it is preferred.
+    On a CPU that is the ``recorded`` one of the run's checkpoint, which alone continues it bit for bit.
 
     Raises:
         InputError: there is none.
@@ -139,11 +122,7 @@ def needs_cuda(executor: str, precision: str) -> bool:
 
 
 def check_device(executor: str, precision: str, device: str) -> None:
-    """Checks that a type of device has an executor and a precision.
-
-    Raises:
-        InputError: it does not.
-    """
+    """Checks that a type of device has an executor and a precision; else an InputError."""
     if device == CUDA:
         return
     if needs_cuda(executor, "float32"):

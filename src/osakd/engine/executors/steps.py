@@ -13,28 +13,13 @@ WARM_UP_STEPS = 3
 
 
 class Steps:
-    """Runs the steps of an epoch one after another.
-
-    Args:
-        step: the step.
-        batch_size: number of images per step.
-        total_steps: number of steps of the whole schedule.
-    """
+    """Runs the steps of an epoch one after another."""
 
     def __init__(self, step: Step, *, batch_size: int, total_steps: int) -> None:
         self.step, self.batch_size, self.total_steps = step, batch_size, total_steps
 
     def run(self, order: Tensor, *, first_step: int, on_step: Callable[[int], None]) -> tuple[Tensor, list[int]]:
-        """Runs every batch of an epoch.
-
-        Args:
-            order: indices of the training images in their order, ``[seeds, m]``.
-            first_step: number of steps taken before this epoch.
-            on_step: called before each step with its number within the epoch.
-
-        Returns:
-            The values of each step ``[steps, v]``, and the size of each batch.
-        """
+        """Runs every batch of the orders ``[seeds, m]``; the values of each step ``[steps, v]``, the batches' sizes."""
         batches = split_order(order, self.batch_size)
         clock = torch.arange(first_step, first_step + len(batches), device=order.device)
         progress = clock / self.total_steps
@@ -53,13 +38,8 @@ class CapturedSteps(Steps):
 
     The step reads the indices of its images and the clock from tensors that it advances, and writes its values to a
     table. Python control flow runs only at capture. Without CUDA a replay calls the step again: slower than
-    ``Steps`` but with equal results, which tests rely on.
-
-    Args:
-        step: the step.
-        state: returns every tensor that a step changes; those that the first step creates start at zero.
-        batch_size: number of images per step.
-        total_steps: number of steps of the whole schedule.
+    ``Steps`` but with equal results, which tests rely on. ``state`` returns every tensor that a step changes; those
+    that the first step creates start at zero.
     """
 
     def __init__(self, step: Step, state: Callable[[], Sequence[Tensor]], *, batch_size: int, total_steps: int) -> None:

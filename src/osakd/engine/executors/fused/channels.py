@@ -21,11 +21,7 @@ from osakd.models.resnet import GlobalAverage, PaddedShortcut
 
 
 class FoldedNetwork(nn.Module):
-    """Replicas of a network, those of a group side by side, folded into one network.
-
-    Raises:
-        UnsupportedError: the network has a layer or an operation that cannot be folded.
-    """
+    """Replicas of a network, those of a group side by side, folded into one; an UnsupportedError where it cannot be."""
 
     takes_bytes = False
 

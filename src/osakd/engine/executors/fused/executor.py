@@ -28,11 +28,7 @@ Fold = Callable[[Sequence[nn.Module], Layout, tuple[int, int, int]], Any]
 
 
 class FusedExecutor(Executor):
-    """Runs the epochs of many replicas at once; ``fold`` makes their networks one.
-
-    Raises:
-        UnsupportedError: a network that cannot be folded, or a method with more than one.
-    """
+    """Runs the epochs of many replicas at once; ``fold`` makes their networks one, or raises an UnsupportedError."""
 
     def __init__(self, replicas: Replicas, *, captured: bool = False, fold: Fold = FoldedNetwork) -> None:
         self.methods = list(replicas.methods)

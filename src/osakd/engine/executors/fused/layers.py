@@ -34,10 +34,7 @@ class Layout(NamedTuple):
         return self.replicas // self.groups
 
     def join(self, parts: Parts, channels: int) -> Tensor:
-        """Joins parts ``[n, copies * channels, h, w]`` to one tensor ``[n, replicas * channels, h, w]``.
-
-        There is one part or one for each group; each contains one copy for all of its replicas, or one for each.
-        """
+        """Joins parts ``[n, copies * channels, h, w]`` to one tensor ``[n, replicas * channels, h, w]``."""
         n, folded, height, width = parts[0].shape
         wanted = self.replicas // len(parts)
         copies = folded // channels
