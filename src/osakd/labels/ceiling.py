@@ -59,15 +59,7 @@ def soft_label_ceiling(
 def ceiling_note(
     batch_size: int, class_counts: Sequence[int], k: int, *, include_self: bool, pseudo_count: float = 0.0
 ) -> str:
-    """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``.
-
-    Args:
-        batch_size: samples in a mini-batch.
-        class_counts: training images of each class.
-        k: number of neighbours.
-        include_self: count the sample itself among them.
-        pseudo_count: pseudo-count added to every class.
-    """
+    """One sentence on the ceiling of a run's in-batch soft labels; a warning below ``LOW_CEILING``."""
     batch_size = min(batch_size, sum(class_counts))
     ceiling = soft_label_ceiling(batch_size, class_counts, k, include_self=include_self)
     mass = (k * ceiling + pseudo_count) / (k + pseudo_count * len(class_counts))

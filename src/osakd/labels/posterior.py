@@ -56,15 +56,8 @@ def pool_of(
 ) -> Pool:
     """The pool of a batch, for the samples of this rank; in training mode a memory or queue takes the batch up first.
 
-    Args:
-        outputs: outputs of the samples, of all ranks where they were joined ``[m, c]``.
-        target: class index of each sample ``[m]``, or its class probabilities ``[m, c]``.
-        used: False for samples that are ignored ``[m]``; None where all are used.
-        index: row of each sample in the memory ``[m]``; None for samples outside the training set.
-        memory: the memory to search, or None.
-        queue: the queue to search; with neither the batch is searched.
-        everyone: the batches of all ranks, where they were joined; else None.
-        check: compare the classes of the samples with those that the memory holds.
+    With neither the batch is searched; ``everyone`` are the joined batches of all ranks. ``check`` compares the classes
+    of the samples with those that the memory holds.
 
     Raises:
         InputError: a sample had another class before, or there are more samples than the queue holds.

@@ -17,13 +17,7 @@ from osakd.errors import InputError
 
 
 class Ranks(NamedTuple):
-    """The ranks that take part in a step.
-
-    Attributes:
-        sizes: number of samples of each rank, in rank order.
-        rank: this rank.
-        group: process group; None for the default one.
-    """
+    """The ranks that take part in a step: the number of samples of each, this rank, the group (None: the default)."""
 
     sizes: list[int]
     rank: int
@@ -81,11 +75,7 @@ class Everyone:
 
 
 def are_several(group: dist.ProcessGroup | None) -> bool:
-    """Whether ``torch.distributed`` runs on several ranks of a group; None for the default one.
-
-    Raises:
-        InputError: this process is not in the group.
-    """
+    """Whether ``torch.distributed`` runs on several ranks of a group; an InputError if this process is not in it."""
     if not (dist.is_available() and dist.is_initialized()):
         return False
     size = dist.get_world_size(group)
@@ -95,13 +85,7 @@ def are_several(group: dist.ProcessGroup | None) -> bool:
 
 
 def join(points: Tensor, target: Tensor, index: Tensor | None, group: dist.ProcessGroup | None) -> Everyone:
-    """The batches of all ranks of a group; two collectives, in which every rank must take part.
-
-    Args:
-        points: outputs of this rank's samples ``[n, c]``; n may differ from rank to rank and be 0.
-        target: class index of each sample ``[n]``, or its class probabilities ``[n, c]``.
-        index: index of each sample ``[n]``, if the ranks have one.
-        group: process group; None for the default one.
+    """The batches of all ranks of a group; two collectives, in which every rank must take part, even without samples.
 
     Raises:
         InputError: the ranks give targets of different kinds, outputs of different types, or only some an index. It is

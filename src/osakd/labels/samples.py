@@ -62,15 +62,7 @@ def as_samples(logits: Tensor, target: Tensor, index: Tensor | None, num_classes
 
 
 def without_ignored(target: Tensor, num_classes: int, ignore_index: int | None = None) -> tuple[Tensor, Tensor | None]:
-    """Targets with class 0 where they are ignored, and which samples are not ignored.
-
-    Args:
-        target: class index of each sample ``[n]``, or its class probabilities, of which none is ignored.
-        num_classes: number of classes.
-        ignore_index: class index of ignored samples; None for none.
-
-    Returns:
-        The targets, and a mask ``[n]``; None where no sample is ignored for certain.
+    """Targets with class 0 where they are ignored, and a mask of the others ``[n]``; None where none is for certain.
 
     Raises:
         InputError: a class index out of range that is not ``ignore_index``.
