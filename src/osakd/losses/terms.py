@@ -139,20 +139,8 @@ def loss_parts(
 ) -> LossParts:
     """The same as ``osakd_loss`` for options that were checked and logits of at least float32, with all parts by name.
 
-    Args:
-        logits: see ``osakd_loss``.
-        target: see ``osakd_loss``.
-        soft_labels: see ``osakd_loss``.
-        used: False for samples that are ignored; None where all are used.
-        soft_weight: see ``osakd_loss``.
-        divergence: see ``osakd_loss``.
-        balance: see ``osakd_loss``.
-        reliability: factor of the divergence's weight, from 0 to 1. Where the two weights sum to 1 they still do.
-        weight: see ``osakd_loss``.
-        ignore_index: see ``osakd_loss``; where there is one, ``used`` says where.
-        reduction: see ``osakd_loss``.
-        label_smoothing: see ``osakd_loss``.
-        total: what a mean divides by; None for what the samples of the batch count themselves (``count_of``).
+    ``used`` is False for samples that are ignored; where the weights of a convex balance sum to 1, they still do with a
+    ``reliability`` from 0 to 1, a factor of the divergence's. A mean divides by ``total``, else by ``count_of``.
     """
     weight = None if weight is None else weight.to(logits.dtype)
     log_p = F.log_softmax(logits, dim=1)
@@ -192,14 +180,7 @@ def count_of(
     weight: Float[Tensor, " c"] | None,
     dtype: torch.dtype,
 ) -> Float[Tensor, ""]:
-    """What the mean of ``nn.CrossEntropyLoss`` divides by: the samples, or the weights of the classes that they have.
-
-    Args:
-        target: class index of each sample, any class where it is ignored, or class probabilities.
-        used: False for samples that are ignored; None where all are used.
-        weight: weight of each class.
-        dtype: type of the result.
-    """
+    """What the mean of ``nn.CrossEntropyLoss`` divides by: the used samples, or the weights of their classes."""
     if target.is_floating_point() or weight is None:
         shares = torch.ones(len(target), dtype=dtype, device=target.device)
     else:
