@@ -95,13 +95,9 @@ class LossTerms(NamedTuple):
 def joint_loss(
     students: Sequence[tuple[str, Tensor, Tensor]], weight: Tensor | float, logits: Tensor, **more: Tensor
 ) -> LossTerms:
-    """The sum of the losses of several networks that are trained together, each ``hard + weight * soft``.
+    """The sum of the losses of networks that are trained together, ``hard + weight * soft`` each, and of further terms.
 
-    Args:
-        students: one tuple per network: the suffix of its parts' names, its hard term and its soft term, unweighted.
-        weight: weight of the soft terms.
-        logits: the deployed network's outputs.
-        more: further terms of the sum, by name.
+    ``students`` has the suffix of the names of a network's parts, its hard and its soft term, unweighted.
     """
     parts = dict(more)
     totals = list(more.values())
@@ -132,10 +128,6 @@ def suffix(number: int) -> str:
 class Method(nn.Module, ABC):
     """The interface of every method. A method holds all its networks as children.
 
-    Args:
-        settings: complete settings, as ``resolve_method`` gives them.
-        context: the network and what else the method is built from.
-
     Attributes:
         network: the network that is deployed.
         settings: its settings, of the class that the registry names.
@@ -164,11 +156,7 @@ class Method(nn.Module, ABC):
         return {name: value for name, value in self.state_dict().items() if not self._is_frozen(name)}
 
     def load_own_state(self, state: Mapping[str, Tensor]) -> None:
-        """Loads a state that ``own_state`` returned.
-
-        Raises:
-            RuntimeError: a tensor is missing, unexpected, or of another shape.
-        """
+        """Loads a state of ``own_state``; a RuntimeError for a tensor missing, unexpected or of another shape."""
         frozen = {name: value for name, value in self.state_dict().items() if self._is_frozen(name)}
         self.load_state_dict({**state, **frozen})
 

@@ -35,13 +35,7 @@ class BayesianSelfDistillation(Method):
 
 
 class Evidence(nn.Module):
-    """The evidence for each class of every training sample, in a buffer; in eval mode it is only read.
-
-    Args:
-        num_samples: number of training samples.
-        num_classes: number of classes.
-        settings: the evidence of a sample's class before its first visit, and the weight of earlier evidence.
-    """
+    """The evidence for each class of every training sample, in a buffer; in eval mode it is only read."""
 
     counts: Tensor
 

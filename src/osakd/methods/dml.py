@@ -19,11 +19,7 @@ from osakd.methods.settings.networks import DMLSettings
 
 
 class MutualLearning(Method):
-    """Networks of the same or of different kinds that teach each other; the first one is deployed.
-
-    Raises:
-        InputError: settings that name no peer.
-    """
+    """Networks of the same or of different kinds that teach each other, the first deployed; needs at least one peer."""
 
     settings: DMLSettings
 

@@ -11,12 +11,6 @@ from torch import Tensor
 def mean_prediction(logits: Sequence[Float[Tensor, "n c"]]) -> Float[Tensor, "n c"]:
     """The average of the probabilities of several networks, as logits.
 
-    Args:
-        logits: logits of each network, at least one.
-
-    Returns:
-        Logarithms of the averaged probabilities.
-
     Example:
         >>> mean_prediction([torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, -torch.inf]])]).exp()
         tensor([[0.7500, 0.2500]])

@@ -92,9 +92,7 @@ class FeatureFusion(Method):
 class Fusion(nn.Module):
     """A classifier on the concatenated feature maps of two networks: depthwise 3x3, pointwise, average, linear.
 
-    Args:
-        channels: number of channels of each network's maps; a 1x1 convolution matches the second to the first.
-        num_classes: number of classes.
+    A 1x1 convolution matches the second network's channels to the first's.
     """
 
     def __init__(self, channels: tuple[int, int], num_classes: int) -> None:
@@ -108,11 +106,7 @@ class Fusion(nn.Module):
         self.fc = nn.Linear(first, num_classes)
 
     def forward(self, first: Float[Tensor, "n c1 h w"], second: Float[Tensor, "n c2 h2 w2"]) -> Float[Tensor, "n c"]:
-        """Logits.
-
-        Raises:
-            InputError: maps of different sizes.
-        """
+        """Logits; an InputError for maps of different sizes."""
         if first.shape[2:] != second.shape[2:]:
             sizes = " and ".join("x".join(map(str, maps.shape[2:])) for maps in (first, second))
             raise InputError(f"The two networks' last feature maps must be of one size to be fused, got {sizes}.")

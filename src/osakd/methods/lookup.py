@@ -20,9 +20,6 @@ def resolve_method(method: str | Mapping[str, Any], run: RunDefaults = RunDefaul
             mapping with ``name`` and settings.
         run: what the run offers for settings that are left open.
 
-    Returns:
-        The name and the settings.
-
     Raises:
         InputError: an unknown name or setting, or a value of another type or out of its range.
 
@@ -37,11 +34,7 @@ def resolve_method(method: str | Mapping[str, Any], run: RunDefaults = RunDefaul
 
 
 def given_method(method: str | Mapping[str, Any]) -> tuple[str, Any]:
-    """The name and the settings of a method; settings that are left open stay open.
-
-    Raises:
-        InputError: as ``resolve_method``.
-    """
+    """The name and the settings of a method, with the errors of ``resolve_method``; settings left open stay open."""
     changes: dict[str, Any] = {"name": method} if isinstance(method, str) else dict(method)
     name, neighbours = str(changes.pop("name", "")), {}
     if match := _WITH_NEIGHBOURS.fullmatch(name):

@@ -102,15 +102,7 @@ open that its tables are reproduced with (docs/reproduction.md); it stays when t
 
 
 def entry_of(name: str, remedy: str = "") -> MethodEntry:
-    """The entry of a method.
-
-    Args:
-        name: its name.
-        remedy: text to append to the known names.
-
-    Raises:
-        InputError: a retired method, or an unknown name.
-    """
+    """The entry of a method; an InputError, with the remedy, for a retired method or an unknown name."""
     if name in RETIRED:
         raise InputError(f"The method {name!r} is retired: take revision fe0a4ef of osakd, the last one that has it.")
     if name not in METHODS:
@@ -136,11 +128,6 @@ def settings_of(config: RunConfig) -> Settings:
 
 def build_method(name: str, settings: Settings, context: "BuildContext") -> "Method":
     """Builds a method around a network.
-
-    Args:
-        name: a name of ``METHODS``.
-        settings: complete settings, as ``resolve_method`` gives them.
-        context: the network and what else a method is built from.
 
     Raises:
         InputError: a setting out of its range, or a network without the stages that branches need.

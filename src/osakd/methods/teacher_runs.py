@@ -14,9 +14,6 @@ _DIGEST = "sha256:"
 def recorded_teacher(teacher: str) -> str:
     """A teacher as a configuration records it: a network's name as it is, a run's folder as its network's digest.
 
-    Args:
-        teacher: name of a network, folder of a finished run, or a digest.
-
     Raises:
         InputError: neither the name of a network nor the folder of a finished run.
     """

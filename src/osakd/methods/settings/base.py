@@ -25,15 +25,9 @@ def setting(
     most: Number | None = None,
     below: Number | None = None,
 ) -> Any:
-    """A field of a settings class: its default, its help text, and its bounds.
+    """A field of a settings class: its default, a phrase for ``--help`` without a full stop, and its bounds.
 
-    Args:
-        default: value by default; None where it depends on the run, see ``Settings.resolve``.
-        help: one phrase for ``--help``, without a full stop.
-        least: smallest value allowed.
-        above: the value must be larger than this.
-        most: largest value allowed.
-        below: the value must be smaller than this.
+    None as default depends on the run, see ``Settings.resolve``. ``above`` and ``below`` exclude the bound itself.
     """
     bounds = {"least": least, "above": above, "most": most, "below": below}
     bounds = {name: bound for name, bound in bounds.items() if bound is not None}
@@ -44,11 +38,7 @@ def setting(
 
 
 def parsed(setting: "Field[Any]", value: Any) -> Any:
-    """The value of a setting in the plain type of its field, so that it can be recorded.
-
-    Raises:
-        InputError: a value of another type, or out of its bounds.
-    """
+    """The value of a setting in the plain type of its field; an InputError for another type or out of its bounds."""
     name, bounds = setting.name, setting.metadata["bounds"]
     if get_origin(setting.type) is Literal:
         return choice(name, value, get_args(setting.type))
@@ -74,7 +64,6 @@ class RunDefaults(NamedTuple):
     """What a run offers for the settings that its method leaves open.
 
     Attributes:
-        model: name of the network that is trained.
         epochs: passes over the training set, of all stages together; None where it is not known yet.
         soft_weight: the data set's weight of a distillation term.
     """
@@ -85,14 +74,7 @@ class RunDefaults(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A run that must finish before another one can start, in what differs from that one.
-
-    Attributes:
-        method: name of its method.
-        settings: of its method.
-        model: name of its network; None for the same.
-        epochs: its passes over the training set; None for as many.
-    """
+    """A run that must finish before another one can start, in what differs from that one; None for the same."""
 
     method: str = "plain"
     settings: "Settings | None" = None
@@ -123,11 +105,7 @@ class Settings:
 
     @classmethod
     def parse(cls: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
-        """The settings with these values, each checked and converted to the plain type of its field.
-
-        Raises:
-            InputError: a value of another type, or out of its bounds.
-        """
+        """The settings with these values in their fields' plain types; an InputError for another type or bounds."""
         known = {setting.name: setting for setting in fields(cls)}
         return cls(**{name: parsed(known[name], value) for name, value in values.items()})
 
@@ -136,11 +114,7 @@ class Settings:
         return name
 
     def resolve(self: SettingsT, run: RunDefaults) -> SettingsT:  # noqa: ARG002 - a hook
-        """The same settings with every open one filled in for a run.
-
-        Raises:
-            InputError: a setting that does not fit the run.
-        """
+        """The same settings with every open one filled in; an InputError for one that does not fit the run."""
         return self
 
     def last_stage_epochs(self, epochs: int) -> int:
@@ -148,11 +122,7 @@ class Settings:
         return epochs
 
     def check_batch(self, batch_size: int) -> None:
-        """Checks that batches of this size are large enough.
-
-        Raises:
-            InputError: they are too small.
-        """
+        """Checks that batches of this size are large enough; else an InputError."""
 
     def previous_stage(self) -> Stage | None:
         """The run that must finish before this one can start; None for a method of one stage."""
@@ -167,19 +137,9 @@ class Settings:
         return False
 
     def soft_label_caption(self, batch_size: int, num_samples: int) -> str:  # noqa: ARG002 - a hook
-        """How soft labels are found, for the caption of a report's gallery; for methods that have them.
-
-        Args:
-            batch_size: images per step.
-            num_samples: training images.
-        """
+        """How soft labels are found, for the caption of a report's gallery; for methods that have them."""
         return ""
 
     def notes(self, batch_size: int, class_counts: Sequence[int]) -> list[str]:  # noqa: ARG002 - a hook
-        """Sentences for the reader of a run's result.
-
-        Args:
-            batch_size: images per step.
-            class_counts: training images of each class.
-        """
+        """Sentences for the reader of a run's result."""
         return []
