@@ -17,11 +17,7 @@ from osakd.native.kernels.operators import network
 
 
 class NativeFusedExecutor(FusedExecutor):
-    """Runs the epochs of many replicas at once, whose networks and soft labels the kernel computes.
-
-    Raises:
-        UnsupportedError: the kernel cannot compute their networks.
-    """
+    """Runs the epochs of many replicas at once with the kernel; an UnsupportedError for networks it cannot compute."""
 
     def __init__(self, replicas: Replicas, *, captured: bool = False) -> None:
         check_kind(replicas)
@@ -34,11 +30,7 @@ class NativeFusedExecutor(FusedExecutor):
 
 
 class NativeReplicas(nn.Module):
-    """Replicas of a network, stacked along the first axis of each parameter; as ``FoldedNetwork``.
-
-    Raises:
-        UnsupportedError: the kernel does not compute the network, or cannot be used.
-    """
+    """Replicas of a network, stacked along the first axis of each parameter, as ``FoldedNetwork`` with its error."""
 
     takes_bytes = True
 

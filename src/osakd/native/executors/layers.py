@@ -34,8 +34,6 @@ class Layers(NamedTuple):
 
     Attributes:
         normalise: name of the input scaling; None without.
-        convolutions: names of the convolutions.
-        linears: names of the linear layers.
         flat: whether the outputs are flat; else they are maps.
     """
 
@@ -50,11 +48,7 @@ class Layers(NamedTuple):
         return (*self.convolutions, *self.linears)
 
     def plan(self, network: nn.Module, shape: Shape) -> Plan:
-        """What the kernel computes for an image of a shape, after it was compared with PyTorch.
-
-        Raises:
-            UnsupportedError: the network cannot take such images, or the kernel cannot be used.
-        """
+        """What the kernel computes for an image of a shape, compared with PyTorch; an UnsupportedError if it cannot."""
         stages: list[Stage] = []
         features = shape
         layers: list[Any] = [network.get_submodule(name) for name in self.weighted]
@@ -74,11 +68,7 @@ class Layers(NamedTuple):
 
 
 def find_layers(network: nn.Module) -> Layers:
-    """The layers of a network that the kernel computes.
-
-    Raises:
-        UnsupportedError: the kernel does not compute it; the message names what is unknown.
-    """
+    """The layers of a network that the kernel computes; an UnsupportedError that names an unknown one."""
     unknown = next((type(module).__name__ for module in network.modules() if _is_unknown(module)), None)
     if unknown:
         raise UnsupportedError(unknown)

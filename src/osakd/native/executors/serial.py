@@ -16,11 +16,7 @@ from osakd.native.kernels.operators import Plan, network
 
 
 class NativeSerialExecutor(SerialExecutor):
-    """Runs the epochs of one replica, whose networks and soft labels the kernel computes.
-
-    Raises:
-        UnsupportedError: the kernel computes none of its networks.
-    """
+    """Runs the epochs of one replica with the kernel; an UnsupportedError if it computes none of its networks."""
 
     def __init__(self, replicas: Replicas, *, captured: bool = False) -> None:
         check_kind(replicas)
@@ -35,11 +31,7 @@ class NativeSerialExecutor(SerialExecutor):
 
 
 def check_kind(replicas: Replicas) -> None:
-    """Checks what the kernel is for.
-
-    Raises:
-        UnsupportedError: another device or another precision, or no kernel.
-    """
+    """Checks that there is a kernel for the device and the precision; else an UnsupportedError."""
     if replicas.device.type != "cpu":
         raise UnsupportedError("the native kernel is for a CPU")
     if replicas.config.precision != "float32" or torch.get_default_dtype() != torch.float32:

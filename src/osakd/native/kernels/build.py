@@ -37,11 +37,7 @@ def compilers() -> Iterator[list[str]]:
 
 
 def built_library() -> Path:
-    """The path of the kernel for this machine, which is built where the cache does not hold it.
-
-    Raises:
-        UnsupportedError: there is no compiler, it refuses, or the cache cannot be used.
-    """
+    """The path of this machine's kernel, built if the cache lacks it; an UnsupportedError where it cannot be."""
     if os.name != "posix":
         raise UnsupportedError(f"the kernel does not run on {platform.system()}")
     refused = ""

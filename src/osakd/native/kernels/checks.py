@@ -24,22 +24,14 @@ _LABELS_TOLERANCE = 1e-4
 
 
 def check(stages: tuple[Stage, ...], widths: tuple[int, ...]) -> None:
-    """Compares outputs and gradients with PyTorch's, in float64, on random images.
-
-    Raises:
-        UnsupportedError: they differ, or there is no kernel.
-    """
+    """Compares outputs and gradients with PyTorch's, in float64; an UnsupportedError: they differ, or no kernel."""
     load()
     if (difference := _network_difference(stages, widths)) > _NETWORK_TOLERANCE:
         raise _differs(difference, "this network")
 
 
 def check_labels() -> None:
-    """Compares a loss, its gradient and a search with PyTorch's.
-
-    Raises:
-        UnsupportedError: they differ, or there is no kernel.
-    """
+    """Compares a loss, its gradient and a search with PyTorch's; an UnsupportedError: they differ, or no kernel."""
     load()
     if (difference := _labels_difference()) > _LABELS_TOLERANCE:
         raise _differs(difference, "soft labels")

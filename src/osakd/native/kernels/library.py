@@ -12,11 +12,7 @@ _OPENMP = re.compile(r"/lib(g|i)?omp[^/]*$")
 
 
 def load() -> ctypes.CDLL:
-    """The kernel's functions; it is built at the first call.
-
-    Raises:
-        UnsupportedError: it cannot be used here.
-    """
+    """The kernel's functions, built at the first call; an UnsupportedError where it cannot be used."""
     library = _library()
     if isinstance(library, UnsupportedError):
         raise library

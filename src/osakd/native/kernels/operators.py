@@ -19,10 +19,8 @@ class Stage(NamedTuple):
     """A convolution of stride 1, followed by max-pooling of 2 and ReLU in either order.
 
     Attributes:
-        channels: channels of the input.
         height: height of the input, without padding.
         width: width of the input, without padding.
-        filters: channels of the output.
         kernel: side of the kernel, 1 to 7.
         padding: zeros on each side.
     """
@@ -45,9 +43,7 @@ class Plan(NamedTuple):
     """What a call computes.
 
     Attributes:
-        stages: the convolutions.
         widths: features, and outputs of each linear layer; empty without linear layers.
-        images: number of images.
         seeds: number of groups of replicas that share images.
         each: number of replicas in a group.
     """
