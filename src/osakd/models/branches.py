@@ -36,11 +36,7 @@ def stages_of(network: nn.Module) -> list[str]:
 
 
 def shared_stage(network: nn.Module, name: str | None) -> str:
-    """The last stage of the trunk: the one named, by default the last but one.
-
-    Raises:
-        InputError: no such stage, or one with no stage behind it.
-    """
+    """The last stage of the trunk: the one named, by default the last but one; an InputError if none is behind it."""
     stages = stages_of(network)
     if name is not None and name not in stages:
         raise unknown_name("stage", name, stages)
@@ -69,11 +65,7 @@ def head(network: nn.Module, share: str) -> nn.Sequential:
 
 
 def channels_at(network: nn.Module, stage: str, input_shape: tuple[int, int, int]) -> int:
-    """The number of channels of a stage's output.
-
-    Raises:
-        InputError: the stage gives no maps, or the network is more than its children in order.
-    """
+    """The number of channels of a stage's output; an InputError without maps, or for more than children in order."""
     features, same = _run_in_parts(network, stage, input_shape)
     if features.ndim != 4:
         raise InputError(

@@ -25,10 +25,6 @@ def count_macs(network: nn.Module, images: Float[Tensor, "n channels h w"]) -> i
 
     A convolution takes :math:`H W C_{out} \, k^2 C_{in} / groups`, with H and W of its output; a linear layer takes
     inputs times outputs, once for each vector. Products outside such layers (attention) are not among them.
-
-    Args:
-        network: takes the images; it is run in eval mode.
-        images: images on the network's device; their values do not matter.
     """
     macs: list[int] = []
 

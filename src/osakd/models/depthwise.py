@@ -20,11 +20,7 @@ _BLOCKS = ((64, 2), (64, 1), (128, 2), (128, 1), (128, 1))
 
 
 def ds_cnn(num_classes: int, input_shape: tuple[int, int, int]) -> nn.Sequential:
-    """The network ``stem, stage1 ... stage5, avgpool, flatten, fc``.
-
-    Raises:
-        InputError: the images have less than 4x4 pixels.
-    """
+    """The network ``stem, stage1 ... stage5, avgpool, flatten, fc``; an InputError below 4x4 pixels."""
     check_size(input_shape, smallest=4)
     layers: dict[str, nn.Module] = {"stem": nn.Sequential(*_convolution(input_shape[0], _STEM, 3))}
     channels = _STEM

@@ -73,21 +73,13 @@ MODELS = {
 
 
 def check_name(name: str) -> None:
-    """Checks the name of a network without building it.
-
-    Raises:
-        InputError: neither a name of ``MODELS`` nor that of a function or of timm.
-    """
+    """Checks a network's name without building it: one of ``MODELS``, a function or timm's; else an InputError."""
     if name not in MODELS and ":" not in name:
         raise unknown_name("model", name, MODELS)
 
 
 def check_trusted(names: Iterable[str], folder: Path, *, trust: bool) -> None:
-    """Checks that no network that a run's folder names is a function, whose code would run, unless that is allowed.
-
-    Raises:
-        InputError: a name is that of a function, and ``trust`` is False.
-    """
+    """Checks that no network that a run's folder names is a function, whose code would run, without ``trust``."""
     for name in names:
         if name not in MODELS and not name.startswith("timm:") and not trust:
             raise InputError(

@@ -167,11 +167,7 @@ def _finished(layers: dict[str, nn.Module], channels: int, num_classes: int) -> 
 
 
 def check_size(input_shape: tuple[int, int, int], smallest: int) -> None:
-    """Checks that images are not a single pixel before the last stride.
-
-    Raises:
-        InputError: the images have less than ``smallest`` x ``smallest`` pixels.
-    """
+    """Checks that images have ``smallest`` pixels on each side, enough for the last stride; else an InputError."""
     _, height, width = input_shape
     if min(height, width) < smallest:
         raise InputError(

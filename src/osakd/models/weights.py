@@ -17,11 +17,7 @@ _INSIDE = ("state_dict", "model_state_dict", "model")
 
 
 def weights_file(weights: str | Path) -> Path:
-    """The file of starting weights that a user names: the file itself, or the network in a run's folder.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The file that a user names: starting weights, or the network in a run's folder; an InputError without one."""
     path = given_path(weights)
     path = path / STUDENT if path.is_dir() else path
     if not path.is_file():
@@ -32,18 +28,11 @@ def weights_file(weights: str | Path) -> Path:
 
 
 def load_weights(network: "nn.Module", path: Path, class_names: Sequence[str]) -> str:
-    """Loads starting weights into ``Sequential(normalise, network)``, whatever prefix their names have.
+    """Loads starting weights into ``Sequential(normalise, network)``, whatever prefix they have; a note for people.
 
     The head is the last layer with an output for each class. It is made anew where the file has none, one for another
-    number of classes, or, from a run, one for classes of other names.
-
-    Args:
-        network: the network to fill.
-        path: a safetensors file, or what ``torch.save`` wrote: a state dict, or a checkpoint that holds one.
-        class_names: name of each class.
-
-    Returns:
-        What a reader should know, in a sentence.
+    number of classes, or, from a run, one for classes of other names. The file is safetensors, or what ``torch.save``
+    wrote: a state dict, or a checkpoint that holds one.
 
     Raises:
         InputError: the file cannot be read, or does not fit the network.
