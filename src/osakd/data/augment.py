@@ -42,14 +42,6 @@ def draws_of(config: RunConfig, epoch: int) -> Draws:
 def draw(count: int, *, padding: int, flip: bool, seed: int, stage: int, epoch: int) -> NDArray[np.int64]:
     """Draws how each sample is augmented in an epoch.
 
-    Args:
-        count: number of samples.
-        padding: pixels of padding around an image, at least 0.
-        flip: flip half of the images.
-        seed: seed of the run.
-        stage: stage of the run.
-        epoch: epoch, counted from 1.
-
     Returns:
         Offsets of the crop down and to the right, each from -padding to padding, and 1 for flipped, ``[count, 3]``.
     """
@@ -62,12 +54,6 @@ def crop_and_flip(
     images: UInt8[Tensor, "m h w channels"], rows: Int[Tensor, " n"], drawn: Int[Tensor, "n 3"], *, reflect: bool
 ) -> UInt8[Tensor, "n h w channels"]:
     """Cropped and flipped images of these rows.
-
-    Args:
-        images: all images of the data set.
-        rows: rows of ``images`` to take.
-        drawn: offsets and flip of each of them, see ``draw``.
-        reflect: pad with the image's reflection, without the edge pixels, instead of black.
 
     Example:
         >>> image = torch.tensor([1, 2, 3], dtype=torch.uint8).view(1, 1, 3, 1)
@@ -95,14 +81,8 @@ def draw_mixes(
 ) -> NDArray[np.float64]:
     """Draws how each sample is mixed with another one in an epoch; with both, half of them by either.
 
-    Args:
-        count: number of samples.
-        size: height and width of an image.
-        mixup: parameter of mixup's Beta distribution (Zhang et al., ICLR 2018); 0 for none.
-        cutmix: parameter of CutMix's Beta distribution (Yun et al., ICCV 2019); 0 for none.
-        seed: seed of the run.
-        stage: stage of the run.
-        epoch: epoch, counted from 1.
+    ``mixup`` and ``cutmix`` are parameters of the Beta distributions of Zhang et al., ICLR 2018, and Yun et al., ICCV
+    2019; 0 for none.
 
     Returns:
         A box and what a sample keeps of its pixels there: ``share, top, bottom, left, right``, ``[count, 5]``. Mixup's

@@ -23,12 +23,7 @@ _NO_CLASSES = np.zeros(0, dtype=np.int64)
 
 
 def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
-    """The decoded images of a split, from the cache if they are there, shared between processes.
-
-    Raises:
-        InputError: as ``decode``.
-        RunError: the cache cannot be written.
-    """
+    """The decoded images of a split, from the cache if they are there; a RunError if it cannot be written."""
     size = "" if resize is None else f"-{resize[0]}x{resize[1]}"
     folder = cache_folder() / f"{content_hash((split.images, _NO_CLASSES))}{size}-{RULES}.{_LAYOUT}"
     mapped = _read(folder, len(split.images))
@@ -42,13 +37,7 @@ def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
 
 
 def write_folder(folder: Path, write: Callable[[Path], object]) -> None:
-    """A complete folder of the cache appears at once, in place of what is there: it is written beside and renamed.
-
-    ``write`` writes the files into the folder that is its argument.
-
-    Raises:
-        RunError: the cache cannot be written.
-    """
+    """A complete folder of the cache appears at once, in place of what is there; a RunError if it cannot be written."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent))

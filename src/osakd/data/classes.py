@@ -79,10 +79,7 @@ def match_classes(known: Sequence[str], names: Sequence[str]) -> list[int | None
 
 
 def clean_name(name: str) -> str:
-    """A class name as people read it: composed characters (NFC), no spaces around it.
-
-    File systems store the same name in several ways, which would make several classes of one.
-    """
+    """A class name as people read it: composed characters (NFC, as file systems differ), no spaces around it."""
     return unicodedata.normalize("NFC", name).strip()
 
 

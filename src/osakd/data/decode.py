@@ -46,11 +46,7 @@ def decode(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
 
 
 def check_size(shape: tuple[int, ...], origin: str, first: tuple[int, ...], first_origin: str) -> None:
-    """Refuses an image of another height or width than the first one.
-
-    Raises:
-        InputError: the sizes differ.
-    """
+    """Refuses, by an InputError, an image of another height or width than the first one."""
     if shape[:2] != first[:2]:
         raise InputError(
             f"Images must all have one size, but {origin} is {shape[0]}x{shape[1]} and {first_origin} is "

@@ -132,11 +132,7 @@ def _label(value: Any, name: str) -> int | str:
 
 
 def encoded_image(image: Any, origin: str) -> bytes:
-    """An image as PNG: a PIL image, or an array of ``uint8`` or of floats in [0, 1], see ``given_data``.
-
-    Raises:
-        InputError: another shape, or values out of range.
-    """
+    """An image of a kind that ``given_data`` takes, as PNG; an InputError for another shape, or values out of range."""
     from PIL import Image
 
     picture = image if isinstance(image, Image.Image) else Image.fromarray(_pixels(image, origin))

@@ -51,11 +51,7 @@ def is_hidden(name: str) -> bool:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What a person sees in a folder, sorted.
-
-    Raises:
-        InputError: the folder cannot be read.
-    """
+    """What a person sees in a folder, sorted; an InputError for one that cannot be read."""
     try:
         return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
     except OSError as error:

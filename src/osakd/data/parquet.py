@@ -60,11 +60,7 @@ def read_parquet(files: Sequence[Path], options: ImageOptions) -> EncodedSplit:
 
 
 def split_from_table(table: Table, origin: str, options: ImageOptions) -> EncodedSplit:
-    """The images and labels of an Arrow table with the hub's features in its schema's metadata.
-
-    Raises:
-        InputError: the columns are not clear, or an image or a label is missing.
-    """
+    """The images and labels of a table with the hub's features; an InputError for unclear columns, missing values."""
     features = _features(table)
     image_column, label_column = choose_columns(table, features, options, origin)
     rows = table.column(image_column).to_pylist()
@@ -131,11 +127,7 @@ def choose_columns(table: Table, features: Mapping[str, Any], options: ImageOpti
 
 
 def read_labels(column: Any, name: str, origin: str) -> list[Label]:
-    """The labels of a column: whole numbers of at least 0, or names.
-
-    Raises:
-        InputError: a label is missing, below 0, or not a whole number.
-    """
+    """The labels of a column: whole numbers of at least 0, or names; an InputError for anything else."""
     labels: list[Label] = []
     for row, value in enumerate(column.to_pylist()):
         if isinstance(value, float) and not math.isnan(value) and not value.is_integer():

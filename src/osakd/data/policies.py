@@ -22,15 +22,10 @@ _TRANSFORMS: dict[str, tuple[str, dict[str, float]]] = {
 
 
 def build_policy(names: Sequence[str], size: tuple[int, int]) -> "Callable[[Tensor, Tensor], Tensor]":
-    """The policies of these names, one after the other, for images of this height and width.
+    """The policies of these names, one after the other; an InputError if torchvision cannot be imported.
 
-    The same seed gives the same pixels, and the caller's random numbers stay as they are.
-
-    Returns:
-        Maps uint8 images ``[n, h, w, channels]`` and the seed of each ``[n]`` to augmented images.
-
-    Raises:
-        InputError: torchvision cannot be imported.
+    They map uint8 images ``[n, h, w, channels]`` of this height and width and the seed of each ``[n]`` to augmented
+    images. The same seed gives the same pixels, and the caller's random numbers stay as they are.
     """
     import torch
 

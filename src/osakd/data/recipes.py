@@ -34,20 +34,11 @@ class Recipe:
     """How a network is trained on a data set by default.
 
     Attributes:
-        model: name of the network.
-        learning_rate: learning rate of SGD.
-        epochs: number of passes over the training set.
         scaling: input scaling: ``half`` maps to [-1, 1], ``unit`` leaves [0, 1], ``statistics`` standardises each
             channel with the training set's mean and standard deviation.
         soft_weight: weight of a distillation term (lambda in the paper).
-        batch_size: number of images per step.
-        momentum: SGD momentum.
-        nesterov: use Nesterov momentum.
-        weight_decay: weight decay of the optimizer.
-        schedule: learning rate schedule.
         warmup_epochs: epochs in which the learning rate rises; below 1 as a share of all.
         crop: pixels of padding of random crops.
-        flip: flip half of the images.
     """
 
     model: str = "lenet"
@@ -167,12 +158,7 @@ def why_not_flipped(class_names: Sequence[str], channels: int) -> str:
 
 
 def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
-    """The recipe of a run in a sentence: ``Recipe photos: resnet8, 60 epochs of batches of 64, SGD 0.05 with ...``.
-
-    Args:
-        config: its configuration.
-        class_names: name of each class, to say why images are not flipped.
-    """
+    """The recipe of a run in a sentence: ``Recipe photos: resnet8, 60 epochs of batches of 64, SGD 0.05 with ...``."""
     shape = [words for words, used in (("warm-up", config.warmup_epochs), (config.schedule, True)) if used]
     why = why_not_flipped(class_names, config.data["input_shape"][0]) if config.recipe == "photos" else ""
     parts = [
@@ -192,11 +178,7 @@ def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
 
 
 def copy_note(content: str) -> list[str]:
-    """What a reader should know of images that are a copy of a data set, not the data set itself.
-
-    Args:
-        content: content hash of the images, as recorded.
-    """
+    """What a reader should know of images that are a copy of a data set, not the data set itself."""
     copied = content.startswith(_JPEG_COPY)
     return ["The images are a JPEG copy of CIFAR-10, not the paper's own: accuracies may be lower."] if copied else []
 
