@@ -50,10 +50,7 @@ class RunnerNote:
 
 @contextmanager
 def lock_runner(folder: Path, on_progress: OnProgress) -> Iterator[OnProgress]:
-    """Keeps other runners out of a folder of runs, and notes there how far the runs are.
-
-    Yields:
-        What the runner must call with the progress of every run instead of ``on_progress``.
+    """Keeps other runners out of a folder, and notes there how far the runs are: yields what replaces ``on_progress``.
 
     Raises:
         RunError: another runner has the lock, or the folder cannot be made.

@@ -57,10 +57,7 @@ class Pool(ABC):
 
 
 class LocalPool(Pool):
-    """Processes of this machine, each with its own executor, so that a process that dies stops no other.
-
-    There are at most ``workers``, each with a number of threads.
-    """
+    """Processes of this machine, at most ``workers``, each with its own executor: one that dies stops no other."""
 
     def __init__(self, workers: int, threads: int) -> None:
         if os.name == "posix":
@@ -89,11 +86,7 @@ class LocalPool(Pool):
         return future
 
     def release(self, future: "Future[Errors]") -> bool:
-        """Frees a process; a dead one is replaced.
-
-        Raises:
-            RunError: not even one process could start.
-        """
+        """Frees a process; a dead one is replaced, or a RunError says that not even one could start."""
         process, died = self._busy.pop(future), isinstance(future.exception(), BrokenProcessPool)
         self._free.append(None if died else process)
         if died and not self.notes():  # a process that starts puts an empty note
@@ -115,10 +108,7 @@ class LocalPool(Pool):
 
 
 class InProcessPool(Pool):
-    """A thread of this process, for a group at a time, which computes with a number of threads.
-
-    It needs no other process; nothing isolates it from ours.
-    """
+    """A thread of this process, for a group at a time; it needs no other process, and nothing isolates it from ours."""
 
     def __init__(self, threads: int) -> None:
         super().__init__(SimpleQueue())

@@ -19,7 +19,6 @@ class RunStatus:
     """How far a run is.
 
     Attributes:
-        name: name of its folder; for an earlier stage after the run's name.
         state: its state; the same command continues a ``stopped`` run.
         epochs: number of epochs of the whole run; None for a run that has not started.
     """

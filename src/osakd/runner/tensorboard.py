@@ -15,10 +15,7 @@ class TensorBoard(Callback):
     """Writes an event file into the folder of each run, as its curve grows; the step of a value is its epoch.
 
     An event file is made anew from the whole curve when a run starts or continues: it has no epoch twice. With a folder
-    this is the callback of the run there.
-
-    Raises:
-        InputError: tensorboardX is not installed.
+    this is the callback of the run there. An InputError says that tensorboardX is not installed.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
