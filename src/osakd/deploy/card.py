@@ -12,11 +12,7 @@ from osakd.report.tables.table import markdown, table_of
 
 
 def model_card(run: Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
-    """The card as Markdown behind the hub's metadata block.
-
-    Raises:
-        InputError: not a run folder, or a run that has not finished.
-    """
+    """The card as Markdown behind the hub's metadata block; an InputError for a folder without a finished run."""
     config, result = read_finished(run)
     title = f"{config.model} on {config.data['name']}, trained with {config.method}"
     metadata = yaml.safe_dump(_metadata(title, config, result, license), sort_keys=False, allow_unicode=True)

@@ -51,11 +51,8 @@ class DeployableNetwork(nn.Module):
     """A trained network in the operations that small runtimes have: one product and one sum, then ReLU before pooling.
 
     The product and the sum are the normalisation. The maximum and ReLU commute, so that their exchange changes no bit;
-    behind a convolution, ReLU costs nothing on a device.
-
-    Args:
-        network: ``Sequential(normalise, network)``, as ``build_model`` makes it; it is not changed.
-        pixels: images are ``uint8`` pixels, 0 to 255, instead of floats in [0, 1].
+    behind a convolution, ReLU costs nothing on a device. The given ``Sequential(normalise, network)`` is not changed.
+    With ``pixels`` images are ``uint8``, 0 to 255, instead of floats in [0, 1].
     """
 
     scale: Float[Tensor, "1 channels 1 1"]
@@ -146,11 +143,7 @@ def export_run(
 
 
 def _prove(file: ExportedNetwork, images: Tensor, expected: Tensor, target: Tensor, out_file: Path) -> Proof:
-    """Compares a file with PyTorch's logits for the test images, 0 to 255, ``[n, h, w, channels]``.
-
-    Raises:
-        RunError: they differ by more than float32 or int8 explains.
-    """
+    """Compares a file with PyTorch's logits; a RunError where they differ by more than float32 or int8 explains."""
     try:
         logits = _logits(file, images)
     except RuntimeError as error:

@@ -77,11 +77,7 @@ def as_input(images: Tensor, values: Input) -> Tensor:
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file by its ending; its library is not imported yet.
-
-    Raises:
-        InputError: an unknown ending.
-    """
+    """The format of a file by its ending, an InputError for another one; its library is not imported yet."""
     if path.suffix not in FORMATS:
         known = " or ".join(f"{ending} ({import_module(module).TITLE})" for ending, module in FORMATS.items())
         raise InputError(f"{str(path)!r} has an unknown ending: name a file that ends with {known}.")
@@ -103,11 +99,7 @@ def load_exported(path: Path) -> ExportedNetwork:
 
 
 def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
-    """The network in the content of an exported file, which is or will be at the path.
-
-    Raises:
-        InputError: see ``load_exported``.
-    """
+    """The network in the content of an exported file at the path, with the errors of ``load_exported``."""
     try:
         runtime, text = file_format.read(content)
     except InputError:
@@ -122,11 +114,7 @@ def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
 
 @contextmanager
 def using_extra(extra: str) -> Iterator[None]:
-    """Imports and calls of the packages of an extra, without the warnings and log messages that they print.
-
-    Raises:
-        InputError: one of them is not installed.
-    """
+    """Imports and calls an extra's packages without their warnings and logs; an InputError if one is missing."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

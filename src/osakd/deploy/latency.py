@@ -85,13 +85,7 @@ class Latencies(NamedTuple):
 
 
 def measure(paths: Sequence[Path], *, calls: int) -> list[Latency]:
-    """Measures run folders and exported files side by side with so many timed calls of each.
-
-    They take turns, so that all see the same machine.
-
-    Raises:
-        InputError: a path cannot be loaded.
-    """
+    """Measures run folders and exported files in turns, so many calls each; an InputError if one cannot be loaded."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -131,11 +125,7 @@ def latency_text(latencies: Latencies) -> str:
 
 
 def write_latencies(path: Path, latencies: Latencies) -> None:
-    """Writes a record.
-
-    Raises:
-        InputError: the parent folder does not exist.
-    """
+    """Writes a record; an InputError where the parent folder does not exist."""
     rows = [asdict(row) for row in latencies.rows]
     write_json(path, {"calls": latencies.calls, "machine": dict(latencies.machine), "rows": rows})
 

@@ -56,11 +56,7 @@ class Metadata:
 
     @classmethod
     def from_json(cls, text: str | None, path: str) -> "Metadata":
-        """Reads the text inside a file.
-
-        Raises:
-            InputError: there is none, or it is not of this version.
-        """
+        """Reads the text inside a file; an InputError without one, or for one of another version."""
         try:
             values: dict[str, Any] = json.loads(text or "")
             del values[_CHECK]
