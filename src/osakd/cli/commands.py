@@ -65,7 +65,8 @@ def _deployed_words(result: Result) -> str:
     averaged = "averaged " * (result.deployed["weights"] == "averaged")
     temperature = result.deployed["temperature"]
     calibrated = "" if temperature == 1 else f", temperature {temperature:.2f}"
-    return f"{averaged}weights of epoch {result.deployed['epoch']}{calibrated}"
+    refitted = ", trained once more on all images" * ("refit" in result.deployed)
+    return f"{averaged}weights of epoch {result.deployed['epoch']}{refitted}{calibrated}"
 
 
 @command(api.evaluate, positional=("run",), without=("on_note",))
