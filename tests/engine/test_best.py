@@ -117,11 +117,29 @@ def test_a_refit_trains_on_all_images_for_the_chosen_epochs(chosen: osakd.Run, t
     assert (tmp_path / "cut" / student).read_bytes() == (tmp_path / "whole" / student).read_bytes()
 
 
+def test_patience_ends_at_an_evaluated_epoch(tmp_path: Path) -> None:
+    options = {"epochs": 40, "validation": 0.4, "learning_rate": 0.3, "patience": 2, "evaluate_every": 3}
+    run = osakd.train("digits", out=tmp_path, **options)
+    assert run.result.epochs % 3 == 0
+    assert run.result.epochs < 40
+    assert "test" in run.result.last
+
+
+def test_a_method_with_a_teacher_is_refitted_with_a_teacher_of_its_own(tmp_path: Path) -> None:
+    method = {"name": "kd", "teacher": "lenet-digits"}
+    options = CHOOSING | {"epochs": 2, "refit": True}
+    run = osakd.train("digits", method=method, out=tmp_path, **options)
+    assert run.result.deployed["refit"]
+    assert read_result(tmp_path / "teacher") is not None
+    assert read_result(tmp_path / "refit/teacher") is not None
+    assert osakd.train("digits", method=method, out=tmp_path, resume=True, **options).result == run.result
+
+
 @pytest.mark.parametrize(
     ("options", "weights", "calibrated", "note"),
     [
         ({}, "averaged", True, "Fewer than 200 images are held out for validation, so no epoch is chosen"),
-        ({"validation": 0}, "averaged", False, "None are held out, so no epoch is chosen"),
+        ({"validation": 0}, "averaged", False, "No images are held out for validation, so no epoch is chosen"),
         ({"deploy": "averaged", "validation": 0.1}, "averaged", True, None),
         ({"deploy": "last", "validation": 0.1}, "last", False, None),
     ],

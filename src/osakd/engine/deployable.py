@@ -46,8 +46,11 @@ def deploy_notes(config: RunConfig) -> list[str]:
     held_out, used = config.data["validation"], config.data["train"]
     notes = [f"Held out for validation: {held_out:,} of {used + held_out:,} training images."] if held_out else []
     if config.deploy == "best" and not chooses(config):
-        few = f"Fewer than {FEWEST_TO_CHOOSE} images are held out for validation" if held_out else "None are held out"
-        notes.append(f"{few}, so no epoch is chosen: the averaged weights of the last one are deployed.")
+        few = f"Fewer than {FEWEST_TO_CHOOSE}" if held_out else "No"
+        notes.append(
+            f"{few} images are held out for validation, so no epoch is chosen: the averaged weights of the last one are "
+            "deployed."
+        )
     if config.deploy != "last" and held_out < FEWEST_TO_CALIBRATE:
         notes.append(f"The network is not calibrated, which takes {FEWEST_TO_CALIBRATE} validation images.")
     return notes

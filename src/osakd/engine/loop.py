@@ -83,7 +83,7 @@ class Loop:
                     break
                 rows = self._epoch(epoch)
                 states = self._states(epoch)
-                over = any(self._is_over(number, epoch) for number in range(len(self.runs)))
+                over = any(self._ends(number, epoch) for number in range(len(self.runs)))
                 if over or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
                     self._save(states)
                     last_saved, unsaved = time.monotonic(), None
@@ -99,16 +99,19 @@ class Loop:
             raise
         return self.errors
 
-    def _is_over(self, number: int, epoch: int) -> bool:
-        """Whether an epoch is the last of a run: that of its configuration, or the one where patience ends."""
-        config, chosen = self.runs[number].config, self.chosen[number]
+    def _ends(self, number: int, epoch: int) -> bool:
+        """Whether a run ends now: with the last epoch of its configuration, or evaluated where patience ends."""
+        run, chosen = self.runs[number], self.chosen[number]
+        if run.folder in self.errors or run.folder in self.results:
+            return False
         waited = epoch - (chosen.epoch if chosen else epoch)
-        return epoch == config.epochs or (config.patience is not None and waited >= config.patience)
+        impatient = run.config.patience is not None and waited >= run.config.patience
+        return epoch == run.config.epochs or (impatient and epoch % run.config.evaluate_every == 0)
 
     def _finish(self, epoch: int) -> None:
         """Writes the deployed network and the result of each run whose last epoch this is."""
         for number, run in enumerate(self.runs):
-            if run.folder in self.errors or run.folder in self.results or not self._is_over(number, epoch):
+            if not self._ends(number, epoch):
                 continue
             network, deployed = deployable(self.executor, number, run.config, self.chosen[number], epoch)
             state.save_student(run.folder, network, run.config, run.source.arrays.class_names)
@@ -252,8 +255,8 @@ def _not_finite(first_bad_step: int, epoch: int, folder: Path) -> RunError:
 
 
 def _scores_of_row(scores: dict[str, dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """What was evaluated: the deployed network's scores by split, the scores of others by name and split."""
-    deployed = {split: next(iter(by_name.values())) for split, by_name in scores.items()}
+    """What was evaluated: the network's scores by split, the scores of other outputs by name and split."""
+    first = {split: next(iter(by_name.values())) for split, by_name in scores.items()}
     names = [name for by_name in scores.values() for name in list(by_name)[1:]]
     others = {name: {split: by_name[name] for split, by_name in scores.items()} for name in dict.fromkeys(names)}
-    return deployed | ({"others": others} if others else {})
+    return first | ({"others": others} if others else {})

@@ -35,6 +35,7 @@ def previous_stage(config: RunConfig) -> RunConfig | None:
         method=stage.method,
         settings=asdict(stage.settings) if stage.settings else {},
         stage=config.stage + 1,
+        refit=False,
         model=stage.model or config.model,
         epochs=stage.epochs or config.epochs,
     )
