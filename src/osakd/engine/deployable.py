@@ -47,10 +47,8 @@ def deploy_notes(config: RunConfig) -> list[str]:
     notes = [f"Held out for validation: {held_out:,} of {used + held_out:,} training images."] if held_out else []
     if config.deploy == "best" and not chooses(config):
         few = f"Fewer than {FEWEST_TO_CHOOSE}" if held_out else "No"
-        notes.append(
-            f"{few} images are held out for validation, so no epoch is chosen: the averaged weights of the last one are "
-            "deployed."
-        )
+        chosen = "so no epoch is chosen: the averaged weights of the last one are deployed"
+        notes.append(f"{few} images are held out for validation, {chosen}.")
     if config.deploy != "last" and held_out < FEWEST_TO_CALIBRATE:
         notes.append(f"The network is not calibrated, which takes {FEWEST_TO_CALIBRATE} validation images.")
     return notes
