@@ -67,7 +67,12 @@ def split(text: str) -> list[Any]:
 
 
 def expected(kind: Any) -> str:
-    """What a type is called in a sentence: ``a whole number or a list of whole numbers``."""
+    """What a type is called in a sentence.
+
+    Example:
+        >>> expected(int | Sequence[int]), expected(tuple[Literal["erasing", "randaugment"], ...])
+        ('a whole number or a list of whole numbers', "a list of values among 'erasing', 'randaugment'")
+    """
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if origin in (Union, UnionType):
         return " or ".join(expected(each) for each in arguments if each is not NoneType)
@@ -75,6 +80,8 @@ def expected(kind: Any) -> str:
         return f"{'one of ' if len(arguments) > 1 else ''}{', '.join(map(repr, arguments))}"
     if origin in _LISTS:
         count = f"{len(arguments)} " if origin is tuple and ... not in arguments else ""
+        if get_origin(arguments[0]) is Literal:
+            return f"a list of values among {', '.join(map(repr, get_args(arguments[0])))}"
         return f"a list of {count}{_PLURALS.get(arguments[0], 'names or mappings')}"
     return _WORDS.get(origin, "a mapping such as {name: value}")
 
