@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import osakd
@@ -186,8 +187,12 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert same_weights(tmp_path / "a", tmp_path / "b")
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, read_only_folder: Path) -> None:
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, read_only_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
+    digits = load_digits()
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: digits)
     with as_ordinary_user(), pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
         osakd.train("digits", epochs=1, out=read_only_folder / "run")
 
