@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_UNSEEN = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
-"""Characters that steer a terminal, or turn the direction of a text around."""
+_UNSEEN = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+"""Characters that steer a terminal, turn the direction of a text around, or stand for bytes that are not UTF-8."""
 
 
 class InputError(ValueError):
@@ -39,9 +41,9 @@ class NotFusedError(InputError):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory left: Python's own, or PyTorch's for a CPU or a GPU."""
-    words = str(error)
-    named = "DefaultCPUAllocator" in words or "out of memory" in words
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and named)
+    sentences = ("DefaultCPUAllocator", "out of memory", "could not create a primitive")  # the last is oneDNN's
+    named = isinstance(error, RuntimeError) and any(sentence in str(error) for sentence in sentences)
+    return isinstance(error, MemoryError) or named
 
 
 def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") -> InputError:
