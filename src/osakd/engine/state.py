@@ -112,6 +112,8 @@ def checked(state: dict[str, Any], method: Method, own: dict[str, Any], optimize
         ValueError: tensors are missing, or of other names, shapes or types: kernels read as many values as they expect.
     """
     mine = own["method"]
+    if (state.get("chosen") or state)["epoch"] > state["epoch"]:
+        raise ValueError("it chose a later epoch")
     network = method.network.state_dict()
     chosen = (state.get("chosen") or {"state": network})["state"]
     averaged = {name: mine[name] for name in averaged_names(method) if name in mine}

@@ -60,6 +60,12 @@ def load_weights(network: "nn.Module", path: Path, class_names: Sequence[str]) -
             for name, value in renamed.items()
             if name in own and value.shape != own[name].shape
         ),
+        *(
+            f"{name!r} holds {value.dtype} or no numbers"
+            for name, value in renamed.items()
+            if name in own and own[name].is_floating_point()
+            if not value.is_floating_point() or not value.float().isfinite().all()
+        ),
     ]
     if problems:
         raise InputError(
@@ -82,7 +88,7 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], list[str] | None]":
                 return {key: stored.get_tensor(key) for key in stored.keys()}, made_of.get("class_names")  # noqa: SIM118
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         state = next((state[key] for key in _INSIDE if isinstance(state.get(key), dict)), state)
-        if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        if not state or not all(isinstance(value, torch.Tensor) and value.is_cpu for value in state.values()):
             raise ValueError("it is not a state dict")
         return dict(state), None
     except Exception as error:  # files of other kinds raise many kinds
