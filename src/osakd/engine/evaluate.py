@@ -58,9 +58,10 @@ def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = BATCH)
     """Evaluates a network on a split in eval mode.
 
     Returns:
-        ``accuracy`` and ``top5`` (from 100 classes on) in 0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
+        ``accuracy``, ``top5`` (from 100 classes on) and ``balanced_accuracy`` (the mean of the classes' accuracies) in
+        0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
     """
-    return scores(logits_of(network, split, batch_size=batch_size), split.target)
+    return final_scores(logits_of(network, split, batch_size=batch_size), split.target)
 
 
 def evaluate_method(
@@ -132,8 +133,15 @@ def target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
     return np.array([-1 if index is None else index for index in indices])[data.test.target]
 
 
+def final_scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str, float]:
+    """The scores of a trained network, see ``evaluate``."""
+    right = (logits.argmax(1) == target).double()
+    of_classes = torch.stack([right[target == label].mean() for label in target.unique()])
+    return scores(logits, target) | {"balanced_accuracy": of_classes.mean().item()}
+
+
 def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"], *, refined: bool = False) -> dict[str, float]:
-    """The scores of logits, see ``evaluate``; and ``refined_nll`` with its ``temperature``, where it is asked for.
+    """The scores of logits, without ``balanced_accuracy``; and ``refined_nll`` with its ``temperature``, where it is asked for.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
