@@ -1,4 +1,4 @@
-"""The confirmation of the default: fresh seeds of plain training, label smoothing, the default, with no pseudo-count and with a queue.
+"""The confirmation of the default, beside label smoothing, no pseudo-count and a queue, with fresh seeds.
 
 python -m benchmarks.confirm DATASETS OUT [SETTING ...] [--seeds 40 41 42 43 44]
 python -m benchmarks.confirm --table benchmarks/records/confirm

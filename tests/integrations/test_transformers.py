@@ -20,7 +20,14 @@ from tests.needs import needs
 needs("transformers")
 import transformers as hf  # noqa: E402 - after the check that it is installed
 
-from osakd.integrations.transformers import LOSS, LossCallback, PackIndex, WithIndex, loss_function  # noqa: E402
+from osakd.integrations.transformers import (  # noqa: E402
+    LOSS,
+    BestAverageCallback,
+    LossCallback,
+    PackIndex,
+    WithIndex,
+    loss_function,
+)
 
 N, C, PAGE = 40, 3, Path(__file__).parents[2] / "docs/hugging-face.md"
 pytestmark = [
@@ -196,6 +203,34 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(tmp_path: Path) -
     (whole / "checkpoint-8" / LOSS).write_bytes(b"torn")
     with pytest.raises(RunError, match="is damaged: resume from another checkpoint"):
         interrupted(whole, kept_loss()).train(resume_from_checkpoint=True)
+
+
+def averaging(folder: Path) -> tuple[Any, BestAverageCallback]:
+    callback, loss = BestAverageCallback(epochs=0.5), OSAKDLoss(C)
+    own = {
+        "callbacks": [callback, LossCallback(loss)],
+        "eval_dataset": Samples("bert", seed=1),
+        "eval_strategy": "epoch",
+    }
+    steps = {"num_train_epochs": 3, "save_strategy": "epoch", "optim": "adamw_torch", "learning_rate": 0.01}
+    return trainer(network("bert", dropout=0.2), folder, loss, Samples("bert"), **own, **steps), callback
+
+
+def test_the_best_average_is_left_in_the_model_and_resume_is_exact(tmp_path: Path) -> None:
+    training, callback = averaging(tmp_path)
+    training.train()
+    chosen = callback.best.chosen
+    assert callback.network is training.model
+    assert chosen is not None
+    state = training.model.state_dict()
+    torch.testing.assert_close(state["classifier.weight"], chosen.state["classifier.weight"] / chosen.temperature)
+    torch.testing.assert_close(state["bert.pooler.dense.weight"], chosen.state["bert.pooler.dense.weight"])
+    found = training.predict(Samples("bert", seed=1))
+    nll = nn.functional.cross_entropy(torch.tensor(found.predictions), torch.tensor(found.label_ids))
+    assert nll.item() == pytest.approx(chosen.refined_nll)
+    again, _ = averaging(tmp_path)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
+    assert torch.equal(weights(again.model), weights(training.model))
 
 
 def test_refused() -> None:

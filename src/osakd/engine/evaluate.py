@@ -141,7 +141,7 @@ def final_scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dic
 
 
 def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"], *, refined: bool = False) -> dict[str, float]:
-    """The scores of logits, without ``balanced_accuracy``; and ``refined_nll`` with its ``temperature``, where it is asked for.
+    """The scores of logits, without ``balanced_accuracy``; ``refined_nll`` with its ``temperature`` if asked for.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])

@@ -11,13 +11,15 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from osakd.checks import number
 from osakd.durable import write_atomic
+from osakd.engine.best import BestAverage
 from osakd.errors import InputError, RunError, one_line
 from osakd.losses.osakd import OSAKDLoss
 
@@ -154,8 +156,10 @@ class LossCallback(_hf.TrainerCallback):
     in ``TrainingArguments(resume_from_checkpoint=...)`` too.
     """
 
+    file, kept = LOSS, "loss"
+
     def __init__(self, loss: OSAKDLoss) -> None:
-        self.loss = loss
+        self.loss: OSAKDLoss | BestAverage = loss
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - the Trainer's
         """Writes the state; the process that writes the rest of the checkpoint does it.
@@ -167,7 +171,7 @@ class LossCallback(_hf.TrainerCallback):
             return
         stream = io.BytesIO()
         torch.save({"loss": self.loss.state_dict(), "history": _digest(state)}, stream)
-        write_atomic(Path(args.output_dir) / _name(state) / LOSS, stream.getvalue())
+        write_atomic(Path(args.output_dir) / _name(state) / self.file, stream.getvalue())
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - as above
         """Reads the state if training is resumed.
@@ -180,11 +184,11 @@ class LossCallback(_hf.TrainerCallback):
             return
         named = args.resume_from_checkpoint
         folder = Path(named) if isinstance(named, str) else Path(args.output_dir) / _name(state)
-        path = folder / LOSS
+        path = folder / self.file
         if not path.exists():
             raise InputError(
-                f"The checkpoint has no state of the loss, {str(path)!r} is missing: resume from one that was saved "
-                "with LossCallback; one in another folder than `output_dir` must be named in "
+                f"The checkpoint has no state of the {self.kept}, {str(path)!r} is missing: resume from one that was "
+                f"saved with {type(self).__name__}; one in another folder than `output_dir` must be named in "
                 "TrainingArguments(resume_from_checkpoint=...) too."
             )
         try:
@@ -193,16 +197,60 @@ class LossCallback(_hf.TrainerCallback):
             raise RunError(f"The file {str(path)!r} is damaged: resume from another checkpoint.") from error
         if saved["history"] != _digest(state):
             raise InputError(
-                f"The state of the loss in {str(path)!r} is of another training: name the folder to resume from in "
-                "TrainingArguments(resume_from_checkpoint=...) too."
+                f"The state of the {self.kept} in {str(path)!r} is of another training: name the folder to resume from "
+                "in TrainingArguments(resume_from_checkpoint=...) too."
             )
         try:
             self.loss.load_state_dict(saved["loss"])
-        except RuntimeError as error:
+        except (RuntimeError, KeyError) as error:
             raise InputError(
-                f"The state in {str(path)!r} is of a loss with other parts or sizes ({one_line(error)}): "
-                "build the same loss."
+                f"The state in {str(path)!r} is of a {self.kept} with other parts or sizes ({one_line(error)}): "
+                f"build the same {self.kept}."
             ) from error
+
+
+class BestAverageCallback(LossCallback):
+    """Averages the weights while the Trainer trains, and leaves the best ones in the model, calibrated.
+
+    After every evaluation that the Trainer makes, the model and its average are scored on its images or texts, see
+    ``BestAverage``; so it takes ``eval_strategy="epoch"`` and one evaluation set. Its state goes into every checkpoint.
+
+    Args:
+        epochs: window of the average in epochs, above 0.
+
+    Attributes:
+        best: the ``BestAverage``, once training has begun.
+        network: what ``BestAverage.finish`` returns, once it has ended: the model itself if its last layer is linear.
+    """
+
+    file, kept = "osakd_average.pt", "average"
+
+    def __init__(self, epochs: float = 2.0) -> None:
+        self.epochs, self.network = number("epochs", epochs, above=0), None
+
+    @property
+    def best(self) -> BestAverage:
+        """What averages and chooses."""
+        return cast("BestAverage", self.loss)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Starts the average, or reads it if training is resumed; raises as ``LossCallback`` does."""
+        steps = max(round(state.max_steps / state.num_train_epochs), 1)
+        self.network, self.loss = None, BestAverage(kwargs["model"], steps, self.epochs)
+        super().on_train_begin(args, state, control, **kwargs)
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Takes the weights into the average."""
+        self.best.update()
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - as above
+        """Scores the model and its average."""
+        if self.network is None and state.global_step:
+            self.best.validate(kwargs["eval_dataloader"])
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Loads the best weights into the model, and calibrates it; an InputError without an evaluation."""
+        self.network = self.best.finish()
 
 
 def _name(state: Any) -> str:
