@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osakd.cli.command import command
+from osakd.cli.terminal import say
 from osakd.errors import InputError
 from osakd.report.tables.table import table_of
 
@@ -60,7 +61,7 @@ def cost(
     _print(rows)
     paper = (model, arrays.input_shape, arrays.num_classes) == ("resnet32", (3, 32, 32), 10)
     for line in _notes(rows) + (paper_lines(rows) if paper else []):
-        print(line)
+        say(line)
 
 
 def quantity(value: float) -> str:
@@ -117,9 +118,8 @@ def _data(name: str | None, options: dict[str, Any]) -> "DataArrays":
 
 def _print(rows: "Sequence[Cost]") -> None:
     """One table for training and one for what is deployed."""
-    from osakd.cli.progress import plain_console, print_table
+    from osakd.cli.progress import print_table
 
-    console = plain_console()
     trained_rows = [
         [
             row.label,
@@ -135,8 +135,8 @@ def _print(rows: "Sequence[Cost]") -> None:
     ]
     deployed_rows = [[row.label, f"{row.deployed_parameters:,}", quantity(row.deployed_macs)] for row in rows]
     for table in (table_of("training", _TRAINING, trained_rows), table_of("deployed", _DEPLOYED, deployed_rows)):
-        console.print(table.title, style="bold")
-        print_table(console, table)
+        say(table.title)
+        print_table(table)
 
 
 def _notes(rows: "Sequence[Cost]") -> list[str]:

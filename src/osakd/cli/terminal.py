@@ -1,0 +1,103 @@
+"""What a command prints, where that cannot be written, and the signals that stop it."""
+
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, TextIO
+
+from osakd.errors import STOPPING, printable, printable_lines
+
+
+def say(line: str, *, file: TextIO | None = None) -> None:
+    """Prints one line, whatever names it holds. Commands print with this function and ``say_lines`` alone."""
+    print(printable(line), file=file or sys.stdout, flush=True)
+
+
+def say_lines(text: str, *, file: TextIO | None = None) -> None:
+    """Prints text whose lines are ours, not those of a name."""
+    for line in printable_lines(text).removesuffix("\n").split("\n"):
+        say(line, file=file)
+
+
+class Output:
+    """A standard stream whose errors end nothing: the first is kept, and what follows is not written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        self._stream, self.error = stream, None
+
+    def write(self, text: str) -> int:
+        """Writes, if it can."""
+        self._try(self._stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes, if it can."""
+        self._try(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _try(self, call: Callable[..., object], *arguments: str) -> None:
+        try:
+            call(*arguments)
+        except OSError as error:
+            self.error = self.error or error
+            with suppress(OSError):  # what is buffered goes nowhere, or Python complains at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+@contextmanager
+def guarded_output() -> "Iterator[Output | None]":
+    """Makes ``Output`` of the standard streams, where they are open; yields that of standard output."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = outputs = [stream and Output(stream) for stream in before]  # type: ignore[assignment]
+    try:
+        yield outputs[0]
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class Stops:
+    """What Ctrl-C does, for the signals of a scheduler and of a closed terminal too; a context manager.
+
+    The first one stops the command, which saves; the second changes nothing; the third ends the process at once. A
+    signal that is ignored from the start, as by nohup, stays so.
+    """
+
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stops":
+        if threading.current_thread() is threading.main_thread():
+            kept = [number for number in STOPPING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+            self._before = {number: signal.signal(number, self._on_signal) for number in kept}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def code(self) -> int:
+        """The exit code: 128 and the number of the first signal."""
+        return 128 + (self.received or [signal.SIGINT])[0]
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's parameters
+        self.received.append(number)
+        if len(self.received) == 1:
+            raise KeyboardInterrupt
+        if len(self.received) == 2:
+            with suppress(OSError):
+                os.write(2, b"\nosakd: saving; a third signal ends it without.\n")
+            return
+        if os.isatty(1):  # the cursor, which bars hide
+            os.write(1, b"\x1b[?25h")
+        os._exit(self.code)
