@@ -52,9 +52,10 @@ def pool_of(
     memory: OutputMemory | None,
     queue: OutputQueue | None,
     everyone: Everyone | None,
+    learns: bool,
     check: bool,
 ) -> Pool:
-    """The pool of a batch, for the samples of this rank; in training mode a memory or queue takes the batch up first.
+    """The pool of a batch, for the samples of this rank; a memory or queue that ``learns`` takes the batch up first.
 
     With neither the batch is searched; ``everyone`` are the joined batches of all ranks. ``check`` compares the classes
     of the samples with those that the memory holds.
@@ -63,7 +64,7 @@ def pool_of(
         InputError: a sample had another class before, or there are more samples than the queue holds.
     """
     if queue is not None:
-        rows = queue.write(outputs, target, used if everyone is None else everyone.counted())
+        rows = queue.write(outputs, target, used if everyone is None else everyone.counted()) if learns else None
         rows = rows if rows is None or everyone is None else everyone.of_this_rank(rows)
         return Pool(queue.outputs, queue.target, queue.valid, rows)
     if memory is None and everyone is not None:
@@ -73,9 +74,10 @@ def pool_of(
     if not memory.num_samples:  # eval mode before training: no sample has a neighbour
         return Pool(outputs, target, torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device))
     if index is not None:
-        if check and memory.training:
+        if check and learns:
             memory.check_classes(index, target)
-        memory.write(index, outputs, target, used)
+        if learns:
+            memory.write(index, outputs, target, used)
         index = index if everyone is None else everyone.of_this_rank(index)
     return Pool(memory.outputs, memory.target, memory.valid, index, memory.norms)
 

@@ -133,9 +133,9 @@ class Reliability(nn.Module):
         return explained(self.scores)
 
     @torch.no_grad()
-    def forward(self, now: Float[Tensor, "rows c"]) -> Float[Tensor, ""]:
-        """Takes up the ``log_scores`` of a batch and returns the share to the power; in eval mode takes up nothing."""
-        if self.training:
+    def forward(self, now: Float[Tensor, "rows c"] | None) -> Float[Tensor, ""]:
+        """Takes up the ``log_scores`` of a batch, not in eval mode, and returns the share to the power."""
+        if self.training and now is not None:
             self.scores.copy_((self.momentum * self.scores.to(now.dtype) + now).to(self.scores.dtype))
         return explained(self.scores).pow(self.power)
 

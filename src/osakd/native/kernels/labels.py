@@ -73,7 +73,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
     plain = plain and not (criterion.gather and are_several(criterion.group))
     largest = len(logits) - (not criterion.include_self)
     if queue is not None:
-        plain = plain and queue.training and len(logits) <= queue.size and _takes(queue.outputs, queue.target)
+        plain = plain and criterion.learns and len(logits) <= queue.size and _takes(queue.outputs, queue.target)
         largest = queue.size - (not criterion.include_self)
     if not plain or criterion.k > largest or not _takes(logits, target):
         return None
@@ -88,7 +88,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
         float(soft_weight),
         given_up,
         criterion.pseudo_count,
-        reliability.momentum if reliability is not None and reliability.training else 1.0,
+        reliability.momentum if reliability is not None and criterion.learns else 1.0,
         1.0 if reliability is None else reliability.power,
         criterion.label_smoothing,
         *(PSEUDO_COUNTS if reliability is None else reliability.pseudo_counts),
@@ -96,7 +96,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
     before = None if reliability is None else reliability.scores[None]
     results = _DISTILLATION(logits[None], target[None], before, *kept, flags, weights)
     total, figures, _, _, after = (result.squeeze(0) for result in results)
-    if reliability is not None and reliability.training:
+    if reliability is not None and criterion.learns:
         reliability.scores.copy_(after)
     return MeasuredLoss(total, dict(zip(FIGURES, figures.unbind(), strict=True)))
 
