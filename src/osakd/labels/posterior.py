@@ -150,16 +150,14 @@ class Posterior(NamedTuple):
 
         Where the ranks were joined they are those of all their samples, and every rank must take part.
         """
-        votes, used, everyone = self.votes.classes, self.used, self.everyone
-        classes = as_probabilities(self.target, votes)
+        votes, target, used, everyone = self.votes.classes, self.target, self.used, self.everyone
         if self.votes.itself is not None:
             itself = self.votes.rows == self.votes.itself[:, None]
             counted = itself if self.votes.counted is None else itself * self.votes.counted
-            votes = votes - counted.sum(1, keepdim=True) * classes
+            votes = votes - counted.sum(1, keepdim=True) * as_probabilities(target, votes)
         if everyone is not None:
-            (votes,), classes, used = everyone.ranks.gather(votes), everyone.target, everyone.counted()
-            classes = as_probabilities(classes, votes)
-        return log_scores(votes, classes, used, pseudo_counts)
+            (votes,), target, used = everyone.ranks.gather(votes), everyone.target, everyone.counted()
+        return log_scores(votes, target, used, pseudo_counts).to(self.soft_labels.dtype)
 
 
 def knn_posterior(
@@ -235,14 +233,14 @@ def count_votes(queries: Tensor, pool: Pool, num_classes: int, k: int, *, includ
             break
     else:
         distances, rows = k_nearest(queries, pool.outputs, k, exclude=exclude, valid=pool.valid, norms=pool.norms)
+        found = torch.isfinite(distances) if not all_found else torch.ones_like(distances)
+        found = found.to(distances.dtype)
         if pool.target.is_floating_point():
-            each = pool.target.detach()[rows].to(distances.dtype)
+            classes = (pool.target.detach()[rows].to(found.dtype) * found[:, :, None]).sum(1)
         else:
-            # A comparison, not F.one_hot: that one cannot be mapped over replicas.
-            each = pool.target[rows][:, :, None] == torch.arange(num_classes, device=rows.device)
-        if not all_found:
-            each = each * torch.isfinite(distances)[:, :, None]
-        classes = each.sum(1).to(distances.dtype)
+            # Not F.one_hot, which cannot be mapped over replicas. A missing neighbour may have any class.
+            of = pool.target[rows].clamp(0, num_classes - 1)
+            classes = found.new_zeros(len(rows), num_classes).scatter_add(1, of, found)
     if all_found:
         return Votes(classes, k, rows, None, itself)
     counted = torch.isfinite(distances).to(distances.dtype)

@@ -41,10 +41,11 @@ from osakd.losses.terms import (
 from osakd.losses.watch import Watch
 
 Space = Literal["softmax", "logits"]
+_LARGEST = torch.finfo(torch.float32).max
 SPACES: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda logits: logits.softmax(1),
-    # Clamped: the difference of two infinite logits would be NaN.
-    "logits": lambda logits: logits.clamp(min=torch.finfo(logits.dtype).min),
+    # Squares of float32's largest logits are finite in float64 alone. The difference of two infinite ones would be NaN.
+    "logits": lambda logits: (logits if logits.device.type == "mps" else logits.double()).clamp(-_LARGEST, _LARGEST),
 }
 """The outputs among which neighbours are searched, from logits ``[n, c]``."""
 
@@ -74,7 +75,8 @@ class OSAKDLoss(nn.Module):
         k: number of neighbours, at least 1 and at most the size of the first batch, memory or queue (one less without
             ``include_self``).
         soft_weight: the weight :math:`\lambda` of the distillation term, see ``osakd_loss``.
-        space: outputs among which neighbours are searched: ``"softmax"`` or ``"logits"``.
+        space: outputs among which neighbours are searched: ``"softmax"``, or ``"logits"`` (in float64, whatever their
+            size; on Apple's MPS, which has none, below 1e19).
         divergence: see ``osakd_loss``.
         balance: see ``osakd_loss``.
         include_self: count the sample itself among its k neighbours.
@@ -264,7 +266,7 @@ class OSAKDLoss(nn.Module):
                 used = None if used is None else everyone.of_this_rank(used)
             k = min(self.k, len(pool.outputs))
             votes = count_votes(points, pool, self.num_classes, k, include_self=self.include_self)
-            soft_labels = votes.shares(self.pseudo_count)
+            soft_labels = votes.shares(self.pseudo_count).to(samples.logits.dtype)
             if votes.counted is not None:
                 soft_labels = torch.where(votes.present, soft_labels, as_probabilities(classes, soft_labels))
         return Posterior(soft_labels, votes, samples, classes, used, everyone)
