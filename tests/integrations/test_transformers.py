@@ -233,6 +233,25 @@ def test_the_best_average_is_left_in_the_model_and_resume_is_exact(tmp_path: Pat
     assert torch.equal(weights(again.model), weights(training.model))
 
 
+def test_the_best_network_comes_with_the_loss_of_its_step(tmp_path: Path) -> None:
+    loss, last = kept_loss(), {}
+
+    class Best(hf.TrainerCallback):
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            last.update({name: value.clone() for name, value in loss.state_dict().items()})
+
+    own = {"data_collator": PackIndex(), "callbacks": [Best(), LossCallback(loss)], "eval_dataset": Samples("bert")}
+    steps = {"max_steps": 8, "save_steps": 2, "save_strategy": "steps", "eval_steps": 2, "eval_strategy": "steps"}
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "step", "greater_is_better": False}
+    made = trainer(network("bert"), tmp_path, loss, WithIndex(Samples("bert")), **own, **steps, **best)
+    made.evaluate = lambda *_, **__: {"eval_step": made.state.global_step}  # the first is the best
+    made.train()
+    assert made.state.best_global_step == 2
+    saved = torch.load(tmp_path / "checkpoint-2" / LOSS)["loss"]
+    assert all(torch.equal(value, saved[name]) for name, value in loss.state_dict().items())
+    assert not torch.equal(last["memory.outputs"], saved["memory.outputs"])
+
+
 def test_refused() -> None:
     with pytest.raises(InputError, match=r"`ignore_index` is 255: mark samples to leave out with -100\."):
         loss_function(OSAKDLoss(C, ignore_index=255))
@@ -240,8 +259,11 @@ def test_refused() -> None:
     logits = torch.randn(4, C, requires_grad=True)
     with pytest.raises(InputError, match="The batch has no `labels`"):
         compute({"logits": logits}, None)
-    with pytest.raises(InputError, match=r"got the shape \[4, 3\] for logits of \[4, 3\]"):
-        compute({"logits": logits}, torch.zeros(4, 3, dtype=torch.long))
+    for shape in ((4, 3), (4, 2), (4, 1, 2)):  # one-hot rows are no pairs (class, index), whatever their number
+        outputs = logits if len(shape) == 2 and shape[1] == 3 else torch.randn(*shape, requires_grad=True)
+        one_hot = torch.zeros(shape, dtype=torch.long)
+        with pytest.raises(InputError, match=rf"got whole numbers of the shape {re.escape(str(list(shape)))} for"):
+            loss_function(OSAKDLoss(shape[-1], k=2))({"logits": outputs}, one_hot)
     with pytest.raises(InputError, match="The samples have a key 'label_ids', which carries the index: call it"):
         WithIndex([{"label_ids": 1}])[0]
     for labels in ([{"label": -100}, {"label": 1}], [{"label": 0.5}, {"label": 1.0}], [{"x": 1}, {"x": 2}]):

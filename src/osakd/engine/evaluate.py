@@ -20,6 +20,8 @@ BATCH = 64
 """Number of images at once, where a run does not say it."""
 REFINED = ("refined_nll", "temperature")
 CALIBRATION_BINS = 15
+_PART = 2**21
+"""Logits that are raised to float64 at once: all of them would take four times their memory."""
 TOP5_FROM = 100
 """Top-5 accuracy is reported for data with at least this many classes."""
 
@@ -149,9 +151,11 @@ def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"], *, refined: 
         >>> round(values["accuracy"], 3), round(values["nll"], 3)
         (0.667, 0.856)
     """
+    parts = zip(logits.split(_rows(logits)), target.split(_rows(logits)), strict=True)
+    nll = [F.cross_entropy(of_part.double(), of_target, reduction="none") for of_part, of_target in parts]
     values = {
         "accuracy": (logits.argmax(1) == target).double().mean(),
-        "nll": F.cross_entropy(logits.double(), target),
+        "nll": torch.cat(nll).mean(),
         "ece": expected_calibration_error(logits, target),
     }
     if logits.shape[1] >= TOP5_FROM:
@@ -176,8 +180,13 @@ def expected_calibration_error(logits: Float[Tensor, "m c"], target: Int[Tensor,
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. (3); a bin includes its upper edge.
     """
-    confidence, predicted = logits.double().softmax(1).max(1)
+    best = [part.double().softmax(1).max(1) for part in logits.split(_rows(logits))]
+    confidence, predicted = (torch.cat(parts) for parts in zip(*best, strict=True))
     gap = (predicted == target).double() - confidence
     bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
     sums = torch.zeros(CALIBRATION_BINS, dtype=gap.dtype, device=gap.device).index_add_(0, bins, gap)
     return sums.abs().sum() / len(target)
+
+
+def _rows(logits: Tensor) -> int:
+    return max(1, _PART // logits.shape[1])

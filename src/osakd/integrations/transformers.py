@@ -45,14 +45,12 @@ def loss_function(loss: OSAKDLoss) -> Callable[..., Tensor]:
     the Trainer counts over all micro-batches and ranks: accumulated gradients are those of the mean. Class weights do
     not count in that number. Neighbours are searched in the micro-batch, of all ranks, unless the loss has a memory.
 
-    Outputs without a gradient are an evaluation: the loss is then in eval mode, and writes nothing.
-
     Args:
         loss: the loss; it moves to the device of the outputs.
 
     Returns:
         A function of the model's outputs, with ``logits`` ``[n, c]``, or ``[n, length, c]`` for a class of each token;
-        the labels ``[n]``, ``[n, length]``, class probabilities ``[n, c]``, or ``[n, 2]`` as ``PackIndex`` gives them;
+        the labels ``[n]``, ``[n, length]``, class probabilities ``[n, c]``, or pairs as ``PackIndex`` gives them;
         and ``num_items_in_batch``, or None for the loss's own reduction. It gives the loss, a scalar.
 
     Raises:
@@ -71,7 +69,7 @@ def loss_function(loss: OSAKDLoss) -> Callable[..., Tensor]:
         logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs[0]
         target, index, counted = _unpacked(labels, logits)
         logits = logits.movedim(-1, 1) if logits.ndim == 3 else logits
-        loss.to(logits.device).train(logits.requires_grad)
+        loss.to(logits.device)
         if num_items_in_batch is None:
             return loss(logits, target, index)
         reduction, loss.reduction = loss.reduction, "sum"
@@ -89,12 +87,12 @@ def _unpacked(labels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor | None, in
         return labels, None, 1
     if labels.is_floating_point():
         return labels, None, labels.shape[1]
-    if labels.ndim != 2 or labels.shape[1] != 2:
+    if labels.shape[1:] != (1, 2) or logits.ndim != 2:
         raise InputError(
-            f"`labels` must be one class per sample, or pairs (class, index) as PackIndex gives them, got the shape "
-            f"{list(labels.shape)} for logits of {list(logits.shape)}."
+            f"`labels` must be one class per sample, or class probabilities as floats, got whole numbers of the shape "
+            f"{list(labels.shape)} for logits of {list(logits.shape)}: give classes, or one-hot rows as floats."
         )
-    return labels[:, 0], labels[:, 1], 2
+    return labels[:, 0, 0], labels[:, 0, 1], 2
 
 
 class WithIndex(Dataset[dict[str, Any]]):
@@ -117,9 +115,9 @@ class WithIndex(Dataset[dict[str, Any]]):
 
 
 class PackIndex:
-    """Wraps a collator so that the labels of samples with an index are pairs (class, index), ``[n, 2]``.
+    """Wraps a collator so that the labels of samples with an index are pairs (class, index), ``[n, 1, 2]``.
 
-    Batches of samples without an index, those of an evaluation, stay as they are.
+    No other labels have that shape. Batches of samples without an index, those of an evaluation, stay as they are.
 
     Args:
         collator: the collator, for example ``DataCollatorWithPadding(tokenizer)``; by default the Trainer's for images.
@@ -145,15 +143,16 @@ class PackIndex:
                 f"[{len(samples)}] that are class indices, and leave out samples without a class."
             )
         index = torch.tensor([sample[_INDEX] for sample in samples])
-        return {**batch, "labels": torch.stack([labels, index], dim=1)}
+        return {**batch, "labels": torch.stack([labels, index], dim=1)[:, None]}
 
 
 class LossCallback(_hf.TrainerCallback):
     """Writes the state of the loss of ``loss_function`` into every checkpoint, and reads it when training is resumed.
 
-    Needed for a loss that keeps something: a memory or a reliability. A resumed training then ends as one that was
-    never stopped. It reads the checkpoint in ``TrainingArguments.output_dir``; to resume from another folder, name it
-    in ``TrainingArguments(resume_from_checkpoint=...)`` too.
+    Needed for a loss that keeps something: a memory, a queue or a reliability. A resumed training then ends as one that
+    was never stopped, and ``load_best_model_at_end`` gives network and loss of one step. It reads the checkpoint in
+    ``TrainingArguments.output_dir``; to resume from another folder, name it in
+    ``TrainingArguments(resume_from_checkpoint=...)`` too.
     """
 
     file, kept = LOSS, "loss"
@@ -184,6 +183,15 @@ class LossCallback(_hf.TrainerCallback):
             return
         named = args.resume_from_checkpoint
         folder = Path(named) if isinstance(named, str) else Path(args.output_dir) / _name(state)
+        self._load(folder, state)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - as above
+        """Reads the state of the best checkpoint where the Trainer has loaded its network; errors as above."""
+        if args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            self._load(Path(state.best_model_checkpoint), None)
+
+    def _load(self, folder: Path, state: Any) -> None:
+        """Reads the state in a checkpoint, which must be of the same training as ``state`` where that is given."""
         path = folder / self.file
         if not path.exists():
             raise InputError(
@@ -195,7 +203,7 @@ class LossCallback(_hf.TrainerCallback):
             saved = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file may raise anything
             raise RunError(f"The file {str(path)!r} is damaged: resume from another checkpoint.") from error
-        if saved["history"] != _digest(state):
+        if state is not None and saved["history"] != _digest(state):
             raise InputError(
                 f"The state of the {self.kept} in {str(path)!r} is of another training: name the folder to resume from "
                 "in TrainingArguments(resume_from_checkpoint=...) too."
