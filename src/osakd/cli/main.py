@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.cli.terminal import Stops, guarded_output, say, say_lines
+from osakd.cli.terminal import Doing, Stops, guarded_output, say, say_lines
 from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, unknown_name
 from osakd.leaves import offered
 
@@ -56,9 +56,9 @@ def main(argv: Sequence[str]) -> int:
     return code
 
 
-def _run(arguments: Sequence[str], *, raises: bool) -> int:
+def _run(arguments: list[str], *, raises: bool) -> int:
     """Runs a command; the exit code."""
-    with Stops() as stops:
+    with Stops() as stops, Doing():
         try:
             return _dispatch(arguments)
         except KeyboardInterrupt as stopped:
