@@ -106,7 +106,7 @@ RUN_FILES: list[tuple[str, Damage, str]] = [
     (METRICS, holds('{"epoch": true, "train": 1}\n'), "is damaged"),
     (METRICS, replaced("0.6", "0.7"), "checksum"),
     (METRICS, folder, "Is a directory"),
-    (RESULT, without("last", "test"), r"no last\.test\.accuracy"),
+    (RESULT, without("last", "test"), r"no last\.test"),
     (RESULT, without("best_on_test", "accuracy"), r"no best_on_test\.accuracy"),
     (RESULT, replaced('"last": {', '"last": 3, "before": {'), "is damaged"),
     (RESULT, replaced("0.6", "0.7"), "checksum"),

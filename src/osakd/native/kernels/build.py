@@ -91,6 +91,9 @@ def _private_folder() -> Path:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or not _is_private(status):
         raise UnsupportedError(f"others may write {str(folder)!r}: remove it, or name another cache in OSAKD_CACHE")
+    for above in folder.resolve().parents:
+        if above.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise UnsupportedError(f"anybody may write {str(above)!r}: name another cache in OSAKD_CACHE")
     folder.chmod(0o700)
     return folder
 
