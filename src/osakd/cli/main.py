@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     return code
 
 
-def _run(arguments: Sequence[str], *, raises: bool) -> int:
+def _run(arguments: list[str], *, raises: bool) -> int:
     """Runs a command; the exit code."""
     with Stops() as stops:
         try:
