@@ -25,7 +25,9 @@ SHOWN = 3
 def compare(**options: Any) -> None:
     """Train several methods over several seeds and compare them. The same command continues after a stop."""
     from osakd.cli.progress import ComparisonProgress, print_comparison
+    from osakd.engine.allocator import keep_freed_memory
 
+    keep_freed_memory()
     incomplete = None
     with ComparisonProgress() as progress:
         try:

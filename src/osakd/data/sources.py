@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from osakd.data.arrays import DataArrays, Labels, Split, content_hash, in_channe
 from osakd.data.cache import cached
 from osakd.data.classes import number_classes
 from osakd.data.decode import RULES, Decoded, check_size, resized
+from osakd.data.digits import read_digits
 from osakd.data.encoded import EncodedSplit, Source
 from osakd.data.folders import folder_source
 from osakd.data.hub import hub_source
@@ -192,20 +192,16 @@ def _assembled(
 def _digits(options: ImageOptions) -> DataArrays:
     """600 fixed, stratified training images and 1,197 test images."""
     from PIL import Image
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
     for option in ("test_fraction", "label_column", "image_column"):
         if getattr(options, option):
             raise InputError(f"The data 'digits' has splits and classes already: leave `{option}` out.")
-    bunch: Any = load_digits()
-    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
-    classes = bunch.target.astype(np.int64)
-    train, test = train_test_split(np.arange(len(classes)), train_size=600, stratify=classes, random_state=0)
+    pictures, classes, train, test = read_digits()
+    images = pictures[..., None]
     content = content_hash(*(([images[rows].tobytes()], classes[rows]) for rows in (train, test)))
     if options.resize:
-        pictures = [Image.fromarray(image[..., 0]) for image in images]
-        images = np.stack([np.asarray(resized(picture, options.resize)) for picture in pictures])[..., None]
+        resized_images = [resized(Image.fromarray(picture), options.resize) for picture in pictures]
+        images = np.stack([np.asarray(image) for image in resized_images])[..., None]
     return DataArrays(
         name="digits",
         kind="named",
