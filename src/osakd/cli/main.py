@@ -1,12 +1,13 @@
 """``osakd COMMAND ...``: finds the command, and turns every error into one sentence and an exit code."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.cli.terminal import Doing, Stops, guarded_output, say, say_lines
+from osakd.cli.terminal import Doing, guarded_output, say, say_lines, stopped_by_signals
 from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, unknown_name
 from osakd.leaves import offered
 
@@ -58,13 +59,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(arguments: list[str], *, raises: bool) -> int:
     """Runs a command; the exit code."""
-    with Stops() as stops, Doing():
+    with stopped_by_signals() as received, Doing():
         try:
             return _dispatch(arguments)
         except KeyboardInterrupt as stopped:
             say("", file=sys.stderr)
             _complain(f"stopped. {stopped}".rstrip())
-            return stops.code
+            return 128 + (received or [signal.SIGINT])[0]
         except Exception as error:
             if raises:
                 raise

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import Any, ClassVar, TextIO
 
 from osakd.errors import STOPPING, printable, printable_lines
@@ -94,40 +93,30 @@ def guarded_output() -> "Iterator[Output | None]":
         sys.stdout, sys.stderr = before
 
 
-class Stops:
-    """What Ctrl-C does, for the signals of a scheduler and of a closed terminal too; a context manager.
+@contextmanager
+def stopped_by_signals() -> Iterator[list[int]]:
+    """Makes a Ctrl-C of every signal that stops a command; yields the numbers of those that came.
 
-    The first one stops the command, which saves; the second changes nothing; the third ends the process at once. A
-    signal that is ignored from the start, as by nohup, stays so.
+    The first stops the command, which saves; the second changes nothing; the third ends the process at once. What is
+    ignored from the start, as by nohup, stays so.
     """
+    received: list[int] = []
 
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "Stops":
-        if threading.current_thread() is threading.main_thread():
-            kept = [number for number in STOPPING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-            self._before = {number: signal.signal(number, self._on_signal) for number in kept}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @property
-    def code(self) -> int:
-        """The exit code: 128 and the number of the first signal."""
-        return 128 + (self.received or [signal.SIGINT])[0]
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's parameters
-        self.received.append(number)
-        if len(self.received) == 1:
+    def on_signal(number: int, _frame: object) -> None:
+        received.append(number)
+        if len(received) == 1:
             raise KeyboardInterrupt
-        if len(self.received) == 2:
-            with suppress(OSError):
-                os.write(2, b"\nosakd: saving; a third signal ends it without.\n")
-            return
-        if os.isatty(1):  # the cursor, which bars hide
-            os.write(1, b"\x1b[?25h")
-        os._exit(self.code)
+        if len(received) > 2:
+            os._exit(128 + received[0])
+        with suppress(OSError):
+            os.write(2, b"\nosakd: saving; a third signal ends it without.\n")
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        kept = [number for number in STOPPING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        before = {number: signal.signal(number, on_signal) for number in kept}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,10 +5,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from osakd.data.arrays import DataArrays, Split, content_hash, in_channels
+from osakd.data.arrays import DataArrays, Labels, Split, content_hash, in_channels
 from osakd.data.cache import cached
 from osakd.data.classes import number_classes
 from osakd.data.decode import RULES, Decoded, check_size, resized
@@ -97,7 +98,7 @@ def _train_and_test(name: str, source: Source, options: ImageOptions) -> tuple[E
     whole = source.read(train)
     _refuse_empty(name, [whole])
     classes = number_classes(name, whole)
-    rows = draw_share(
+    drawn = draw_share(
         classes.targets[0],
         classes.names,
         options.test_fraction,
@@ -106,7 +107,47 @@ def _train_and_test(name: str, source: Source, options: ImageOptions) -> tuple[E
         epoch=_KEY_OF_TEST_SPLIT,
         leave_one=True,
     )
+    rows = _with_copies(whole.keys, drawn, classes.targets[0])
     return whole.take(np.setdiff1d(np.arange(len(whole.labels)), rows).tolist()), whole.take(rows.tolist())
+
+
+def _with_copies(keys: Sequence[bytes], rows: Labels, target: Labels) -> Labels:
+    """The rows of a test split where copies of an image are on one side: that of their first.
+
+    Copies stay in the training split where a class would have no other images there.
+    """
+    first: dict[bytes, int] = {}
+    firsts = np.array([first.setdefault(key, row) for row, key in enumerate(keys)])
+    in_test = np.isin(firsts, rows)
+    return np.flatnonzero(in_test & np.isin(target, target[~in_test]))
+
+
+def _copy_notes(splits: Sequence[EncodedSplit], targets: Sequence[Labels]) -> list[str]:
+    """What is wrong with images that are there more than once."""
+    classes: dict[bytes, set[int]] = {}
+    for split, target in zip(splits, targets, strict=True):
+        for key, label in zip(split.keys, target.tolist(), strict=True):
+            classes.setdefault(key, set()).add(label)
+    test, trained_on = splits[-1], set(splits[0].keys) if len(splits) > 1 else set()
+    copies = [row for row, key in enumerate(test.keys) if key in trained_on]
+    torn = [row for row, key in enumerate(splits[0].keys) if len(classes[key]) > 1]
+    notes = []
+    if copies:
+        notes.append(
+            f"Warning: {len(copies):,} of {len(test.keys):,} test images are training images too, such as "
+            f"{_short(test.origins[copies[0]])}: their scores say nothing of new images."
+        )
+    if torn:
+        notes.append(
+            f"Warning: {sum(len(found) > 1 for found in classes.values()):,} images are in several classes, such as "
+            f"{_short(splits[0].origins[torn[0]])}: look at their labels."
+        )
+    return notes
+
+
+def _short(origin: str) -> str:
+    """The end of a path, which says enough."""
+    return "/".join(Path(origin).parts[-3:])
 
 
 def _assembled(
@@ -131,7 +172,7 @@ def _assembled(
         class_names=classes.names,
         train=splits[0] if train is not None else splits[-1].take(np.arange(0)),
         test=splits[-1],
-        notes=(*source.notes, *classes.notes, *_notes(decoded)),
+        notes=(*source.notes, *classes.notes, *_copy_notes(encoded, classes.targets), *_notes(decoded)),
         options=options,
     )
 

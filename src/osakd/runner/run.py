@@ -8,10 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from osakd.engine.config import recorded_config
 from osakd.engine.environment import pick_device
 from osakd.engine.executors.registry import AUTO, executors_together, for_single_run
-from osakd.engine.folders import check_folder
+from osakd.engine.folders import check_configuration, check_folder
 from osakd.engine.plan import Plan
 from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
 from osakd.leaves import load, offered
@@ -239,7 +238,7 @@ def _worker_died(group: Group) -> RunError:
 def _record(plan: Plan, error: InputError | RunError) -> None:
     """Records why a run failed, unless its folder has other content or cannot be written."""
     with suppress(InputError, RunError):
-        if is_free(plan.folder) or recorded_config(plan.folder) == plan.config:
+        if is_free(plan.folder) or check_configuration(plan.folder, plan.config) == plan.config:
             write_error(plan.folder, str(error))
 
 
