@@ -75,6 +75,8 @@ def test_the_photos_are_those_of_their_record() -> None:
     record = (ROOT / "benchmarks/records/photos.txt").read_text()
     assert all(line in record for line in block[1].splitlines() if line != "...")
     assert tuple(re.findall(r"^\$ (.*)", block[1], re.MULTILINE)) == COMMANDS
+    page = (ROOT / "docs/ship-a-classifier.md").read_text()
+    assert f"accuracy {re.search(r'gave (.* %) of test', page)[1]}, NLL" in record
 
 
 def test_the_demo_s_table_is_its_record() -> None:
