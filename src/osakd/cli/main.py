@@ -26,7 +26,7 @@ COMMANDS = {
 """Each command: ``module:name`` of what runs it, and what it does. The module is imported when it is called."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 
-Train small neural networks better without a teacher.
+Train small neural networks without a teacher.
 
 commands:
 {commands}
