@@ -31,6 +31,7 @@ class Row(NamedTuple):
 SCRIPT = ("plain script, 0 workers, 2 threads", "plain script, 2 workers, 1 thread")
 FASHION_SCRIPT = "plain script of lenet-fashion, 0 workers, 2 threads"
 FUSED = "15 runs (5 seeds x plain, 8NN, 16NN), fused"
+LOSS_CLASSES = (10, 1000, 10_000)
 ROWS = (
     Row("one LeNet run, batch 64", "the plain script", "lenet plain", SCRIPT),
     Row("one LeNet run, batch 64", "PyTorch's operators", "lenet plain", ("lenet plain, torch",)),
@@ -47,6 +48,10 @@ ROWS = (
     Row("OSAKD step, memory of 50,000 x 10, LeNet", "plain step", "lenet memory", ("lenet plain",)),
     Row("OSAKD step, memory of 50,000 x 10, ResNet", "plain step", "resnet memory", ("resnet plain",)),
     Row("search of 64 among 50,000 x 10", "product and torch.topk", "search", ("product and topk",)),
+    *(
+        Row(f"OSAKDLoss alone, 64 x {classes:,}", "cross-entropy", f"loss {classes}", (f"cross-entropy {classes}",))
+        for classes in LOSS_CLASSES
+    ),
     Row("osakd --help", "", "osakd --help"),
     Row("import osakd, without Python's own start", "", "import osakd"),
     Row("make demo, after set-up", "", "make demo"),

@@ -17,7 +17,7 @@ import torch
 from benchmarks import workloads as w
 from benchmarks.against import side_by_side
 from benchmarks.curves import write_curves
-from benchmarks.rows import FASHION_SCRIPT, SCRIPT, Seconds, extrapolations, table
+from benchmarks.rows import FASHION_SCRIPT, LOSS_CLASSES, SCRIPT, Seconds, extrapolations, table
 from osakd.durable import write_atomic, write_json
 from osakd.engine.allocator import keep_freed_memory
 from osakd.engine.environment import current, environment, pick_device
@@ -158,6 +158,10 @@ def groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
     for batch in BATCHES:
         for method in ("plain", "osakd"):
             curves[f"{method}, batch {batch}"] = Timed(single(method, batch=batch), few)
+    losses = {}
+    for classes in LOSS_CLASSES:
+        losses[f"loss {classes}"] = Timed(lambda classes=classes: w.loss(classes, device), few)
+        losses[f"cross-entropy {classes}"] = Timed(lambda classes=classes: w.loss(classes, device, ours=False), few)
     starts = {
         "osakd --help": Timed(lambda: w.start("-m", "osakd", "--help"), 1),
         "python -c pass": Timed(lambda: w.start("-c", "pass"), 1),
@@ -166,7 +170,7 @@ def groups(device: torch.device, steps: int) -> dict[str, dict[str, Timed]]:
     return {
         "LeNet": lenet, "lenet-fashion": fashion, resnet: resnets,
         "search over a memory": searches, "cost as work grows": curves,
-        "start": starts, "make demo": {"make demo": Timed(w.demo, 1)},
+        "losses": losses, "start": starts, "make demo": {"make demo": Timed(w.demo, 1)},
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from osakd.errors import RunError, UnsupportedError
 from osakd.labels.posterior import Pool, count_votes
 from osakd.labels.search import norms_of
 from osakd.leaves import load
+from osakd.losses.osakd import OSAKDLoss
 
 Steps = Callable[[int], float]
 """A workload: runs a number of steps, and returns their seconds."""
@@ -77,6 +78,15 @@ def search(rows: int, device: torch.device, *, ours: bool = True) -> Steps:
 
     call = two_stage if ours else product
     return lambda steps: seconds_of(lambda: [call() for _ in range(steps)], device)
+
+
+def loss(classes: int, device: torch.device, *, ours: bool = True) -> Steps:
+    """The loss of a batch and its gradient, outside any network, as in a loop of one's own: ours, or cross-entropy."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(BATCH, classes, generator=generator).to(device).requires_grad_()
+    target = torch.randint(classes, (BATCH,), generator=generator).to(device)
+    criterion = (OSAKDLoss(classes, K) if ours else torch.nn.CrossEntropyLoss()).to(device)
+    return lambda steps: seconds_of(lambda: [criterion(logits, target).backward() for _ in range(steps)], device)
 
 
 def plain_script(*, workers: int, threads: int, device: str, model: str = "lenet") -> Steps:

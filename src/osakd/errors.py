@@ -7,14 +7,15 @@ The command line prints that sentence alone, without a traceback.
 import difflib
 import errno
 import re
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _UNSEEN = re.compile(
-    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u061c\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff]"
 )
-"""Characters that steer a terminal, turn the direction of a text around, or stand for bytes that are not UTF-8."""
+"""Characters that steer a terminal, end a line, turn the direction of a text around, or are in no encoding."""
 
 
 class InputError(ValueError):
@@ -25,6 +26,8 @@ class RunError(RuntimeError):
     """A run failed for a reason other than the caller's input. The command line exits with code 1."""
 
 
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Ctrl-C, and what a scheduler and a closed terminal send: a run is saved, then its command ends."""
 NO_MEMORY = (
     "There is not enough memory: take a smaller --batch-size or network, or fewer runs at a time (--executor serial, "
     "fewer --processes)."
@@ -79,13 +82,18 @@ def one_line(error: object) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Text in which names from files and folders cannot steer a terminal or a page: such characters are written out.
+    r"""One line, whatever names it holds: characters that steer what shows it are written out, as JSON writes them.
 
     Example:
-        >>> printable("cat\x1b[2J"), printable("\u202egnp.exe")
-        ('cat\\x1b[2J', '\\u202egnp.exe')
+        >>> printable("cat\x1b[2J\n"), printable("\u202egnp.exe")
+        ('cat\\u001b[2J\\u000a', '\\u202egnp.exe')
     """
-    return _UNSEEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def printable_lines(text: str) -> str:
+    """Text of several lines, each of them ``printable``."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ SECONDS = {
     "osakd --help": [0.02, 0.5, 0.03],
 }
 SMALL = ["lenet plain", "lenet memory", "search", "product and topk", "search 10000", "replicas 3", "osakd --help"]
+SMALL += ["loss 1000", "cross-entropy 1000"]
 
 
 @pytest.fixture
@@ -51,7 +52,9 @@ def test_the_benchmark_records_every_value(
 ) -> None:
     words = ["--out", str(tmp_path), "--steps", "2", "--rounds", "1", "--device", "cpu", "--workloads", *SMALL]
     assert main(words) == 0
-    assert "| OSAKD step, memory of 50,000 x 10, LeNet |" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "| OSAKD step, memory of 50,000 x 10, LeNet |" in printed
+    assert "| OSAKDLoss alone, 64 x 1,000 | cross-entropy |" in printed
     (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("*.json"))
     assert set(record["seconds_per_step"]) == set(SMALL)
     assert len(record["seconds_per_step"]["lenet plain"]) == 1

@@ -9,15 +9,22 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def started(module: str, *argv: str, stdout: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
-    """A module in a session of its own, where Ctrl-C works even if it is ignored here; nothing of it is left."""
+def started(
+    program: str, *argv: str, stdout: int = subprocess.DEVNULL, module: bool = True, ignored: int = signal.SIGUSR1
+) -> Iterator[subprocess.Popen[str]]:
+    """A module or a file in a session of its own, where Ctrl-C works even if it is ignored here; nothing is left."""
+
+    def prepare() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, ignored):
+            signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
+
     process = subprocess.Popen(
-        [sys.executable, "-m", module, *argv],
+        [sys.executable, *["-m"] * module, program, *argv],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=prepare,
     )
     try:
         yield process

@@ -1,14 +1,12 @@
 """``osakd cost`` as a user gives it, in this process."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from osakd.cli.cost import DEFAULT_METHODS, paper_lines, quantity
+from osakd.cli.cost import DEFAULT_METHODS, quantity
 from osakd.cli.main import main
-from osakd.engine.cost import Cost
 from tests.data.made import write_image_folder
 
 SMALL = ["--model", "resnet8", "--input-shape", "3", "16", "16", "--train-size", "500", "--batch-size", "32"]
@@ -31,25 +29,6 @@ def test_both_tables_have_a_row_for_each_method(capsys: pytest.CaptureFixture[st
         assert deployed[1:] == ["75,290", "3.060 M"]
     assert printed_rows(printed, "plain")[0][1:] == ["75,290", "1.00", "18.14 M", "-", "-", "18.14 G", "1.000"]
     assert printed_rows(printed, "dml")[0][1:] == ["150,580", "2.00", "36.28 M", "-", "-", "36.28 G", "2.000"]
-
-
-def test_the_paper_s_figures_stand_beside_the_real_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["cost", "--methods", "osakd", "kd"]) == 0
-    printed = capsys.readouterr().out
-    for words in (
-        "0.07 GFLOPs with OSAKD, and 0.33 with KD and a ResNet-110 teacher",
-        "ResNet-32 has 68.9 M, its teacher 252.9 M, both 321.8 M: 0.07 + 0.25 = 0.32 G",
-        "412 MFLOP per image for OSAKD",
-        "918 for KD, 2.2 times as many",
-        "for as many epochs, 5.9 times",
-    ):
-        assert words in printed
-
-
-def test_the_paper_s_lines_need_both_methods() -> None:
-    osakd = Cost("osakd", 1, 1, 0, 1, 1.0, 1.0, 0.0, 0, 0.0, 1.0, 1.0)
-    assert paper_lines([osakd]) == paper_lines([osakd, replace(osakd, label="kd-resnet20")]) == []
-    assert paper_lines([osakd, replace(osakd, label="kd")])
 
 
 def test_by_default_every_method_that_fits_any_network(capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_a_narrow_terminal_gets_several_tables(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(progress, "Console", lambda **_: console)
     osakd.train("digits", epochs=1, out=tmp_path / "plain-seed0")
     progress.print_comparison(panel_of([read(tmp_path / "plain-seed0")]))
-    printed = terminal.getvalue()
+    printed = "\n" + terminal.getvalue()
     assert max(len(line) for line in printed.splitlines()) <= 72
     assert printed.count("\nmethod ") == 2
     assert printed.index("accuracy %") < printed.index("step ms")

@@ -67,7 +67,7 @@ def write_image_folder(folder: Path, *, classes: tuple[str, ...] = ("cat", "dog"
 def write_table(path: Path, columns: dict[str, Any], features: dict[str, Any] | None = None) -> Path:
     """A Parquet file of these columns, beside images in the column ``image`` unless there is one."""
     count = len(next(iter(columns.values())))
-    table = pa.table({"image": [encode(image) for image in made_images(count, 0)]} | columns)
+    table = pa.table({"image": [encode(image) for image in made_images(count, int("test" in path.stem))]} | columns)
     if features is not None:
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     path.parent.mkdir(parents=True, exist_ok=True)

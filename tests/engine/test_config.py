@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from osakd.data.recipes import recipe_in_words
 from osakd.data.sources import load_data
 from osakd.engine.config import Options, can_continue, configure, recorded_config
 from osakd.engine.environment import pick_device
-from osakd.engine.optim import build_optimizer, learning_rate
+from osakd.engine.optim import learning_rate
 from osakd.errors import InputError
 from osakd.methods.registry import settings_of
 from osakd.records import RunConfig, write_config
@@ -184,16 +182,6 @@ def test_schedules() -> None:
     for warmup_epochs in (3, 3 / 8):
         rising = replace(cosine, warmup_epochs=warmup_epochs)
         assert [learning_rate(rising, epoch) for epoch in range(1, 9)] == pytest.approx(expected)
-
-
-def test_optimizers() -> None:
-    net = nn.Linear(2, 2)
-    sgd = build_optimizer(config(weight_decay=0.1, nesterov=True), list(net.parameters()))
-    assert isinstance(sgd, torch.optim.SGD)
-    assert sgd.defaults | {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "lr": 0.02} == sgd.defaults
-    adamw = build_optimizer(config(optimizer="adamw", weight_decay=0.1), list(net.parameters()))
-    assert isinstance(adamw, torch.optim.AdamW)
-    assert adamw.defaults["weight_decay"] == 0.1
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "meta"])

@@ -3,11 +3,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, top_k_accuracy_score
 from torch import nn
 
 from osakd.data.sources import load_data
-from osakd.engine.evaluate import DeviceSplit, evaluate, evaluate_on, expected_calibration_error, scores, to_floats
+from osakd.engine.evaluate import (
+    DeviceSplit,
+    evaluate,
+    evaluate_on,
+    expected_calibration_error,
+    final_scores,
+    scores,
+    to_floats,
+)
 from osakd.errors import InputError
 
 
@@ -48,6 +56,13 @@ def test_calibration_error_by_loops() -> None:
 def test_perfect_and_certain_is_calibrated() -> None:
     found = scores(1000 * torch.eye(3, dtype=torch.float64), torch.arange(3))
     assert found == {"accuracy": 1.0, "nll": 0.0, "ece": 0.0}
+
+
+def test_balanced_accuracy_is_scikit_learn_s() -> None:
+    logits, target = case(5, seed=2)
+    target[::2] = target[::2].clamp(max=2)
+    expected = balanced_accuracy_score(target, logits.argmax(1))
+    assert final_scores(logits, target)["balanced_accuracy"] == pytest.approx(expected)
 
 
 def test_evaluation_leaves_the_network_in_its_mode_and_does_not_depend_on_the_batches() -> None:

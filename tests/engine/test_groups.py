@@ -12,7 +12,6 @@ from osakd.engine.build import build
 from osakd.engine.config import Options, configure
 from osakd.engine.executors.measure import memory_mib
 from osakd.engine.groups import replicas_that_fit, split_group
-from osakd.engine.plan import DataSource, plan_run
 from osakd.records import read_result
 from tests.contracts.replicas import method_of, plans_of, replicas
 
@@ -46,7 +45,7 @@ def test_runs_in_several_groups_are_the_runs_in_one(tmp_path: Path, monkeypatch:
     train.run_together(parts, loop.Callback())
     for one, other in zip(whole, parts, strict=True):
         expected, found = read_result(one.folder), read_result(other.folder)
-        assert "(1 replicas;" in found.environment["executor"]
+        assert "(1 replicas)" in found.environment["executor"]
         assert found.last["train"] == pytest.approx(expected.last["train"], abs=1e-4)
 
 
@@ -70,23 +69,3 @@ def test_as_many_fit_as_the_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(groups, "_free_bytes", lambda _: 1)
     assert replicas_that_fit(mib, CPU) == 1
     assert all(torch.equal(before[name], value) for name, value in method.state_dict().items())
-
-
-def test_the_share_of_a_search_is_predicted_before_a_run_with_a_memory(tmp_path: Path) -> None:
-    said: list[str] = []
-
-    class Listen(loop.Callback):
-        def on_train_begin(self, config: Any, steps: int, done: int, notes: Any) -> None:
-            said.extend(note for note in notes if not note.startswith(("Classes: ", "Recipe ")))
-
-    source = DataSource("digits")
-    for method in ("osakd", {"name": "osakd", "k": 5, "pool": "memory"}):
-        options = Options(deploy="last", epochs=1, kernels="torch")
-        train.run(plan_run(source, method, 0, options, tmp_path / str(len(said))), Listen())
-    assert said[:2] == ["Executor: serial, a single run on the CPU."] * 2
-    assert len(said) == 3
-    assert said[2].startswith("The neighbour search among 600 outputs is predicted to take ")
-    plans = plans_of(tmp_path / "fused", ["plain", {"name": "osakd", "k": 5, "pool": "memory"}], epochs=1)
-    train.run_together(plans, Listen())
-    assert said[3].startswith("Executor: fused/channels (4 replicas; ")
-    assert said[4].startswith("The neighbour search among 600 outputs is predicted to take ")

@@ -59,20 +59,24 @@ def test_the_kernel_is_for_a_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "kernels", "recorded", "expected"),
+    ("asked", "device", "kernels", "recorded", "expected"),
     [
-        (AUTO, AUTO, "", ["fused/channels", "fused/native"]),
-        ("fused", "torch", "", ["fused/channels"]),
-        ("serial", AUTO, "", []),
-        ("cuda_graph", AUTO, "", []),
-        ("fused", AUTO, "serial", ["fused/channels", "fused/native"]),
-        ("fused", AUTO, "fused/vmap (3 replicas)", ["fused/channels", "fused/native"]),  # of an earlier version
-        pytest.param(AUTO, AUTO, "fused/native (4 replicas; ...)", ["fused/native"], marks=leaf("native")),
+        (AUTO, "cpu", AUTO, "", ["fused/native"]),
+        (AUTO, "cpu", "torch", "", []),
+        (AUTO, "cuda", AUTO, "", ["fused/channels", "fused/native"]),
+        ("fused", "cpu", "torch", "", ["fused/channels"]),
+        ("serial", "cpu", AUTO, "", []),
+        ("cuda_graph", "cuda", AUTO, "", []),
+        ("fused", "cpu", AUTO, "serial", ["fused/channels", "fused/native"]),
+        ("fused", "cpu", AUTO, "fused/vmap (3 replicas)", ["fused/channels", "fused/native"]),  # an earlier version's
+        pytest.param(AUTO, "cpu", AUTO, "fused/native (4 replicas)", ["fused/native"], marks=leaf("native")),
     ],
 )
-def test_which_executors_train_runs_together(asked: str, kernels: str, recorded: str, expected: list[str]) -> None:
+def test_which_executors_train_runs_together(
+    asked: str, device: str, kernels: str, recorded: str, expected: list[str]
+) -> None:
     known = [name for name in expected if name in EXECUTORS]
-    assert registry.executors_together(asked, kernels, recorded) == known
+    assert registry.executors_together(asked, device, kernels, recorded) == known
 
 
 def test_a_run_that_is_left_alone_takes_an_executor_of_single_runs() -> None:

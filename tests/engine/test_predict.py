@@ -81,6 +81,7 @@ def test_other_modes_and_numbers_are_converted() -> None:
         (Image.new("F", (8, 8)), "image 0 has more than 8 bits per channel"),
         (Path(), r"'\.' is a folder: give image files"),
         (np.zeros((2, 8, 8, 8), np.uint8), r"image 0 has shape \(8, 8, 8\): images are"),
+        (np.zeros((3, 8, 8), np.uint8), r"is one colour image or 3 grey ones: give \(1, 3, 8, 8\) or \(3, 1, 8, 8\)"),
         ([], "There is no image"),
         ("missing.png", "The image 'missing.png' does not exist"),
     ],

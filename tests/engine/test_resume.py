@@ -1,5 +1,6 @@
 """Exact resume: a run that was stopped or killed goes on bit for bit, and its folder is never taken for another's."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -223,3 +224,17 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest
 
     osakd.train("digits", epochs=3, out=tmp_path, callbacks=[Intruder()])
     assert [row["epoch"] for row in read_metrics(tmp_path)] == [1, 2, 3]
+
+
+def test_without_flock_a_file_is_the_lock_and_nothing_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", missing)
+    refused = pytest.raises(RunError, match="it is in use")
+    with folders.lock_run(tmp_path), refused, folders.lock_folder(tmp_path, 0.1, lambda: "it is in use"):
+        pass
+    with folders.lock_run(tmp_path):
+        pass

@@ -10,12 +10,14 @@ from tests.losses.ranks import as_torchrun
 ONE_BATCH = 64
 
 
-def trained(world: int) -> dict[str, Any]:
+def trained(world: int, micro_batches: int = 1, more: str = "") -> dict[str, Any]:
     """The names that the script leaves in float64, with the same whole batches on any number of processes."""
     (script,) = blocks("Accelerate")
     changes = {
-        "batch_size=32, shuffle=True": f"batch_size={ONE_BATCH // world}",  # the order depends on the processes
-        "Accelerator()": "Accelerator(cpu=True)",
+        # The order depends on the processes.
+        "batch_size=32, shuffle=True": f"batch_size={ONE_BATCH // world // micro_batches}",
+        "Accelerator()": f"Accelerator(cpu=True, gradient_accumulation_steps={micro_batches})",
+        "k=8, ": f"k=8, {more}",
     }
     for old, new in changes.items():
         assert old in script

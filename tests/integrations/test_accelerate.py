@@ -27,6 +27,22 @@ def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert rank["trained"]["memory.valid"].all()
 
 
+@pytest.mark.parametrize("more", ["soft_weight=0.0, ", ""])
+def test_micro_batches_train_what_one_batch_does(more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly without neighbours, whose outputs are those of the latest call; with them the accuracy is as good."""
+    monkeypatch.chdir(tmp_path)
+    ends = []
+    for micro_batches in (1, 4):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        ends.append(trained(1, micro_batches, more))
+    if more:
+        torch.testing.assert_close(ends[1]["network"].state_dict(), ends[0]["network"].state_dict())
+    else:
+        images, target = (torch.cat(parts) for parts in zip(*ends[0]["held_out"], strict=True))
+        one, four = ((names["network"](images).argmax(1) == target).double().mean() for names in ends)
+        assert four > one - 0.03
+
+
 def test_mixed_precision_and_gradient_accumulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     AcceleratorState._reset_state(reset_partial_state=True)

@@ -145,6 +145,15 @@ def test_a_stream_needs_a_given_size() -> None:
     trainer(1).fit(Classifier(N), DataLoader(Stream(), BATCH))
 
 
+def test_the_message_says_what_the_tuner_takes_away(tmp_path: Path) -> None:
+    class Own(Classifier):
+        lr, train_dataloader = 0.1, staticmethod(loader)
+
+    tuner = lightning.pytorch.tuner.tuning.Tuner(trainer(1, tmp_path))
+    with pytest.raises(InputError, match="Lightning's Tuner leaves callbacks out"):
+        tuner.lr_find(Own(), num_training=2)
+
+
 def test_averaged_weights_do_not_disturb_it() -> None:
     module, fitted = Classifier(), trainer(2)
     fitted.callbacks.append(lightning.pytorch.callbacks.EMAWeightAveraging(use_buffers=False, decay=0.9))

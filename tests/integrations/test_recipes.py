@@ -1,8 +1,11 @@
 """The recipes of docs/your-own-loop.md that need torch alone, run as they stand there."""
 
 import re
+import sys
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -57,6 +60,31 @@ def test_it_resumes_exactly() -> None:
         expected = whole[part].state_dict()
         assert all(torch.equal(value, expected[name]) for name, value in resumed[part].state_dict().items())
         assert resumed[part].state_dict().keys() == expected.keys()
+
+
+def test_scripts_of_others_go_on_with_the_loss_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's dictionary, and timm's task by its own rule: what ``get_task_state`` gives is saved."""
+    loop, *_ = blocks("A plain loop")
+    torchvisions, timms = blocks("In a training script of others")
+    fake: Any = ModuleType("timm.task")
+    fake.ClassificationTask = type("ClassificationTask", (), {"__init__": lambda self, criterion: None})
+    monkeypatch.setitem(sys.modules, "timm", ModuleType("timm"))
+    monkeypatch.setitem(sys.modules, "timm.task", fake)
+    names = run(
+        loop,
+        torchvisions.replace(
+            "loss.load", "before, loss = loss, osakd.OSAKDLoss(10, memory=osakd.OutputMemory(0, 10))\nloss.load"
+        ),
+        timms,
+    )
+    first, second = names["OSAKDTask"](None), names["OSAKDTask"](None)
+    first.criterion, second.criterion = names["before"], osakd.OSAKDLoss(10, memory=osakd.OutputMemory(0, 10))
+    assert first.get_task_state(ema=True) == {}
+    second.load_task_state(None)
+    second.load_task_state(first.get_task_state())
+    for loss in (names["loss"], second.criterion):
+        for name, value in names["before"].state_dict().items():
+            assert torch.equal(loss.state_dict()[name], value), name
 
 
 def test_gradient_accumulation_with_a_memory() -> None:

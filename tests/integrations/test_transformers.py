@@ -20,7 +20,14 @@ from tests.needs import needs
 needs("transformers")
 import transformers as hf  # noqa: E402 - after the check that it is installed
 
-from osakd.integrations.transformers import LOSS, LossCallback, PackIndex, WithIndex, loss_function  # noqa: E402
+from osakd.integrations.transformers import (  # noqa: E402
+    LOSS,
+    BestAverageCallback,
+    LossCallback,
+    PackIndex,
+    WithIndex,
+    loss_function,
+)
 
 N, C, PAGE = 40, 3, Path(__file__).parents[2] / "docs/hugging-face.md"
 pytestmark = [
@@ -198,6 +205,53 @@ def test_a_resumed_training_ends_as_one_that_was_never_stopped(tmp_path: Path) -
         interrupted(whole, kept_loss()).train(resume_from_checkpoint=True)
 
 
+def averaging(folder: Path) -> tuple[Any, BestAverageCallback]:
+    callback, loss = BestAverageCallback(epochs=0.5), OSAKDLoss(C)
+    own = {
+        "callbacks": [callback, LossCallback(loss)],
+        "eval_dataset": Samples("bert", seed=1),
+        "eval_strategy": "epoch",
+    }
+    steps = {"num_train_epochs": 3, "save_strategy": "epoch", "optim": "adamw_torch", "learning_rate": 0.01}
+    return trainer(network("bert", dropout=0.2), folder, loss, Samples("bert"), **own, **steps), callback
+
+
+def test_the_best_average_is_left_in_the_model_and_resume_is_exact(tmp_path: Path) -> None:
+    training, callback = averaging(tmp_path)
+    training.train()
+    chosen = callback.best.chosen
+    assert callback.network is training.model
+    assert chosen is not None
+    state = training.model.state_dict()
+    torch.testing.assert_close(state["classifier.weight"], chosen.state["classifier.weight"] / chosen.temperature)
+    torch.testing.assert_close(state["bert.pooler.dense.weight"], chosen.state["bert.pooler.dense.weight"])
+    found = training.predict(Samples("bert", seed=1))
+    nll = nn.functional.cross_entropy(torch.tensor(found.predictions), torch.tensor(found.label_ids))
+    assert nll.item() == pytest.approx(chosen.refined_nll)
+    again, _ = averaging(tmp_path)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
+    assert torch.equal(weights(again.model), weights(training.model))
+
+
+def test_the_best_network_comes_with_the_loss_of_its_step(tmp_path: Path) -> None:
+    loss, last = kept_loss(), {}
+
+    class Best(hf.TrainerCallback):
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            last.update({name: value.clone() for name, value in loss.state_dict().items()})
+
+    own = {"data_collator": PackIndex(), "callbacks": [Best(), LossCallback(loss)], "eval_dataset": Samples("bert")}
+    steps = {"max_steps": 8, "save_steps": 2, "save_strategy": "steps", "eval_steps": 2, "eval_strategy": "steps"}
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "step", "greater_is_better": False}
+    made = trainer(network("bert"), tmp_path, loss, WithIndex(Samples("bert")), **own, **steps, **best)
+    made.evaluate = lambda *_, **__: {"eval_step": made.state.global_step}  # the first is the best
+    made.train()
+    assert made.state.best_global_step == 2
+    saved = torch.load(tmp_path / "checkpoint-2" / LOSS)["loss"]
+    assert all(torch.equal(value, saved[name]) for name, value in loss.state_dict().items())
+    assert not torch.equal(last["memory.outputs"], saved["memory.outputs"])
+
+
 def test_refused() -> None:
     with pytest.raises(InputError, match=r"`ignore_index` is 255: mark samples to leave out with -100\."):
         loss_function(OSAKDLoss(C, ignore_index=255))
@@ -205,8 +259,11 @@ def test_refused() -> None:
     logits = torch.randn(4, C, requires_grad=True)
     with pytest.raises(InputError, match="The batch has no `labels`"):
         compute({"logits": logits}, None)
-    with pytest.raises(InputError, match=r"got the shape \[4, 3\] for logits of \[4, 3\]"):
-        compute({"logits": logits}, torch.zeros(4, 3, dtype=torch.long))
+    for shape in ((4, 3), (4, 2), (4, 1, 2)):  # one-hot rows are no pairs (class, index), whatever their number
+        outputs = logits if len(shape) == 2 and shape[1] == 3 else torch.randn(*shape, requires_grad=True)
+        one_hot = torch.zeros(shape, dtype=torch.long)
+        with pytest.raises(InputError, match=rf"got whole numbers of the shape {re.escape(str(list(shape)))} for"):
+            loss_function(OSAKDLoss(shape[-1], k=2))({"logits": outputs}, one_hot)
     with pytest.raises(InputError, match="The samples have a key 'label_ids', which carries the index: call it"):
         WithIndex([{"label_ids": 1}])[0]
     for labels in ([{"label": -100}, {"label": 1}], [{"label": 0.5}, {"label": 1.0}], [{"x": 1}, {"x": 2}]):

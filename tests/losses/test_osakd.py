@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from osakd import OSAKDLoss, osakd_loss
+from osakd import OSAKDLoss, OutputMemory, osakd_loss
 from osakd.errors import InputError
 from osakd.labels.ceiling import usual_pseudo_count
 from osakd.losses.terms import BALANCES, DIVERGENCES, loss_parts
@@ -129,6 +129,41 @@ def test_spaces_differ_where_confidence_saturates() -> None:
     logits, target = torch.tensor([[90.0, 0.0], [30.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1, 1])
     assert OSAKDLoss(2, k=1, space="softmax", include_self=False).soft_labels(logits, target)[1].argmax() == 0
     assert OSAKDLoss(2, k=1, space="logits", include_self=False).soft_labels(logits, target)[1].argmax() == 1
+
+
+@pytest.mark.parametrize("pool", ["batch", "queue", "memory", "large memory"])
+@pytest.mark.parametrize("size", [1.0, 1e19, 1e25, 3e38, math.inf])
+def test_logits_of_any_size_have_their_true_neighbours(size: float, pool: str) -> None:
+    """Some rows are so large, or (inf) have masked classes; the neighbours are those of a float64 sort."""
+    n, rows, c = 64, 6000 if pool == "large memory" else 90, 4
+    stream = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(rows, c, generator=stream), torch.randint(c, (rows,), generator=stream)
+    logits[::3] *= min(size, 5e37)
+    if math.isinf(size):
+        logits = torch.randn(rows, c, generator=stream)
+        logits[::3, 1] = -math.inf
+    if pool == "batch":
+        n = rows
+    more = {"memory": OutputMemory(rows, c)} if "memory" in pool else {"pool": pool, "queue_size": rows}
+    loss = OSAKDLoss(c, k=5, space="logits", include_self=False, pseudo_count=0.0, reliability=False, **more)
+    if pool != "batch":
+        loss.soft_labels(logits[n:], target[n:], torch.arange(n, rows) if "memory" in pool else None)
+    found = loss.soft_labels(logits[:n], target[:n], torch.arange(n) if "memory" in pool else None)
+    points = logits.double().clamp(min=torch.finfo(torch.float32).min)
+    distances = (points[:n, None] - points).square().sum(2).fill_diagonal_(math.inf)
+    order = torch.arange(rows).roll(-n if pool == "queue" else 0)  # as they were taken up, which decides ties
+    nearest = order[distances[:, order].sort(dim=1, stable=True).indices[:, :5]]
+    assert torch.equal(found, F.one_hot(target[nearest], c).float().mean(1))
+
+
+def test_thousands_of_classes_take_memory_of_their_number() -> None:
+    samples, c = 128, 3000
+    logits, target = torch.randn(samples, c, requires_grad=True), torch.arange(samples)
+    loss = OSAKDLoss(c, k=8)
+    with torch.profiler.profile(profile_memory=True) as profiled:
+        loss(logits, target).backward()
+    largest = max(event.self_cpu_memory_usage for event in profiled.events())
+    assert largest <= 3 * 4 * samples * c  # it was samples times the logits
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

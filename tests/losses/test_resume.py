@@ -30,6 +30,25 @@ def test_k_may_be_larger_than_the_batch_but_not_than_the_memory() -> None:
         OSAKDLoss(3, k=6, memory=OutputMemory(6, 3), include_self=False)(LOGITS, TARGET, torch.arange(6))
 
 
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("kind", ["memory", "queue", "batch"])
+def test_without_gradients_nothing_is_learnt_in_training_mode_either(kind: str, off: type[torch.no_grad]) -> None:
+    more = {"memory": {"memory": OutputMemory(6, 3)}, "queue": {"pool": "queue", "queue_size": 6}}.get(kind, {})
+    loss, index = OSAKDLoss(3, k=3, **more), torch.arange(6) if kind == "memory" else None
+    for _ in range(3):
+        loss(3 * LOGITS.sign(), TARGET, index)
+    before = {name: value.clone() for name, value in loss.state_dict().items()}
+    for measure in (loss, loss.soft_labels, lambda *batch: loss.measured(*batch).total):
+        with off():
+            found = measure(LOGITS, TARGET)
+        loss.eval()
+        assert torch.equal(found, measure(LOGITS, TARGET))
+        assert loss.train().state_dict().keys() == before.keys()
+        assert all(torch.equal(value, before[name]) for name, value in loss.state_dict().items())
+    loss(LOGITS, TARGET, index)
+    assert any(not torch.equal(value, before[name]) for name, value in loss.state_dict().items())
+
+
 def test_the_parts_of_every_call_can_be_observed() -> None:
     seen: list[tuple[LossParts, Tensor]] = []
     loss = OSAKDLoss(3, k=2)

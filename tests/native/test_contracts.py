@@ -208,12 +208,9 @@ def test_another_precision_is_left_to_pytorch() -> None:
 
 
 @pytest.mark.compiler
-def test_the_fastest_lowering_of_many_runs_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    methods = [method_of("plain", seed, "lenet-digits") for seed in SEEDS]
-    monkeypatch.setattr(choose, "_seconds_in_processes", lambda *_: 1e9)
-    found = choose.together(replicas(methods))
-    assert found.name.startswith(("fused/native (2 replicas", "fused/channels (2 replicas"))
-    assert "native " in found.name
+def test_many_runs_of_a_known_network_take_the_kernel() -> None:
+    found = choose.together(replicas([method_of("plain", seed, "lenet-digits") for seed in SEEDS]))
+    assert found.name == "fused/native (2 replicas)"
 
 
 @pytest.mark.compiler

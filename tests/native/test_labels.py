@@ -57,7 +57,7 @@ def test_neighbours_are_those_of_a_stable_sort(n, m, columns, k, values, masked,
 SETTINGS: list[dict[str, Any]] = [
     {},
     {"include_self": False},
-    {"space": "logits", "divergence": "mse"},
+    {"divergence": "mse"},
     {"divergence": "mse_sum", "balance": "convex", "pseudo_count": 0.5},
     {"balance": "convex_reversed", "soft_weight": 0.3, "include_self": False, "pseudo_count": 1.0},
     {"reliability": 0.9},
@@ -67,7 +67,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"reliability": 0.9, "power": 2.0, "label_smoothing": 0.3, "pseudo_count": 1.0},
     {"reliability": 0.5, "power": 0.5, "balance": "convex"},
     {"pool": "queue", "queue_size": 100, "reliability": 0.9},
-    {"pool": "queue", "queue_size": 100, "include_self": False, "space": "logits", "pseudo_count": 0.0},
+    {"pool": "queue", "queue_size": 100, "include_self": False, "pseudo_count": 0.0},
 ]
 """A number is the momentum of the reliability that weights the divergence."""
 
@@ -151,7 +151,7 @@ def test_replicas_are_mapped() -> None:
 
     def loss(z: Tensor, y: Tensor, s: Tensor, *queue: Tensor) -> tuple[Tensor, ...]:
         kept = [part[None] for part in queue] or [None] * 4
-        return kernel._DISTILLATION(z[None], y[None], s[None], *kept, [3, 1, 1, 0], weights)
+        return kernel._DISTILLATION(z[None], y[None], s[None], *kept, [3, 1, 0], weights)
 
     def search(z: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         return kernel._NEIGHBOURS(z[None], logits[:1], y[None], None, None, 4, 3, True)
@@ -173,17 +173,17 @@ def test_the_operators_are_well_registered() -> None:
     logits, target = torch.randn(2, 12, 3, requires_grad=True), torch.randint(3, (2, 12))
     queue = (torch.rand(2, 20, 3), torch.rand(2, 20, 3), torch.rand(2, 20) < 0.9, torch.randint(19, (2,)))
     for scores, kept in ((None, [None] * 4), (torch.rand(2, 2, 3), queue)):
-        given = (logits, target, scores, *kept, [3, 1, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1, 0.1])
+        given = (logits, target, scores, *kept, [3, 1, 0], [1.0, 0.9, 0.5, 0.0, 0.9, 2.0, 0.1, 0.1])
         torch.library.opcheck(kernel._DISTILLATION, given)
     with pytest.raises(ValueError, match=r"reads 7 weights and the pseudo-counts of the scores, got 7"):
-        kernel._DISTILLATION(logits.detach(), target, *[None] * 5, [3, 1, 1, 0], [1.0] * 7)
+        kernel._DISTILLATION(logits.detach(), target, *[None] * 5, [3, 1, 0], [1.0] * 7)
     points = logits.detach()
     torch.library.opcheck(kernel._NEIGHBOURS, (points, points, target, None, None, 4, 3, True))
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"reduction": "sum"}, {"weight": torch.ones(3)}, {"k": 13}, {"ignore_index": -100}],
+    [{"reduction": "sum"}, {"weight": torch.ones(3)}, {"k": 13}, {"space": "logits"}, {"ignore_index": -100}],
     ids=str,
 )
 def test_what_the_kernel_does_not_know_is_left_to_pytorch(options: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from osakd.api.arguments import exit_unguarded, logged, process_count, seed_list
+from osakd.api.arguments import check_early, exit_unguarded, logged, process_count, seed_list
 from osakd.api.reports import read_panels
 from osakd.api.signatures import takes_options
 from osakd.durable import write_json
@@ -96,16 +96,18 @@ def compare(
         IncompleteError: a run failed; the others have finished and are recorded.
         RunError: every run failed, or another process runs the same comparison.
     """
-    from osakd.data.in_memory import given_data
     from osakd.engine.config import image_options_of, options_of
+
+    exit_unguarded()
+    chosen, cores = options_of(options), process_count(processes)
+    named = [methods] if isinstance(methods, str | Mapping) else list(methods)
+    check_early(data, named)
+    from osakd.data.in_memory import given_data
     from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
     from osakd.runner.lock import lock_runner
     from osakd.runner.run import run_plans
 
-    exit_unguarded()
-    chosen, cores = options_of(options), process_count(processes)
-    named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     source = DataSource(given_data(data), image_options_of(chosen))
     plans = plan_runs(source, named, seed_list(seeds), chosen, None if out is None else given_path(out))
     folder = plans[0].folder.parent

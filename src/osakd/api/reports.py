@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from osakd.api.galleries import galleries_of
 from osakd.errors import InputError
 from osakd.paths import given_path
 
@@ -37,6 +36,7 @@ def write_report(
         RunError: the disk cannot be written, or the first line of the packed file or the complexity figures beside the
             runs are damaged. A damaged run is shown as one, beside the others.
     """
+    from osakd.api.galleries import galleries_of
     from osakd.report.layout import complexity_tables
     from osakd.report.write import write_report as write
 

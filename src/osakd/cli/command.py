@@ -8,6 +8,7 @@ from typing import Any
 from osakd.cli.arguments import Arguments
 from osakd.cli.help import help_page
 from osakd.cli.options import options_of
+from osakd.cli.terminal import say_lines
 
 
 def command(
@@ -37,7 +38,7 @@ def command(
         def run(argv: Sequence[str]) -> int:
             arguments = Arguments(declared, argv)
             if {"--help", "-h"} & set(argv):
-                print(help_page(name, description, arguments.options.values(), arguments.method), end="")
+                say_lines(help_page(name, description, arguments.options.values(), arguments.method))
                 return 0
             values = arguments.values()
             try:

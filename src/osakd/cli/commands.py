@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from osakd import api
 from osakd.cli.command import command
+from osakd.cli.terminal import say
 from osakd.data.recipes import DATA
-from osakd.errors import printable
 from osakd.methods.registry import METHODS, PRESETS, run_notes
 from osakd.models.registry import MODELS
 from osakd.paths import given_path
@@ -25,7 +25,9 @@ SHOWN = 3
 def compare(**options: Any) -> None:
     """Train several methods over several seeds and compare them. The same command continues after a stop."""
     from osakd.cli.progress import ComparisonProgress, print_comparison
+    from osakd.engine.allocator import keep_freed_memory
 
+    keep_freed_memory()
     incomplete = None
     with ComparisonProgress() as progress:
         try:
@@ -33,8 +35,8 @@ def compare(**options: Any) -> None:
         except api.IncompleteError as error:
             comparison, incomplete = error.comparison, error
     print_comparison(comparison.panel)
-    print(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
-    print(f"Open {comparison.folder}/report.html in a browser to see them.")
+    say(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
+    say(f"Open {comparison.folder}/report.html in a browser to see them.")
     if incomplete is not None:
         raise incomplete
 
@@ -49,13 +51,13 @@ def train(**options: Any) -> None:
     with TrainingProgress() as progress:
         run = api.train(**options, callbacks=[progress])
     result, test = run.result, run.result.deployed_scores()
-    print(
+    say(
         f"{run.folder}: {_deployed_words(result)}: test accuracy {100 * test['accuracy']:.2f} %, "
         f"NLL {test['nll']:.3f}, ECE {100 * test['ece']:.2f} %; {result.epochs} epochs, {result.seconds:.1f} s"
     )
     for note in run_notes(run.config) + run.result.notes:
         if note not in progress.notes:  # those of the data are printed at the start
-            print(note)
+            say(note)
 
 
 def _deployed_words(result: Result) -> str:
@@ -72,9 +74,9 @@ def _deployed_words(result: Result) -> str:
 @command(api.evaluate, positional=("run",), without=("on_note",))
 def evaluate(**options: Any) -> None:
     """Score the network of a finished run, or an exported file, on a test set."""
-    scores = api.evaluate(**options, on_note=lambda note: print(printable(note)))
+    scores = api.evaluate(**options, on_note=say)
     top5 = f"top-5 {100 * scores['top5']:.2f} %, " if "top5" in scores else ""
-    print(f"accuracy {100 * scores['accuracy']:.2f} %, {top5}NLL {scores['nll']:.4f}, ECE {100 * scores['ece']:.2f} %")
+    say(f"accuracy {100 * scores['accuracy']:.2f} %, {top5}NLL {scores['nll']:.4f}, ECE {100 * scores['ece']:.2f} %")
 
 
 @command(positional=("model", "images"))
@@ -88,26 +90,26 @@ def predict(model: str, images: Sequence[str], *, json: bool = False) -> None:
     """
     for path, prediction in zip(images, api.load(model).predict(images), strict=True):
         if json:
-            print(to_json.dumps({"image": path, **prediction._asdict()}, ensure_ascii=False))
+            say(to_json.dumps({"image": path, **prediction._asdict()}, ensure_ascii=False))
             continue
         by_probability = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-        print(f"{path}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in by_probability[:SHOWN]))
+        say(f"{path}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in by_probability[:SHOWN]))
 
 
 @command(api.write_report, positional=("folder",))
 def report(**options: Any) -> None:
     """Show what is recorded: one page for a browser, tables and figures. Nothing is run."""
     path = api.write_report(**options)
-    print(f"Open {path} in a browser; tables.md, tables.tex, tables.csv and figures/ lie beside it.")
+    say(f"Open {path} in a browser; tables.md, tables.tex, tables.csv and figures/ lie beside it.")
 
 
 @command(api.pack, positional=("folder",))
 def pack(**options: Any) -> None:
     """Put the runs of a folder in one file, without their networks. Nothing is deleted."""
     for packed in api.pack(**options):
-        print(printable(f"{packed.file}: {packed.runs} run{'s' * (packed.runs != 1)}"))
+        say(f"{packed.file}: {packed.runs} run{'s' * (packed.runs != 1)}")
         for name, why in packed.left.items():
-            print(printable(f"  not packed: {name}: {why}"))
+            say(f"  not packed: {name}: {why}")
 
 
 @command(positional=("folder",))
@@ -118,23 +120,20 @@ def status(folder: str, *, all: bool = False) -> None:  # noqa: A002 - as the op
         folder: folder of a comparison, an experiment, all records, or one run.
         all: also show a line for each finished run.
     """
-    from rich.console import Console
-
     from osakd.runner.status import status_of
 
-    console = Console(markup=False, soft_wrap=True)
     for status_of_folder in status_of(given_path(folder)):
         counts = Counter(run.state for run in status_of_folder.runs)
         counted = ", ".join(f"{n} {state}" for state, n in counts.items())
-        console.print(printable(f"{status_of_folder.folder}: {counted}"), style="bold")
+        say(f"{status_of_folder.folder}: {counted}")
         runner = status_of_folder.runner
         if runner:
             doubt = "" if runner.certain else " (or it was killed: its lock belongs to another user)"
             who = f"process {runner.process} on {runner.host}, since {runner.since}"
-            console.print(printable(f"  run by {who}{doubt}"), highlight=False)
+            say(f"  run by {who}{doubt}")
         for run in status_of_folder.runs:
             if all or run.state != "finished":
-                console.print(printable(_run_line(run)), highlight=False)
+                say(_run_line(run))
 
 
 def _run_line(run: "RunStatus") -> str:
@@ -154,13 +153,13 @@ def _run_line(run: "RunStatus") -> str:
 @command()
 def list_() -> None:
     """Show the known data, models and methods, with their sources."""
-    print("data (--data; also a local folder, or any hub id)")
+    say("data (--data; also a local folder, or any hub id)")
     for name, data in DATA.items():
-        print(f"  {name:<18}{data.description}. {data.source}" + (f" (hub: {data.hub})" if data.hub else ""))
-    print("models (--model; also timm:NAME, and package.module:function)")
+        say(f"  {name:<18}{data.description}. {data.source}" + (f" (hub: {data.hub})" if data.hub else ""))
+    say("models (--model; also timm:NAME, and package.module:function)")
     for name, model in MODELS.items():
-        print(f"  {name:<18}{model.description}. {model.source}")
-    print("methods (--method; osakd train --method NAME --help shows its settings)")
+        say(f"  {name:<18}{model.description}. {model.source}")
+    say("methods (--method; osakd train --method NAME --help shows its settings)")
     for name, method in METHODS.items():
-        print(f"  {name:<28}{(method.settings.__doc__ or '').splitlines()[0]}")
-    print(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join(PRESETS)}")
+        say(f"  {name:<28}{(method.settings.__doc__ or '').splitlines()[0]}")
+    say(f"shorthands (--method; methods with other settings): osakd-16nn, {', '.join(PRESETS)}")

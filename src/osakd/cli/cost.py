@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from osakd.cli.command import command
+from osakd.cli.terminal import say
 from osakd.errors import InputError
 from osakd.report.tables.table import table_of
 
@@ -58,9 +59,8 @@ def cost(
     schedule |= {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
     rows = costs(arrays, methods, Options(deploy="last", model=model, **schedule))
     _print(rows)
-    paper = (model, arrays.input_shape, arrays.num_classes) == ("resnet32", (3, 32, 32), 10)
-    for line in _notes(rows) + (paper_lines(rows) if paper else []):
-        print(line)
+    for line in _notes(rows):
+        say(line)
 
 
 def quantity(value: float) -> str:
@@ -74,29 +74,6 @@ def quantity(value: float) -> str:
         if value >= size:
             return f"{value / size:#.4g}{prefix}"
     return f"{value:#.4g}" if value else "-"
-
-
-def paper_lines(rows: "Sequence[Cost]") -> list[str]:
-    """The figures of the paper's section on complexity, each as the paper has it and as it is counted here.
-
-    The rows are of ResNet-32 on CIFAR-10's shape; there are lines only where OSAKD and KD are among them.
-    """
-    osakd = next((row for row in rows if row.label.startswith("osakd")), None)
-    kd = next((row for row in rows if row.label == "kd"), None)
-    if osakd is None or kd is None:
-        return []
-    student, both = osakd.deployed_macs / 1e6, kd.passes * kd.deployed_macs / 1e6
-    teacher = both - student
-    return [
-        "",
-        "The paper: one forward pass is 0.07 GFLOPs with OSAKD, and 0.33 with KD and a ResNet-110 teacher.",
-        f"  These are multiply-accumulates: here ResNet-32 has {student:.1f} M, its teacher {teacher:.1f} M, "
-        f"both {both:.1f} M: {student / 1e3:.2f} + {teacher / 1e3:.2f} = {both / 1e3:.2f} G.",
-        f"  Training takes more than one forward pass: {osakd.flops / 1e6:.0f} MFLOP per image for OSAKD, forward "
-        f"and backward;",
-        f"  {kd.flops / 1e6:.0f} for KD, {kd.flops / osakd.flops:.1f} times as many, and with the training of the "
-        f"teacher, for as many epochs, {kd.total_flops / osakd.total_flops:.1f} times.",
-    ]
 
 
 def _data(name: str | None, options: dict[str, Any]) -> "DataArrays":
@@ -117,9 +94,8 @@ def _data(name: str | None, options: dict[str, Any]) -> "DataArrays":
 
 def _print(rows: "Sequence[Cost]") -> None:
     """One table for training and one for what is deployed."""
-    from osakd.cli.progress import plain_console, print_table
+    from osakd.cli.progress import print_table
 
-    console = plain_console()
     trained_rows = [
         [
             row.label,
@@ -135,8 +111,8 @@ def _print(rows: "Sequence[Cost]") -> None:
     ]
     deployed_rows = [[row.label, f"{row.deployed_parameters:,}", quantity(row.deployed_macs)] for row in rows]
     for table in (table_of("training", _TRAINING, trained_rows), table_of("deployed", _DEPLOYED, deployed_rows)):
-        console.print(table.title, style="bold")
-        print_table(console, table)
+        say(table.title)
+        print_table(table)
 
 
 def _notes(rows: "Sequence[Cost]") -> list[str]:

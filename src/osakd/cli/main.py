@@ -1,11 +1,14 @@
 """``osakd COMMAND ...``: finds the command, and turns every error into one sentence and an exit code."""
 
+import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, printable, unknown_name
+from osakd.cli.terminal import Doing, guarded_output, say, say_lines, stopped_by_signals
+from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, unknown_name
 from osakd.leaves import offered
 
 COMMANDS = {
@@ -23,7 +26,7 @@ COMMANDS = {
 """Each command: ``module:name`` of what runs it, and what it does. The module is imported when it is called."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 
-Train small neural networks better without a teacher.
+Train small neural networks without a teacher.
 
 commands:
 {commands}
@@ -37,44 +40,54 @@ options:
 
 def run() -> None:
     """The entry point of the console script."""
+    sys.excepthook = lambda *error: say_lines("".join(traceback.format_exception(*error)), file=sys.stderr)
     sys.exit(main(sys.argv[1:]))
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs a command; the exit code is 0, 2 for the user's mistake, 1 for a failure, 130 after Ctrl-C."""
+    """Runs a command; the exit code is 0, 2 for the user's mistake, 1 for a failure, 128 + a signal that stopped it."""
     arguments = [argument for argument in argv if argument != "--traceback"]
-    try:
-        return _dispatch(arguments)
-    except KeyboardInterrupt as stopped:
-        print(f"\nosakd: stopped. {stopped}".rstrip(), file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (osakd list | head): nothing more to say.
-        sys.stderr.close()
-        return 1
-    except Exception as error:
-        if "--traceback" in argv:
-            raise
-        if isinstance(error, InputError | RunError):
-            print(printable(f"osakd: {error}"), file=sys.stderr)
-            return 2 if isinstance(error, InputError) else 1
-        if is_out_of_memory(error):
-            print(f"osakd: {NO_MEMORY}", file=sys.stderr)
+    with guarded_output() as output:
+        code = _run(arguments, raises="--traceback" in argv)
+        failure = output and output.error
+        # A reader of our output that has gone (osakd list | head) wants no more.
+        if failure and not isinstance(failure, BrokenPipeError):
+            _complain(f"the output could not be written ({failure.strerror}); the rest was done.")
+            code = code or 1
+    return code
+
+
+def _run(arguments: list[str], *, raises: bool) -> int:
+    """Runs a command; the exit code."""
+    with stopped_by_signals() as received, Doing():
+        try:
+            return _dispatch(arguments)
+        except KeyboardInterrupt as stopped:
+            say("", file=sys.stderr)
+            _complain(f"stopped. {stopped}".rstrip())
+            return 128 + (received or [signal.SIGINT])[0]
+        except Exception as error:
+            if raises:
+                raise
+            if isinstance(error, InputError | RunError):
+                _complain(str(error))
+                return 2 if isinstance(error, InputError) else 1
+            words = f"{type(error).__name__}: {one_line(error) or 'no message'}"
+            _complain(NO_MEMORY if is_out_of_memory(error) else f"unexpected {words} (--traceback shows where)")
             return 1
-        words = one_line(error) or "no message"
-        print(
-            printable(f"osakd: unexpected {type(error).__name__}: {words} (--traceback shows where)"), file=sys.stderr
-        )
-        return 1
+
+
+def _complain(sentence: str) -> None:
+    say(f"osakd: {sentence}", file=sys.stderr)
 
 
 def _dispatch(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         commands = "\n".join(f"  {name:<12}{what}" for name, (_, what) in COMMANDS.items())
-        print(_USAGE.format(commands=commands), end="")
+        say_lines(_USAGE.format(commands=commands))
         return 0
     if arguments[0] == "--version":
-        print(f"osakd {__version__}")
+        say(f"osakd {__version__}")
         return 0
     name = arguments[0]
     if name not in COMMANDS:

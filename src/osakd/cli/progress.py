@@ -7,6 +7,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from osakd.cli.terminal import say
 from osakd.engine.callbacks import Callback
 from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
@@ -52,7 +53,7 @@ class _Display:
         now = time.monotonic()
         if self.bars is None and (at_once or now - self._last_line >= SECONDS_BETWEEN_LINES):
             self._last_line = now
-            print(text, flush=True)
+            say(text)
 
 
 class TrainingProgress(_Display, Callback):
@@ -70,15 +71,14 @@ class TrainingProgress(_Display, Callback):
         """Shows what is trained."""
         from_epoch = f", from epoch {done + 1}" if done else ""
         stage = f", teacher ({config.stage} before the last stage)" if config.stage else ""
-        self.console.print(
-            printable(config.data["name"]) + f" ({config.data['train']:,} images), {config.model}, {config.method}, "
-            f"seed {config.seed}, {_counted(config.epochs, 'epoch')}{stage}{from_epoch}",
-            highlight=False,
+        say(
+            f"{config.data['name']} ({config.data['train']:,} images), {config.model}, {config.method}, "
+            f"seed {config.seed}, {_counted(config.epochs, 'epoch')}{stage}{from_epoch}"
         )
         for note in notes:
             if note not in self.notes:  # an earlier stage has the same data
                 self.notes.add(note)
-                self.console.print(printable(note), highlight=False)
+                say(note)
         self._epochs, self._steps = config.epochs, steps
         if self.bars is not None:
             if self._task is not None:  # of an earlier stage
@@ -113,17 +113,17 @@ class ComparisonProgress(_Display):
         if self._finished is None:
             self._finished = {state.plan.name for state in states}
             if states:
-                self.console.print(f"Finished before: {_counted(len(states), 'run')}.", highlight=False)
+                say(f"Finished before: {_counted(len(states), 'run')}.")
             return
         for note in dict.fromkeys(note for state in states for note in state.notes):
             # Each single run measures and notes the same: show the note of the first.
             kind = note.partition(":")[0] if note.startswith("Executor") else note.partition(" is predicted")[0]
             if kind not in self._shown:
                 self._shown.add(kind)
-                self.console.print(printable(note), highlight=False)
+                say(note)
         for reason in {str(state.error) for state in states if isinstance(state.error, NotFusedError)} - self._shown:
             self._shown.add(reason)
-            self.console.print(f"The runs do not share a program: {reason}", highlight=False)
+            say(f"The runs do not share a program: {reason}")
         ended = [state for state in states if state.done and not isinstance(state.error, NotFusedError)]
         for state in ended:
             if state.plan.name not in self._finished:
@@ -164,7 +164,7 @@ def _counted(number: int, noun: str) -> str:
 
 def _name(state: RunProgress) -> str:
     """The run's name, and how many other runs share its program."""
-    return state.plan.name + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
+    return printable(state.plan.name) + (f" and {state.replicas - 1} more" if state.replicas > 1 else "")
 
 
 def _left(state: RunProgress) -> str:
@@ -193,14 +193,11 @@ def describe(row: dict[str, Any]) -> str:
     return f"{scored}{row['images_per_second']:,.0f} images/s"
 
 
-def plain_console() -> Console:
-    """A console for tables, which is wide where it is not a terminal."""
-    console = Console(markup=False)
-    return console if console.is_terminal else Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
-
-
-def print_table(console: Console, table: Table[Any]) -> None:
+def print_table(table: Table[Any]) -> None:
     """Prints the rows of a table; a narrow terminal gets several tables below each other."""
+    console = Console(markup=False)
+    if not console.is_terminal:
+        console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
     for shown in console_tables(table, console.width):
         console.print(shown, highlight=False)
         console.print()
@@ -208,10 +205,9 @@ def print_table(console: Console, table: Table[Any]) -> None:
 
 def print_comparison(panel: RecordedPanel) -> None:
     """Prints the table of a comparison and its notes."""
-    console = plain_console()
-    console.print(printable(panel.title), style="bold", highlight=False)
-    print_table(console, comparison_table(panel))
+    say(panel.title)
+    print_table(comparison_table(panel))
     for executor in dict.fromkeys(run.result.environment["executor"] for run in panel.finished):
-        console.print(f"Executor: {executor}.", highlight=False)
+        say(f"Executor: {executor}.")
     for note in [*panel.notes, *panel.equal_runs]:
-        console.print(printable(note), style="yellow" if note.startswith("Warning") else None, highlight=False)
+        say(note)

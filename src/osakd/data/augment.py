@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 from torch import Tensor
 
 from osakd.data.streams import raw
@@ -88,6 +87,8 @@ def draw_mixes(
         A box and what a sample keeps of its pixels there: ``share, top, bottom, left, right``, ``[count, 5]``. Mixup's
         box is the whole image; CutMix keeps nothing.
     """
+    from scipy.special import betaincinv
+
     key = {"seed": seed, "stage": stage, "epoch": epoch}
     which, share, *centre = raw(4 * count, stream="mixing", **key).reshape(4, count) / 2**64
     cut = which < 0.5 if mixup and cutmix else np.full(count, cutmix > 0)

@@ -4,9 +4,11 @@ The cache is ``paths.cache_folder``; it may be deleted at any time.
 """
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +21,15 @@ from osakd.paths import cache_folder
 
 _LAYOUT = "4"  # raise it when the files of the cache change
 _IMAGES, _CHANGES = "images.npy", "changes.json"
-_NO_CLASSES = np.zeros(0, dtype=np.int64)
 
 
 def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
     """The decoded images of a split, from the cache if they are there; a RunError if it cannot be written."""
     size = "" if resize is None else f"-{resize[0]}x{resize[1]}"
-    folder = cache_folder() / f"{content_hash((split.images, _NO_CLASSES))}{size}-{RULES}.{_LAYOUT}"
+    folder = cache_folder() / f"{sha256(b''.join(split.keys)).hexdigest()[:16]}{size}-{RULES}.{_LAYOUT}"
     mapped = _read(folder, len(split.images))
     if mapped is None:
+        logging.getLogger("osakd").info("Decoding %s images", f"{len(split.images):,}")
         decoded = decode(split, resize)
         write_folder(folder, lambda beside: _write(beside, decoded))
         mapped = _read(folder, len(split.images))

@@ -43,6 +43,7 @@ def number_classes(data: str, first: EncodedSplit, *others: EncodedSplit) -> Cla
         values = sorted({_checked(data, declared, first, row) for row in range(len(first.labels))})
         names = tuple(declared[int(value)] for value in values)
         by_value = {value: index for index, value in enumerate(values)}
+    check_distinct(data, names)
     by_name = {name: index for index, name in enumerate(names)}
     targets = []
     for split in (first, *others):
@@ -59,6 +60,14 @@ def number_classes(data: str, first: EncodedSplit, *others: EncodedSplit) -> Cla
             )
         targets.append(np.array(indices, dtype=np.int64))
     return Classes(names, targets, _notes(data, values, names, declared))
+
+
+def check_distinct(data: str, names: Sequence[str]) -> None:
+    """Refuses, by an InputError, two classes of one name: nothing that names a class could tell them apart."""
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        numbers = " and ".join(str(number) for number, other in enumerate(names) if other == name)
+        raise InputError(f"The classes {numbers} of {data!r} are all called {name!r}: give each a name of its own.")
 
 
 def match_classes(known: Sequence[str], names: Sequence[str]) -> list[int | None]:

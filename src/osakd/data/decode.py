@@ -4,6 +4,7 @@
 """
 
 import io
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,15 +37,17 @@ def decode(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
     Raises:
         InputError: an image that cannot be decoded, or images of several sizes without ``resize``.
     """
-    images: list[Images] = []
+    images: Images = np.empty((0, 0, 0, 1), dtype=np.uint8)
     rotated = composited = 0
-    for encoded, origin in zip(split.images, split.origins, strict=True):
+    for row, (encoded, origin) in enumerate(zip(split.images, split.origins, strict=True)):
         image, was_rotated, was_composited = _decode_image(encoded, origin, resize)
-        images.append(image)
-        check_size(image.shape, origin, images[0].shape, split.origins[0])
+        if row == 0:
+            images = np.empty((len(split.images), *image.shape), dtype=np.uint8)
+        check_size(image.shape, origin, images.shape[1:], split.origins[0])
+        images = in_channels(images, max(image.shape[2], images.shape[3]))
+        images[row] = in_channels(image, images.shape[3])
         rotated, composited = rotated + was_rotated, composited + was_composited
-    channels = max(image.shape[2] for image in images)
-    return Decoded(np.stack([in_channels(image, channels) for image in images]), rotated, composited)
+    return Decoded(images, rotated, composited)
 
 
 def check_size(shape: tuple[int, ...], origin: str, first: tuple[int, ...], first_origin: str) -> None:
@@ -69,9 +72,13 @@ def _decode_image(encoded: bytes, origin: str, resize: tuple[int, int] | None) -
     """The image ``[h, w, channels]``, whether it was rotated, and whether it was put on white."""
     from PIL import Image, ImageOps
 
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
     try:
-        Image.init()
-        with Image.open(io.BytesIO(encoded), formats=sorted(FORMATS & Image.OPEN.keys())) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half of what is refused
+            Image.init()
+            opened = Image.open(io.BytesIO(encoded), formats=sorted(FORMATS & Image.OPEN.keys()))
+        with opened as image:
             if image.mode[0] in "IF":
                 raise InputError(f"{origin} has more than 8 bits per channel: save it with 8 bits.")
             image.load()
@@ -84,6 +91,8 @@ def _decode_image(encoded: bytes, origin: str, resize: tuple[int, int] | None) -
             return array.reshape(*array.shape[:2], -1), rotated, composited
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{origin} has more than {most:,} pixels, the most that are read: make it smaller.") from error
     except Exception as error:  # Pillow's decoders raise many kinds
         raise InputError(f"{origin} cannot be decoded as an image: replace it or remove it.") from error
 

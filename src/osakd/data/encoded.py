@@ -2,8 +2,27 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from osakd.errors import InputError
 
 Label = int | str
+
+
+class OnDemand(Sequence[bytes]):
+    """Encoded images, each of which is read from its place when it is needed: they are never in memory together."""
+
+    def __init__(self, read: Callable[[Any], bytes], places: Sequence[Any]) -> None:
+        self._read, self._places = read, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, row: Any) -> Any:
+        return self._read(self._places[row])
 
 
 @dataclass(frozen=True)
@@ -16,15 +35,20 @@ class EncodedSplit:
         names: names that whole numbers stand for; None where the data do not name their classes.
     """
 
-    images: list[bytes]
+    images: Sequence[bytes]
     labels: list[Label]
     origins: list[str]
     names: tuple[str, ...] | None = None
 
+    @cached_property
+    def keys(self) -> list[bytes]:
+        """A key of the content of each image: copies have the same."""
+        return [blake2b(image, digest_size=16).digest() for image in self.images]
+
     def take(self, rows: Sequence[int]) -> "EncodedSplit":
         """The images of these rows."""
-        images, labels, origins = ([column[row] for row in rows] for column in (self.images, self.labels, self.origins))
-        return EncodedSplit(images, labels, origins, self.names)  # type: ignore[arg-type] - columns of three types
+        labels, origins = [self.labels[row] for row in rows], [self.origins[row] for row in rows]
+        return EncodedSplit(OnDemand(self.images.__getitem__, rows), labels, origins, self.names)
 
 
 @dataclass(frozen=True)
@@ -65,3 +89,11 @@ class Source:
                 "the training split (--validation)."
             )
         return self.splits[kind]()
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file; an InputError for one that cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read ({error.strerror}): check it and its permissions.") from error

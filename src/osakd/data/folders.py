@@ -8,7 +8,7 @@ from pathlib import Path
 
 from osakd.data.classes import clean_name
 from osakd.data.decode import FORMATS
-from osakd.data.encoded import EncodedSplit, Source
+from osakd.data.encoded import EncodedSplit, OnDemand, Source, read_file
 from osakd.data.layout import files_by_split, folders_by_split, split_named, visible, visible_files
 from osakd.data.options import ImageOptions
 from osakd.data.parquet import read_parquet
@@ -153,7 +153,7 @@ def read_image_folder(folder: Path, notes: list[str], *, needed: bool) -> Encode
     if skipped:
         counts = ", ".join(f"{count} {ending}" for ending, count in sorted(skipped.items()))
         notes.append(f"Skipped in {folder.name}/, since they are not images: {counts}.")
-    return EncodedSplit([_read(path) for path in images], list(labels), [str(path) for path in images])
+    return EncodedSplit(OnDemand(read_file, images), list(labels), [str(path) for path in images])
 
 
 def holds_images(folder: Path) -> bool:
@@ -203,10 +203,3 @@ def _load_plugins(paths: list[Path]) -> None:
         except ImportError:
             continue
         image_endings.cache_clear()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read ({error.strerror}): check it and its permissions.") from error

@@ -8,6 +8,7 @@ import hashlib
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from osakd.data.cache import cache_folder, write_folder
+from osakd.data.classes import check_distinct
 from osakd.errors import InputError
 from osakd.paths import given_path
 
@@ -75,7 +77,7 @@ def given_data(data: Data, *, split: str = "train") -> str:
 def _table(split: Any, name: str) -> Any:
     """A split as an Arrow table with the columns ``image`` and ``label``, or with a Hugging Face dataset's own."""
     if hasattr(split, "with_format") and hasattr(split, "features"):
-        table = split.with_format("arrow")[:]
+        table = _embedded(split.with_format("arrow")[:], name)
         if any(pa.types.is_nested(field.type) or pa.types.is_binary(field.type) for field in table.schema):
             return table
         raise InputError(f"The split {name!r} has no images ({', '.join(table.column_names)}): {_EXPECTED}.")
@@ -83,11 +85,47 @@ def _table(split: Any, name: str) -> Any:
     if len(images) != len(labels):
         raise InputError(f"The split {name!r} has {len(images)} images, but {len(labels)} labels: make them equal.")
     encoded = [encoded_image(image, f"{name}, image {number}") for number, image in enumerate(images)]
-    names = getattr(split, "classes", None)
+    names = class_names(split)
     values = labels
-    if isinstance(names, Sequence) and all(isinstance(label, int) and label < len(names) for label in labels):
+    if names and all(isinstance(label, int) and 0 <= label < len(names) for label in labels):
+        check_distinct(name, names)
         values = [names[int(label)] for label in labels]
     return pa.table({"image": pa.array(encoded, pa.binary()), "label": pa.array(values)})
+
+
+def _embedded(table: Any, name: str) -> Any:
+    """A table with the images that it only names, read from their files."""
+    from datasets.table import embed_table_storage
+
+    try:
+        return embed_table_storage(table)
+    except OSError as error:
+        raise InputError(f"The split {name!r} names an image that cannot be read ({error}): bring it back.") from error
+
+
+def class_names(split: Any) -> list[str]:
+    """The names of the classes of a torch dataset, or of those that it consists of; of several names the first.
+
+    There are none, with a warning, where a ``target_transform`` may have given the numbers another meaning.
+    """
+    from torch.utils.data import ConcatDataset, Subset
+
+    from osakd.data.indexed import WithIndex
+
+    if getattr(split, "target_transform", None) is not None:
+        warnings.warn(
+            "The classes are called by their numbers: the dataset's `target_transform` may have made others of them.",
+            stacklevel=2,
+        )
+        return []
+    if isinstance(split, Subset | WithIndex):
+        return class_names(split.dataset)
+    if isinstance(split, ConcatDataset):
+        first, *others = [class_names(part) for part in split.datasets]
+        return first if all(names == first for names in others) else []
+    names = getattr(split, "classes", None)
+    known = names if isinstance(names, Sequence) and not isinstance(names, str) else []
+    return [str(name[0] if isinstance(name, tuple | list) and name else name) for name in known]
 
 
 def _columns(split: Any, name: str) -> tuple[Sequence[Any], list[int | str]]:

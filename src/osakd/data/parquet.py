@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from osakd.data.classes import clean_name, listed
-from osakd.data.encoded import EncodedSplit, Label
+from osakd.data.encoded import EncodedSplit, Label, OnDemand, read_file
 from osakd.data.options import ImageOptions
 from osakd.errors import InputError
 from osakd.read_json import load_json
@@ -37,7 +37,9 @@ def read_parquet(files: Sequence[Path], options: ImageOptions) -> EncodedSplit:
             ``split_from_table``.
     """
     tables = [_read(path) for path in files]
-    splits = [split_from_table(table, str(path), options) for table, path in zip(tables, files, strict=True)]
+    splits = [
+        split_from_table(table, str(path), options, path.parents[:3]) for table, path in zip(tables, files, strict=True)
+    ]
     names = next((split.names for split in splits if split.names), None)
     first = _described(tables[0], options, files[0])
     for table, split, path in zip(tables, splits, files, strict=True):
@@ -52,25 +54,43 @@ def read_parquet(files: Sequence[Path], options: ImageOptions) -> EncodedSplit:
                 f"them {listed(split.names or ())}: make them equal."
             )
     return EncodedSplit(
-        [image for split in splits for image in split.images],
+        OnDemand(
+            lambda place: place[0][place[1]], [(part.images, row) for part in splits for row in range(len(part.labels))]
+        ),
         [label for split in splits for label in split.labels],
         [origin for split in splits for origin in split.origins],
         names,
     )
 
 
-def split_from_table(table: Table, origin: str, options: ImageOptions) -> EncodedSplit:
-    """The images and labels of a table with the hub's features; an InputError for unclear columns, missing values."""
+def split_from_table(
+    table: Table, origin: str, options: ImageOptions, folders: Sequence[Path] = (Path(),)
+) -> EncodedSplit:
+    """The images and labels of a table with the hub's features, whose paths are relative to one of the folders.
+
+    Raises:
+        InputError: unclear columns, missing labels; missing images, when they are read.
+    """
     features = _features(table)
     image_column, label_column = choose_columns(table, features, options, origin)
-    rows = table.column(image_column).to_pylist()
-    images: list[bytes] = [(row.get("bytes") if isinstance(row, dict) else row) or b"" for row in rows]
-    origins = [f"{origin}, row {row}" for row in range(len(images))]
-    if b"" in images:
-        raise InputError(f"{origins[images.index(b'')]} holds no image: remove the row, or embed the image's bytes.")
+    column = table.column(image_column)
+    origins = [f"{origin}, row {row}" for row in range(len(column))]
+
+    def read(row: int) -> bytes:
+        value = column[row].as_py()
+        content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+        if not content and path:
+            found = next((file for folder in folders if (file := folder / path).is_file()), None)
+            if found is None:
+                raise InputError(f"{origins[row]} names the image {path!r}, which does not exist: bring it back.")
+            content = read_file(found)
+        if not content:
+            raise InputError(f"{origins[row]} holds no image: remove the row, or embed the image's bytes.")
+        return content
+
     names = features.get(label_column, {}).get("names")
     labels = read_labels(table.column(label_column), label_column, origin)
-    return EncodedSplit(images, labels, origins, tuple(map(str, names)) if names else None)
+    return EncodedSplit(OnDemand(read, range(len(column))), labels, origins, tuple(map(str, names)) if names else None)
 
 
 def _read(path: Path) -> Table:

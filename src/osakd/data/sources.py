@@ -4,26 +4,24 @@
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from osakd.data.arrays import DataArrays, Split, content_hash, in_channels
+from osakd.data.arrays import DataArrays, Labels, Split, content_hash, in_channels
 from osakd.data.cache import cached
 from osakd.data.classes import number_classes
 from osakd.data.decode import RULES, Decoded, check_size, resized
+from osakd.data.digits import read_digits
 from osakd.data.encoded import EncodedSplit, Source
+from osakd.data.find import find_data
 from osakd.data.folders import folder_source
 from osakd.data.hub import hub_source
 from osakd.data.options import ImageOptions
-from osakd.data.recipes import DATA
 from osakd.data.stratified import draw_share
-from osakd.errors import InputError, unknown_name
-from osakd.paths import given_path
+from osakd.errors import InputError
 
-_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 _KEY_OF_TEST_SPLIT = 2  # of the random order; 0 and 1 are those of `validation` and `fraction`
 
 
@@ -77,19 +75,10 @@ def load_test(data: str, options: ImageOptions = ImageOptions(), *, trained_on: 
 
 def _find(data: str, options: ImageOptions) -> tuple[str, str, Source]:
     """The name of a data set in records, its kind, and its splits."""
-    if data in DATA:
-        return data, "named", hub_source(str(DATA[data].hub), DATA[data].config, options)
-    folder = given_path(data)
-    if folder.is_dir():
-        return folder.resolve().name, "folder", folder_source(folder, options)
-    if folder.exists():
-        raise InputError(f"The data {data!r} is a file: give the folder that holds it.")
-    hub = _HUB_ID.fullmatch(data)
-    if hub and data[0] != ".":
-        return data, "hub", hub_source(hub[1], hub[2], options)
-    if "/" in data or data[:1] in (".", "~"):
-        raise InputError(f"The data folder {data!r} does not exist: check the path.")
-    raise unknown_name("data", data, DATA, "; or a local folder, or a hub id such as uoft-cs/cifar10")
+    kind, folder, hub, config = find_data(data)
+    if folder is not None:
+        return folder.resolve().name, kind, folder_source(folder, options)
+    return data, kind, hub_source(hub, config, options)
 
 
 def _train_and_test(name: str, source: Source, options: ImageOptions) -> tuple[EncodedSplit, EncodedSplit]:
@@ -109,7 +98,7 @@ def _train_and_test(name: str, source: Source, options: ImageOptions) -> tuple[E
     whole = source.read(train)
     _refuse_empty(name, [whole])
     classes = number_classes(name, whole)
-    rows = draw_share(
+    drawn = draw_share(
         classes.targets[0],
         classes.names,
         options.test_fraction,
@@ -118,7 +107,47 @@ def _train_and_test(name: str, source: Source, options: ImageOptions) -> tuple[E
         epoch=_KEY_OF_TEST_SPLIT,
         leave_one=True,
     )
+    rows = _with_copies(whole.keys, drawn, classes.targets[0])
     return whole.take(np.setdiff1d(np.arange(len(whole.labels)), rows).tolist()), whole.take(rows.tolist())
+
+
+def _with_copies(keys: Sequence[bytes], rows: Labels, target: Labels) -> Labels:
+    """The rows of a test split where copies of an image are on one side: that of their first.
+
+    Copies stay in the training split where a class would have no other images there.
+    """
+    first: dict[bytes, int] = {}
+    firsts = np.array([first.setdefault(key, row) for row, key in enumerate(keys)])
+    in_test = np.isin(firsts, rows)
+    return np.flatnonzero(in_test & np.isin(target, target[~in_test]))
+
+
+def _copy_notes(splits: Sequence[EncodedSplit], targets: Sequence[Labels]) -> list[str]:
+    """What is wrong with images that are there more than once."""
+    classes: dict[bytes, set[int]] = {}
+    for split, target in zip(splits, targets, strict=True):
+        for key, label in zip(split.keys, target.tolist(), strict=True):
+            classes.setdefault(key, set()).add(label)
+    test, trained_on = splits[-1], set(splits[0].keys) if len(splits) > 1 else set()
+    copies = [row for row, key in enumerate(test.keys) if key in trained_on]
+    torn = [row for row, key in enumerate(splits[0].keys) if len(classes[key]) > 1]
+    notes = []
+    if copies:
+        notes.append(
+            f"Warning: {len(copies):,} of {len(test.keys):,} test images are training images too, such as "
+            f"{_short(test.origins[copies[0]])}: their scores say nothing of new images."
+        )
+    if torn:
+        notes.append(
+            f"Warning: {sum(len(found) > 1 for found in classes.values()):,} images are in several classes, such as "
+            f"{_short(splits[0].origins[torn[0]])}: look at their labels."
+        )
+    return notes
+
+
+def _short(origin: str) -> str:
+    """The end of a path, which says enough."""
+    return "/".join(Path(origin).parts[-3:])
 
 
 def _assembled(
@@ -143,7 +172,7 @@ def _assembled(
         class_names=classes.names,
         train=splits[0] if train is not None else splits[-1].take(np.arange(0)),
         test=splits[-1],
-        notes=(*source.notes, *classes.notes, *_notes(decoded)),
+        notes=(*source.notes, *classes.notes, *_copy_notes(encoded, classes.targets), *_notes(decoded)),
         options=options,
     )
 
@@ -151,20 +180,16 @@ def _assembled(
 def _digits(options: ImageOptions) -> DataArrays:
     """600 fixed, stratified training images and 1,197 test images."""
     from PIL import Image
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
     for option in ("test_fraction", "label_column", "image_column"):
         if getattr(options, option):
             raise InputError(f"The data 'digits' has splits and classes already: leave `{option}` out.")
-    bunch: Any = load_digits()
-    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
-    classes = bunch.target.astype(np.int64)
-    train, test = train_test_split(np.arange(len(classes)), train_size=600, stratify=classes, random_state=0)
+    pictures, classes, train, test = read_digits()
+    images = pictures[..., None]
     content = content_hash(*(([images[rows].tobytes()], classes[rows]) for rows in (train, test)))
     if options.resize:
-        pictures = [Image.fromarray(image[..., 0]) for image in images]
-        images = np.stack([np.asarray(resized(picture, options.resize)) for picture in pictures])[..., None]
+        resized_images = [resized(Image.fromarray(picture), options.resize) for picture in pictures]
+        images = np.stack([np.asarray(image) for image in resized_images])[..., None]
     return DataArrays(
         name="digits",
         kind="named",

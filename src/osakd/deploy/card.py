@@ -8,8 +8,9 @@ import yaml
 from scipy.stats import binomtest
 
 from osakd.data.recipes import DATA, copy_note, recipe_in_words
+from osakd.errors import printable_lines
 from osakd.records import DataRecord, Result, RunConfig, read_finished, read_metrics
-from osakd.report.tables.table import markdown, table_of
+from osakd.report.tables.table import markdown, markdown_text, table_of
 
 
 def model_card(run: Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
@@ -19,7 +20,7 @@ def model_card(run: Path, *, license: str | None = None) -> str:  # noqa: A002 -
     metadata = yaml.safe_dump(_metadata(title, config, result, license), sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{metadata}---",
-        f"# {title}",
+        f"# {markdown_text(title)}",
         _network(config),
         "## Accuracy",
         _scores(config, result),
@@ -30,7 +31,7 @@ def model_card(run: Path, *, license: str | None = None) -> str:  # noqa: A002 -
         "## How to load it",
         _LOADING,
     ]
-    return "\n\n".join(parts) + "\n"
+    return printable_lines("\n\n".join(parts) + "\n")
 
 
 def _hub_id(data: DataRecord) -> str | None:
@@ -62,9 +63,9 @@ def _network(config: RunConfig) -> str:
     channels, height, width = config.data["input_shape"]
     classes = len(config.data["class_counts"])
     return (
-        f"The network `{config.model}` sorts images of {height}x{width} pixels with {channels} "
+        f"The network {markdown_text(config.model)} sorts images of {height}x{width} pixels with {channels} "
         f"channel{'s' * (channels > 1)} into {classes} classes. It was trained by osakd with the method "
-        f"`{config.method}`; it is the plain network, with its input normalisation as its first layer."
+        f"{markdown_text(config.method)}; it is the plain network, with its input normalisation as its first layer."
     )
 
 
@@ -93,7 +94,7 @@ def _training(config: RunConfig, result: Result, seconds: float) -> str:
         f"Cost: {seconds:,.0f} s of training and evaluation on {machine.get('device')} ({machine.get('machine')})",
         f"Made by osakd {machine.get('osakd')}, commit {machine.get('commit')}, torch {machine.get('torch')}",
     ]
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
 
 def _limits(config: RunConfig, result: Result) -> str:
@@ -105,7 +106,7 @@ def _limits(config: RunConfig, result: Result) -> str:
         *copy_note(config.data["content"]),
         *result.notes,
     ]
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {markdown_text(line)}" for line in lines)
 
 
 _LOADING = """With `pip install 'osakd[train,hub]'`:

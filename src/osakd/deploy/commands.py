@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from osakd.cli.command import command
+from osakd.cli.terminal import say, say_lines
 from osakd.deploy import api
 
 
@@ -17,8 +18,8 @@ def export(**options: Any) -> None:
     done = api.export(**options)
     metadata, proof = done.metadata, done.proof
     shape = ", ".join(map(str, metadata.input_shape))
-    print(f"{done.path}: {done.bytes:,} bytes, {metadata.number_format}; images {metadata.input} [n, {shape}]")
-    print(
+    say(f"{done.path}: {done.bytes:,} bytes, {metadata.number_format}; images {metadata.input} [n, {shape}]")
+    say(
         f"{proof.images:,} test images: accuracy {100 * proof.accuracy:.2f} % (PyTorch "
         f"{100 * proof.pytorch_accuracy:.2f} %), {proof.differ:,} predictions differ, logits by up to "
         f"{proof.difference:.2g}"
@@ -40,7 +41,7 @@ def latency(models: Sequence[str], **options: Any) -> None:
         latencies = read_latencies(given_path(models[0]))
     else:
         latencies = api.latency(models, **options)
-    print(f"Latency of one image\n\n{latency_text(latencies)}")
+    say_lines(f"Latency of one image\n\n{latency_text(latencies)}")
 
 
 @command(api.card, positional=("run",))
@@ -57,7 +58,7 @@ def card(*, to: str | Path | None = None, **options: Any) -> None:
     out_file = None if to is None else out_path(to)
     text = api.card(**options)
     if out_file is None:
-        print(text, end="")
+        say_lines(text)
     else:
         write_atomic(out_file, text.encode())
-        print(f"{to}: written")
+        say(f"{to}: written")

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 from osakd.checks import number, whole
 from osakd.engine.averaging import WeightAverage, averaged_names, decay_of
-from osakd.engine.calibration import Temperature, divide_last_layer, refined_nll
+from osakd.engine.calibration import Temperature, divide_last_layer, network_logits, refined_nll
 from osakd.errors import InputError
 
 AVERAGED, LAST = "averaged", "last"
 """Names of a network's averaged and present weights."""
+LABELS = "labels"
+Batch = tuple[Tensor, Tensor] | Mapping[str, Tensor]
 
 
 class Chosen(NamedTuple):
@@ -85,7 +87,7 @@ class BestAverage:
     def __init__(self, network: nn.Module, steps_per_epoch: int, epochs: float = 2.0) -> None:
         steps, window = whole("steps_per_epoch", steps_per_epoch, least=1), number("epochs", epochs, above=0)
         self.network, self.epoch = network, 0
-        self.example: Tensor | None = None
+        self.example: Tensor | dict[str, Tensor] | None = None
         state = network.state_dict(keep_vars=True)
         self.names = averaged_names(network)
         self.average = WeightAverage([state[name] for name in self.names], decay_of(window, steps))
@@ -95,11 +97,12 @@ class BestAverage:
         """Takes the weights after an optimizer step into the average."""
         self.average.update()
 
-    def validate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+    def validate(self, batches: Iterable[Batch]) -> float:
         """Scores the network and its average on validation images after an epoch, and keeps the better if it is best.
 
         Args:
-            batches: inputs and class indices, such as a ``DataLoader``; gone over twice.
+            batches: pairs of inputs and class indices, such as a ``DataLoader``, gone over twice; or, for a network of
+                transformers, mappings with ``labels``.
 
         Returns:
             The lower loss of the two, in nats, each at its best temperature.
@@ -150,17 +153,21 @@ class BestAverage:
         with self.average.swapped():
             return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
 
-    def _outputs(self, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    def _outputs(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
         was_training = self.network.training
         try:
             with torch.no_grad():
                 self.network.eval()
                 parts = []
-                for inputs, target in batches:
-                    inputs = inputs.to(next(self.network.parameters()).device)
-                    self.example = inputs[:1]
-                    logits = self.network(inputs)
-                    parts.append((logits, target.to(logits.device)))
+                device = next(self.network.parameters()).device
+                for batch in batches:
+                    if isinstance(batch, Mapping):
+                        inputs = {name: part.to(device) for name, part in batch.items() if name != LABELS}
+                        self.example, target = {name: part[:1] for name, part in inputs.items()}, batch[LABELS]
+                    else:
+                        inputs, target = batch[0].to(device), batch[1]
+                        self.example = inputs[:1]
+                    parts.append((network_logits(self.network, inputs), target.to(device)))
         finally:
             self.network.train(was_training)
         if not parts:

@@ -1,6 +1,7 @@
 """Temperature scaling: one number by which logits are divided, so that confidence is what accuracy is."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -89,15 +90,21 @@ def refined_nll(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> tupl
     return F.cross_entropy(logits.double() / temperature, target).item(), temperature
 
 
+def network_logits(network: nn.Module, inputs: Tensor | Mapping[str, Any]) -> Float[Tensor, "n c"]:
+    """The logits of a batch; of a network of transformers, which takes names and returns ``logits`` among others."""
+    outputs = network(**inputs) if isinstance(inputs, Mapping) else network(inputs)
+    return getattr(outputs, "logits", outputs)
+
+
 @torch.no_grad()
-def divide_last_layer(network: nn.Module, temperature: float, inputs: Tensor) -> bool:
+def divide_last_layer(network: nn.Module, temperature: float, inputs: Tensor | Mapping[str, Any]) -> bool:
     """Divides the layer that gives a network's outputs, where it is linear and used once; whether it was done."""
     made: list[Any] = []
     linear = [layer for layer in network.modules() if type(layer) is nn.Linear]
     hooks = [layer.register_forward_hook(lambda layer, _, output: made.append((layer, output))) for layer in linear]
     was_training = network.training
     try:
-        outputs = network.eval()(inputs)
+        outputs = network_logits(network.eval(), inputs)
     finally:
         network.train(was_training)
         for hook in hooks:

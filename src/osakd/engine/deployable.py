@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from osakd.engine.best import AVERAGED, LAST, Chosen
 from osakd.engine.calibration import TEMPERATURE, Temperature, divide_last_layer, fit_temperature
 from osakd.engine.config import FEWEST_TO_CALIBRATE, FEWEST_TO_CHOOSE, chooses
-from osakd.engine.evaluate import logits_of, scores, to_floats
+from osakd.engine.evaluate import final_scores, logits_of, scores, to_floats
 from osakd.engine.executors.base import Executor
 from osakd.records import RunConfig
 
@@ -28,7 +28,7 @@ def deployable(
     elif config.deploy != "last" and config.data["validation"] >= FEWEST_TO_CALIBRATE:
         temperature = fit_temperature(logits["validation"], splits["validation"].target)
     calibrate(network, temperature, splits["test"].images[:1])
-    scored = {name: scores(of_split / temperature, splits[name].target) for name, of_split in logits.items()}
+    scored = {name: final_scores(of_split / temperature, splits[name].target) for name, of_split in logits.items()}
     uncalibrated = scores(logits["test"], splits["test"].target)
     about = {"weights": weights, "epoch": chosen.epoch if chosen else epoch, "temperature": temperature}
     return network, about | scored | {"uncalibrated": uncalibrated}

@@ -20,6 +20,8 @@ BATCH = 64
 """Number of images at once, where a run does not say it."""
 REFINED = ("refined_nll", "temperature")
 CALIBRATION_BINS = 15
+_PART = 2**21
+"""Logits that are raised to float64 at once: all of them would take four times their memory."""
 TOP5_FROM = 100
 """Top-5 accuracy is reported for data with at least this many classes."""
 
@@ -58,9 +60,10 @@ def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = BATCH)
     """Evaluates a network on a split in eval mode.
 
     Returns:
-        ``accuracy`` and ``top5`` (from 100 classes on) in 0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
+        ``accuracy``, ``top5`` (from 100 classes on) and ``balanced_accuracy`` (the mean of the classes' accuracies) in
+        0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
     """
-    return scores(logits_of(network, split, batch_size=batch_size), split.target)
+    return final_scores(logits_of(network, split, batch_size=batch_size), split.target)
 
 
 def evaluate_method(
@@ -132,8 +135,15 @@ def target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
     return np.array([-1 if index is None else index for index in indices])[data.test.target]
 
 
+def final_scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str, float]:
+    """The scores of a trained network, see ``evaluate``."""
+    right = (logits.argmax(1) == target).double()
+    of_classes = torch.stack([right[target == label].mean() for label in target.unique()])
+    return scores(logits, target) | {"balanced_accuracy": of_classes.mean().item()}
+
+
 def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"], *, refined: bool = False) -> dict[str, float]:
-    """The scores of logits, see ``evaluate``; and ``refined_nll`` with its ``temperature``, where it is asked for.
+    """The scores of logits, without ``balanced_accuracy``; ``refined_nll`` with its ``temperature`` if asked for.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
@@ -141,9 +151,11 @@ def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"], *, refined: 
         >>> round(values["accuracy"], 3), round(values["nll"], 3)
         (0.667, 0.856)
     """
+    parts = zip(logits.split(_rows(logits)), target.split(_rows(logits)), strict=True)
+    nll = [F.cross_entropy(of_part.double(), of_target, reduction="none") for of_part, of_target in parts]
     values = {
         "accuracy": (logits.argmax(1) == target).double().mean(),
-        "nll": F.cross_entropy(logits.double(), target),
+        "nll": torch.cat(nll).mean(),
         "ece": expected_calibration_error(logits, target),
     }
     if logits.shape[1] >= TOP5_FROM:
@@ -168,8 +180,13 @@ def expected_calibration_error(logits: Float[Tensor, "m c"], target: Int[Tensor,
     Reference:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. (3); a bin includes its upper edge.
     """
-    confidence, predicted = logits.double().softmax(1).max(1)
+    best = [part.double().softmax(1).max(1) for part in logits.split(_rows(logits))]
+    confidence, predicted = (torch.cat(parts) for parts in zip(*best, strict=True))
     gap = (predicted == target).double() - confidence
     bins = (confidence * CALIBRATION_BINS).ceil().long().sub(1).clamp(0, CALIBRATION_BINS - 1)
     sums = torch.zeros(CALIBRATION_BINS, dtype=gap.dtype, device=gap.device).index_add_(0, bins, gap)
     return sums.abs().sum() / len(target)
+
+
+def _rows(logits: Tensor) -> int:
+    return max(1, _PART // logits.shape[1])

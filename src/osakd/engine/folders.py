@@ -1,7 +1,9 @@
 """Run folders: whether a run may start or continue in one, and locks that keep other processes out."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,8 +39,14 @@ def check_folder(folder: Path, config: RunConfig, resume: bool) -> Result | None
 
 
 def check_configuration(folder: Path, config: RunConfig) -> RunConfig | None:
-    """The configuration of the run in a folder, None without one; an InputError if this one may not continue it."""
+    """The configuration of the run in a folder, its data by their present name, or None without one.
+
+    Raises:
+        InputError: this configuration may not continue it.
+    """
     recorded = recorded_config(folder)
+    if recorded is not None and recorded.data["content"] == config.data["content"]:  # its folder may have moved
+        recorded = replace(recorded, data=recorded.data | {key: config.data[key] for key in ("name", "kind")})
     if recorded is not None and not can_continue(recorded, config):
         why = "; ".join(recorded.differences(config))
         more = " (more epochs continue only a constant schedule)" if recorded.schedule != "constant" else ""
@@ -69,12 +77,20 @@ def lock_folder(folder: Path, seconds: float, refusal: Callable[[], str]) -> Ite
     """
     make_folder(folder)
     with as_sentences(folder):
-        lock = FileLock(folder / records.LOCK)
         try:
-            lock.acquire(timeout=seconds)
+            lock = acquire(folder, seconds)
         except Timeout as error:
             raise RunError(refusal()) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def acquire(folder: Path, seconds: float) -> FileLock:
+    """The lock of a folder, acquired, or a ``Timeout``."""
+    lock = FileLock(folder / records.LOCK)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that without flock, a file that is there is the lock
+        lock.acquire(timeout=seconds)
+    return lock

@@ -64,18 +64,18 @@ def final_soft_labels(
     """
     logits = torch.cat([network(to_floats(part)) for part in train.images.split(_PART)])
     points = SPACES[criterion.space](at_least_float32(logits))
+    criterion.train()
     if criterion.memory is not None:
-        criterion.memory.train()
         index = torch.arange(len(logits), device=logits.device)
         criterion.memory.write(index, points, train.target)
-        criterion.memory.eval()
     order = permutation(len(logits), seed=config.seed, stage=config.stage, stream="order", epoch=config.epochs)
     if criterion.queue is not None:
         latest = torch.from_numpy(order[-criterion.queue.size :]).to(logits.device)
-        criterion.queue.train().write(points[latest], train.target[latest])
+        criterion.queue.write(points[latest], train.target[latest])
     labels = torch.nn.functional.one_hot(train.target, logits.shape[1]).to(torch.float64)
     for rows in torch.from_numpy(order).to(logits.device).split(config.batch_size):
         # A last batch of one image is dropped in training: that image keeps its hard label.
         if len(rows) > 1:
-            labels[rows] = criterion.posterior(logits[rows], train.target[rows], rows).soft_labels.double()
+            with torch.enable_grad():  # a queue takes each batch up, as in training
+                labels[rows] = criterion.posterior(logits[rows], train.target[rows], rows).soft_labels.double()
     return labels

@@ -83,7 +83,7 @@ class Loop:
                 if len(self.errors) + len(self.results) == len(self.runs):
                     break
                 rows = self._epoch(epoch)
-                states = self._states(epoch)
+                unsaved = states = self._states(epoch)
                 over = any(self._ends(number, epoch) for number in range(len(self.runs)))
                 if over or time.monotonic() - last_saved >= SECONDS_BETWEEN_CHECKPOINTS:
                     self._save(states)

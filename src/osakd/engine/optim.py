@@ -1,11 +1,13 @@
 """The optimizer and the learning rate of each epoch."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from math import cos, pi
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from osakd.methods.base import Method
 from osakd.records import RunConfig
@@ -36,20 +38,6 @@ def parameter_group(parameters: Sequence[nn.Parameter], decay: float | None) -> 
     return {"params": list(parameters)} | ({} if decay is None else {"weight_decay": decay})
 
 
-def build_optimizer(config: RunConfig, groups: Groups) -> torch.optim.Optimizer:
-    """SGD or AdamW with ``fused=True``: a single kernel for all parameters of a group."""
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
-    return torch.optim.SGD(
-        groups,
-        config.learning_rate,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-
-
 def learning_rate(config: RunConfig, epoch: int) -> float:
     """The learning rate of an epoch, counted from 1: it rises in equal steps, then follows the schedule."""
     rising = round(config.warmup_epochs * (config.epochs if config.warmup_epochs < 1 else 1))
@@ -63,52 +51,78 @@ def learning_rate(config: RunConfig, epoch: int) -> float:
     return config.learning_rate
 
 
-class ScheduledOptimizer:
-    """An optimizer whose groups share a learning rate, in a captured step a tensor that each replay reads."""
+class Optimizer:
+    """SGD or AdamW as ``torch.optim`` has them, one fused kernel for all parameters of a group.
 
-    def __init__(self, optimizer: torch.optim.Optimizer, *, captured: bool) -> None:
-        self.optimizer, self.captured = optimizer, captured
-        device = optimizer.param_groups[0]["params"][0].device
-        self.on_cuda = device.type == "cuda"
-        self.rate = torch.zeros((), dtype=torch.float64 if not self.on_cuda else torch.float32, device=device)
-        self._prepare()
+    All groups share a learning rate, in a captured step a tensor that each replay reads. The functions of
+    ``torch.optim`` are called without its classes: the first of these imports all of ``torch.compile``.
+    """
 
-    @property
-    def state(self) -> MutableMapping[Any, Any]:
-        """The optimizer's state of each parameter."""
-        return self.optimizer.state
+    def __init__(self, config: RunConfig, groups: Groups, *, captured: bool) -> None:
+        self.config, self.groups, self.captured = config, groups, captured
+        self.state: dict[Tensor, dict[str, Tensor]] = {}
+        device = groups[0]["params"][0].device
+        dtype = torch.float32 if device.type == "cuda" else torch.float64
+        self.rate = torch.full((), config.learning_rate, dtype=dtype, device=device)
+        self.lr: Any = self.rate if captured else config.learning_rate
 
     def set_rate(self, rate: float) -> None:
         """Sets the learning rate."""
         self.rate.fill_(rate)
         if not self.captured:
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            self.lr = rate
 
+    @torch.no_grad()
     def step(self) -> None:
         """Updates the parameters and clears their gradients."""
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for group in self.groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            update = self._adamw if self.config.optimizer == "adamw" else self._sgd
+            decay = group.get("weight_decay", self.config.weight_decay)
+            update(parameters, [parameter.grad for parameter in parameters], decay)
+            for parameter in parameters:
+                parameter.grad = None
+
+    def _sgd(self, parameters: list[Tensor], gradients: list[Tensor], decay: float) -> None:
+        momentum, nesterov = self.config.momentum, self.config.nesterov
+        buffers: list[Any] = [self.state.get(each, {}).get("momentum_buffer") for each in parameters if momentum]
+        sgd(
+            parameters, gradients, buffers, fused=True, lr=self.lr, momentum=momentum, nesterov=nesterov,
+            weight_decay=decay, dampening=0.0, maximize=False,
+        )  # fmt: skip
+        for parameter, buffer in zip(parameters, buffers, strict=False):
+            self.state[parameter] = {"momentum_buffer": buffer}
+
+    def _adamw(self, parameters: list[Tensor], gradients: list[Tensor], decay: float) -> None:
+        for parameter in parameters:
+            if parameter not in self.state:
+                moments = {key: torch.zeros_like(parameter) for key in ("exp_avg", "exp_avg_sq")}
+                self.state[parameter] = {"step": torch.zeros((), device=parameter.device)} | moments
+        steps, means, squares = (
+            [self.state[parameter][key] for parameter in parameters] for key in ("step", "exp_avg", "exp_avg_sq")
+        )
+        adamw(
+            parameters, gradients, means, squares, [], steps, fused=True, lr=self.lr, beta1=0.9, beta2=0.999, eps=1e-8,
+            weight_decay=decay, amsgrad=False, maximize=False, capturable=self.captured,
+        )  # fmt: skip
 
     def tensors(self) -> list[Tensor]:
         """The tensors that a step changes."""
-        values = [value for state in self.optimizer.state.values() for value in state.values()]
-        return [value for value in values if isinstance(value, Tensor)]
+        return [value for state in self.state.values() for value in state.values()]
 
     def state_dict(self) -> dict[str, Any]:
-        """The state dict, the same whether or not the step is captured."""
-        state = self.optimizer.state_dict()
-        changed = {"lr": float(self.rate)} | ({"capturable": False} if "capturable" in state["param_groups"][0] else {})
-        return state | {"param_groups": [group | changed for group in state["param_groups"]]}
+        """The state by the number of each parameter, as in ``torch.optim``, whether or not the step is captured."""
+        numbers = {parameter: number for number, parameter in enumerate(self._parameters())}
+        state = {numbers[parameter]: dict(state) for parameter, state in self.state.items()}
+        return {"state": state, "lr": float(self.rate)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Loads a state dict."""
-        self.optimizer.load_state_dict(state)
-        self._prepare()
+        parameters = self._parameters()
+        self.state = {
+            parameters[number]: {key: value.to(parameters[number].device) for key, value in of_parameter.items()}
+            for number, of_parameter in state["state"].items()
+        }
 
-    def _prepare(self) -> None:
-        self.set_rate(float(self.optimizer.param_groups[0]["lr"]))
-        for group in self.optimizer.param_groups if self.captured else []:
-            group["lr"] = self.rate
-            if "capturable" in group:
-                group["capturable"] = self.on_cuda
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.groups for parameter in group["params"]]

@@ -78,7 +78,13 @@ def pixels_of(images: Any, input_shape: tuple[int, int, int]) -> Images:
     """Images as ``Predictor.predict`` takes them, with its errors, as ``uint8`` pixels ``[n, h, w, channels]``."""
     channels, height, width = input_shape
     if not isinstance(images, list | tuple):
-        images = list(images) if getattr(images, "ndim", None) == 4 else [images]
+        shape: tuple[int, ...] = tuple(getattr(images, "shape", ()))
+        if channels == 1 and len(shape) == 3 and shape[0] in (3, 4) and shape[2] not in (1, 3, 4):
+            raise InputError(
+                f"An array of shape {shape} is one colour image or {shape[0]} grey ones: give {(1, *shape)} or "
+                f"{(shape[0], 1, *shape[1:])}."
+            )
+        images = list(images) if len(shape) == 4 else [images]
     if not len(images):
         raise InputError("There is no image: give at least one.")
     origins = [

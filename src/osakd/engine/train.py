@@ -65,8 +65,7 @@ def run_together(plans: Sequence[Plan], callback: Callback) -> dict[Path, RunErr
     memory together, or stopped at different epochs, are trained one group after the other.
 
     Raises:
-        NotFusedError: these networks cannot be fused, a process for each run is faster, or the runs of a seed stopped
-            at different epochs.
+        NotFusedError: these networks cannot be fused, or the runs of a seed stopped at different epochs.
         RunError: a disk that cannot be written, or a folder where another process trains.
     """
     first, device, errors = plans[0], pick_device(plans[0].device), dict[Path, RunError]()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from osakd.cli.command import command
+from osakd.cli.terminal import say_lines
 from osakd.experiments import api
 
 
@@ -13,5 +14,5 @@ def reproduce(**options: Any) -> int:
 
     with ComparisonProgress() as progress:
         reproduction = api.reproduce(**options, on_progress=progress.on_progress)
-    print(reproduction.text)
+    say_lines(reproduction.text)
     return 1 if reproduction.failed and not options.get("dry_run") else 0

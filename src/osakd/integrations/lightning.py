@@ -28,8 +28,7 @@ class OSAKDCallback(Callback):
 
     - A memory that is made for 0 samples gets the size of the training set. That is the length of its ``WithIndex``, or
       of the dataset of the training dataloader.
-    - The loss is in training mode in each training step, even if the module is not. In validation, test and prediction
-      it is in eval mode: nothing is written into a memory, and no rank waits for others.
+    - The loss is in training mode in each training step, even if the module is not.
     - The parts of the loss in training are logged as means over each epoch, under the name of the attribute: for
       ``self.loss`` they are ``loss/hard``, ``loss/soft``, ``loss/weighted_hard``, ``loss/weighted_soft``,
       ``loss/soft_weight``, ``loss/soft_label_mass`` (the soft labels' probability of the true class),
@@ -78,13 +77,6 @@ class OSAKDCallback(Callback):
                 values = {f"{name}/{key}": value for key, value in _diagnostics(loss, parts, target).items()}
                 size = max(len(target), 1)
                 pl_module.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
-
-    def on_validation_start(self, trainer: Any, pl_module: nn.Module) -> None:  # noqa: ARG002 - a hook
-        """Keeps validation out of what the losses keep."""
-        for _, loss in _losses_of(pl_module):
-            loss.eval()
-
-    on_test_start = on_predict_start = on_validation_start
 
 
 def _losses_of(module: nn.Module) -> Iterator[tuple[str, OSAKDLoss]]:

@@ -34,18 +34,23 @@ def mask_rows(distances: Tensor, *, exclude: Tensor | None, valid: Tensor | None
 
 def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
     """Distances ``[n, m]`` of a mini-batch's few pairs, all at once. A distance that is NaN becomes infinite."""
-    queries, references = queries.T.contiguous(), references.T.contiguous()
-    squares = queries[:, :, None] - references[:, None]
-    squares.mul_(squares)
-    # Not `sum`: its order of additions depends on the position, so that duplicates would get different distances.
-    while len(squares) > 1:
-        half = len(squares) // 2
-        squares[:half] += squares[half : 2 * half]
-        if len(squares) % 2:
-            squares[0] += squares[-1]
-        squares = squares[:half]
+    step = max(1, _chunk_elements(queries) // max(1, len(queries) * len(references)))
+    parts = zip(queries.T.contiguous().split(step), references.T.contiguous().split(step), strict=True)
+    total = None
+    for ours, theirs in parts:
+        squares = ours[:, :, None] - theirs[:, None]
+        squares.mul_(squares)
+        # Not `sum`: its order of additions depends on the position, so that duplicates would get different distances.
+        while len(squares) > 1:
+            half = len(squares) // 2
+            squares[:half] += squares[half : 2 * half]
+            if len(squares) % 2:
+                squares[0] += squares[-1]
+            squares = squares[:half]
+        total = squares[0] if total is None else total + squares[0]
+    assert total is not None  # noqa: S101 - there is a column
     # The sign bit of a NaN may be set, and such bits would come before all others.
-    return torch.where(squares[0].isnan(), torch.inf, squares[0])
+    return torch.where(total.isnan(), torch.inf, total)
 
 
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
@@ -54,8 +59,7 @@ def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
     Differences are summed class by class, so a pair's distance does not depend on the other pairs. Many references are
     compared in chunks that fit the cache. A distance that is NaN becomes infinite.
     """
-    elements = CHUNK_ELEMENTS if queries.device.type == "cpu" else CHUNK_ELEMENTS_OF_A_GPU
-    step = max(1, elements // queries.shape[0])
+    step = max(1, _chunk_elements(queries) // queries.shape[0])
     parts = [_chunk_distances(queries, part) for part in references.split(step, dim=-2)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
@@ -87,6 +91,10 @@ def smallest_in_two_stages(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
     nearest, position = smallest(candidates, k)
     rows = best.gather(1, position // BLOCK_ROWS) * BLOCK_ROWS + position % BLOCK_ROWS
     return nearest, rows.clamp(max=length - 1)
+
+
+def _chunk_elements(points: Tensor) -> int:
+    return CHUNK_ELEMENTS if points.device.type == "cpu" else CHUNK_ELEMENTS_OF_A_GPU
 
 
 def _chunk_distances(queries: Tensor, references: Tensor) -> Tensor:

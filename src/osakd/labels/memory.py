@@ -88,24 +88,25 @@ class OutputMemory(nn.Module):
         self.target[index] = target.to(torch.int64)
         self.valid[index] = torch.ones_like(index, dtype=torch.bool) if valid is None else valid
 
-    def check_index(self, index: Tensor | None, target: Tensor, *, values: bool) -> None:
-        """Checks the index of a batch that is looked up here, and in training mode written.
+    def check_index(self, index: Tensor | None, target: Tensor, *, needed: bool, values: bool) -> None:
+        """Checks the index of a batch that is looked up here, and where it is ``needed`` written.
 
         Args:
             index: row of each sample ``[n]``, or None.
             target: class index of each sample ``[n]``, or its class probabilities, which a memory cannot hold.
+            needed: whether there must be one.
             values: whether the values of the index are looked at.
 
         Raises:
             InputError: a memory of unknown size or no index in training; class probabilities; an index of another
                 length, or with values outside the training set.
         """
-        if index is None and not self.training:
+        if index is None and not needed:
             return
         if not self.num_samples:
             raise InputError(
                 "The loss does not know the number of training samples yet: give it as `num_samples`, call `resize`, "
-                "or train with an integration of osakd, which does."
+                "or train with an integration of osakd, which does (but Lightning's Tuner leaves callbacks out)."
             )
         if index is None:
             raise InputError(

@@ -52,9 +52,10 @@ def pool_of(
     memory: OutputMemory | None,
     queue: OutputQueue | None,
     everyone: Everyone | None,
+    learns: bool,
     check: bool,
 ) -> Pool:
-    """The pool of a batch, for the samples of this rank; in training mode a memory or queue takes the batch up first.
+    """The pool of a batch, for the samples of this rank; a memory or queue that ``learns`` takes the batch up first.
 
     With neither the batch is searched; ``everyone`` are the joined batches of all ranks. ``check`` compares the classes
     of the samples with those that the memory holds.
@@ -63,7 +64,7 @@ def pool_of(
         InputError: a sample had another class before, or there are more samples than the queue holds.
     """
     if queue is not None:
-        rows = queue.write(outputs, target, used if everyone is None else everyone.counted())
+        rows = queue.write(outputs, target, used if everyone is None else everyone.counted()) if learns else None
         rows = rows if rows is None or everyone is None else everyone.of_this_rank(rows)
         return Pool(queue.outputs, queue.target, queue.valid, rows)
     if memory is None and everyone is not None:
@@ -73,9 +74,10 @@ def pool_of(
     if not memory.num_samples:  # eval mode before training: no sample has a neighbour
         return Pool(outputs, target, torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device))
     if index is not None:
-        if check and memory.training:
+        if check and learns:
             memory.check_classes(index, target)
-        memory.write(index, outputs, target, used)
+        if learns:
+            memory.write(index, outputs, target, used)
         index = index if everyone is None else everyone.of_this_rank(index)
     return Pool(memory.outputs, memory.target, memory.valid, index, memory.norms)
 
@@ -148,16 +150,14 @@ class Posterior(NamedTuple):
 
         Where the ranks were joined they are those of all their samples, and every rank must take part.
         """
-        votes, used, everyone = self.votes.classes, self.used, self.everyone
-        classes = as_probabilities(self.target, votes)
+        votes, target, used, everyone = self.votes.classes, self.target, self.used, self.everyone
         if self.votes.itself is not None:
             itself = self.votes.rows == self.votes.itself[:, None]
             counted = itself if self.votes.counted is None else itself * self.votes.counted
-            votes = votes - counted.sum(1, keepdim=True) * classes
+            votes = votes - counted.sum(1, keepdim=True) * as_probabilities(target, votes)
         if everyone is not None:
-            (votes,), classes, used = everyone.ranks.gather(votes), everyone.target, everyone.counted()
-            classes = as_probabilities(classes, votes)
-        return log_scores(votes, classes, used, pseudo_counts)
+            (votes,), target, used = everyone.ranks.gather(votes), everyone.target, everyone.counted()
+        return log_scores(votes, target, used, pseudo_counts).to(self.soft_labels.dtype)
 
 
 def knn_posterior(
@@ -233,14 +233,14 @@ def count_votes(queries: Tensor, pool: Pool, num_classes: int, k: int, *, includ
             break
     else:
         distances, rows = k_nearest(queries, pool.outputs, k, exclude=exclude, valid=pool.valid, norms=pool.norms)
+        found = torch.isfinite(distances) if not all_found else torch.ones_like(distances)
+        found = found.to(distances.dtype)
         if pool.target.is_floating_point():
-            each = pool.target.detach()[rows].to(distances.dtype)
+            classes = (pool.target.detach()[rows].to(found.dtype) * found[:, :, None]).sum(1)
         else:
-            # A comparison, not F.one_hot: that one cannot be mapped over replicas.
-            each = pool.target[rows][:, :, None] == torch.arange(num_classes, device=rows.device)
-        if not all_found:
-            each = each * torch.isfinite(distances)[:, :, None]
-        classes = each.sum(1).to(distances.dtype)
+            # Not F.one_hot, which cannot be mapped over replicas. A missing neighbour may have any class.
+            of = pool.target[rows].clamp(0, num_classes - 1)
+            classes = found.new_zeros(len(rows), num_classes).scatter_add(1, of, found)
     if all_found:
         return Votes(classes, k, rows, None, itself)
     counted = torch.isfinite(distances).to(distances.dtype)

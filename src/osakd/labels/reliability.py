@@ -28,7 +28,7 @@ FEWEST_SAMPLES = 1e-6
 @torch.no_grad()
 def log_scores(
     votes: Float[Tensor, "n c"],
-    classes: Float[Tensor, "n c"],
+    target: Int[Tensor, " n"] | Float[Tensor, "n c"],
     used: Bool[Tensor, " n"] | None = None,
     pseudo_counts: Sequence[float] = PSEUDO_COUNTS,
 ) -> Float[Tensor, "rows c"]:
@@ -36,14 +36,16 @@ def log_scores(
 
     Args:
         votes: number of neighbours of each class, the sample itself not among them.
-        classes: class probabilities of each sample.
+        target: class index of each sample, 0 to c - 1, or its class probabilities.
         used: False for samples that do not count.
         pseudo_counts: of each class, above 0.
     """
+    classes, total, c = as_probabilities(target, votes), votes.sum(1, keepdim=True), votes.shape[1]
+    if not target.is_floating_point():  # of one class alone the share counts
+        votes = (classes * votes).sum(1, keepdim=True)
     if used is not None:
         classes = torch.where(used[:, None], classes, 0)
-    total = votes.sum(1, keepdim=True)
-    shares = ((votes + count) / (total + count * votes.shape[1]) for count in pseudo_counts)
+    shares = ((votes + count) / (total + count * c) for count in pseudo_counts)
     return torch.stack([*((classes * share.log()).sum(0) for share in shares), classes.sum(0)])
 
 
@@ -82,7 +84,7 @@ def explained_entropy(
         >>> explained_entropy(torch.tensor([[9.0, 1.0]]).expand(10, 2), torch.arange(10) // 9).item()
         0.0
     """
-    return explained(log_scores(votes, as_probabilities(target, votes), used))
+    return explained(log_scores(votes, target, used))
 
 
 class Reliability(nn.Module):
@@ -133,9 +135,9 @@ class Reliability(nn.Module):
         return explained(self.scores)
 
     @torch.no_grad()
-    def forward(self, now: Float[Tensor, "rows c"]) -> Float[Tensor, ""]:
-        """Takes up the ``log_scores`` of a batch and returns the share to the power; in eval mode takes up nothing."""
-        if self.training:
+    def forward(self, now: Float[Tensor, "rows c"] | None) -> Float[Tensor, ""]:
+        """Takes up the ``log_scores`` of a batch, not in eval mode, and returns the share to the power."""
+        if self.training and now is not None:
             self.scores.copy_((self.momentum * self.scores.to(now.dtype) + now).to(self.scores.dtype))
         return explained(self.scores).pow(self.power)
 

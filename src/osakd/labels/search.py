@@ -113,6 +113,9 @@ def _search_blocks(
     columns = queries.shape[1]
     factor = 1 - 8 * (columns + 3) * torch.finfo(dtype).eps / 2
     moved = (queries.double() - _centre(columns)).to(dtype)
+    # Beyond it products overflow: such rows are searched before all else, and such queries again.
+    largest = torch.finfo(dtype).max / 8
+    norms = torch.where(norms.isfinite() & (norms > largest), -torch.inf, norms)
     bounds = _block_bounds(moved, references, norms, factor)
     searched = min(k + 1 + SPARE_BLOCKS, bounds.shape[1] - 1)
     values, blocks = torch.topk(bounds, searched + 1, dim=1, largest=False)
@@ -126,9 +129,10 @@ def _search_blocks(
         never |= rows == exclude[:, None]
     distances = squared_distances(queries, candidates).masked_fill_(never, torch.inf)
     nearest, position = smallest(distances, k)
-    rest = factor * (values[:, -1].double() + moved.double().square().sum(1))
+    lengths = moved.double().square().sum(1)
+    rest = factor * (values[:, -1].double() + lengths)
     # A bound of infinity means that the blocks left out hold no row that could be a neighbour.
-    certain = (nearest[:, -1] < rest) | values[:, -1].isposinf()
+    certain = ((nearest[:, -1] < rest) | values[:, -1].isposinf()) & (lengths < largest)
     return nearest, inside.gather(1, position), certain
 
 

@@ -41,10 +41,11 @@ from osakd.losses.terms import (
 from osakd.losses.watch import Watch
 
 Space = Literal["softmax", "logits"]
+_LARGEST = torch.finfo(torch.float32).max
 SPACES: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda logits: logits.softmax(1),
-    # Clamped: the difference of two infinite logits would be NaN.
-    "logits": lambda logits: logits.clamp(min=torch.finfo(logits.dtype).min),
+    # Squares of float32's largest logits are finite in float64 alone. The difference of two infinite ones would be NaN.
+    "logits": lambda logits: (logits if logits.device.type == "mps" else logits.double()).clamp(-_LARGEST, _LARGEST),
 }
 """The outputs among which neighbours are searched, from logits ``[n, c]``."""
 
@@ -74,7 +75,8 @@ class OSAKDLoss(nn.Module):
         k: number of neighbours, at least 1 and at most the size of the first batch, memory or queue (one less without
             ``include_self``).
         soft_weight: the weight :math:`\lambda` of the distillation term, see ``osakd_loss``.
-        space: outputs among which neighbours are searched: ``"softmax"`` or ``"logits"``.
+        space: outputs among which neighbours are searched: ``"softmax"``, or ``"logits"`` (in float64, whatever their
+            size; on Apple's MPS, which has none, below 1e19).
         divergence: see ``osakd_loss``.
         balance: see ``osakd_loss``.
         include_self: count the sample itself among its k neighbours.
@@ -96,6 +98,8 @@ class OSAKDLoss(nn.Module):
         label_smoothing: label smoothing of the cross-entropy, from 0 to 1.
         gather: where ``torch.distributed`` runs on several ranks, join their batches in training mode, see below.
         group: process group whose ranks are joined; None for the default one. A loss with a group cannot be pickled.
+
+    A call with gradients off (``torch.no_grad``, ``torch.inference_mode``) learns nothing, as one in eval mode.
 
     In training mode the batches of all ranks are one batch: its samples are neighbours, and every rank writes all of
     them into the memory, the queue and the reliability. Every rank must take part in every call, with an empty batch if
@@ -213,7 +217,7 @@ class OSAKDLoss(nn.Module):
     ) -> LossParts:
         """The loss of a batch with all its parts by name, for logging; further dimensions are joined to the first."""
         parts = self.terms_from(self.posterior(logits, target, index))
-        if self.training and self.soft_weight:
+        if self.learns and self.soft_weight:
             self._watch.see(parts)
         return parts
 
@@ -236,17 +240,18 @@ class OSAKDLoss(nn.Module):
         index: Int[Tensor, " n"] | None = None,
     ) -> Posterior:
         """What the neighbours of each sample of a batch say about its class, without gradient."""
-        samples = as_samples(logits, target, index, self.num_classes)
+        samples, learns = as_samples(logits, target, index, self.num_classes), self.learns
         if self.memory is not None:
-            self.memory.check_index(samples.index, samples.target, values=self.ignore_index is not None)
+            values = self.ignore_index is not None
+            self.memory.check_index(samples.index, samples.target, needed=learns, values=values)
         with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
             points, classes, everyone = SPACES[self.space](samples.logits), samples.target, None
-            if self.training and self.gather and are_several(self.group):
+            if learns and self.gather and are_several(self.group):
                 # Without a memory the index of images is not one of their positions.
                 index = None if logits.ndim > 2 and self.memory is None else samples.index
                 everyone = join(points, classes, index, self.group)
                 points, classes, index = everyone.points, everyone.target, everyone.index
-            if self.training and not self._started:
+            if learns and not self._started:
                 self._check_k(len(points))
             used = None
             if self.ignore_index is not None:
@@ -254,14 +259,14 @@ class OSAKDLoss(nn.Module):
             if everyone is not None:
                 everyone = replace(everyone, target=classes, used=used)
             check = self.ignore_index is not None
-            kept = {"memory": self.memory, "queue": self.queue}
+            kept = {"memory": self.memory, "queue": self.queue, "learns": learns}
             pool = pool_of(points, classes, used, index, **kept, everyone=everyone, check=check)
             if everyone is not None:
                 points, classes = everyone.of_this_rank(points), everyone.of_this_rank(classes)
                 used = None if used is None else everyone.of_this_rank(used)
             k = min(self.k, len(pool.outputs))
             votes = count_votes(points, pool, self.num_classes, k, include_self=self.include_self)
-            soft_labels = votes.shares(self.pseudo_count)
+            soft_labels = votes.shares(self.pseudo_count).to(samples.logits.dtype)
             if votes.counted is not None:
                 soft_labels = torch.where(votes.present, soft_labels, as_probabilities(classes, soft_labels))
         return Posterior(soft_labels, votes, samples, classes, used, everyone)
@@ -269,10 +274,10 @@ class OSAKDLoss(nn.Module):
     def terms_from(self, posterior: Posterior) -> LossParts:
         """As ``terms``, with the soft labels of a posterior; in training mode the reliability takes it up."""
         soft_labels, everyone, samples = posterior.soft_labels, posterior.everyone, posterior.samples
-        reliability, total = 1.0, None
+        reliability, total, learns = 1.0, None, self.learns
         if self.reliability is not None:
             with torch.no_grad(), torch.autocast(soft_labels.device.type, enabled=False):
-                reliability = self.reliability(posterior.scores(self.reliability.pseudo_counts))
+                reliability = self.reliability(posterior.scores(self.reliability.pseudo_counts) if learns else None)
         if everyone is not None:
             # The average over the ranks is then the mean over all samples.
             total = count_of(everyone.target, everyone.used, self.weight, soft_labels.dtype) / len(everyone.ranks.sizes)
@@ -305,7 +310,7 @@ class OSAKDLoss(nn.Module):
         for implementation in reversed(LOSSES):
             result = implementation(self, logits, target)
             if result is not None:
-                self._started |= self.training
+                self._started |= self.learns
                 return result
         return self.measured_from(self.posterior(logits, target, index))
 
@@ -323,6 +328,11 @@ class OSAKDLoss(nn.Module):
         figures["soft_label_reliability"] = known
         figures["soft_share"] = soft_share(figures["weighted_soft"], figures["total"])
         return MeasuredLoss(terms.total, figures)
+
+    @property
+    def learns(self) -> bool:
+        """Whether a batch is taken up: in training mode, with gradients on."""
+        return self.training and torch.is_grad_enabled()
 
     def extra_repr(self) -> str:
         """The settings, for ``print``."""

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from osakd.durable import write_atomic
-from osakd.errors import InputError, as_sentences, printable
+from osakd.errors import InputError, as_sentences, printable_lines
 from osakd.report.charts.curves import write_curves
 from osakd.report.page.page import Gallery, page, result_tables, warnings
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.tables.table import Table, latex, titled
+from osakd.report.tables.table import Table, latex, markdown_text, titled
 from osakd.report.tables.values import values_csv
 
 PAGE, FIGURES = "report.html", "figures"
@@ -36,11 +36,11 @@ def write_report(
         raise InputError(f"{str(out / FIGURES)!r} is a link to another folder: remove it, or name another --out.")
     path = _put(page(name, panels, galleries, complexity), out)
     names: set[str] = set()
-    as_markdown, as_latex = [f"# {name}"], [r"% needs \usepackage{booktabs}"]
+    as_markdown, as_latex = [f"# {markdown_text(name)}"], [r"% needs \usepackage{booktabs}"]
     for panel in panels:
         where, title = f"{panel.place}, {panel.name}", panel.title or "not run"
-        as_markdown += [f"## {where}", title]
-        as_markdown += filter(None, [" ".join(f"{warning}." for warning in warnings(panel))])
+        as_markdown += [f"## {markdown_text(where)}", markdown_text(title)]
+        as_markdown += filter(None, [markdown_text(" ".join(f"{warning}." for warning in warnings(panel)))])
         for table in result_tables(panel):
             as_markdown += titled(table)
             as_latex.append(latex(table, f"{where}: {table.title}. {title}. {table.note}".rstrip()))
@@ -49,16 +49,16 @@ def write_report(
     for table in complexity:
         as_markdown += titled(table)
         as_latex.append(latex(table, f"{table.title}. {table.note}"))
-    write_atomic(out / "tables.md", printable("\n\n".join(as_markdown) + "\n").encode())
-    write_atomic(out / "tables.tex", printable("\n".join(as_latex)).encode())
-    write_atomic(out / "tables.csv", printable(values_csv(panels)).encode())
+    write_atomic(out / "tables.md", ("\n\n".join(as_markdown) + "\n").encode())
+    write_atomic(out / "tables.tex", "\n".join(as_latex).encode())
+    write_atomic(out / "tables.csv", values_csv(panels).encode())
     return path
 
 
 def _put(text: str, out: Path) -> Path:
     with as_sentences(out):
         out.mkdir(parents=True, exist_ok=True)
-    write_atomic(out / PAGE, printable(text).encode())
+    write_atomic(out / PAGE, printable_lines(text).encode())
     return out / PAGE
 
 

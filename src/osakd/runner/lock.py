@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from osakd import records
 from osakd.durable import write_json
-from osakd.engine.folders import lock_folder
+from osakd.engine.folders import acquire, lock_folder
 from osakd.errors import InputError, RunError
 from osakd.read_json import build, read_json
 from osakd.runner.progress import OnProgress, Progress
@@ -95,16 +94,14 @@ def current_runner(folder: Path) -> RunnerNote | None:
     """
     if not (folder / NOTE).exists():
         return None
-    lock, certain = FileLock(folder / records.LOCK), True
+    certain = True
     try:
-        lock.acquire(timeout=0)
+        acquire(folder, 0).release()
+        return None  # its runner was killed
     except Timeout:
         pass
     except OSError:
         certain = False
-    else:
-        lock.release()
-        return None  # its runner was killed
     note = _read(folder)
     return note and replace(note, certain=certain)
 

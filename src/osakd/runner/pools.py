@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from queue import SimpleQueue
 
-from osakd.errors import RunError
+from osakd.errors import STOPPING, RunError
 from osakd.runner.worker import Control, Errors, Group, Notes, initialise_process, run_group, run_in_process
 
 
@@ -61,7 +61,8 @@ class LocalPool(Pool):
 
     def __init__(self, workers: int, threads: int) -> None:
         if os.name == "posix":
-            _start_quiet_tracker()
+            with _stopped_by_parent():
+                _start_quiet_tracker()
         self._context = multiprocessing.get_context("spawn")
         # Without a lock, which a process that is killed while it reads would keep.
         self._stop = self._context.RawValue("b", 0)
@@ -77,7 +78,7 @@ class LocalPool(Pool):
 
     def submit(self, group: Group) -> "Future[Errors]":
         """Starts a group in a process."""
-        with _ctrl_c_ignored(), _shared_memory():  # the process inherits this: only the parent handles Ctrl-C
+        with _stopped_by_parent(), _shared_memory():
             process = self._free.pop() or ProcessPoolExecutor(
                 1, self._context, initializer=initialise_process, initargs=self._start
             )
@@ -102,9 +103,8 @@ class LocalPool(Pool):
 
     def close(self) -> None:
         """Waits for the processes."""
-        with _ctrl_c_ignored():
-            for slot in [*self._busy.values(), *filter(None, self._free)]:
-                slot.shutdown(wait=True, cancel_futures=True)
+        for slot in [*self._busy.values(), *filter(None, self._free)]:
+            slot.shutdown(wait=True, cancel_futures=True)
 
 
 class InProcessPool(Pool):
@@ -135,8 +135,7 @@ class InProcessPool(Pool):
 
     def close(self) -> None:
         """Waits for the thread."""
-        with _ctrl_c_ignored():
-            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_quiet_tracker() -> None:
@@ -164,12 +163,13 @@ def _shared_memory() -> Iterator[None]:
 
 
 @contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
+def _stopped_by_parent() -> Iterator[None]:
+    """A process that starts here gets no signal to stop, which a terminal or a scheduler sends to all: we stop it."""
+    if os.name != "posix":
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # it inherits this; what comes meanwhile is not lost
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

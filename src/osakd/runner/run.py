@@ -8,10 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from osakd.engine.config import recorded_config
 from osakd.engine.environment import pick_device
 from osakd.engine.executors.registry import AUTO, executors_together, for_single_run
-from osakd.engine.folders import check_folder
+from osakd.engine.folders import check_configuration, check_folder
 from osakd.engine.plan import Plan
 from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
 from osakd.leaves import load, offered
@@ -95,14 +94,14 @@ class _Runner:
         """Runs plans that wait for no other."""
         if not plans:
             return {}
-        executor, kernels = plans[0].executor, plans[0].kernels
+        executor, kernels, device = plans[0].executor, plans[0].kernels, pick_device(plans[0].device).type
         # The workers of a cluster have one thread each: runs are trained together there only on request.
-        shares = executors_together(executor, kernels) and not (self.scheduler and executor == AUTO)
+        shares = executors_together(executor, device, kernels) and not (self.scheduler and executor == AUTO)
         groups = groups_of(plans) if shares else []
         errors = self._run_all(groups, workers=1, threads=self.processes) if groups else {}
         together = {plan.folder for group in groups for plan in group}
         if executor == AUTO:
-            # What cannot be fused, or is faster in processes, runs one by one.
+            # What cannot be fused runs one by one.
             together -= {folder for folder, error in errors.items() if isinstance(error, NotFusedError)}
             errors = {folder: error for folder, error in errors.items() if folder in together}
         left = [plan for plan in plans if plan.folder not in together]
@@ -118,7 +117,7 @@ class _Runner:
 
     def _run_all(self, groups: Sequence[Group], *, workers: int, threads: int) -> Errors:
         """Runs groups in a pool; a group whose worker died continues from its checkpoints in another worker."""
-        pool = self._pool(workers, threads)
+        pool = self._pool(groups[0][0], workers, threads)
         waiting, running = deque(groups), dict[Future[Errors], Group]()
         deaths: dict[Path, tuple[int, int]] = {}
         errors: Errors = {}
@@ -149,14 +148,15 @@ class _Runner:
             pool.close()
         return errors
 
-    def _pool(self, workers: int, threads: int) -> Pool:
-        """Where groups are trained: with one process, in this one."""
+    def _pool(self, plan: Plan, workers: int, threads: int) -> Pool:
+        """Where groups are trained: in this process where one is enough, but not on a GPU, which may fail for good."""
         if self.scheduler:
             pools = offered("pools")
             if "scheduler" not in pools:
                 raise InputError("`scheduler` needs a part of osakd that is not installed here: leave it out.")
             return load(pools["scheduler"])(self.scheduler)
-        return InProcessPool(threads) if self.processes == 1 else LocalPool(workers, threads)
+        in_process = self.processes == 1 or (workers == 1 and pick_device(plan.device).type == "cpu")
+        return InProcessPool(threads) if in_process else LocalPool(workers, threads)
 
     def _update(self, group: Group, pool: Pool, errors: Errors, *, done: bool) -> None:
         """Updates the states of the runs of a group."""
@@ -238,7 +238,7 @@ def _worker_died(group: Group) -> RunError:
 def _record(plan: Plan, error: InputError | RunError) -> None:
     """Records why a run failed, unless its folder has other content or cannot be written."""
     with suppress(InputError, RunError):
-        if is_free(plan.folder) or recorded_config(plan.folder) == plan.config:
+        if is_free(plan.folder) or check_configuration(plan.folder, plan.config) == plan.config:
             write_error(plan.folder, str(error))
 
 

@@ -18,7 +18,7 @@ from osakd.engine.averaging import WeightAverage, averaged_names, decay_of
 from osakd.engine.best import AVERAGED
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.steps import CapturedSteps, Steps, steps_per_epoch
-from osakd.engine.optim import Groups, ScheduledOptimizer, build_optimizer
+from osakd.engine.optim import Groups, Optimizer
 from osakd.engine.state import checked
 from osakd.errors import UnsupportedError
 from osakd.methods.base import Method
@@ -121,7 +121,7 @@ class Executor(ABC):
         if captured and config.augment:
             raise UnsupportedError("policies augment image by image, which cannot be captured")
         self.policy = build_policy(config.augment, self.size) if config.augment else None
-        self.optimizer = ScheduledOptimizer(build_optimizer(config, groups), captured=captured)
+        self.optimizer = Optimizer(config, groups, captured=captured)
         trained = [parameter for group in groups for parameter in group["params"]]
         per_epoch = steps_per_epoch(config.data["train"], config.batch_size)
         decay = config.ema if config.ema_epochs is None else decay_of(config.ema_epochs, per_epoch)

@@ -1,7 +1,7 @@
 """The executors by name, and which of them may run one run, or train many together, on which devices.
 
-A new executor is its module and a row here; the contract tests then hold it to ``serial``. ``choose`` builds and times
-what is allowed here. Torch is imported only to build one.
+A new executor is its module and a row here; the contract tests then hold it to ``serial``. ``choose`` builds what
+is allowed here. Torch is imported only to build one.
 """
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -69,18 +69,23 @@ def build_executor(name: str, replicas: "Replicas", *, captured: bool | None = N
     return load(entry.builder)(replicas, captured=captured)
 
 
-def executors_together(executor: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
-    """The executors that may train many runs together; a ``recorded`` one alone continues its runs bit for bit."""
+def executors_together(executor: str, device: str, kernels: str = AUTO, recorded: str = "") -> list[str]:
+    """The executors that may train many runs together; a ``recorded`` one alone continues its runs bit for bit.
+
+    On a CPU, ``auto`` is our own kernel alone: with PyTorch's operators each run has a process of its own.
+    """
     if were_together(recorded):
         return [_recorded(recorded)]
-    return [name for name in _named(executor, kernels) if EXECUTORS[name].together]
+    allowed = [name for name in _named(executor, kernels) if EXECUTORS[name].together]
+    own = [name for name in allowed if EXECUTORS[name].kernels != EXECUTORS[REFERENCE].kernels]
+    return own if executor == AUTO and device != CUDA else allowed
 
 
 def were_together(recorded: str) -> bool:
     """Whether a run with this recorded executor was trained together with others.
 
     Example:
-        >>> were_together("fused/channels (16 replicas; per replica and step: ...)"), were_together("serial")
+        >>> were_together("fused/channels (16 replicas)"), were_together("serial")
         (True, False)
     """
     name = _recorded(recorded)

@@ -6,6 +6,7 @@ was written. ``OSAKD_KERNEL_MARCH`` names another instruction set than this mach
 
 import hashlib
 import importlib.util
+import logging
 import os
 import platform
 import shlex
@@ -62,6 +63,7 @@ def _built_with(command: list[str], folder: Path) -> Path:
     name = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     path, digest = folder / f"{name}.so", folder / f"{name}.sha256"
     if not _is_trusted(path, digest):
+        logging.getLogger("osakd").info("Building the native kernel, once")
         beside = folder / f"{name}.{os.getpid()}.so"
         try:
             _run([*command, *flags, str(here / SOURCE), "-o", str(beside), *libraries])

@@ -58,8 +58,9 @@ def _network_difference(stages: tuple[Stage, ...], widths: tuple[int, ...]) -> f
         outputs = network([images], parameters, scale, shift, Plan(stages, widths, _IMAGES), threads=1)[0]
         expected = _reference(images.double(), [tensor.double() for tensor in parameters], stages)
         towards = torch.randn(outputs.shape, generator=generator)
-        ours = [outputs, *torch.autograd.grad(outputs, inputs, towards)]
-        theirs = [expected, *torch.autograd.grad(expected, inputs, towards.double())]
+        # Of a scalar: torch.autograd imports SymPy for the gradient of anything else.
+        ours = [outputs, *torch.autograd.grad((outputs * towards).sum(), inputs)]
+        theirs = [expected, *torch.autograd.grad((expected * towards).sum(), inputs)]
     shares = [(a - b).norm() / b.norm().clamp(min=1e-30) for a, b in zip(ours, theirs, strict=True)]
     return float(torch.stack(shares).detach().max())
 

@@ -208,7 +208,7 @@ struct Batch {
 enum { TOTAL, HARD, SOFT, WEIGHTED_HARD, WEIGHTED_SOFT, WEIGHT, MASS, ENTROPY, AGREEMENT, RELIABILITY, SHARE, FIGURES };
 struct Loss {
   int64_t n, classes, k;
-  bool include_self, softmax, squared;
+  bool include_self, squared;
   float scale, hard_weight, soft_weight, given_up, pseudo_count, momentum, power, smoothing;
   const float* scored_with;
   int64_t scored;
@@ -219,8 +219,7 @@ struct Loss {
     for (int64_t i = 0; i < n; i++) {
       const int64_t at = i * classes;
       softmax_of(logits + at, probabilities + at, &batch.log_p[at]);
-      for (int64_t j = at; j < at + classes; j++)
-        batch.points[j] = softmax ? probabilities[j] : std::max(logits[j], -FLT_MAX);
+      std::copy_n(probabilities + at, classes, &batch.points[at]);
       batch.itself[i] = i;
     }
     if (queue.rows) queue.write(batch.points.data(), target, n, classes, batch.itself.data());
@@ -350,9 +349,9 @@ void osakd_neighbours(const int64_t* sizes, const float* queries, const float* r
 }
 
 // The loss of each replica's mini-batch, and figures [replica][figure]: see the enumeration. gradient: that of the
-// weighted sum. sizes: replicas, samples, classes, k; then whether samples are their own neighbours, whether neighbours
-// are searched among probabilities, the divergence (0: KL, 1: squared error, summed over the classes, 2: averaged); how
-// many pseudo-counts score the votes; the rows of the queue. weights: of the cross-entropy, of the divergence, and what
+// weighted sum. sizes: replicas, samples, classes, k; then whether samples are their own neighbours, the divergence (0:
+// KL, 1: squared error, summed over the classes, 2: averaged); how many pseudo-counts score the votes; the rows of the
+// queue. weights: of the cross-entropy, of the divergence, and what
 // the first gives up for it where the neighbours are reliable; pseudo-count of every class; momentum and power of the
 // reliability; label smoothing of the cross-entropy; then the pseudo-counts that score the votes. before, after: each
 // replica's scores of the votes; before is null for a reliability of 1. The queue, which takes the mini-batches up, is
@@ -360,9 +359,9 @@ void osakd_neighbours(const int64_t* sizes, const float* queries, const float* r
 void osakd_distillation(const int64_t* sizes, const float* weights, const float* logits, const int64_t* target,
                         const float* before, float* outputs, float* votes, uint8_t* valid, int64_t* place,
                         float* totals, float* figures, float* labels, float* gradient, float* after, int threads) {
-  const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2], scored = sizes[7], size = sizes[8];
-  const float scale = sizes[6] == 2 ? 1.f / classes : 1.f;
-  const Loss loss{n,          classes,    sizes[3],   sizes[4] != 0, sizes[5] != 0, sizes[6] != 0, scale, weights[0],
+  const int64_t replicas = sizes[0], n = sizes[1], classes = sizes[2], scored = sizes[6], size = sizes[7];
+  const float scale = sizes[5] == 2 ? 1.f / classes : 1.f;
+  const Loss loss{n,          classes,    sizes[3],   sizes[4] != 0, sizes[5] != 0, scale, weights[0],
                   weights[1], weights[2], weights[3], weights[4],    weights[5],    weights[6],    weights + 7, scored};
   std::vector<Batch> batches(replicas);
   const auto queue = [&](int64_t replica) {

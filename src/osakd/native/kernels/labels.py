@@ -64,16 +64,22 @@ def native_votes(
 def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> MeasuredLoss | None:
     """The loss of logits ``[n, c]`` and classes ``[n]``; None where the kernel does not compute it.
 
-    It knows the mean over a mini-batch whose samples have equal weights, and neighbours in that batch or in a queue.
+    It knows the mean over a mini-batch whose samples have equal weights, and neighbours in that batch or in a queue,
+    among probabilities.
     """
     queue, reliability = criterion.queue, criterion.reliability
-    plain = criterion.memory is None and criterion.weight is None and criterion.ignore_index is None
+    plain = (
+        criterion.space == "softmax"
+        and criterion.memory is None
+        and criterion.weight is None
+        and criterion.ignore_index is None
+    )
     plain = plain and criterion.reduction == "mean" and target.dtype == torch.int64 and target.ndim == 1
     plain = plain and logits.shape == (len(target), criterion.num_classes)
     plain = plain and not (criterion.gather and are_several(criterion.group))
     largest = len(logits) - (not criterion.include_self)
     if queue is not None:
-        plain = plain and queue.training and len(logits) <= queue.size and _takes(queue.outputs, queue.target)
+        plain = plain and criterion.learns and len(logits) <= queue.size and _takes(queue.outputs, queue.target)
         largest = queue.size - (not criterion.include_self)
     if not plain or criterion.k > largest or not _takes(logits, target):
         return None
@@ -82,13 +88,13 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
     # What the cross-entropy gives up for the divergence where the neighbours are reliable.
     given_up = 0.0 if reliability is None else 1.0 - float(hard_weight)
     divergence = _DIVERGENCES.index(criterion.divergence)
-    flags = [criterion.k, int(criterion.include_self), int(criterion.space == "softmax"), divergence]
+    flags = [criterion.k, int(criterion.include_self), divergence]
     weights = [
         float(hard_weight) + given_up,
         float(soft_weight),
         given_up,
         criterion.pseudo_count,
-        reliability.momentum if reliability is not None and reliability.training else 1.0,
+        reliability.momentum if reliability is not None and criterion.learns else 1.0,
         1.0 if reliability is None else reliability.power,
         criterion.label_smoothing,
         *(PSEUDO_COUNTS if reliability is None else reliability.pseudo_counts),
@@ -96,7 +102,7 @@ def native_loss(criterion: OSAKDLoss, logits: Tensor, target: Tensor) -> Measure
     before = None if reliability is None else reliability.scores[None]
     results = _DISTILLATION(logits[None], target[None], before, *kept, flags, weights)
     total, figures, _, _, after = (result.squeeze(0) for result in results)
-    if reliability is not None and reliability.training:
+    if reliability is not None and criterion.learns:
         reliability.scores.copy_(after)
     return MeasuredLoss(total, dict(zip(FIGURES, figures.unbind(), strict=True)))
 
@@ -161,8 +167,7 @@ def _distillation(
         votes: the ``target`` of the queue ``[replicas, m, c]``.
         valid: that of the queue ``[replicas, m]``.
         place: that of the queue ``[replicas]``.
-        flags: k; whether a sample is its own neighbour; whether neighbours are searched among probabilities, else
-            among logits; the divergence, an index of ``_DIVERGENCES``.
+        flags: k; whether a sample is its own neighbour; the divergence, an index of ``_DIVERGENCES``.
         weights: of the cross-entropy, of the divergence, and what the first gives up for the second where the
             neighbours are reliable; the pseudo-count of every class; the momentum of the scores (1 takes up nothing);
             the power of the reliability; the label smoothing of the cross-entropy; the pseudo-counts of the scores.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from markupsafe import Markup
 
+from osakd.errors import printable, printable_lines
 from osakd.report.statistics.format import MINUS
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def markdown(table: Table[Any], *, aligned: bool = False) -> str:
         | ---- | ---: |
         | a    | 1.50 |
     """
-    head, *rows = [[cell.replace("|", r"\|") for cell in line] for line in (table.head, *table.cells)]
+    head, *rows = [list(map(markdown_text, line)) for line in (table.head, *table.cells)]
     rule = ["---"] * len(head)
     if aligned:
         widths = [max(map(len, cells)) for cells in zip(head, *rows, strict=True)]
@@ -105,18 +106,45 @@ def markdown(table: Table[Any], *, aligned: bool = False) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows))
 
 
+_MARKS = re.compile(r"[|`]|<(?=[\w/!?])|\](?=[(\[:])")
+"""What would leave a cell, or make code, HTML or a link of a name."""
+
+
+def markdown_text(text: str) -> str:
+    r"""Text as one line of Markdown, in which names are no more than names.
+
+    Example:
+        >>> print(markdown_text("a|b <b>[x](y)\n"))
+        a\|b \<b>[x\](y)\u000a
+    """
+    return _MARKS.sub(r"\\\g<0>", printable(text))
+
+
 def titled(table: Table[Any]) -> list[str]:
     """A table as paragraphs of Markdown: its title, its rows, its note."""
-    return [f"**{table.title}**", markdown(table), *([table.note] if table.note else [])]
+    return [f"**{markdown_text(table.title)}**", markdown(table), *([markdown_text(table.note)] if table.note else [])]
 
 
 def csv_text(table: Table[Any]) -> str:
     """A table as CSV, with its heads."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.head)
-    writer.writerows(table.cells)
+    writer.writerows([_csv_cell(cell) for cell in line] for line in (table.head, *table.cells))
     return stream.getvalue()
+
+
+def _csv_cell(text: str) -> str:
+    """A cell of CSV: what a spreadsheet would take for a formula begins with an apostrophe.
+
+    Example:
+        >>> _csv_cell("=cmd|'/c calc'!A1"), _csv_cell("-0.5"), _csv_cell("-"), _csv_cell("-1+2")
+        ("'=cmd|'/c calc'!A1", '-0.5', '-', "'-1+2")
+    """
+    is_number = re.fullmatch(r"-|[+-]?[\d.]+(e[+-]?\d+)?", text)
+    return "'" * (text[:1] in _FORMULA and not is_number) + printable(text)
+
+
+_FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 
 
 _LATEX = {
@@ -138,7 +166,7 @@ _LATEX = {
 
 def latex_escaped(text: str) -> str:
     r"""Text with LaTeX's special characters escaped, and a minus before numbers."""
-    return MINUS.sub("$-$", "".join(_LATEX.get(character, character) for character in text))
+    return MINUS.sub("$-$", "".join(_LATEX.get(character, character) for character in printable(text)))
 
 
 def latex(table: Table[Any], caption: str) -> str:
@@ -213,7 +241,7 @@ def console_tables(table: Table[Any], width: int) -> "Iterator[ConsoleTable]":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as ConsoleTable
 
-    lines = [table.head, *table.cells]
+    lines = [[printable_lines(cell) for cell in line] for line in (table.head, *table.cells)]
     widths = [max(map(len, cells)) + 3 for cells in zip(*lines, strict=True)]
     groups = [[0]]
     for number in range(1, len(widths)):
@@ -223,7 +251,7 @@ def console_tables(table: Table[Any], width: int) -> "Iterator[ConsoleTable]":
     for group in groups:
         shown = ConsoleTable(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False, pad_edge=False)
         for column in (table.columns[number] for number in group):
-            shown.add_column(column.head, justify="left" if column.is_text else "right", no_wrap=True)
+            shown.add_column(printable_lines(column.head), justify="left" if column.is_text else "right", no_wrap=True)
         for cells in lines[1:]:
             shown.add_row(*(cells[number] for number in group))
         yield shown

@@ -90,7 +90,7 @@ class FusedExecutor(Executor):
 
     def _states(self) -> list[dict[str, Any]]:
         self._copy_to_methods()
-        (saved,) = self.optimizer.state_dict()["param_groups"]
+        rate = self.optimizer.state_dict()["lr"]
         states = []
         for replica, method in enumerate(self.methods):
             moments: dict[int, Any] = {}
@@ -100,7 +100,7 @@ class FusedExecutor(Executor):
                 if state := self.optimizer.state.get(parameter):
                     shape = method.get_parameter(name).shape
                     moments[number] = {key: _part(value, parameter, replica, shape) for key, value in state.items()}
-            optimizer = {"state": moments, "param_groups": [saved | {"params": list(range(len(names)))}]}
+            optimizer = {"state": moments, "lr": rate}
             states.append({"method": method.own_state(), "optimizer": optimizer})
         return states
 
