@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +162,7 @@ def test_figures_of_like_names_do_not_replace_each_other(tmp_path: Path) -> None
 
 
 @pytest.fixture
-def odd(tmp_path: Path) -> Iterator[Path]:
+def odd(tmp_path: Path) -> Path:
     """A folder whose name is not UTF-8."""
     folder = tmp_path / os.fsdecode(b"odd-\xff")
     try:
