@@ -90,7 +90,7 @@ class Pets:
     "part",
     [
         lambda pets: Subset(pets, range(8)),
-        lambda pets: random_split(pets, [0.5, 0.5])[0],
+        lambda pets: random_split(pets, [7, 1])[0],
         lambda pets: ConcatDataset([Subset(pets, [0, 1]), pets]),
         WithIndex,
     ],

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from osakd import __version__
 from osakd.cli.terminal import guarded_output, say, say_lines, stopped_by_signals
-from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, one_line, unknown_name
+from osakd.errors import NO_MEMORY, STOPPING, InputError, RunError, is_out_of_memory, one_line, unknown_name
 from osakd.leaves import offered
 
 COMMANDS = {
@@ -41,7 +41,10 @@ options:
 def run() -> None:
     """The entry point of the console script."""
     sys.excepthook = lambda *error: say_lines("".join(traceback.format_exception(*error)), error=True)
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
