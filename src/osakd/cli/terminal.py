@@ -36,7 +36,7 @@ class Doing(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the message."""
         if sys.stderr.isatty():
-            say(f"{record.getMessage()} ...", file=sys.stderr)
+            say(f"{record.getMessage()} ...", error=True)
 
     def find_spec(self, name: str, *_: object) -> None:
         """Says that a library is imported; others find it."""
