@@ -156,7 +156,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             values = flattened(row).values()
             if not set(map(type, values)) <= {int, float, NoneType} or not all(map(isfinite, filter(None, values))):
                 raise ValueError("a value that is no number")
-            if type(row["epoch"]) is not int or row["epoch"] < 1 or not dict(row["train"]):
+            if type(row["epoch"]) is not int or row["epoch"] < 1 or not (dict(row["train"]) and row["seconds"] >= 0):
                 raise ValueError("a row without values")
             if any(not 0 <= row[part]["accuracy"] <= 1 for part in ("test", "validation") if part in row):
                 raise ValueError("an accuracy that is not one")

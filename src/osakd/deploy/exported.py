@@ -66,7 +66,15 @@ class ExportedNetwork(Predictor):
         if tuple(images.shape[1:]) != self.input_shape:
             got, expected = ("x".join(map(str, shape)) for shape in (images.shape[1:], self.input_shape))
             raise InputError(f"The file takes images of {expected} (channels, height, width), got {got}: resize them.")
-        return self.runtime(as_input(images, self.metadata.input))
+        try:
+            logits = self.runtime(as_input(images, self.metadata.input))
+        except Exception as error:  # each runtime has its own
+            raise InputError(f"The file cannot be computed ({one_line(error)[:200]}): export it again.") from error
+        if logits.shape != (len(images), len(self.class_names)) or not logits.is_floating_point():
+            raise InputError(
+                f"The file does not give a logit for each of {len(self.class_names)} classes: export it again."
+            )
+        return logits
 
 
 def as_input(images: Tensor, values: Input) -> Tensor:

@@ -22,7 +22,8 @@ from osakd.errors import InputError, RunError, one_line
 from osakd.methods.base import Method
 from osakd.models.build import build_model
 from osakd.models.registry import check_trusted
-from osakd.read_json import Count, Positive, Shape, check_type, load_json, read_bytes
+from osakd.models.weights import read_safetensors
+from osakd.read_json import Count, Positive, Shape, check_type, read_bytes
 from osakd.records import CHECKPOINT, PREVIOUS, RESULT, STUDENT, Result, RunConfig, read_finished
 
 
@@ -112,6 +113,8 @@ def checked(state: dict[str, Any], method: Method, own: dict[str, Any], optimize
         ValueError: tensors are missing, or of other names, shapes or types: kernels read as many values as they expect.
     """
     mine = own["method"]
+    if (state.get("chosen") or state)["epoch"] > state["epoch"]:
+        raise ValueError("it chose a later epoch")
     network = method.network.state_dict()
     chosen = (state.get("chosen") or {"state": network})["state"]
     averaged = {name: mine[name] for name in averaged_names(method) if name in mine}
@@ -194,20 +197,16 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
         InputError: it names a function, without ``trust``.
         RunError: the file is damaged.
     """
-    from safetensors import safe_open
-
     try:
-        if not path.is_file():
-            raise ValueError("it is not a file")
-        with safe_open(path, framework="pt") as stored:
-            made_of: dict[str, Any] = load_json(stored.metadata()["osakd"])
-            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
+        tensors, made_of = read_safetensors(path)
         if made_of.pop("crc32", None) not in (None, _checksum(made_of, tensors)):  # older files have none
             raise ValueError("its checksum does not fit")
         check_type(made_of, _MadeOf, "network")
         name, class_names, (channels, height, width) = made_of["model"], made_of["class_names"], made_of["input_shape"]
         if model not in (None, name):
             raise ValueError(f"it holds a network {name!r}, its run has {model!r}")
+    except RunError:
+        raise
     except Exception as error:  # damaged files raise many kinds
         raise _damaged(path, error) from error
     check_trusted([name], path.parent, trust=trust)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from osakd.errors import InputError, RunError
-from osakd.methods.registry import METHODS, settings_of
+from osakd.methods.registry import METHODS, run_notes
 from osakd.plan import BASELINE, Experiment, Panel
 from osakd.read_json import Seen, is_first, load_json, read_bytes, read_json, subfolders
 from osakd.records import SUMMARY
@@ -103,15 +103,14 @@ def find_groups(folder: Path) -> list[Group]:
 
 
 def _read(path: Path) -> list[RunRecord]:
-    """The runs at a path; one with settings that its method does not have here is a damaged one."""
-    runs = []
-    for run in read_runs(path):
+    """The runs at a path; one with settings that its method cannot have here is a damaged one."""
+    runs = read_runs(path)
+    for number, run in enumerate(runs):
         try:
-            if run.config and run.config.method in METHODS:
-                settings_of(run.config)
-            runs.append(run)
-        except InputError as error:
-            runs.append(RunRecord(run.label, run.seed, run.folder, None, None, Curve(), str(error), damaged=True))
+            if run.config:
+                run_notes(run.config)
+        except InputError as wrong:
+            runs[number] = RunRecord(run.label, run.seed, run.folder, None, None, Curve(), str(wrong), damaged=True)
     return runs
 
 
