@@ -84,12 +84,12 @@ class Latencies(NamedTuple):
     machine: Mapping[str, str]
 
 
-def measure(paths: Sequence[Path], *, calls: int) -> list[Latency]:
+def measure(paths: Sequence[Path], *, calls: int, trust: bool) -> list[Latency]:
     """Measures run folders and exported files in turns, so many calls each; an InputError if one cannot be loaded."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        models = [load_exported(path) if path.is_file() else load_run(path) for path in paths]
+        models = [load_exported(path) if path.is_file() else load_run(path, trust=trust) for path in paths]
         times = _take_turns([_call(model) for model in models], calls)
     finally:
         torch.set_num_threads(threads)
@@ -212,7 +212,7 @@ def _run_row(path: Path, run: TrainedRun, times: Sequence[float]) -> Latency:
 
 def _measured(path: Path, times: Sequence[float]) -> dict[str, Any]:
     median, p95 = np.percentile(times, [50, 95]).tolist()
-    memory = added_memory(path)
+    memory = added_memory(path)  # of what was loaded here, with trust if that was needed
     return {
         "name": path.resolve().name,
         "median_us": round(median, 1),
