@@ -98,10 +98,6 @@ def export_run(
 
     ``calibrate`` is the number of training images that the ranges of int8 activations are measured on; 0 exports
     float32.
-
-    Raises:
-        InputError: data whose classes or images do not fit, a missing extra, or a layer that the format does not have.
-        RunError: the file does not compute what PyTorch computes.
     """
     network = run.network
     channels, height, width = network.input_shape
@@ -125,8 +121,8 @@ def export_run(
         raise
     except Exception as error:  # each converter has its own
         raise InputError(
-            f"{file_format.TITLE} has no form of {_layer_of(error, deployable)}; {str(out_file)!r} was not written: "
-            "take another layer, or another format."
+            f"{file_format.TITLE} has no form{' in int8' * (calibrate > 0)} of {_layer_of(error, deployable)}; "
+            f"{str(out_file)!r} was not written: take another layer, or another format."
         ) from error
     normalise = cast(Normalise, network[0])
     metadata = Metadata(

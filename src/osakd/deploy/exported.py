@@ -89,12 +89,7 @@ def format_of(path: Path) -> Format:
 
 
 def load_exported(path: Path) -> ExportedNetwork:
-    """Loads an exported file.
-
-    Raises:
-        InputError: there is no such file, it is damaged, it was not written by ``osakd export``, or its extra is not
-            installed.
-    """
+    """Loads an exported file."""
     file_format = format_of(path)
     content = read_bytes(path)
     if content is None:
@@ -103,7 +98,7 @@ def load_exported(path: Path) -> ExportedNetwork:
 
 
 def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
-    """The network in the content of an exported file at the path, with the errors of ``load_exported``."""
+    """The network in the content of an exported file at the path; an InputError where it is damaged or of another kind."""
     try:
         runtime, text = file_format.read(content)
     except InputError:

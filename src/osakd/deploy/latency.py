@@ -128,12 +128,7 @@ def write_latencies(path: Path, latencies: Latencies) -> None:
 
 
 def read_latencies(path: Path) -> Latencies:
-    """Reads a record.
-
-    Raises:
-        InputError: there is none, or it is of another kind.
-        RunError: it is damaged.
-    """
+    """Reads a record."""
     values = read_json(path)
     if values is None:
         raise InputError(f"The record {str(path)!r} does not exist: check the path.")
