@@ -98,7 +98,7 @@ def load_exported(path: Path) -> ExportedNetwork:
 
 
 def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
-    """The network in the content of an exported file at the path; an InputError where it is damaged or of another kind."""
+    """The network in the content of an exported file; an InputError where it is damaged or of another kind."""
     try:
         runtime, text = file_format.read(content)
     except InputError:
