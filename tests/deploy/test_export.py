@@ -137,7 +137,7 @@ def test_a_network_of_one_s_own_is_deployed_with_trust(
             r"no form of the layer hidden1.0 \(Linear\); '.*model.made' was not",
         ),
         ("Operator torch._ops.aten.fft_rfft.default is not", "no form of the operator fft_rfft; "),
-        ("\x1b[96mfile a bug\n", r"no form of a layer of the network \(\\x1b\[96mfile a bug\); "),
+        ("\x1b[96mfile a bug\n", r"no form of a layer of the network \(\\u001b\[96mfile a bug\); "),
     ],
 )
 def test_a_layer_that_a_converter_does_not_know_is_one_sentence(

@@ -26,7 +26,7 @@ def export(**options: Any) -> None:
     )
     if metadata.int8:
         low, high = (100 * value for value in proof.lost)
-        print(f"int8 loses {low:.2f} to {high:.2f} points of accuracy (each bound with 95 %)")
+        say(f"int8 loses {low:.2f} to {high:.2f} points of accuracy (each bound with 95 %)")
 
 
 @command(api.latency, positional=("models",))
