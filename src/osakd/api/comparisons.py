@@ -65,7 +65,6 @@ def compare(
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     out: str | Path | None = None,
     processes: int | None = None,
-    scheduler: str | None = None,
     on_progress: "OnProgress | None" = None,
     log: Literal["tensorboard"] | None = None,
     **options: Any,
@@ -80,8 +79,6 @@ def compare(
         seeds: number of seeds, or a list of them such as [3, 4].
         out: folder of the comparison; by default runs/DATA-MODEL.
         processes: number of cores to use, for processes or for threads that share a program; by default all.
-        scheduler: address host:port of a dask.distributed scheduler, whose workers make the runs in the same folders.
-            They need one thread each and this version of osakd; needs the extra ``cluster``.
         on_progress: called with the progress of every run four times a second.
         log: also write learning curves for TensorBoard into the run folders. Needs the extra
             ``tensorboard``.
@@ -121,7 +118,7 @@ def compare(
                 listener(states)
 
         with lock_runner(folder, tell) as call_and_note:
-            errors = run_plans(plans, processes=cores, on_progress=call_and_note, scheduler=scheduler)
+            errors = run_plans(plans, processes=cores, on_progress=call_and_note)
     if len(errors) == len(plans):
         raise next(iter(errors.values()))
     comparison = _reported(folder, [plan.folder for plan in plans])

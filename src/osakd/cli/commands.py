@@ -80,15 +80,16 @@ def evaluate(**options: Any) -> None:
 
 
 @command(positional=("model", "images"))
-def predict(model: str, images: Sequence[str], *, json: bool = False) -> None:
+def predict(model: str, images: Sequence[str], *, json: bool = False, trust: bool = False) -> None:
     """Predict the classes of images, which are decoded and resized as in training.
 
     Args:
         model: folder of a finished run, or an exported file.
         images: image files.
         json: print every probability as JSON, an object for each image.
+        trust: call a function that the run's folder names as its network: its code runs.
     """
-    for path, prediction in zip(images, api.load(model).predict(images), strict=True):
+    for path, prediction in zip(images, api.load(model, trust=trust).predict(images), strict=True):
         if json:
             say(to_json.dumps({"image": path, **prediction._asdict()}, ensure_ascii=False))
             continue

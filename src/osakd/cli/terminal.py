@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, TextIO
@@ -13,15 +14,15 @@ from typing import Any, ClassVar, TextIO
 from osakd.errors import STOPPING, printable, printable_lines
 
 
-def say(line: str, *, file: TextIO | None = None) -> None:
+def say(line: str, *, error: bool = False) -> None:
     """Prints one line, whatever names it holds. Commands print with this function and ``say_lines`` alone."""
-    print(printable(line), file=file or sys.stdout, flush=True)
+    print(printable(line), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def say_lines(text: str, *, file: TextIO | None = None) -> None:
+def say_lines(text: str, *, error: bool = False) -> None:
     """Prints text whose lines are ours, not those of a name."""
     for line in printable_lines(text).removesuffix("\n").split("\n"):
-        say(line, file=file)
+        say(line, error=error)
 
 
 class Doing(logging.Handler):
@@ -35,7 +36,7 @@ class Doing(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the message."""
         if sys.stderr.isatty():
-            say(f"{record.getMessage()} ...", file=sys.stderr)
+            say(f"{record.getMessage()} ...", error=True)
 
     def find_spec(self, name: str, *_: object) -> None:
         """Says that a library is imported; others find it."""
@@ -83,12 +84,14 @@ class Output:
 
 
 @contextmanager
-def guarded_output() -> "Iterator[Output | None]":
-    """Makes ``Output`` of the standard streams, where they are open; yields that of standard output."""
+def guarded_output() -> "Iterator[Output]":
+    """Makes ``Output`` of the standard streams, also where they are closed; yields that of standard output."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = outputs = [stream and Output(stream) for stream in before]  # type: ignore[assignment]
+    sys.stdout, sys.stderr = outputs = [Output(stream or io.StringIO()) for stream in before]  # type: ignore[assignment]
     try:
-        yield outputs[0]
+        with warnings.catch_warnings():  # also those of libraries, which may hold names
+            warnings.showwarning = lambda message, *_: say(f"Warning: {message}", error=True)  # type: ignore[assignment]
+            yield outputs[0]
     finally:
         sys.stdout, sys.stderr = before
 

@@ -147,13 +147,21 @@ def save_student(folder: Path, network: nn.Module, config: RunConfig, class_name
     write_atomic(folder / STUDENT, student_bytes(network, config.model, shape, class_names))
 
 
-def student_bytes(network: nn.Module, model: str, input_shape: Sequence[int], class_names: Sequence[str]) -> bytes:
-    """A deployed network as the content of a safetensors file, which ``read_student`` reads."""
+def student_bytes(
+    network: nn.Module, model: str, input_shape: Sequence[int], class_names: Sequence[str], *, bare: bool = False
+) -> bytes:
+    """A deployed network as the content of a safetensors file, which ``read_student`` reads.
+
+    Where it is ``bare`` the tensors have the names of the network behind the normalisation, for the library it is of.
+    """
     from safetensors.torch import save
 
     # Cloned: tensors that share memory (tied weights) cannot be written.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    made_of = {"model": model, "input_shape": input_shape, "class_names": class_names}
+    made_of: dict[str, Any] = {"model": model, "input_shape": input_shape, "class_names": class_names}
+    if bare:
+        made_of["normalise"] = {name: tensors.pop(f"normalise.{name}").flatten().tolist() for name in ("mean", "std")}
+        tensors = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
     made_of["crc32"] = _checksum(made_of, tensors)
     # A single entry: safetensors writes several in no fixed order, and equal runs must give equal files.
     return save(tensors, metadata={"osakd": json.dumps(made_of)})
@@ -203,6 +211,10 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
             raise ValueError("its checksum does not fit")
         check_type(made_of, _MadeOf, "network")
         name, class_names, (channels, height, width) = made_of["model"], made_of["class_names"], made_of["input_shape"]
+        if "normalise" in made_of:  # bare, see ``student_bytes``
+            scaling = {key: torch.tensor(values).reshape(-1, 1, 1) for key, values in made_of["normalise"].items()}
+            tensors = {f"network.{key}": tensor for key, tensor in tensors.items()}
+            tensors |= {f"normalise.{key}": values for key, values in scaling.items()}
         if model not in (None, name):
             raise ValueError(f"it holds a network {name!r}, its run has {model!r}")
     except RunError:

@@ -1,6 +1,7 @@
 """The learning curves of a comparison: mean test accuracy over seeds, with a band of one standard deviation."""
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from osakd.durable import write_atomic
 from osakd.errors import as_sentences, printable
+from osakd.report.charts.lines import limits
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.statistics.trends import ACCURACY, MOST_BANDS, Trend, trends
+from osakd.report.statistics.trends import ACCURACY, MOST_BANDS, trends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,19 +48,20 @@ def write_curves(
     numbers = {label: number for number, label in enumerate(labels)}
     for place, (above, panel) in enumerate(panels.items(), start=1):
         _panel(figure.add_subplot(down, across, place), panel, above, numbers)
-    # The layout is found once for all kinds, so that each of them is drawn once.
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
     paths = []
     with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for kind in kinds:
-        stream = io.BytesIO()
-        # No date and fixed ids, so that the same values give the same file.
-        with mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
+    # No date and fixed ids, so that the same values give the same file.
+    with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names of any script; the font has its boxes for them
+        # The layout is found once for all kinds, so that each of them is drawn once.
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
+        for kind in kinds:
+            stream = io.BytesIO()
             figure.savefig(stream, format=kind, dpi=160, metadata=_UNDATED[kind])
-        paths.append(folder / f"{name}.{kind}")
-        write_atomic(paths[-1], stream.getvalue())
+            paths.append(folder / f"{name}.{kind}")
+            write_atomic(paths[-1], stream.getvalue())
     return paths
 
 
@@ -88,7 +91,7 @@ def _panel(axes: "Axes", panel: RecordedPanel, above: str, numbers: Mapping[str,
     # Names are shown as they are: between two dollar signs matplotlib would take them for mathematics.
     words = f"{above}, {panel.finished[0].config.model}, {panel.epochs} epochs" if above else panel.title
     axes.set_title(f"{printable(words)}\nmean over seeds{bands}", fontsize=9, parse_math=False)
-    low, high = axes.set_ylim(*_limits(shown))
+    low, high = axes.set_ylim(*limits(shown, ACCURACY))
     axes.set_xlim(1, max(panel.epochs, 2))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
@@ -99,10 +102,3 @@ def _panel(axes: "Axes", panel: RecordedPanel, above: str, numbers: Mapping[str,
     for text in legend.get_texts():
         text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _limits(shown: Sequence[Trend]) -> tuple[float, float]:
-    """Limits of the vertical axis: the later two thirds whole, for the steep first epochs would flatten them."""
-    low = min(min(trend.band[0][len(trend.mean) // 3 :]) for trend in shown)
-    high = max(max(trend.band[1]) for trend in shown)
-    return max(0.0, low - 1.0), min(100.0, high + 0.5)
