@@ -2,7 +2,7 @@
 
 The README is the first page. Files outside ``docs`` that a page links to go into the site's folder ``repository``;
 links to folders there become plain text. Formulas in GitHub's notation are drawn by matplotlib, so that a page needs no
-script for them.
+script for them. Below the tables of ``api.md`` the site has the docstring of each name.
 """
 
 import re
@@ -25,6 +25,7 @@ BLOCK_MATH = re.compile(r"^```math\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INLINE_MATH = re.compile(r"\$`([^`]+)`\$")
 DOCSTRING_MATH = re.compile(r":math:<code>(.*?)</code>")
 CASES = re.compile(r"\\begin\{cases\}(.*?)\\\\(.*?)\\end\{cases\}", re.DOTALL)
+API_ROW = re.compile(r"^\| `(osakd\.[\w.]+)` \|", re.MULTILINE)
 COMMANDS = {1: "M", 2: "L", 3: "Q", 4: "C", 79: "Z"}
 """The commands of SVG for matplotlib's codes of a path."""
 
@@ -58,6 +59,8 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """The page with links and formulas as the site has them."""
     here = page.file.src_uri
+    if here == "api.md":
+        markdown += "".join(f"\n\n::: {name}\n" for name in API_ROW.findall(markdown))
     parts = FENCE.split(markdown)
     for number, part in enumerate(parts):
         formula = BLOCK_MATH.fullmatch(part)

@@ -39,20 +39,18 @@ NOT_RUN = {
     "python -m benchmarks.devices DATASETS OUT": "a quarter of an hour of training",
     "pip install 'osakd[train,microcontroller]'": "tests/deploy/integrations/test_microcontroller.py: other words",
     "python -m venv litert && litert/bin/pip install litert-torch 'osakd[train]'": "an environment with older packages",
-    ">>> from dask_jobqueue import SLURMCluster": "a cluster of SLURM",
-    "dask scheduler --port 8786": "a cluster, started by tests/cluster/test_cluster.py with other words",
 }
 """How blocks of no language begin that no program reads, and why."""
 OF_LEAVES = {"card", "export", "latency", "reproduce"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-OUTPUT = re.compile(r"^\$ (.*?)$.*", re.DOTALL | re.MULTILINE)
 FOUND = [(page.relative_to(ROOT), *block) for page in PAGES for block in FENCE.findall(page.read_text("utf-8"))]
 
 
 def commands(block: str) -> list[str]:
-    """The commands of a block of shell; of one that shows output, the command after its prompt."""
-    text = OUTPUT.sub(r"\1", block) if block.startswith("$ ") else block
-    lines = text.replace("\\\n", " ").splitlines()
+    """The commands of a block of shell; of one that shows output, those after a prompt."""
+    lines = block.replace("\\\n", " ").splitlines()
+    if block.startswith("$ "):
+        lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
     return [words for line in lines if (words := shlex.join(shlex.split(line, comments=True)))]
 
 
@@ -79,7 +77,7 @@ def test_shell_is_accepted(
     elif program == "pip":
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert words[0] == "install"
-        for named in re.findall(r"osakd\[(.*?)\]", command):
+        for named in re.findall(r"(?:osakd|'\.)\[(.*?)\]", command):
             assert set(named.split(",")) <= set(extras)
     elif program in ("python", "torchrun"):
         assert any((ROOT / word).is_file() for word in words) or "osakd" in words or "script.py" in words
@@ -131,7 +129,17 @@ def test_python_of_every_page_is_run_by_a_test() -> None:
 
 
 def test_languages_are_those_that_are_checked() -> None:
-    assert {language for _, language, _ in FOUND} <= {"", "bash", "math", "mermaid", "python", "text", "yaml", "toml"}
+    assert {language for _, language, _ in FOUND} <= {
+        "",
+        "bash",
+        "bibtex",
+        "math",
+        "mermaid",
+        "python",
+        "text",
+        "yaml",
+        "toml",
+    }
     texts = [(page, block) for page, language, block in FOUND if language == "text"]
     listed = [block for _, block in texts if block.partition("  ")[0].partition("\n")[0] in NOT_RUN]
     assert listed == [block for _, block in texts]

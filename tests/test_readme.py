@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+import osakd
+from benchmarks.photos import COMMANDS
 from benchmarks.rows import extrapolations, table
 from osakd.api.reports import read_panels
 from osakd.records import Result
@@ -17,6 +20,7 @@ from tests.report.made import CONFIG, ENVIRONMENT, panel_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+NOTE = "The DOI is that of the preprint"
 
 
 def recorded(path: Path) -> str:
@@ -44,17 +48,46 @@ def recorded(path: Path) -> str:
     return markdown(comparison_table(panel_of(runs)))
 
 
-def test_the_ten_lines_run() -> None:
+def test_the_two_lines_run() -> None:
     block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len([line for line in block[1].splitlines() if line.strip()]) == 10
-    names: dict = {}
+    assert len(block[1].splitlines()) == 2
+    network = torch.nn.Linear(4, 10)
+    names = {"osakd": osakd, "network": network, "images": torch.rand(16, 4), "target": torch.arange(16) % 10}
     exec(block[1], names)  # the README's own lines
-    assert names["images"].shape == (64, 1, 8, 8)
-    assert all(parameter.grad is not None for parameter in names["network"].parameters())
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_it_answers_on_one_screen() -> None:
+    first, *_ = re.split(r"^## ", README, flags=re.MULTILINE)
+    assert len(first.splitlines()) <= 60
+    assert len(README.split()) < 1200
+
+
+def test_its_numbers_are_those_of_the_pages() -> None:
+    pages = "".join((ROOT / f"docs/{name}.md").read_text() for name in ("soft-labels", "reproduction"))
+    numbers = re.findall(r"[+-]\d\.\d+ \[[^\]]+\]", README)
+    assert len(numbers) >= 5
+    assert [number for number in numbers if number not in pages] == []
+
+
+def test_the_photos_are_those_of_their_record() -> None:
+    block = re.search(r"<!-- photos -->\n```\n(.*?)```", README, re.DOTALL)
+    record = (ROOT / "benchmarks/records/photos.txt").read_text()
+    assert all(line in record for line in block[1].splitlines() if line != "...")
+    assert tuple(re.findall(r"^\$ (.*)", block[1], re.MULTILINE)) == COMMANDS
+    page = (ROOT / "docs/ship-a-classifier.md").read_text()
+    assert f"accuracy {re.search(r'gave (.* %) of test', page)[1]}, NLL" in record
 
 
 def test_the_demo_s_table_is_its_record() -> None:
-    assert recorded(ROOT / "docs/demo/digits.json") in README
+    assert recorded(ROOT / "docs/demo/digits.json") in (ROOT / "docs/compare-methods.md").read_text()
+
+
+def test_the_citation_is_that_of_the_file() -> None:
+    block = re.search(r"```bibtex\n(.*?)```", (ROOT / "docs/compare-methods.md").read_text(), re.DOTALL)
+    values = {line.strip(" {}") for line in re.findall(r"= (\{.*\})", block[1])}
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert {value for value in values if value not in citation} == {"Tzelepi, Maria and Tefas, Anastasios", NOTE}
 
 
 def test_the_comparison_page_shows_its_records() -> None:
@@ -84,9 +117,9 @@ def test_the_performance_page_shows_its_record() -> None:
 
 
 def test_commands_are_real() -> None:
-    from osakd.cli.main import COMMANDS
+    from osakd.cli import main
 
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    shown = "".join(block for language, block in blocks if not language)
-    named = set(re.findall(r"^osakd (\w+)", shown, re.MULTILINE))
-    assert named == {*COMMANDS, "card", "export", "latency", "reproduce"}  # the last are those of leaves
+    pages = [README, *((ROOT / f"docs/{name}.md").read_text() for name in ("ship-a-classifier", "compare-methods"))]
+    shown = "".join(re.findall(r"^```(?:bash)?\n(.*?)^```$", "\n".join(pages), re.DOTALL | re.MULTILINE))
+    named = set(re.findall(r"^(?:\$ )?osakd (\w+)", shown, re.MULTILINE))
+    assert named == {*main.COMMANDS, "card", "export", "latency", "reproduce"}  # the last are those of leaves

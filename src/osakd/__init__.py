@@ -1,4 +1,4 @@
-"""Train small neural networks better without a teacher.
+"""Train small neural networks without a teacher.
 
 In your own loop, with torch alone::
 

@@ -1,10 +1,12 @@
 """Writes files that survive a crash or a power failure: each is whole, and in its folder, when the call returns."""
 
+import errno
 import json
 import os
-import tempfile
 import zlib
+from math import isfinite
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from osakd.errors import as_sentences
@@ -29,12 +31,12 @@ def append(path: Path, row: dict[str, Any]) -> None:
 def line(row: dict[str, Any], *, compact: bool = False) -> bytes:
     """A row as a line of a JSON lines file, with a checksum as its last value; compact without spaces."""
     separator = "," if compact else ", "
-    return _with_check(json.dumps(row, separators=(separator, ":" if compact else ": "))[:-1], separator, "}\n")
+    return _with_check(_dumps(row, separators=(separator, ":" if compact else ": "))[:-1], separator, "}\n")
 
 
 def write_record(path: Path, value: dict[str, Any]) -> None:
     """Writes a JSON file as ``write_json``, with a checksum as its last value."""
-    write_atomic(path, _with_check(json.dumps(value, indent=2)[:-2], ",\n  ", "\n}\n"))
+    write_atomic(path, _with_check(_dumps(value, indent=2)[:-2], ",\n  ", "\n}\n"))
 
 
 def check(content: bytes, value: dict[str, Any]) -> bool:
@@ -56,7 +58,7 @@ def check(content: bytes, value: dict[str, Any]) -> bool:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
-    write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
+    write_atomic(path, (_dumps(value, indent=2) + "\n").encode())
 
 
 def write_atomic(path: Path, content: bytes, *, previous: Path | None = None) -> None:
@@ -69,19 +71,18 @@ def write_atomic(path: Path, content: bytes, *, previous: Path | None = None) ->
         InputError: a file is where the folder should be.
     """
     with as_sentences(path):
-        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
+        beside = path.with_name(f".{path.name}.{token_hex(4)}{LEFT_OVER}")
+        with beside.open("xb") as stream:  # with the permissions of any new file
+            try:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(beside, 0o644)  # noqa: PTH101 - a plain string; mkstemp makes it private
-            if previous is not None and path.exists():
-                path.replace(previous)
-            os.replace(beside, path)  # noqa: PTH105 - as above
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+                if previous is not None and path.exists():
+                    path.replace(previous)
+                beside.replace(path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
         sync_folder(path.parent)
 
 
@@ -101,8 +102,27 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # shares that cannot sync a folder
+            raise
     finally:
         os.close(descriptor)
+
+
+def _dumps(value: Any, **form: Any) -> str:
+    """A value as JSON; what is not a finite number is null."""
+    try:
+        return json.dumps(value, allow_nan=False, **form)
+    except ValueError:
+        return json.dumps(_finite(value), **form)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _with_check(text: str, separator: str, end: str) -> bytes:

@@ -44,9 +44,9 @@ class NotFusedError(InputError):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there is no memory left: Python's own, or PyTorch's for a CPU or a GPU."""
-    words = str(error)
-    named = "DefaultCPUAllocator" in words or "out of memory" in words
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and named)
+    sentences = ("DefaultCPUAllocator", "out of memory", "could not create a primitive")  # the last is oneDNN's
+    named = isinstance(error, RuntimeError) and any(sentence in str(error) for sentence in sentences)
+    return isinstance(error, MemoryError) or named
 
 
 def unknown_name(kind: str, got: str, known: Iterable[str], remedy: str = "") -> InputError:

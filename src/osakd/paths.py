@@ -52,10 +52,18 @@ def cache_folder() -> Path:
     """The folder of decoded images and built kernels.
 
     ``$OSAKD_CACHE``, or ``$XDG_CACHE_HOME/osakd``, or ``~/.cache/osakd``; it may be deleted at any time.
+
+    Raises:
+        InputError: none is named, and this user has no home directory.
     """
     if os.environ.get("OSAKD_CACHE"):
         return given_path(os.environ["OSAKD_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osakd"
+    except RuntimeError as error:
+        raise InputError(
+            "There is no home directory to keep the cache in: name a folder in the environment variable OSAKD_CACHE."
+        ) from error
 
 
 def file_digest(path: Path) -> str:

@@ -16,21 +16,19 @@ Every file but ``metrics.jsonl`` appears whole or not at all; a torn last line o
 have checksums.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 from osakd.durable import LEFT_OVER, line, make_folder, write_atomic, write_record
 from osakd.errors import InputError, RunError
-from osakd.read_json import build, damaged, read_json, read_rows
+from osakd.read_json import Count, Positive, Shape, Share, build, damaged, flattened, read_json, read_rows
 
 CONFIG, METRICS, RESULT, ERROR, SUMMARY = "config.json", "metrics.jsonl", "result.json", "error.json", "summary.json"
 CHECKPOINT, PREVIOUS, STUDENT = "checkpoint.pt", "checkpoint.previous.pt", "student.safetensors"
 LOCK, TEACHER = ".lock", "teacher"
-OF_CONFIG = [f"data.{key}" for key in ("name", "content", "input_shape", "class_counts", "train", "test")]
-OF_RESULT = ["last.test.accuracy", "last.test.nll", "last.test.ece", "best_on_test.accuracy", "best_on_test.epoch"]
-"""Values without which a configuration or a result is of no use."""
 Kind = TypeVar("Kind")
 
 
@@ -60,11 +58,40 @@ class DataRecord(DataOrigin):
         class_counts: number of training images of each class.
     """
 
-    input_shape: list[int]
-    class_counts: list[int]
-    train: int
-    validation: int
-    test: int
+    input_shape: Shape
+    class_counts: list[Count]
+    train: Count
+    validation: Count
+    test: Count
+
+
+class Scores(TypedDict):
+    """The scores on a split; those that are no numbers, where outputs overflow, are None."""
+
+    accuracy: Share
+    nll: float | None
+    ece: float | None
+
+
+class _Best(TypedDict):
+    accuracy: Share
+    epoch: Count
+    validation_accuracy: NotRequired[Share]
+
+
+class _Evaluated(TypedDict):
+    epoch: Count
+    test: Scores
+    validation: NotRequired[Scores]
+
+
+class _Last(_Evaluated):
+    others: NotRequired[dict[str, dict[str, Scores]]]
+
+
+class _Deployed(_Evaluated):
+    weights: str
+    temperature: float
 
 
 @dataclass(frozen=True)
@@ -89,9 +116,9 @@ class RunConfig:
     model: str
     method: str
     settings: dict[str, Any]
-    seed: int
-    epochs: int
-    batch_size: int
+    seed: Count
+    epochs: Positive
+    batch_size: Positive
     optimizer: str
     learning_rate: float
     momentum: float
@@ -104,16 +131,16 @@ class RunConfig:
     scaling: str
     validation: float
     precision: str = "float32"
-    stage: int = 0
+    stage: Count = 0
     fraction: float = 1.0
-    evaluate_every: int = 1
-    crop: int = 0
+    evaluate_every: Positive = 1
+    crop: Count = 0
     crop_padding: str = "zero"
     flip: bool = False
     ema: float | None = None
     ema_epochs: float | None = None
     deploy: str = "last"
-    patience: int | None = None
+    patience: Count | None = None
     refit: bool = False
     recipe: str = "paper"
     warmup_epochs: float = 0.0
@@ -146,20 +173,21 @@ class Result:
         planned_epochs: the epochs of its configuration, where it stopped before them.
     """
 
-    epochs: int
-    last: dict[str, Any]
-    best_on_test: dict[str, Any]
-    chosen_on_validation: dict[str, Any] | None
+    epochs: Positive
+    last: Annotated[dict[str, Any], _Last]
+    best_on_test: Annotated[dict[str, Any], _Best]
+    chosen_on_validation: Annotated[dict[str, Any], _Best] | None
     seconds: float
     environment: dict[str, Any]
     notes: list[str] = field(default_factory=list)
-    cost: dict[str, float] = field(default_factory=dict)
-    deployed: dict[str, Any] | None = None
-    planned_epochs: int | None = None
+    cost: dict[str, float | None] = field(default_factory=dict)
+    deployed: Annotated[dict[str, Any], _Deployed] | None = None
+    planned_epochs: Positive | None = None
 
     def deployed_scores(self, split: str = "test") -> dict[str, float]:
         """The scores of the deployed network on a split; none where they are not recorded."""
-        return (self.last if self.deployed is None else self.deployed).get(split, {})
+        scores = (self.last if self.deployed is None else self.deployed).get(split, {})
+        return {name: nan if score is None else score for name, score in scores.items()}
 
     def is_of(self, config: RunConfig) -> bool:
         """Whether it is of all epochs of a configuration: a run that is given more keeps its old one for a while."""
@@ -225,7 +253,7 @@ def read_run(folder: Path) -> RunFiles:
 
 def read_config(folder: Path) -> RunConfig | None:
     """Reads the configuration of a run folder; None where there is none."""
-    return _from_file(RunConfig, folder / CONFIG, OF_CONFIG)
+    return _from_file(RunConfig, folder / CONFIG)
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
@@ -284,23 +312,23 @@ def cut_metrics(folder: Path, epochs: int) -> None:
         RunError: rows are missing, so the curve could not be whole.
     """
     rows = [row for row in read_metrics(folder) if row["epoch"] <= epochs]
-    if [row["epoch"] for row in rows] != list(range(1, epochs + 1)):
+    if len(rows) != epochs or any(row["epoch"] != epoch for epoch, row in enumerate(rows, start=1)):
         raise damaged(folder / METRICS, f"{epochs} epochs are done, but its rows are not 1 to {epochs}")
     write_atomic(folder / METRICS, b"".join(map(line, rows)))
 
 
 def _any_result(folder: Path) -> Result | None:
     """The result in a folder, of however many epochs."""
-    return _from_file(Result, folder / RESULT, OF_RESULT)
+    return _from_file(Result, folder / RESULT)
 
 
-def _from_file(kind: type[Kind], path: Path, needed: Sequence[str]) -> Kind | None:
+def _from_file(kind: type[Kind], path: Path) -> Kind | None:
     """The record in a JSON file; None where there is no file."""
     values = read_json(path)
     if values is None:
         return None
     try:
-        return build(kind, renewed(values), needed)
+        return build(kind, renewed(values))
     except TypeError as error:
         raise InputError(f"{str(path)!r} was written by another version of osakd: choose another folder.") from error
     except ValueError as error:
@@ -326,14 +354,3 @@ def _rows(folder: Path, result: Result | None) -> list[dict[str, Any]]:
         ends = f"at epoch {rows[-1]['epoch']}" if rows else "before the first epoch"
         raise damaged(folder / METRICS, f"it ends {ends}, its run at epoch {result.epochs}")
     return rows
-
-
-def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values by dotted name."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= {f"{key}.{name}": inner for name, inner in flattened(value).items()}
-        else:
-            flat[key] = value
-    return flat

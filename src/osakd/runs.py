@@ -7,27 +7,26 @@ with its configuration, its result and its curve as columns. Each line has a che
 
 import json
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from itertools import pairwise
+from math import isinf, isnan, nan
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from osakd.durable import line, write_atomic
 from osakd.errors import InputError, RunError
-from osakd.read_json import build, damaged, parse, read_lines, subfolders
+from osakd.read_json import build, damaged, flattened, parse, read_lines, subfolders
 from osakd.records import (
     CONFIG,
     ERROR,
     METRICS,
-    OF_CONFIG,
-    OF_RESULT,
     RESULT,
     Result,
     RunConfig,
     default_folder,
-    flattened,
     read_run,
     renewed,
 )
@@ -150,7 +149,7 @@ def read_runs(path: Path) -> list[RunRecord]:
     if is_run(path):
         return [_read_folder(path)]
     folders = [folder for folder in subfolders(path) if is_run(folder)]
-    return _once([*packed_runs(path), *map(_read_folder, folders)])
+    return _told_apart(_once([*packed_runs(path), *map(_read_folder, folders)]))
 
 
 def packed_runs(folder: Path) -> list[RunRecord]:
@@ -221,7 +220,7 @@ def curve_of(rows: Iterable[Mapping[str, Any]]) -> Curve:
             if name not in _NOT_IN_CURVES:
                 epochs, values = columns.setdefault(name, ([], array("d")))
                 epochs.append(row["epoch"])
-                values.append(value)
+                values.append(nan if value is None else value)
     return _curve(columns)
 
 
@@ -260,15 +259,25 @@ def _once(runs: Iterable[RunRecord]) -> list[RunRecord]:
     return list(best.values())
 
 
+def _told_apart(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Runs of one label, seed, data and network are called as their folders: neither takes the place of the other."""
+
+    def key(run: RunRecord) -> tuple[object, ...]:
+        return run.label, run.seed, run.config and (run.config.data["content"], run.config.model)
+
+    counts = Counter(map(key, runs))
+    return [replace(run, label=run.folder.name) if counts[key(run)] > 1 else run for run in runs]
+
+
 def _epochs(run: RunRecord) -> tuple[bool, int]:
     return run.result is not None, run.curve.epoch
 
 
 def _curve(columns: "Mapping[str, tuple[Sequence[int], array[float]]]") -> Curve:
-    """A curve of these columns; epochs at equal distances take no memory.
+    """A curve of these columns; epochs at equal distances take no memory. What was no number is NaN.
 
     Raises:
-        ValueError: an output has an accuracy without the other scores.
+        ValueError: a value is infinite, or an output has an accuracy without the other scores.
     """
     shared: dict[tuple[int, ...], Sequence[int]] = {}
     series = {}
@@ -280,6 +289,10 @@ def _curve(columns: "Mapping[str, tuple[Sequence[int], array[float]]]") -> Curve
         series[name] = Series(shared[key], values)
     for name, accuracies in series.items():
         place, _, score = name.rpartition(".")
+        if any(map(isinf, accuracies.values)) or (
+            score == "accuracy" and not all(0 <= value <= 1 for value in accuracies.values)
+        ):
+            raise ValueError(f"a value of {name} is none")
         for other in ("nll", "ece") if score == "accuracy" else ():
             if series.get(f"{place}.{other}", _NEVER).epochs != accuracies.epochs:
                 raise ValueError(f"{place} has no {other}")
@@ -307,7 +320,7 @@ def _unpacked_curve(groups: Iterable[dict[str, Any]]) -> Curve:
         for name, values in group.items():
             if len(values) != len(epochs):
                 raise ValueError(f"{name} does not have a value for each epoch")
-            columns[name] = epochs, array("d", values)
+            columns[name] = epochs, array("d", (nan if value is None else value for value in values))
     return _curve(columns)
 
 
@@ -322,7 +335,7 @@ def _last_row(curve: Curve) -> dict[str, Any]:
             inner = row
             for part in parts:
                 inner = inner.setdefault(part, {})
-            inner[key] = values[-1]
+            inner[key] = None if isnan(values[-1]) else values[-1]
     return row
 
 
@@ -339,7 +352,7 @@ def _read_packed(path: Path) -> tuple[list[dict[str, Any]], list[RunRecord]]:
         is_packed = parse(first).get("osakd") == _HEADER["osakd"]
         header = parse(first, has_checksum=is_packed)
         environments = dict(enumerate(header["environments"])) if is_packed else {}
-    except (*_WRONG, RecursionError) as error:
+    except _WRONG as error:
         raise RunError(_damaged_line(1, path, error)) from error
     if not is_packed:
         raise InputError(f"{str(path)!r} does not hold packed runs: name a file of osakd pack, or a folder of runs.")
@@ -349,7 +362,7 @@ def _read_packed(path: Path) -> tuple[list[dict[str, Any]], list[RunRecord]]:
     for number, text in enumerate(lines, start=2):
         try:
             runs.append(_unpacked(parse(text, has_checksum=True), environments, folder))
-        except (*_WRONG, RecursionError) as error:
+        except _WRONG as error:
             name, damage = f"line {number}", _damaged_line(number, path, error)
             runs.append(RunRecord(name, None, folder / name, None, None, Curve(), damage, damaged=True))
     return list(environments.values()), runs
@@ -370,12 +383,12 @@ def _unpacked(values: dict[str, Any], environments: Mapping[int, dict[str, Any]]
     name = values.get("folder", f"{label}-seed{seed}")
     if not isinstance(label, str) or name != Path(name).name or name.startswith(".") or "\0" in name:
         raise ValueError("its label is not a name")
-    config = build(RunConfig, renewed(values["config"]), OF_CONFIG) if "config" in values else None
+    config = build(RunConfig, renewed(values["config"])) if "config" in values else None
     if "error" in values:
         return RunRecord(label, seed, folder / name, config, None, Curve(), str(values["error"]))
     curve = _unpacked_curve(values["curve"])
     more = {"last": _last_row(curve), "environment": environments[values["environment"]]}
-    result = build(Result, values["result"] | more, OF_RESULT)
+    result = build(Result, values["result"] | more)
     if config is None or config.seed != seed or not result.is_of(config) or result.epochs != curve.epoch:
         raise ValueError("its seed or its epochs are not those of its configuration")
     return FinishedRun(label, seed, folder / name, config, result, curve)

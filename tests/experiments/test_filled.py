@@ -1,12 +1,15 @@
 """The tables and pictures of the documentation are what the commands make of the committed records and the source."""
 
+import re
 import runpy
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import osakd
 from osakd.cli.main import COMMANDS
+from osakd.models.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
 FILL = runpy.run_path(str(ROOT / "docs/fill.py"))
@@ -39,14 +42,37 @@ def test_a_figure_in_the_docs_is_the_report_s(name: str, written: Path) -> None:
     committed = FILL["IMAGES"] / name
     assert committed.read_bytes() == (written / "figures" / name).read_bytes()
     assert committed.stat().st_size < 60_000
-    assert f"docs/images/{name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"images/{name}" in (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
 
 
 def test_figure_1_in_the_docs_is_that_of_the_records(tmp_path: Path) -> None:
     committed = FILL["IMAGES"] / "figure1.svg"
     assert committed.read_bytes() == FILL["draw_figure1"](tmp_path).read_bytes()
     assert committed.stat().st_size < 200_000
-    assert "docs/images/figure1.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "images/figure1.svg" in (ROOT / "docs/reproduction.md").read_text(encoding="utf-8")
+
+
+def test_the_list_of_networks_is_what_is_built() -> None:
+    names = ["lenet", "resnet8"]
+    page = (ROOT / "docs/ship-a-classifier.md").read_text(encoding="utf-8")
+    assert FILL["networks"](names).rstrip().splitlines()[2:] == [
+        line for line in page.splitlines() if line.startswith(tuple(f"| `{name}`" for name in names))
+    ]
+    assert all(f"| `{name}` |" in page for name in MODELS if not name.endswith("-conv"))
+
+
+def test_the_page_of_the_api_has_every_name_and_its_docstring() -> None:
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    assert FILL["API"].sub(lambda row: FILL["described"](row[1]), page) == page
+    assert {*osakd.__all__} <= set(FILL["API"].findall(page))
+
+
+def test_the_picture_shows_the_shares_of_its_votes() -> None:
+    picture = (FILL["IMAGES"] / "soft-label.svg").read_text(encoding="utf-8")
+    votes, labels, shares = (re.findall(rf"class='{name}'>([^<]+)", picture) for name in ("vote", "label", "share"))
+    assert dict(zip(labels, shares, strict=True)) == {
+        label: f"{number}/{len(votes)}" for label, number in Counter(votes).items()
+    }
 
 
 @pytest.mark.xdist_group("report of the records")

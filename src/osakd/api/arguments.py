@@ -3,10 +3,10 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osakd.checks import whole
 from osakd.errors import InputError, unknown_name
@@ -27,6 +27,17 @@ def seed_list(seeds: int | Sequence[int]) -> list[int]:
     numbers = list(seeds)
     whole("seeds", len(numbers), least=1)
     return numbers
+
+
+def check_early(data: "Data", methods: Iterable[str | Mapping[str, Any]]) -> None:
+    """Refuses names of data and methods that do not exist, before PyTorch is imported, which takes seconds."""
+    from osakd.data.find import find_data
+    from osakd.methods.lookup import given_method
+
+    if isinstance(data, str):
+        find_data(data)
+    for method in methods:
+        given_method(method)
 
 
 def process_count(processes: int | None) -> int:

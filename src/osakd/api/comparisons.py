@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from osakd.api.arguments import exit_unguarded, logged, process_count, seed_list
+from osakd.api.arguments import check_early, exit_unguarded, logged, process_count, seed_list
 from osakd.api.reports import read_panels
 from osakd.api.signatures import takes_options
 from osakd.durable import write_json
@@ -65,7 +65,6 @@ def compare(
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     out: str | Path | None = None,
     processes: int | None = None,
-    scheduler: str | None = None,
     on_progress: "OnProgress | None" = None,
     log: Literal["tensorboard"] | None = None,
     **options: Any,
@@ -80,8 +79,6 @@ def compare(
         seeds: number of seeds, or a list of them such as [3, 4].
         out: folder of the comparison; by default runs/DATA-MODEL.
         processes: number of cores to use, for processes or for threads that share a program; by default all.
-        scheduler: address host:port of a dask.distributed scheduler, whose workers make the runs in the same folders.
-            They need one thread each and this version of osakd; needs the extra ``cluster``.
         on_progress: called with the progress of every run four times a second.
         log: also write learning curves for TensorBoard into the run folders. Needs the extra
             ``tensorboard``.
@@ -96,16 +93,18 @@ def compare(
         IncompleteError: a run failed; the others have finished and are recorded.
         RunError: every run failed, or another process runs the same comparison.
     """
-    from osakd.data.in_memory import given_data
     from osakd.engine.config import image_options_of, options_of
+
+    exit_unguarded()
+    chosen, cores = options_of(options), process_count(processes)
+    named = [methods] if isinstance(methods, str | Mapping) else list(methods)
+    check_early(data, named)
+    from osakd.data.in_memory import given_data
     from osakd.engine.plan import DataSource, plan_runs
     from osakd.engine.stages import copy_teacher
     from osakd.runner.lock import lock_runner
     from osakd.runner.run import run_plans
 
-    exit_unguarded()
-    chosen, cores = options_of(options), process_count(processes)
-    named = [methods] if isinstance(methods, str | Mapping) else list(methods)
     source = DataSource(given_data(data), image_options_of(chosen))
     plans = plan_runs(source, named, seed_list(seeds), chosen, None if out is None else given_path(out))
     folder = plans[0].folder.parent
@@ -119,7 +118,7 @@ def compare(
                 listener(states)
 
         with lock_runner(folder, tell) as call_and_note:
-            errors = run_plans(plans, processes=cores, on_progress=call_and_note, scheduler=scheduler)
+            errors = run_plans(plans, processes=cores, on_progress=call_and_note)
     if len(errors) == len(plans):
         raise next(iter(errors.values()))
     comparison = _reported(folder, [plan.folder for plan in plans])

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from osakd.api.arguments import data_or_recorded, logged
+from osakd.api.arguments import check_early, data_or_recorded, logged
 from osakd.api.signatures import takes_options
 from osakd.paths import given_path
-from osakd.records import Result, RunConfig
+from osakd.records import Result, RunConfig, read_finished
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
@@ -67,14 +67,16 @@ def train(
         >>> run.result.last["epoch"]
         2
     """
+    from osakd.engine.config import image_options_of, options_of
+
+    chosen = options_of(options)
+    check_early(data, [method])
     from osakd.data.in_memory import given_data
     from osakd.engine import train as engine
     from osakd.engine.callbacks import Callbacks
-    from osakd.engine.config import image_options_of, options_of
     from osakd.engine.environment import pick_device
     from osakd.engine.plan import DataSource, plan_run
 
-    chosen = options_of(options)
     pick_device(chosen.device)  # a device that is not there is refused before the images are read
     source = DataSource(given_data(data), image_options_of(chosen))
     plan = plan_run(source, method, seed, chosen, None if out is None else given_path(out))
@@ -114,12 +116,12 @@ def evaluate(
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
+    network = load(run, trust=trust)
     from osakd.data.options import ImageOptions, recorded_options
     from osakd.data.sources import load_test
     from osakd.engine.environment import pick_device
     from osakd.engine.evaluate import evaluate_on
 
-    network = load(run, trust=trust)
     source = network.data
     name = data_or_recorded(data, source["name"], source["kind"], split="test")
     changes = {"resize": resize, "label_column": label_column, "image_column": image_column}
@@ -147,11 +149,13 @@ def load(run: str | Path, *, trust: bool = False) -> "Predictor":
         InputError: neither, a run that has not finished, one that names a function, without ``trust``, or a file that
             is damaged or whose extra is not installed.
     """
-    from osakd.engine.state import load_student
     from osakd.leaves import load as load_object
     from osakd.leaves import offered
 
     path, loaders = given_path(run), offered("loaders")
     if path.is_file() and loaders:
         return load_object(loaders["exported"])(path)
+    read_finished(path)  # what is no run is refused before PyTorch is imported
+    from osakd.engine.state import load_student
+
     return load_student(path, trust=trust)

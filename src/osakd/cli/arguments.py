@@ -8,10 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from osakd.cli.options import CONFIG, Option, settings_options
-from osakd.cli.values import choices, convert, expected, split, takes_several
+from osakd.cli.values import choices, convert, expected, load_yaml, split, takes_several
 from osakd.errors import InputError, one_line
 from osakd.methods.lookup import given_method
 from osakd.paths import given_path
@@ -40,6 +38,7 @@ ELSEWHERE = {
     "workers": "--processes",
 }
 """What other tools call an option, and its name here."""
+_MOST_BYTES = 2**20
 
 
 class Arguments:
@@ -142,10 +141,14 @@ def read_options(path: Path) -> dict[str, Any]:
         InputError: there is no such file, it is not YAML, or it does not hold options.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            content = stream.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError("it has more than 1 MiB")
+        loaded = load_yaml(content.decode())
     except FileNotFoundError:
         raise InputError(f"The configuration file {str(path)!r} does not exist: check the path.") from None
-    except (yaml.YAMLError, ValueError, OSError) as error:  # a ValueError is text that is not UTF-8, or a bad date
+    except (ValueError, OSError) as error:
         raise InputError(
             f"The configuration file {str(path)!r} cannot be read ({one_line(error)}): correct it."
         ) from error

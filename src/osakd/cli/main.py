@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from osakd import __version__
-from osakd.cli.terminal import guarded_output, say, say_lines, stopped_by_signals
+from osakd.cli.terminal import Doing, guarded_output, say, say_lines, stopped_by_signals
 from osakd.errors import NO_MEMORY, STOPPING, InputError, RunError, is_out_of_memory, one_line, unknown_name
 from osakd.leaves import offered
 
@@ -26,7 +26,7 @@ COMMANDS = {
 """Each command: ``module:name`` of what runs it, and what it does. The module is imported when it is called."""
 _USAGE = """usage: osakd COMMAND [options]     (osakd COMMAND --help shows the options)
 
-Train small neural networks better without a teacher.
+Train small neural networks without a teacher.
 
 commands:
 {commands}
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(arguments: list[str], *, raises: bool) -> int:
     """Runs a command; the exit code."""
-    with stopped_by_signals() as received:
+    with stopped_by_signals() as received, Doing():
         try:
             return _dispatch(arguments)
         except KeyboardInterrupt as stopped:

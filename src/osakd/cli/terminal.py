@@ -1,6 +1,7 @@
 """What a command prints, where that cannot be written, and the signals that stop it."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from osakd.errors import STOPPING, printable, printable_lines
 
@@ -22,6 +23,35 @@ def say_lines(text: str, *, error: bool = False) -> None:
     """Prints text whose lines are ours, not those of a name."""
     for line in printable_lines(text).removesuffix("\n").split("\n"):
         say(line, error=error)
+
+
+class Doing(logging.Handler):
+    """Shows on a terminal what takes a while: what the logger ``osakd`` says, and imports of large libraries.
+
+    A finder of modules is asked before they are imported.
+    """
+
+    _LARGE: ClassVar = {"torch": "PyTorch", "executorch": "ExecuTorch", "matplotlib": "Matplotlib"}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints the message."""
+        if sys.stderr.isatty():
+            say(f"{record.getMessage()} ...", error=True)
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Says that a library is imported; others find it."""
+        if name in self._LARGE:
+            logging.getLogger("osakd").info("Importing %s", self._LARGE[name])
+
+    def __enter__(self) -> None:
+        logger = logging.getLogger("osakd")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
+        sys.meta_path.insert(0, self)  # type: ignore[arg-type]
+
+    def __exit__(self, *_: object) -> None:
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        logging.getLogger("osakd").removeHandler(self)
 
 
 class _Output:

@@ -9,6 +9,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
+from osakd.errors import one_line
+from osakd.read_json import checked_depth
+
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PLURALS = {int: "whole numbers", float: "numbers", str: "names"}
 _LISTS = (list, tuple, Sequence)
@@ -130,6 +133,29 @@ def _convert_list(kind: Any, value: Any) -> list[Any]:
 def _loaded(text: str) -> Any:
     """What YAML reads; text that is not YAML stays text."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # a ValueError is a date such as 2024-99-99
+        return load_yaml(text)
+    except ValueError:
         return text
+
+
+class _Loader(yaml.SafeLoader):
+    """Makes no objects, and no value twice: a few lines of aliases of aliases would stand for billions of values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not read: write the value out")
+        return super().compose_node(parent, index)
+
+
+def load_yaml(text: str) -> Any:
+    """The value in a YAML text.
+
+    Raises:
+        ValueError: it is not YAML, has aliases, or is nested too deeply.
+    """
+    try:
+        return checked_depth(yaml.load(text, _Loader))  # noqa: S506 - a SafeLoader
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except yaml.YAMLError as error:
+        raise ValueError(one_line(error)) from error

@@ -4,6 +4,7 @@ The cache is ``paths.cache_folder``; it may be deleted at any time.
 """
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -28,6 +29,7 @@ def cached(split: EncodedSplit, resize: tuple[int, int] | None) -> Decoded:
     folder = cache_folder() / f"{sha256(b''.join(split.keys)).hexdigest()[:16]}{size}-{RULES}.{_LAYOUT}"
     mapped = _read(folder, len(split.images))
     if mapped is None:
+        logging.getLogger("osakd").info("Decoding %s images", f"{len(split.images):,}")
         decoded = decode(split, resize)
         write_folder(folder, lambda beside: _write(beside, decoded))
         mapped = _read(folder, len(split.images))

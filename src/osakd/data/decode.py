@@ -17,6 +17,8 @@ from osakd.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
+FORMATS = {"AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP"}
+"""What is read, as Pillow names it; other decoders of it start programs, as for PostScript, or are hardly tried."""
 RULES = "1"
 """Version of the rules by which images are rotated, put on white and resized."""
 
@@ -74,7 +76,8 @@ def _decode_image(encoded: bytes, origin: str, resize: tuple[int, int] | None) -
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # half of what is refused
-            opened = Image.open(io.BytesIO(encoded))
+            Image.init()
+            opened = Image.open(io.BytesIO(encoded), formats=sorted(FORMATS & Image.OPEN.keys()))
         with opened as image:
             if image.mode[0] in "IF":
                 raise InputError(f"{origin} has more than 8 bits per channel: save it with 8 bits.")

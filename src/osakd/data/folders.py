@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from osakd.data.classes import clean_name
+from osakd.data.decode import FORMATS
 from osakd.data.encoded import EncodedSplit, OnDemand, Source, read_file
 from osakd.data.layout import files_by_split, folders_by_split, split_named, visible, visible_files
 from osakd.data.options import ImageOptions
@@ -17,7 +18,6 @@ _EXPECTED = (
     "it needs train/CLASS/NAME.png and test/CLASS/NAME.png, CLASS/NAME.png with --test-fraction 0.2, or Parquet files "
     "called train-... and test-..."
 )
-_NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # formats that Pillow knows, but does not draw itself
 _PLUGINS = {".heic": "pillow-heif", ".heif": "pillow-heif", ".hif": "pillow-heif", ".jxl": "pillow-jxl-plugin"} | {
     ".avif": "pillow-avif-plugin"
 }
@@ -163,11 +163,11 @@ def holds_images(folder: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def image_endings() -> frozenset[str]:
-    """Endings of the formats that Pillow reads here, in lower case."""
+    """Endings of ``FORMATS`` that Pillow reads here, in lower case."""
     from PIL import Image
 
     formats: Mapping[str, str] = Image.registered_extensions()
-    readable = {*Image.OPEN, "MPO"} - _NO_PICTURES  # JPEG's decoder opens MPO
+    readable = FORMATS & Image.OPEN.keys() | {"MPO"}  # which JPEG's decoder opens
     return frozenset(ending for ending, name in formats.items() if name in readable)
 
 

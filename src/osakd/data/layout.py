@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from osakd.errors import InputError
+from osakd.read_json import Seen, is_first
 
 _SPLITS = {
     "train": ("train", "training"),
@@ -62,7 +63,7 @@ def visible(folder: Path) -> list[Path]:
 
 def visible_files(folder: Path) -> list[Path]:
     """Every visible file below a folder, sorted; links are followed, each folder once."""
-    return sorted(_walk(folder, {folder.resolve()}))
+    return sorted(_walk(folder, set()))
 
 
 def folders_by_split(folder: Path) -> dict[str, Path]:
@@ -104,9 +105,10 @@ def files_by_split(files: Iterable[Path], folder: Path) -> dict[str, list[Path]]
     return {kind: by_rank[min(by_rank)] for kind, by_rank in named.items()}
 
 
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    for path in visible(folder):
-        if not path.is_dir():
-            yield path
-        elif (target := path.resolve()) not in seen:
-            yield from _walk(path, seen | {target})
+def _walk(folder: Path, seen: Seen) -> Iterator[Path]:
+    if is_first(folder, seen):
+        for path in visible(folder):
+            if path.is_dir():
+                yield from _walk(path, seen)
+            else:
+                yield path

@@ -3,7 +3,6 @@
 The column of the image and that of the class are told by name or declared type, never by a guess.
 """
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -17,6 +16,7 @@ from osakd.data.classes import clean_name, listed
 from osakd.data.encoded import EncodedSplit, Label, OnDemand, read_file
 from osakd.data.options import ImageOptions
 from osakd.errors import InputError
+from osakd.read_json import load_json
 
 Table = Any  # pyarrow.Table; pyarrow comes without type hints
 
@@ -97,6 +97,8 @@ def split_from_table(
 
 def _read(path: Path) -> Table:
     try:
+        if not path.is_file():
+            raise OSError("it is not a file")
         table = pq.read_table(path)
         table.validate(full=True)  # its texts are UTF-8
         str(table.schema)  # and so are the names of its columns
@@ -118,7 +120,7 @@ def _described(table: Table, options: ImageOptions, path: Path) -> str:
 def _features(table: Table) -> dict[str, Any]:
     """The hub's description of the columns; none where it is missing or not what the hub writes."""
     try:
-        features = dict(json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"])
+        features = dict(load_json((table.schema.metadata or {})[b"huggingface"])["info"]["features"])
     except (KeyError, TypeError, ValueError):
         return {}
     return {name: feature for name, feature in features.items() if isinstance(feature, dict)}

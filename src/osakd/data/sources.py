@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,15 +15,13 @@ from osakd.data.classes import number_classes
 from osakd.data.decode import RULES, Decoded, check_size, resized
 from osakd.data.digits import read_digits
 from osakd.data.encoded import EncodedSplit, Source
+from osakd.data.find import find_data
 from osakd.data.folders import folder_source
 from osakd.data.hub import hub_source
 from osakd.data.options import ImageOptions
-from osakd.data.recipes import DATA
 from osakd.data.stratified import draw_share
-from osakd.errors import InputError, unknown_name
-from osakd.paths import given_path
+from osakd.errors import InputError
 
-_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 _KEY_OF_TEST_SPLIT = 2  # of the random order; 0 and 1 are those of `validation` and `fraction`
 
 
@@ -78,19 +75,10 @@ def load_test(data: str, options: ImageOptions = ImageOptions(), *, trained_on: 
 
 def _find(data: str, options: ImageOptions) -> tuple[str, str, Source]:
     """The name of a data set in records, its kind, and its splits."""
-    if data in DATA:
-        return data, "named", hub_source(str(DATA[data].hub), DATA[data].config, options)
-    folder = given_path(data)
-    if folder.is_dir():
-        return folder.resolve().name, "folder", folder_source(folder, options)
-    if folder.exists():
-        raise InputError(f"The data {data!r} is a file: give the folder that holds it.")
-    hub = _HUB_ID.fullmatch(data)
-    if hub and data[0] != ".":
-        return data, "hub", hub_source(hub[1], hub[2], options)
-    if "/" in data or data[:1] in (".", "~"):
-        raise InputError(f"The data folder {data!r} does not exist: check the path.")
-    raise unknown_name("data", data, DATA, "; or a local folder, or a hub id such as uoft-cs/cifar10")
+    kind, folder, hub, config = find_data(data)
+    if folder is not None:
+        return folder.resolve().name, kind, folder_source(folder, options)
+    return data, kind, hub_source(hub, config, options)
 
 
 def _train_and_test(name: str, source: Source, options: ImageOptions) -> tuple[EncodedSplit, EncodedSplit]:

@@ -1,5 +1,6 @@
 """The model card of a run, in the Hugging Face hub's layout, from what the run recorded and nothing else."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,8 @@ def _hub_id(data: DataRecord) -> str | None:
 def _metadata(title: str, config: RunConfig, result: Result, license_name: str | None) -> dict[str, Any]:
     """What the hub reads."""
     test, hub = result.deployed_scores(), _hub_id(config.data)
-    scores = [
-        {"type": "accuracy", "value": round(test["accuracy"], 4)},
-        {"type": "expected_calibration_error", "value": round(test["ece"], 4)},
-    ]
+    named = {"accuracy": test["accuracy"], "expected_calibration_error": test["ece"]}
+    scores = [{"type": name, "value": round(value, 4)} for name, value in named.items() if isfinite(value)]
     measured = {
         "task": {"type": "image-classification"},
         "dataset": {"name": config.data["name"], "type": hub or config.data["name"], "split": "test"},

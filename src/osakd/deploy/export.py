@@ -1,6 +1,7 @@
 """Exporting a trained network: the file is made in memory, proved on real test images, and then written."""
 
 import copy
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -107,6 +108,8 @@ def export_run(
     target = torch.from_numpy(target_of(network.class_names, data))
     images = torch.from_numpy(data.test.images)
     example = to_floats(images[:1])
+    log = logging.getLogger("osakd")
+    log.info("Exporting %s%s", run.config.model, ", in int8" if calibrate else "")
     content_with = file_format.write(
         DeployableNetwork(network, pixels=input_values == "uint8"),
         as_input(example.repeat(2, 1, 1, 1), input_values),
@@ -133,6 +136,7 @@ def export_run(
         license=license,
         osakd=__version__,
     )
+    log.info("Proving the file on %s test images", f"{len(target):,}")
     expected = _logits(network, images)
     first = _prove(loaded(content_with(metadata.to_json()), out_file, file_format), images, expected, target, out_file)
     metadata = replace(metadata, accuracy=first.accuracy)

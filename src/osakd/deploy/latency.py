@@ -1,5 +1,6 @@
 """What trained networks and exported files cost where they run: time of an image, memory, size; its text and record."""
 
+import logging
 import platform
 import textwrap
 import time
@@ -89,6 +90,7 @@ def measure(paths: Sequence[Path], *, calls: int) -> list[Latency]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        logging.getLogger("osakd").info("Timing %d calls of each of %d networks", calls, len(paths))
         models = [load_exported(path) if path.is_file() else load_run(path) for path in paths]
         times = _take_turns([_call(model) for model in models], calls)
     finally:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from osakd.errors import InputError
+from osakd.read_json import build, load_json
 
 Input = Literal["float", "uint8"]
 """Values of the images that a file takes: floats in [0, 1], or pixels of 0 to 255."""
@@ -58,11 +59,10 @@ class Metadata:
     def from_json(cls, text: str | None, path: str) -> "Metadata":
         """Reads the text inside a file; an InputError without one, or for one of another version."""
         try:
-            values: dict[str, Any] = json.loads(text or "")
+            values: dict[str, Any] = load_json(text or "")
             del values[_CHECK]
-            channels, height, width = values.pop("input_shape")
-            names = tuple(values.pop("class_names"))
-            return cls(class_names=names, input_shape=(channels, height, width), **values)
+            tuples = {key: tuple(values[key]) for key in ("class_names", "input_shape")}
+            return build(cls, values | tuples)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{path!r} was not written by this version of `osakd export`, it does not name its classes and input: "

@@ -11,6 +11,7 @@ Reference:
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from math import isnan
 from typing import Any, NamedTuple
 
 import torch
@@ -41,9 +42,9 @@ def better(
     chosen: Chosen | None, epoch: int, scores: Mapping[str, tuple[float, float]], state_of: Callable[[str], Any]
 ) -> Chosen | None:
     """What is chosen after an epoch, by ``refined_nll``; of equal scores the first counts. The state dict is copied."""
-    weights = min(scores, key=lambda name: scores[name][0])
+    weights = min(scores, key=lambda name: (isnan(scores[name][0]), scores[name][0]))
     loss, temperature = scores[weights]
-    if chosen is not None and not loss < chosen.refined_nll:
+    if chosen is not None and not loss < chosen.refined_nll and not isnan(chosen.refined_nll):
         return chosen
     return Chosen(
         weights, epoch, loss, temperature, {name: t.detach().clone() for name, t in state_of(weights).items()}

@@ -69,12 +69,13 @@ def fit_temperature(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> 
     wanted = logits.gather(1, target[:, None]).sum()
     # The minimum lies between where the slope is negative and where it is positive.
     low, high = (logits.new_tensor(-math.log(temperature)) for temperature in (HIGHEST, LOWEST))
+    slope = wanted
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         factor = middle.exp()
         slope = factor * (((logits * factor).softmax(1) * logits).sum() - wanted) + middle / PRIOR**2
         low, high = torch.where(slope > 0, low, middle), torch.where(slope > 0, middle, high)
-    return math.exp(-float((low + high) / 2))
+    return math.exp(-float((low + high) / 2)) if slope.isfinite() else 1.0
 
 
 def refined_nll(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> tuple[float, float]:

@@ -12,6 +12,7 @@ import torch
 
 from osakd import records
 from osakd.data.augment import draws_of
+from osakd.data.classes import listed
 from osakd.data.recipes import recipe_in_words
 from osakd.data.streams import permutation, torch_seed
 from osakd.durable import append
@@ -134,8 +135,17 @@ class Loop:
                     f"The teacher in {str(run.folder)!r} is not the one that this run began with: choose another "
                     "folder."
                 )
+            names = list(run.source.arrays.class_names)
+            before = checkpoint.get("class_names", names)
+            if before != names:
+                raise InputError(
+                    f"The run in {str(run.folder)!r} began with the classes {listed(before)}, but the data have "
+                    f"{listed(names)}: give them their names of before, or choose another folder with --out."
+                )
         if done:
             try:
+                if done > self.runs[0].config.epochs:
+                    raise ValueError("it is of a longer run")
                 self.executor.load(checkpoints)
             except (RuntimeError, KeyError, ValueError) as error:
                 path = self.runs[0].folder / records.CHECKPOINT
@@ -207,7 +217,8 @@ class Loop:
     def _save(self, states: Sequence[dict[str, Any]]) -> None:
         for run, of_run in zip(self.runs, states, strict=True):
             if run.folder not in self.errors and run.folder not in self.results:
-                state.save_checkpoint(run.folder, of_run | {"teacher": teacher_digest(run.folder)})
+                about = {"teacher": teacher_digest(run.folder), "class_names": list(run.source.arrays.class_names)}
+                state.save_checkpoint(run.folder, of_run | about)
 
     def _result(self, run: "Plan", memory: float, deployed: dict[str, Any]) -> Result:
         """The result of a run, from its learning curve, its peak memory in MiB and its deployed network."""
@@ -230,6 +241,12 @@ class Loop:
             # Without numbers, so that the seeds of a comparison have one note.
             when = "every epoch" if plain == len(rows) else "most epochs"
             notes.append(f"The soft labels of {config.method} {HAD_NO_PART} in {when}: {NOTHING_KNOWN}")
+        overflows = sum(row["test"]["nll"] is None for row in evaluated)
+        if overflows:
+            notes.append(
+                f"Outputs of the network are not finite in {overflows} of {len(evaluated)} evaluations: the NLL and "
+                "ECE are missing there, and the accuracy says little."
+            )
         step = median(row["seconds"] for row in rows) / self.steps
         return Result(
             epochs=rows[-1]["epoch"],

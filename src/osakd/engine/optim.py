@@ -16,6 +16,13 @@ Groups = list[dict[str, Any]]
 """Parameter groups as PyTorch's optimizers take them."""
 
 
+MOMENTS: dict[str, dict[str, Tensor | None]] = {
+    "sgd": {"momentum_buffer": None},
+    "adamw": {"step": torch.zeros(()), "exp_avg": None, "exp_avg_sq": None},
+}
+"""The state of each optimizer for a parameter, with examples of what is not of the parameter's own kind."""
+
+
 def names_by_decay(method: Method) -> dict[float | None, list[str]]:
     """Names of a method's trained parameters by weight decay; None, the configured one, comes first."""
     decays = method.weight_decays()

@@ -14,6 +14,7 @@ from osakd.errors import InputError, RunError
 from osakd.methods.registry import settings_of
 from osakd.methods.teacher_runs import network_digest
 from osakd.models.registry import check_trusted
+from osakd.read_json import read_bytes
 from osakd.records import TEACHER, RunConfig
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def copy_teacher(plan: "Plan") -> None:
         return
     make_folder(copy)
     for file in _COPIED:
-        if (source / file).exists():
-            write_atomic(copy / file, (source / file).read_bytes())
+        if (content := read_bytes(source / file)) is not None:
+            write_atomic(copy / file, content)
 
 
 def teachers(config: RunConfig, folder: Path, class_names: tuple[str, ...]) -> "list[nn.Module]":

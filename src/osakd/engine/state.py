@@ -2,23 +2,55 @@
 
 import io
 import json
+import sys
 import zipfile
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from osakd.durable import write_atomic
+from osakd.engine.averaging import averaged_names
 from osakd.engine.calibration import TEMPERATURE, Temperature
+from osakd.engine.optim import MOMENTS, names_by_decay
 from osakd.engine.predict import TrainedNetwork
 from osakd.errors import InputError, RunError, one_line
+from osakd.methods.base import Method
 from osakd.models.build import build_model
 from osakd.models.registry import check_trusted
+from osakd.read_json import Count, Positive, Shape, check_type, load_json, read_bytes
 from osakd.records import CHECKPOINT, PREVIOUS, RESULT, STUDENT, Result, RunConfig, read_finished
+
+
+class _Choice(TypedDict):
+    weights: Literal["averaged", "last"]
+    epoch: Positive
+    refined_nll: Annotated[Any, lambda loss: type(loss) is float]
+    temperature: Annotated[float, lambda temperature: temperature > 0]
+    state: dict[str, Tensor]
+
+
+class _Checkpoint(TypedDict):
+    epoch: Positive
+    seconds: float
+    executor: str
+    method: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    average: NotRequired[dict[str, Tensor]]
+    averaged_steps: NotRequired[Count]
+    chosen: NotRequired[_Choice | None]
+    teacher: NotRequired[str]
+    class_names: NotRequired[list[str]]
+
+
+class _MadeOf(TypedDict):
+    model: str
+    class_names: Annotated[list[str], lambda names: 0 < len(names) == len(set(names))]
+    input_shape: Shape
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -60,18 +92,50 @@ def read_checkpoints(folder: Path, device: torch.device) -> list[dict[str, Any]]
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
-        content = io.BytesIO(path.read_bytes())
+        content = io.BytesIO(read_bytes(path, most=sys.maxsize) or b"")
         if zipfile.ZipFile(content).testzip() is not None:  # PyTorch itself does not look at the checksums
             raise ValueError("a checksum does not fit")
         content.seek(0)
         state = torch.load(content, map_location=device, weights_only=True)
-        if not {"epoch", "seconds", "executor", "method", "optimizer"} <= set(state):
-            raise KeyError("a part is missing")
+        check_type(state, _Checkpoint, "checkpoint")
     except Exception as error:  # damaged files raise many kinds
         raise RunError(
             f"The checkpoint {str(path)!r} is damaged: delete it to start this run again from its first epoch."
         ) from error
-    return state
+    return {name: value for name, value in state.items() if name in _Checkpoint.__annotations__}
+
+
+def checked(state: dict[str, Any], method: Method, own: dict[str, Any], optimizer: str) -> dict[str, Any]:
+    """A checkpoint as one of a run of a method, whose own state is given; its optimizer's state in memory of its own.
+
+    Raises:
+        ValueError: tensors are missing, or of other names, shapes or types: kernels read as many values as they expect.
+    """
+    mine = own["method"]
+    network = method.network.state_dict()
+    chosen = (state.get("chosen") or {"state": network})["state"]
+    averaged = {name: mine[name] for name in averaged_names(method) if name in mine}
+    parts = [("weights", state["method"], mine), ("average", state.get("average", averaged), averaged)]
+    for part, tensors, wanted in [*parts, ("chosen weights", chosen, network)]:
+        if {name: _kind(value) for name, value in tensors.items()} != {n: _kind(v) for n, v in wanted.items()}:
+            raise ValueError(f"the tensors of its {part} are not those of this run")
+    trained = [mine[name] for names in names_by_decay(method).values() for name in names]
+    moments: dict[int, dict[str, Any]] = {}
+    for number, values in state["optimizer"]["state"].items():
+        if type(number) is not int or not 0 <= number < len(trained) or values.keys() != set(MOMENTS[optimizer]):
+            raise ValueError("its optimizer is another one")
+        moments[number] = {}
+        for key, like in MOMENTS[optimizer].items():
+            like = trained[number] if like is None else like
+            if _kind(values[key]) != _kind(like):
+                raise ValueError(f"the {key} of its optimizer is of another shape or type")
+            moments[number][key] = torch.empty_like(like, device=values[key].device).copy_(values[key])
+    return state | {"optimizer": own["optimizer"] | {"state": moments}}
+
+
+def _kind(value: Any) -> object:
+    """What must be equal of two tensors before one is copied to the other; of anything else nothing is."""
+    return (value.shape, value.dtype, value.layout) if isinstance(value, Tensor) else object()
 
 
 def save_student(folder: Path, network: nn.Module, config: RunConfig, class_names: tuple[str, ...]) -> None:
@@ -133,11 +197,14 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
     from safetensors import safe_open
 
     try:
+        if not path.is_file():
+            raise ValueError("it is not a file")
         with safe_open(path, framework="pt") as stored:
-            made_of: dict[str, Any] = json.loads(stored.metadata()["osakd"])
+            made_of: dict[str, Any] = load_json(stored.metadata()["osakd"])
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
         if made_of.pop("crc32", None) not in (None, _checksum(made_of, tensors)):  # older files have none
             raise ValueError("its checksum does not fit")
+        check_type(made_of, _MadeOf, "network")
         name, class_names, (channels, height, width) = made_of["model"], made_of["class_names"], made_of["input_shape"]
         if model not in (None, name):
             raise ValueError(f"it holds a network {name!r}, its run has {model!r}")
@@ -149,15 +216,19 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
     network = TrainedNetwork(OrderedDict(layers.named_children()))
     if f"{TEMPERATURE}.value" in tensors:
         network.add_module(TEMPERATURE, Temperature())
+    own = network.state_dict()
     try:
         network.load_state_dict(tensors)
-    except RuntimeError as error:
+        for key, value in tensors.items():
+            if value.dtype != own[key].dtype or not value.isfinite().all():
+                raise ValueError(f"{key} holds {value.dtype} or no numbers")
+    except (RuntimeError, ValueError) as error:
         raise _damaged(path, error) from error
     network.model, network.class_names, network.input_shape = name, tuple(class_names), (channels, height, width)
     return network.eval()
 
 
-def _checksum(made_of: dict[str, Any], tensors: dict[str, torch.Tensor]) -> int:
+def _checksum(made_of: dict[str, Any], tensors: dict[str, Tensor]) -> int:
     """CRC-32 of what the file of a network says: safetensors has no checksum of its own."""
     check = zlib.crc32(json.dumps(made_of).encode())
     for name in sorted(tensors):

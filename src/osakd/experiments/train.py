@@ -27,7 +27,6 @@ class Training:
     seeds: Sequence[int] | None
     epochs: int | None
     processes: int
-    scheduler: str | None
     on_progress: OnProgress
     options: dict[str, Any]
 
@@ -61,7 +60,7 @@ def _train_panel(panel: Panel, data: str, folder: Path, training: Training) -> N
 
         def run(plans: Sequence[Plan]) -> None:
             if plans:
-                run_plans(plans, processes=training.processes, on_progress=call_and_note, scheduler=training.scheduler)
+                run_plans(plans, processes=training.processes, on_progress=call_and_note)
 
         try:
             run(plans)

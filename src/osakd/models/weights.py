@@ -1,12 +1,12 @@
 """Starting weights of a network from a file: what it takes from there, and its head, which may be made anew."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError, one_line
 from osakd.paths import given_path
+from osakd.read_json import load_json
 from osakd.records import STUDENT
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], list[str] | None]":
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as stored:
-                made_of = json.loads((stored.metadata() or {}).get("osakd", "{}"))
+                made_of = load_json((stored.metadata() or {}).get("osakd", "{}"))
                 return {key: stored.get_tensor(key) for key in stored.keys()}, made_of.get("class_names")  # noqa: SIM118
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         state = next((state[key] for key in _INSIDE if isinstance(state.get(key), dict)), state)

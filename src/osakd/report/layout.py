@@ -3,21 +3,20 @@
 The only file of the report that reads: every record file is opened once, and all else takes the runs from here.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from osakd.errors import InputError, RunError
-from osakd.methods.registry import METHODS
+from osakd.methods.registry import METHODS, settings_of
 from osakd.plan import BASELINE, Experiment, Panel
-from osakd.read_json import read_bytes, subfolders
+from osakd.read_json import Seen, is_first, load_json, read_bytes, read_json, subfolders
 from osakd.records import SUMMARY
 from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.complexity import Figure, Steps, figures_table, steps_table
 from osakd.report.tables.table import Table
-from osakd.runs import PACKED, RunRecord, is_run, packed_file, read_runs
+from osakd.runs import PACKED, Curve, RunRecord, is_run, packed_file, read_runs
 
 DEPTH = 3
 """Folders from the records to a run: experiment, panel, run."""
@@ -76,7 +75,7 @@ def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[Recorde
 def read_panel(experiment: Experiment, panel: Panel, folder: Path) -> RecordedPanel:
     """What is recorded of the methods of a panel in its folder, which may be missing."""
     labels = [method.label for method in panel.methods]
-    runs = in_order([run for run in read_runs(folder) if run.label in labels or run.damaged], labels)
+    runs = in_order([run for run in _read(folder) if run.label in labels or run.damaged], labels)
     return RecordedPanel(experiment.folder, panel.name, runs, experiment, panel)
 
 
@@ -89,12 +88,12 @@ def find_groups(folder: Path) -> list[Group]:
     """
     root = folder.resolve()
     if root.is_file():
-        return _split(root.with_suffix(""), 0, read_runs(root))
+        return _split(root.with_suffix(""), 0, _read(root))
     if not root.exists() and not packed_file(root).exists():
         raise InputError(f"The folder {str(folder)!r} does not exist: give the folder of a run or of records.")
     if is_run(root):
-        return [Group("run", root.name, 0, tuple(read_runs(root)))]
-    groups = [group for place, depth in places(root) for group in _split(place, depth, read_runs(place))]
+        return [Group("run", root.name, 0, tuple(_read(root)))]
+    groups = [group for place, depth in places(root) for group in _split(place, depth, _read(place))]
     if not groups:
         raise InputError(
             f"{str(folder)!r} holds no runs: give the folder of a run, of a comparison (osakd compare) or of records "
@@ -103,13 +102,29 @@ def find_groups(folder: Path) -> list[Group]:
     return groups
 
 
-def places(folder: Path, depth: int = 0) -> Iterator[tuple[Path, int]]:
+def _read(path: Path) -> list[RunRecord]:
+    """The runs at a path; one with settings that its method does not have here is a damaged one."""
+    runs = []
+    for run in read_runs(path):
+        try:
+            if run.config and run.config.method in METHODS:
+                settings_of(run.config)
+            runs.append(run)
+        except InputError as error:
+            runs.append(RunRecord(run.label, run.seed, run.folder, None, None, Curve(), str(error), damaged=True))
+    return runs
+
+
+def places(folder: Path, depth: int = 0, seen: Seen | None = None) -> Iterator[tuple[Path, int]]:
     """Each folder that may hold runs, or whose runs may be packed beside it, with how far below the first it lies."""
+    seen = set() if seen is None else seen
+    if not is_first(folder, seen):
+        return
     yield folder, depth
     if depth < DEPTH - 1:
         inside = {path for path in subfolders(folder) if not is_run(path)}
         for place in sorted(inside | {path.with_suffix("") for path in folder.glob(f"[!.]*{PACKED}")}):
-            yield from places(place, depth + 1)
+            yield from places(place, depth + 1, seen)
 
 
 def as_compared(panels: Sequence[RecordedPanel], labels: Sequence[str]) -> list[RecordedPanel]:
@@ -139,7 +154,7 @@ def complexity_tables(folder: Path) -> list[Table[Any]]:
     if content is None:
         return []
     try:
-        values = json.loads(content)
+        values = load_json(content)
         figures = [
             Figure(*(str(figure[key]) for key in ("what", "paper", "ours", "verdict"))) for figure in values["figures"]
         ]
@@ -196,9 +211,9 @@ def _split(place: Path, depth: int, recorded: Sequence[RunRecord]) -> list[Group
 def _compared(folder: Path) -> list[str]:
     """The labels in the order in which they were given to ``osakd compare``."""
     try:
-        methods = json.loads((folder / SUMMARY).read_bytes())["methods"]
-        return [method["label"] for method in methods if method["predictor"] is None]
-    except (OSError, ValueError, KeyError, TypeError):
+        methods = (read_json(folder / SUMMARY) or {"methods": []})["methods"]
+        return [str(method["label"]) for method in methods if method["predictor"] is None]
+    except (RunError, KeyError, TypeError):
         return []
 
 

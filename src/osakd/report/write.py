@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from osakd.durable import write_atomic
-from osakd.errors import as_sentences, printable_lines
+from osakd.errors import InputError, as_sentences, printable_lines
 from osakd.report.charts.curves import write_curves
 from osakd.report.page.page import Gallery, page, result_tables, warnings
 from osakd.report.statistics.panel import RecordedPanel
@@ -32,7 +32,10 @@ def write_report(
 
     The folder ``out`` is made. Returns the path of the page.
     """
+    if (out / FIGURES).is_symlink():
+        raise InputError(f"{str(out / FIGURES)!r} is a link to another folder: remove it, or name another --out.")
     path = _put(page(name, panels, galleries, complexity), out)
+    names: set[str] = set()
     as_markdown, as_latex = [f"# {markdown_text(name)}"], [r"% needs \usepackage{booktabs}"]
     for panel in panels:
         where, title = f"{panel.place}, {panel.name}", panel.title or "not run"
@@ -42,7 +45,7 @@ def write_report(
             as_markdown += titled(table)
             as_latex.append(latex(table, f"{where}: {table.title}. {title}. {table.note}".rstrip()))
         if panel.finished:
-            write_curves({"": panel}, out / FIGURES, name=_file_name(where), kinds=("pdf", "svg", "png"))
+            write_curves({"": panel}, out / FIGURES, name=_file_name(where, names), kinds=("pdf", "svg", "png"))
     for table in complexity:
         as_markdown += titled(table)
         as_latex.append(latex(table, f"{table.title}. {table.note}"))
@@ -59,12 +62,17 @@ def _put(text: str, out: Path) -> Path:
     return out / PAGE
 
 
-def _file_name(words: str) -> str:
-    """A name that every file system takes.
+def _file_name(words: str, taken: set[str]) -> str:
+    """A name that every file system takes, and that is not yet taken.
 
     Example:
-        >>> _file_name("table1, cifar10"), _file_name("runs, mine: digits, lenet")
-        ('table1-cifar10', 'runs-mine-digits-lenet')
+        >>> taken = set()
+        >>> _file_name("table1, x y", taken), _file_name("table1, x-y", taken), _file_name("runs, X: lenet", taken)
+        ('table1-x-y', 'table1-x-y-2', 'runs-X-lenet')
     """
     parts = "".join(character if character.isalnum() or character in "._" else "-" for character in words).split("-")
-    return "-".join(part for part in parts if part)
+    name = "-".join(part for part in parts if part)
+    numbered = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
+    free = next(each for each in numbered if each.casefold() not in taken)
+    taken.add(free.casefold())
+    return free

@@ -1,6 +1,5 @@
 """The lock that admits one runner at a time to a folder of many runs, and the note that the runner leaves there."""
 
-import json
 import os
 import socket
 import time
@@ -15,6 +14,7 @@ from filelock import Timeout
 from osakd.durable import write_json
 from osakd.engine.folders import acquire, lock_folder
 from osakd.errors import InputError, RunError
+from osakd.read_json import build, read_json
 from osakd.runner.progress import OnProgress, Progress
 
 NOTE = ".runner.json"
@@ -109,8 +109,7 @@ def current_runner(folder: Path) -> RunnerNote | None:
 def _read(folder: Path) -> RunnerNote | None:
     """The runner's note; None where it cannot be read or is incomplete."""
     try:
-        note = json.loads((folder / NOTE).read_bytes())
-        runs = {name: RunNote(**run) for name, run in note["runs"].items()}
-        return RunnerNote(note["process"], note["host"], note["since"], runs)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        note = read_json(folder / NOTE) or {}
+        return build(RunnerNote, note | {"runs": {name: build(RunNote, run) for name, run in note["runs"].items()}})
+    except (RunError, ValueError, TypeError, KeyError, AttributeError):
         return None

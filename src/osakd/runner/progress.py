@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from osakd.engine.plan import Plan
 from osakd.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from osakd.engine.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Progress:
         seconds_left: estimated seconds until it ends; None before two epochs were seen.
     """
 
-    plan: Plan
+    plan: "Plan"
     rows: list[dict[str, Any]] = field(default_factory=list)
     running: bool = False
     done: bool = False
@@ -49,7 +51,7 @@ class TimeLeft:
     def __init__(self) -> None:
         self._seen: dict[Path, _Seen] = {}
 
-    def estimate(self, plan: Plan, epochs: int) -> float | None:
+    def estimate(self, plan: "Plan", epochs: int) -> float | None:
         """Seconds left of a run with this number of epochs now; None before two epochs of this start were seen."""
         now = time.monotonic()
         seen = self._seen.setdefault(plan.folder, _Seen(epochs, None, epochs, now))
@@ -63,6 +65,6 @@ class TimeLeft:
         # However long the running epoch takes, no more than the time of one epoch is taken off for it.
         return (plan.config.epochs - epochs) * epoch - min(now - seen.at, epoch)
 
-    def forget(self, plan: Plan) -> None:
+    def forget(self, plan: "Plan") -> None:
         """Forgets a run that has stopped; its next start is estimated anew."""
         self._seen.pop(plan.folder, None)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from osakd import records
 from osakd.errors import InputError
-from osakd.read_json import subfolders
+from osakd.read_json import Seen, is_first, subfolders
 from osakd.runner.lock import RunnerNote, RunNote, current_runner
 from osakd.runs import PACKED, packed_runs
 
@@ -53,7 +53,9 @@ def status_of(folder: Path) -> list[FolderStatus]:
         raise InputError(f"The folder {str(folder)!r} does not exist: check the path.")
     if (folder / records.CONFIG).exists():
         return [FolderStatus(folder, None, list(_stages(folder, folder.name, {})))]
-    with_runs = [status for path in [folder, *_folders(folder)] if (status := _status(path)).runs]
+    seen: Seen = set()
+    places = (path for path in [folder, *_folders(folder)] if is_first(path, seen))
+    with_runs = [status for path in places if (status := _status(path)).runs]
     if not with_runs:
         raise InputError(f"{str(folder)!r} has no runs: name the folder of a comparison or of records.")
     return with_runs
@@ -91,8 +93,9 @@ def _status(folder: Path) -> FolderStatus:
 
 def _stages(folder: Path, name: str, notes: dict[str, RunNote]) -> Iterator[RunStatus]:
     """All stages of a run, the first stage first."""
-    if (folder / records.TEACHER / records.CONFIG).exists():
-        yield from _stages(folder / records.TEACHER, f"{name}/{records.TEACHER}", notes)
+    teacher = folder / records.TEACHER
+    if (teacher / records.CONFIG).exists() and not teacher.is_symlink():
+        yield from _stages(teacher, f"{name}/{records.TEACHER}", notes)
     note = notes.get(name)
     config, result, rows, error, damage = records.read_run(folder)
     state: State = "stopped"

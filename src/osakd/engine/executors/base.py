@@ -19,6 +19,7 @@ from osakd.engine.best import AVERAGED
 from osakd.engine.evaluate import DeviceSplit
 from osakd.engine.executors.steps import CapturedSteps, Steps, steps_per_epoch
 from osakd.engine.optim import Groups, Optimizer
+from osakd.engine.state import checked
 from osakd.errors import UnsupportedError
 from osakd.methods.base import Method
 from osakd.records import RunConfig
@@ -200,7 +201,9 @@ class Executor(ABC):
         return states
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
-        """Loads states that ``states`` of any executor returned."""
+        """Loads states that ``states`` of any executor returned; a ValueError for those of other runs."""
+        now = zip(states, self._updated_methods(), self._states(), strict=True)
+        states = [checked(state, method, own, self.config.optimizer) for state, method, own in now]
         if self.average is not None:
             self._load([state | {"method": state["method"] | state["average"]} for state in states])
             self.average.load(self.average.tensors, states[0]["averaged_steps"])

@@ -6,6 +6,7 @@ was written. ``OSAKD_KERNEL_MARCH`` names another instruction set than this mach
 
 import hashlib
 import importlib.util
+import logging
 import os
 import platform
 import shlex
@@ -62,6 +63,7 @@ def _built_with(command: list[str], folder: Path) -> Path:
     name = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     path, digest = folder / f"{name}.so", folder / f"{name}.sha256"
     if not _is_trusted(path, digest):
+        logging.getLogger("osakd").info("Building the native kernel, once")
         beside = folder / f"{name}.{os.getpid()}.so"
         try:
             _run([*command, *flags, str(here / SOURCE), "-o", str(beside), *libraries])
@@ -89,6 +91,9 @@ def _private_folder() -> Path:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or not _is_private(status):
         raise UnsupportedError(f"others may write {str(folder)!r}: remove it, or name another cache in OSAKD_CACHE")
+    for above in folder.resolve().parents:
+        if above.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise UnsupportedError(f"anybody may write {str(above)!r}: name another cache in OSAKD_CACHE")
     folder.chmod(0o700)
     return folder
 

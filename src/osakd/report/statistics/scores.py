@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from statistics import fmean, stdev
 from typing import Literal
 
@@ -59,7 +60,7 @@ class Measure:
         if self.metric in _COSTS:
             return (run.result.cost or {}).get(self.metric)
         if self.at == "deployed" and not self.output and not self.mean_with:
-            return run.result.deployed_scores(self.split).get(self.metric)
+            return _known(run.result.deployed_scores(self.split).get(self.metric))
         over_epochs = _OVER_EPOCHS.get(self.metric)
         metric = "accuracy" if over_epochs or self.metric == "epoch" else self.metric
         epochs, values = self._series(run.curve, self.split, metric)
@@ -70,7 +71,7 @@ class Measure:
         epoch = self._epoch(run.curve, epochs)
         if epoch not in epochs:
             return None
-        return epoch if self.metric == "epoch" else values[epochs.index(epoch)]
+        return epoch if self.metric == "epoch" else _known(values[epochs.index(epoch)])
 
     def _epoch(self, curve: Curve, epochs: Sequence[int]) -> int | None:
         if self.at in ("first", "last", "deployed"):
@@ -85,6 +86,10 @@ class Measure:
             return first
         values = zip(first.values, *(series.values for series in others), strict=False)
         return Series(first.epochs, [fmean(of_epoch) for of_epoch in values])
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or isnan(value) else value
 
 
 LAST, BEST, CHOSEN = Measure(), Measure(at="best"), Measure(at="by_validation")

@@ -69,9 +69,11 @@ def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Tr
     for label, of_label in curves.items():
         series = [curve.get(quantity.name) for curve in of_label]
         length = min(len(values) for _, values in series)
-        if length == 0:
-            continue
         values = quantity.factor * np.array([values[:length] for _, values in series])
+        known = np.isfinite(values).all(axis=0)
+        if not known.any():
+            continue
+        values, epochs = values[:, known], np.array(series[0].epochs[:length])[known].tolist()
         std = values.std(axis=0, ddof=1).tolist() if len(series) > 1 else None
-        shown.append(Trend(label, len(series), list(series[0].epochs[:length]), values.mean(axis=0).tolist(), std))
+        shown.append(Trend(label, len(series), epochs, values.mean(axis=0).tolist(), std))
     return shown
