@@ -234,9 +234,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     """Opens a file, never a pipe or a device; what the file system refuses is a sentence, but that there is no file."""
     try:
         # Without waiting: a pipe answers only when somebody writes to it.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is not a file")
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "Is a directory" if stat.S_ISDIR(mode) else "it is not a file")
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
             yield stream
     except (FileNotFoundError, NotADirectoryError):
         raise

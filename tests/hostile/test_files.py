@@ -1,10 +1,12 @@
 """Files of a right form with wrong content: each is refused in a sentence, nothing crashes and nothing never ends."""
 
+import itertools
 import json
 import os
 import signal
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,22 @@ def test_state_of_an_optimizer_has_memory_of_its_own(trained: tuple[str, Path], 
         run = osakd.train("digits", epochs=2, out=path.parent, resume=True, optimizer=optimizer, **SMALL)
         results.append(osakd.load(run.folder).state_dict())
     assert all(torch.equal(value, results[1][key]) for key, value in results[0].items())
+
+
+@pytest.mark.parametrize("pool", ["queue", "memory"])
+def test_places_and_classes_beyond_a_pool_write_nowhere_else(pool: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"fraction": 0.3, "method": {"name": "osakd", "pool": pool}, "out": tmp_path / "run"}
+    osakd.train("digits", epochs=1, **options)
+    state = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
+    whole = [name for name, value in state["method"].items() if value.dtype == torch.int64]
+    assert whole
+    for name, value in itertools.product(whole, (-5, 10**12)):
+        changed = state["method"] | {name: torch.full_like(state["method"][name], value)}
+        torch.save(state | {"method": changed}, tmp_path / "run" / CHECKPOINT)
+        (tmp_path / "run" / RESULT).unlink(missing_ok=True)
+        (tmp_path / "run/checkpoint.previous.pt").unlink(missing_ok=True)
+        with suppress(InputError, RunError):
+            osakd.train("digits", epochs=2, resume=True, **options)
 
 
 class Stopped(osakd.Callback):

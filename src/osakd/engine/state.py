@@ -99,6 +99,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         content.seek(0)
         state = torch.load(content, map_location=device, weights_only=True)
         check_type(state, _Checkpoint, "checkpoint")
+        if (state.get("chosen") or state)["epoch"] > state["epoch"]:
+            raise ValueError("it chose a later epoch")
     except Exception as error:  # damaged files raise many kinds
         raise RunError(
             f"The checkpoint {str(path)!r} is damaged: delete it to start this run again from its first epoch."
@@ -113,8 +115,6 @@ def checked(state: dict[str, Any], method: Method, own: dict[str, Any], optimize
         ValueError: tensors are missing, or of other names, shapes or types: kernels read as many values as they expect.
     """
     mine = own["method"]
-    if (state.get("chosen") or state)["epoch"] > state["epoch"]:
-        raise ValueError("it chose a later epoch")
     network = method.network.state_dict()
     chosen = (state.get("chosen") or {"state": network})["state"]
     averaged = {name: mine[name] for name in averaged_names(method) if name in mine}
@@ -128,8 +128,8 @@ def checked(state: dict[str, Any], method: Method, own: dict[str, Any], optimize
         if type(number) is not int or not 0 <= number < len(trained) or values.keys() != set(MOMENTS[optimizer]):
             raise ValueError("its optimizer is another one")
         moments[number] = {}
-        for key, like in MOMENTS[optimizer].items():
-            like = trained[number] if like is None else like
+        for key in MOMENTS[optimizer]:
+            like = torch.zeros(()) if key == "step" else trained[number]
             if _kind(values[key]) != _kind(like):
                 raise ValueError(f"the {key} of its optimizer is of another shape or type")
             moments[number][key] = torch.empty_like(like, device=values[key].device).copy_(values[key])
