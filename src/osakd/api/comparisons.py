@@ -27,7 +27,7 @@ class Comparison:
     """A finished comparison.
 
     Attributes:
-        folder: folder with the runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
+        folder: folder with the runs, ``report.html`` and ``summary.json``.
         panel: its finished runs and their scores.
     """
 
@@ -85,8 +85,8 @@ def compare(
         **options: the fields of ``osakd.engine.config.Options``.
 
     Returns:
-        The comparison. Its summary is also written to ``summary.json``, its report to ``report.html``, and its curves
-        to ``curves.svg`` and ``curves.png``.
+        The comparison. Its summary is also written to ``summary.json``, its report to ``report.html``; tables and
+        figures for a paper are written by ``write_report``.
 
     Raises:
         InputError: an argument that cannot be used.
@@ -133,8 +133,7 @@ def compare(
 
 
 def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
-    """Writes summary, curves and report of a comparison."""
-    from osakd.report.charts.curves import write_curves
+    """Writes summary and report of a comparison."""
     from osakd.report.layout import as_compared
     from osakd.report.statistics.panel import RecordedPanel
     from osakd.report.write import write_page
@@ -145,6 +144,5 @@ def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
     panel = RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded))
     comparison = Comparison(folder, panel)
     write_json(folder / SUMMARY, comparison.summary)
-    write_curves({"": panel}, folder)
     write_page(folder.resolve().name, as_compared(panels, list(panel.scores.runs)), folder)
     return comparison

@@ -54,7 +54,7 @@ class Doing(logging.Handler):
         logging.getLogger("osakd").removeHandler(self)
 
 
-class Output:
+class _Output:
     """A standard stream whose errors end nothing: the first is kept, and what follows is not written."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -63,12 +63,10 @@ class Output:
         self._stream, self.error = stream, None
 
     def write(self, text: str) -> int:
-        """Writes, if it can."""
         self._try(self._stream.write, text)
         return len(text)
 
     def flush(self) -> None:
-        """Flushes, if it can."""
         self._try(self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
@@ -79,15 +77,16 @@ class Output:
             call(*arguments)
         except OSError as error:
             self.error = self.error or error
-            with suppress(OSError):  # what is buffered goes nowhere, or Python complains at its end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if not isinstance(error, BlockingIOError):  # which the next line may not meet
+                with suppress(OSError):  # what is buffered goes nowhere, or Python complains at its end
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 @contextmanager
-def guarded_output() -> "Iterator[Output]":
-    """Makes ``Output`` of the standard streams, also where they are closed; yields that of standard output."""
+def guarded_output() -> "Iterator[_Output]":
+    """Guards the standard streams, also where they are closed; yields that of standard output."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = outputs = [Output(stream or io.StringIO()) for stream in before]  # type: ignore[assignment]
+    sys.stdout, sys.stderr = outputs = [_Output(stream or io.StringIO()) for stream in before]  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():  # also those of libraries, which may hold names
             warnings.showwarning = lambda message, *_: say(f"Warning: {message}", error=True)  # type: ignore[assignment]
