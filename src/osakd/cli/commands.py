@@ -1,6 +1,7 @@
 """The commands: the function of ``osakd.api`` that each calls, and how the result is printed."""
 
 import json as to_json
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,8 +36,8 @@ def compare(**options: Any) -> None:
         except api.IncompleteError as error:
             comparison, incomplete = error.comparison, error
     print_comparison(comparison.panel)
-    say(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
-    say(f"Open {comparison.folder}/report.html in a browser to see them.")
+    say(f"Every value is in {comparison.folder}/summary.json; open {comparison.folder}/report.html in a browser.")
+    say(f"Tables and figures for a paper: {shlex.join(['osakd', 'report', str(comparison.folder)])}")
     if incomplete is not None:
         raise incomplete
 
@@ -80,15 +81,16 @@ def evaluate(**options: Any) -> None:
 
 
 @command(positional=("model", "images"))
-def predict(model: str, images: Sequence[str], *, json: bool = False) -> None:
+def predict(model: str, images: Sequence[str], *, json: bool = False, trust: bool = False) -> None:
     """Predict the classes of images, which are decoded and resized as in training.
 
     Args:
         model: folder of a finished run, or an exported file.
         images: image files.
         json: print every probability as JSON, an object for each image.
+        trust: call a function that the run's folder names as its network: its code runs.
     """
-    for path, prediction in zip(images, api.load(model).predict(images), strict=True):
+    for path, prediction in zip(images, api.load(model, trust=trust).predict(images), strict=True):
         if json:
             say(to_json.dumps({"image": path, **prediction._asdict()}, ensure_ascii=False))
             continue

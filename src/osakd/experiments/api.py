@@ -25,7 +25,6 @@ def reproduce(
     out: str | Path = "records",
     dry_run: bool = False,
     processes: int | None = None,
-    scheduler: str | None = None,
     device: str | None = None,
     executor: ExecutorName = AUTO,
     kernels: KernelsName = AUTO,
@@ -44,7 +43,6 @@ def reproduce(
             packed, in ``<out>/<name>/<panel>.jsonl``, and not trained again.
         dry_run: only show what is recorded, and what is missing of the whole.
         processes: number of cores to use; by default all.
-        scheduler: address host:port of a dask.distributed scheduler, as for compare.
         device: device to compute on: cpu, cuda or cuda:N; by default cuda where there is one.
         executor: how the steps are computed, as for train.
         kernels: what computes small networks on a CPU, as for train.
@@ -67,7 +65,7 @@ def reproduce(
     options = {"device": device, "executor": executor, "kernels": kernels}
     if name in (COST, CLAIMS):
         given = {"data": data, "panels": panels, "methods": methods, "seeds": seeds, "epochs": epochs}
-        given |= {"processes": processes, "scheduler": scheduler, **options}
+        given |= {"processes": processes, **options}
         useless = [key for key, value in given.items() if value not in (None, AUTO)]
         if useless:
             raise InputError(f"`reproduce {name}` trains nothing: leave out {', '.join(useless)}.")
@@ -89,7 +87,7 @@ def reproduce(
         from osakd.experiments.train import Training, train_missing
 
         options = {key: value for key, value in options.items() if value is not None}
-        training = Training(seeds, epochs, processes, scheduler, on_progress or (lambda _: None), options)
+        training = Training(seeds, epochs, processes, on_progress or (lambda _: None), options)
         failed = train_missing(experiment, chosen, out, training)
     return show_experiment(experiment, [panel for panel, _ in chosen], out, failed, draw=not dry_run)
 

@@ -27,7 +27,6 @@ class Training:
     seeds: Sequence[int] | None
     epochs: int | None
     processes: int
-    scheduler: str | None
     on_progress: OnProgress
     options: dict[str, Any]
 
@@ -60,7 +59,7 @@ def _train_panel(panel: Panel, data: str, folder: Path, training: Training) -> N
     with lock_runner(folder, training.on_progress) as call_and_note:
         try:
             if plans:
-                run_plans(plans, processes=training.processes, on_progress=call_and_note, scheduler=training.scheduler)
+                run_plans(plans, processes=training.processes, on_progress=call_and_note)
         finally:
             pack_runs(packed_file(folder), finished(read_runs(folder)))
 

@@ -102,7 +102,7 @@ def test_the_steep_start_is_cut_off_and_an_outlier_does_not_widen_the_axis() -> 
     assert 65 < high < 66
     assert caption(usual, ACCURACY) == "The first epochs lie below the axis."
     assert "above the axis" in caption([Trend("m", 1, [1, 2, 3], [3.0, 1.0, 1.1], None)], NLL)
-    assert caption([Trend("m", 1, [1, 2], [60.0, 61.0], None)], ACCURACY) == ""
+    assert caption([Trend("m", 1, [1, 2], [60.9, 61.0], None)], ACCURACY) == ""
     odd = Trend("odd", 1, [1, 2, 3], [10.0, 20.0, 30.0], None)
     assert "odd (30.00)" in caption([*usual, odd], ACCURACY)
     ticks_of = [

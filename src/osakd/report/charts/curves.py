@@ -1,6 +1,7 @@
 """The learning curves of a comparison: mean test accuracy over seeds, with a band of one standard deviation."""
 
 import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,19 +53,20 @@ def write_curves(panels: Mapping[str, RecordedPanel], folder: Path, *, name: str
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    # The layout is found once for all kinds, so that each of them is drawn once.
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
     paths = []
     with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for kind, undated in _KINDS.items():
-        stream = io.BytesIO()
-        # No date and fixed ids, so that the same values give the same file.
-        with mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
+    # No date and fixed ids, so that the same values give the same file.
+    with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names of any script; the font has its boxes for them
+        # The layout is found once for all kinds, so that each of them is drawn once.
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
+        for kind, undated in _KINDS.items():
+            stream = io.BytesIO()
             figure.savefig(stream, format=kind, dpi=160, metadata=undated)
-        paths.append(folder / f"{name}.{kind}")
-        write_atomic(paths[-1], stream.getvalue())
+            paths.append(folder / f"{name}.{kind}")
+            write_atomic(paths[-1], stream.getvalue())
     return paths
 
 

@@ -1,6 +1,5 @@
 """A panel as it is recorded: its runs, what was planned, and the scores of each of its methods."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -130,15 +129,9 @@ class RecordedPanel:
     @cached_property
     def notes(self) -> list[str]:
         """The notes of its methods and runs, each once, and which runs do not count."""
-        of_method: dict[str, list[str]] = {}  # a method's notes are the same for all of its seeds
         notes: list[str] = []
         for run in self.finished:
-            config = run.config
-            key = json.dumps([config.method, config.settings, config.batch_size, config.data["class_counts"]])
-            if key not in of_method:
-                of_method[key] = run_notes(config)
-                notes += of_method[key]
-            notes += [f"Note: {note}" for note in run.result.notes]
+            notes += [*run_notes(run.config), *(f"Note: {note}" for note in run.result.notes)]
         return [*dict.fromkeys(notes), *self.shorter_runs]
 
     @property
