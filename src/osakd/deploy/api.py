@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from osakd.api.arguments import data_or_recorded
+from osakd.api.arguments import images_for
 from osakd.checks import choice, whole
 from osakd.paths import given_path, out_path
 
@@ -38,7 +38,7 @@ def export(
         int8: quantise weights and activations to int8.
         calibrate: number of training images that the ranges of int8 activations are measured on, at least 1.
         input: values of the images that the file takes, [n, channels, h, w]: float in [0, 1], or uint8.
-        data: data of the proof, as for train; by default those that the run was trained on, if known by name.
+        data: data of the proof, as for train; by default those that the run was trained on.
         license: licence of the network, such as apache-2.0, which the file then states.
 
     Returns:
@@ -48,8 +48,6 @@ def export(
         InputError: not a finished run, data that do not fit, a path that cannot be written, or a missing extra.
         RunError: the file failed its proof; nothing was written.
     """
-    from osakd.data.options import recorded_options
-    from osakd.data.sources import load_data, load_test
     from osakd.deploy.export import export_run
     from osakd.deploy.exported import format_of
     from osakd.engine.state import load_run
@@ -59,10 +57,7 @@ def export(
     out_file = out_path(to)
     file_format = format_of(out_file)
     trained = load_run(given_path(run))
-    source = trained.config.data
-    options = recorded_options(source)
-    name = data_or_recorded(data, source["name"], source["kind"], split="test")
-    arrays = load_data(name, options) if int8 else load_test(name, options, trained_on=source["content"])
+    arrays = images_for(data, trained.config.data, test_only=not int8)
     return export_run(
         trained, arrays, out_file, file_format, calibrate=calibrate if int8 else 0, input_values=input, license=license
     )

@@ -90,7 +90,14 @@ def probability_notes(network: nn.Module, split: DeviceSplit) -> list[str]:
 
 
 def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
-    """Evaluates a deployed network on the test images of a data set, with the number of channels that it expects.
+    """Evaluates a deployed network on the test images of a data set, see ``outputs_on``."""
+    return final_scores(*outputs_on(network, data, device))
+
+
+def outputs_on(
+    network: nn.Module, data: DataArrays, device: torch.device
+) -> tuple[Float[Tensor, "m c"], Int[Tensor, " m"]]:
+    """The logits of a deployed network for the test images of a data set, in the channels that it expects; the classes.
 
     The classes are matched by name with the network's ``class_names``; the data may lack some of them.
 
@@ -112,8 +119,8 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
             "take data of the same classes."
         )
     target = torch.from_numpy(target_of(getattr(network, "class_names", data.class_names), data))
-    network = network.to(device)
-    return evaluate(network, DeviceSplit(split.images.to(device), target.to(device)))
+    target = target.to(device)
+    return logits_of(network.to(device), DeviceSplit(split.images.to(device), target)), target
 
 
 def for_network(network: nn.Module, data: DataArrays) -> DataArrays:
