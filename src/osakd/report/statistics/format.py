@@ -23,16 +23,17 @@ def title(data: DataRecord, model: str, epochs: int, fraction: float) -> str:
 
 def percent(spread: Spread | None) -> str:
     """A share in per cent: ``93.07 ± 0.17``; ``-`` for None."""
-    if spread is None:
-        return "-"
-    return f"{100 * spread.mean:.2f}" + ("" if spread.std is None else f" ± {100 * spread.std:.2f}")
+    return _spread(spread, 100, 2)
 
 
 def nats(spread: Spread | None) -> str:
     """A negative log-likelihood: ``1.016 ± 0.010``; ``-`` for None."""
-    if spread is None:
-        return "-"
-    return f"{spread.mean:.3f}" + ("" if spread.std is None else f" ± {spread.std:.3f}")
+    return _spread(spread, 1, 3)
+
+
+def _spread(spread: Spread | None, factor: int, decimals: int) -> str:
+    numbers = [spread.mean, spread.std] if spread else []
+    return " ± ".join(f"{factor * number:.{decimals}f}" for number in numbers if number is not None) or "-"
 
 
 def points(difference: Difference | None, runs: int | None = None) -> str:
