@@ -31,12 +31,12 @@ def append(path: Path, row: dict[str, Any]) -> None:
 def line(row: dict[str, Any], *, compact: bool = False) -> bytes:
     """A row as a line of a JSON lines file, with a checksum as its last value; compact without spaces."""
     separator = "," if compact else ", "
-    return _with_check(_dumps(row, separators=(separator, ":" if compact else ": "))[:-1], separator, "}\n")
+    return _with_check(dumps(row, separators=(separator, ":" if compact else ": "))[:-1], separator, "}\n")
 
 
 def write_record(path: Path, value: dict[str, Any]) -> None:
     """Writes a JSON file as ``write_json``, with a checksum as its last value."""
-    write_atomic(path, _with_check(_dumps(value, indent=2)[:-2], ",\n  ", "\n}\n"))
+    write_atomic(path, _with_check(dumps(value, indent=2)[:-2], ",\n  ", "\n}\n"))
 
 
 def check(content: bytes, value: dict[str, Any]) -> bool:
@@ -58,7 +58,7 @@ def check(content: bytes, value: dict[str, Any]) -> bool:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
-    write_atomic(path, (_dumps(value, indent=2) + "\n").encode())
+    write_atomic(path, (dumps(value, indent=2) + "\n").encode())
 
 
 def write_atomic(path: Path, content: bytes, *, previous: Path | None = None) -> None:
@@ -109,7 +109,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _dumps(value: Any, **form: Any) -> str:
+def dumps(value: Any, **form: Any) -> str:
     """A value as JSON; what is not a finite number is null."""
     try:
         return json.dumps(value, allow_nan=False, **form)

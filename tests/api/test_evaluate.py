@@ -1,5 +1,7 @@
 """Evaluating a finished run on images of one's own, and what is said of a run's data."""
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> osakd.Run:
 
 def test_folders_of_numbers_and_whole_numbers_are_the_same_classes(run: osakd.Run, tmp_path: Path) -> None:
     folders = osakd.evaluate(run.folder, data=str(numbered(tmp_path / "numbers")))
-    write_table(tmp_path / "table/test.parquet", {"label": list(range(12))})
+    images = [encode(image) for image in made_images(12, 0)]
+    write_table(tmp_path / "table/test.parquet", {"image": images, "label": list(range(12))})
     assert osakd.load(run.folder).class_names[2] == "10"
     assert folders["accuracy"] > 0.5
     assert osakd.evaluate(run.folder, data=str(tmp_path / "table")) == pytest.approx(folders)
@@ -120,3 +123,49 @@ def test_a_comparison_reads_data_as_it_is_told_and_says_what_a_run_says(
         [3, 9],
     )
     assert osakd.load(tmp_path / "all/plain-seed0").class_names == ("5", "7")
+
+
+def test_what_is_behind_the_scores(run: osakd.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = made_images(12, 0)
+    # The images of 3 and 4 stand in each other's folders, those of 5 twice in their own.
+    swapped = {"3": "4", "4": "3"}
+    files = {f"{name}/a.png": encode(images[int(swapped.get(name, name))]) for name in NUMBERS}
+    folder = write_class_folder(tmp_path / "found", files | {"5/b.png": encode(images[5])})
+    evaluation = osakd.evaluate(run.folder, data=str(folder))
+    assert len(evaluation.answers) == 13
+    right = round(13 * evaluation["accuracy"])
+    assert sum(counts[name] for name, counts in evaluation.confusion.items()) == right
+    assert evaluation.confusion["3"].total() == 1
+    assert evaluation.confusion["5"].total() == 2
+    assert evaluation.class_accuracies["3"] == 0
+    assert evaluation["balanced_accuracy"] == pytest.approx(sum(evaluation.class_accuracies.values()) / 12)
+    shares = [answer.probability for answer in evaluation.mistakes]
+    assert len(shares) == 13 - right
+    assert shares == sorted(shares, reverse=True)
+    assert {answer.file for answer in evaluation.mistakes} >= {str(folder / "3/a.png"), str(folder / "4/a.png")}
+    low, high = evaluation.interval
+    z, p, n = 1.959964, right / 13, 13
+    middle, half = p + z**2 / (2 * n), z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+    assert (low, high) == pytest.approx([(middle + side * half) / (1 + z**2 / n) for side in (-1, 1)], abs=1e-5)
+
+    assert main(["evaluate", str(run.folder), "--data", str(folder), "--csv", str(tmp_path / "all.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert f"95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson, 13 images)" in printed
+    assert f"{evaluation.mistakes[0].file}: " in printed
+    assert [line.split()[:3] for line in printed.splitlines() if line.startswith("3  ")] == [["3", "0.00", "1"]]
+    rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
+    assert [(row["file"], row["label"]) for row in rows] == [each[:2] for each in evaluation.answers]
+    assert main(["evaluate", str(run.folder), "--data", str(folder), "--json"]) == 0
+    loaded = json.loads(capsys.readouterr().out)
+    assert loaded["confusion"]["5"] == evaluation.confusion["5"]
+    assert loaded["mistakes"] == [each._asdict() for each in evaluation.mistakes]
+
+
+def test_few_classes_have_a_confusion_matrix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_image_folder(tmp_path / "pets")
+    run = osakd.train(str(folder), out=tmp_path / "run", **OPTIONS)
+    assert main(["evaluate", str(run.folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    matrix = osakd.evaluate(run.folder).confusion
+    assert lines[2].split() == ["class", "accuracy", "%", "images", "as", "cat", "as", "dog"]
+    assert lines[4].split()[3:] == [str(matrix["cat"]["cat"]), str(matrix["cat"]["dog"])]

@@ -144,9 +144,11 @@ def test_a_gallery_of_other_images_is_refused(run: Path, tmp_path: Path) -> None
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_local_folder_must_be_named(tmp_path: Path) -> None:
+def test_a_local_folder_that_is_gone_must_be_named(tmp_path: Path) -> None:
     data = str(write_image_folder(tmp_path / "mine", classes=tuple("0123456789"), per_class=4))
     osakd.train(data, method="osakd-4nn", out=tmp_path / "run", **(SMALL | {"epochs": 1}))
+    assert osakd.write_report(tmp_path / "run", gallery=True).exists()
+    moved = Path(data).rename(tmp_path / "moved")
     with pytest.raises(InputError, match="trained on a local folder called 'mine': name it with --data"):
         osakd.write_report(tmp_path / "run", gallery=True)
-    assert osakd.write_report(tmp_path / "run", gallery=True, data=data).exists()
+    assert osakd.write_report(tmp_path / "run", gallery=True, data=str(moved)).exists()

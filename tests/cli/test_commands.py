@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -120,6 +121,7 @@ def test_a_network_of_one_s_own_on_images_of_one_s_own(
     capsys.readouterr()
     assert main(["evaluate", "run", "--data", "pets"]) == 2
     assert "names a function as its network, 'mine:net'" in capsys.readouterr().err
+    shutil.rmtree("pets/test")
     assert main(["evaluate", "run", "--trust"]) == 2
     assert "trained on a local folder called 'pets': name it with --data" in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ from osakd.cli.main import main
 from osakd.data.sources import load_data
 from osakd.deploy.export import LARGEST_LOSS, lost_accuracy
 from osakd.deploy.exported import ExportedNetwork
-from tests.data.made import write_table
+from tests.data.made import encode, made_images, write_class_folder, write_image_folder, write_table
 from tests.deploy import made_format
 from tests.engine.runs import digits_run
 
@@ -36,6 +36,22 @@ def test_an_exported_program_is_the_network(run: Path, file: Path) -> None:
         assert ours.class_name == theirs.class_name
         np.testing.assert_allclose(list(ours.probabilities.values()), list(theirs.probabilities.values()), rtol=1e-4)
     assert osakd.evaluate(file)["accuracy"] == osakd.evaluate(run)["accuracy"]
+
+
+def test_a_run_and_its_exported_file_know_where_the_images_were(tmp_path: Path) -> None:
+    folder = write_image_folder(tmp_path / "pets", classes=("cat", "dog", "owl"))
+    run = osakd.train(str(folder), out=tmp_path / "run", resize=12, model="lenet-digits", epochs=1, batch_size=4)
+    named = osakd.evaluate(run.folder, data=str(folder))
+    again = osakd.evaluate(run.folder)
+    assert (again, again.answers) == (named, named.answers)
+    file = osakd.export(run.folder, tmp_path / "pets.made").path
+    assert osakd.evaluate(file)["accuracy"] == named["accuracy"]
+    records = b"".join(path.read_bytes() for path in run.folder.iterdir() if path.suffix in (".json", ".jsonl"))
+    assert str(tmp_path).encode() not in records + file.read_bytes()
+    write_class_folder(folder, {"train/cat/more.png": encode(made_images(1, 5, (12, 12, 3))[0])})
+    for place in (run.folder, file):
+        with pytest.raises(osakd.InputError, match="trained on a local folder called 'pets': name it with --data"):
+            osakd.evaluate(place)
 
 
 def test_the_file_says_what_it_is(run: Path, file: Path) -> None:

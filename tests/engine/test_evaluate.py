@@ -6,13 +6,14 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, top_k_accuracy_score
 from torch import nn
 
+from osakd.data.arrays import DataArrays
 from osakd.data.sources import load_data
 from osakd.engine.evaluate import (
     DeviceSplit,
-    evaluate,
-    evaluate_on,
     expected_calibration_error,
     final_scores,
+    logits_of,
+    outputs_on,
     scores,
     to_floats,
 )
@@ -69,10 +70,10 @@ def test_evaluation_leaves_the_network_in_its_mode_and_does_not_depend_on_the_ba
     network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 3)).train()
     images = torch.randint(256, (30, 2, 2, 1), dtype=torch.uint8)
     split = DeviceSplit(images, torch.arange(30) % 3)
-    found = evaluate(network, split, batch_size=7)
+    found = logits_of(network, split, batch_size=7)
     assert network.training
     assert network[1].num_batches_tracked == 0
-    assert found["nll"] == pytest.approx(evaluate(network, split, batch_size=30)["nll"])
+    torch.testing.assert_close(found, logits_of(network, split, batch_size=30))
 
 
 def test_stored_images_become_floats_in_channels_last_memory() -> None:
@@ -83,20 +84,22 @@ def test_stored_images_become_floats_in_channels_last_memory() -> None:
     torch.testing.assert_close(floats[1, 1, 3, 2], images[1, 3, 2, 1] / 255)
 
 
-def test_data_that_the_network_cannot_take() -> None:
-    digits, cpu = load_data("digits"), torch.device("cpu")
-    with pytest.raises(InputError, match=r"cannot take the images of 'digits' \(1x8x8\)"):
-        evaluate_on(nn.Sequential(nn.Flatten(), nn.Linear(9, 10)), digits, cpu)
-    with pytest.raises(InputError, match="knows 7 classes, but 'digits' has 10"):
-        evaluate_on(nn.Sequential(nn.Flatten(), nn.Linear(64, 7)), digits, cpu)
-
-
-def a_network(names: tuple[str, ...] | None) -> nn.Module:
+def a_network(names: tuple[str, ...], layer: nn.Module | None = None, channels: int = 1) -> nn.Module:
+    """A network that knows its classes and the shape of its images, as a loaded one does."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10 if names is None else len(names)))
-    if names is not None:
-        network.class_names = names  # as a loaded network has them
+    network = nn.Sequential(layer or nn.Flatten(), nn.Linear(64, len(names)) if layer is None else nn.Flatten())
+    network.class_names, network.input_shape = names, (channels, 8, 8)
     return network
+
+
+def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
+    return final_scores(*outputs_on(network, data, device))
+
+
+def test_data_that_the_network_cannot_take() -> None:
+    network = a_network(tuple("0123456789"), nn.Linear(9, 10))
+    with pytest.raises(InputError, match=r"cannot take the images of 'digits' \(1x8x8\)"):
+        evaluate_on(network, load_data("digits"), torch.device("cpu"))
 
 
 def test_classes_are_matched_by_name() -> None:
@@ -142,5 +145,5 @@ def test_data_of_other_classes_are_refused_with_both_lists(known: str, given: st
 
 
 def test_grey_data_for_a_colour_network() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 10, 8), nn.Flatten())
+    network = a_network(tuple("0123456789"), nn.Conv2d(3, 10, 8), channels=3)
     assert 0 <= evaluate_on(network, load_data("digits"), torch.device("cpu"))["accuracy"] <= 1

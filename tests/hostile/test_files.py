@@ -83,6 +83,8 @@ CHECKPOINTS: dict[str, Callable[[State], object]] = {
     "no moments": lambda state: first(state).clear(),
     "another parameter": lambda state: state["optimizer"]["state"].update({-1: first(state)}),
     "an optimizer without state": lambda state: state["optimizer"].clear(),
+    "a list of moments": lambda state: state["optimizer"].update(state=[1]),
+    "a parameter in words": lambda state: state["optimizer"]["state"].update({0: "x"}),
     "an epoch without end": lambda state: state.update(epoch=10**9),
     "an epoch below 1": lambda state: state.update(epoch=-1),
     "an epoch in words": lambda state: state.update(epoch="1"),

@@ -1,10 +1,12 @@
 """What several functions take: seeds, the cores to use, the data of a run."""
 
+import logging
 import multiprocessing
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,9 @@ from osakd.checks import whole
 from osakd.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
+    from osakd.data.arrays import DataArrays
     from osakd.data.in_memory import Data
+    from osakd.records import DataOrigin
     from osakd.runner.tensorboard import TensorBoard
 
 
@@ -51,21 +55,38 @@ def process_count(processes: int | None) -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def data_or_recorded(data: "Data | None", name: str, kind: str, *, split: str) -> str:
-    """The user's data as ``load_data`` takes them; by default those that a run recorded, by name and kind.
+def images_for(
+    data: "Data | None", trained_on: "DataOrigin", *, test_only: bool = False, **changes: Any
+) -> "DataArrays":
+    """The user's data, read as those that a run was trained on, or differently; by default the latter themselves.
 
-    Images in memory are the split of that name.
+    A local folder is found where images of its content were last read. Images in memory are a training split, or with
+    ``test_only`` a test split, which is then all that is needed.
 
     Raises:
-        InputError: no data, and the recorded ones were a local folder.
+        InputError: no data, and the recorded ones are in no folder that is known; or data that cannot be read.
     """
+    from osakd.data.find import remembered
     from osakd.data.in_memory import given_data
+    from osakd.data.options import recorded_options
+    from osakd.data.sources import load_data, load_test
 
-    if data is not None:
-        return given_data(data, split=split)
-    if kind == "folder":
-        raise InputError(f"The run was trained on a local folder called {name!r}: name it with --data.")
-    return name
+    content, name = trained_on["content"], trained_on["name"]
+    changes = {option: value for option, value in changes.items() if value is not None}
+    options = replace(recorded_options(trained_on), **changes)
+    if data is None and trained_on["kind"] == "folder":
+        folder, as_before = remembered(content) or ("", options)
+        arrays = None
+        with suppress(InputError):  # it may be gone
+            arrays = load_data(folder, as_before)
+        if arrays is None or arrays.content != content:
+            raise InputError(f"The run was trained on a local folder called {name!r}: name it with --data.")
+        logging.getLogger("osakd").info("Taking the images of the training, in %s", folder)
+        if not changes:
+            return arrays
+        data, options = folder, replace(as_before, **changes)
+    name = name if data is None else given_data(data, split="test" if test_only else "train")
+    return load_test(name, options, trained_on=content) if test_only else load_data(name, options)
 
 
 @contextmanager

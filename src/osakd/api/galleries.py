@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from osakd.api.arguments import data_or_recorded
+from osakd.api.arguments import images_for
 from osakd.errors import InputError
 from osakd.methods.registry import METHODS, settings_of
 from osakd.methods.teacher_runs import is_recorded
@@ -26,7 +26,7 @@ COUNT, SHOWN = 24, 4
 def galleries_of(panels: "Sequence[RecordedPanel]", data: str | None, *, trust: bool) -> "list[Gallery]":
     """A gallery of the first run of each panel that has soft labels and its network.
 
-    The images are by default those that the runs were trained on, if known by name; with ``trust``, functions that the
+    The images are by default those that the runs were trained on; with ``trust``, functions that the
     runs name as their networks are called.
 
     Raises:
@@ -38,7 +38,7 @@ def galleries_of(panels: "Sequence[RecordedPanel]", data: str | None, *, trust: 
             f"No finished run here has soft labels of neighbours and its network ({STUDENT}), which a gallery needs: "
             "train one of osakd here, or leave the gallery out."
         )
-    with_images = [(name, run, _images(run.config, data)) for name, run in runs]
+    with_images = [(name, run, images_for(data, run.config.data)) for name, run in runs]
     fitting = [(name, run, images) for name, run, images in with_images if images.content == run.config.data["content"]]
     if not fitting:
         _, run, images = with_images[0]
@@ -56,14 +56,6 @@ def _first(runs: "Iterable[RunRecord]") -> "FinishedRun | None":
         if is_known and settings_of(run.config).has_soft_labels and (run.folder / STUDENT).exists():
             return run
     return None
-
-
-def _images(config: RunConfig, data: str | None) -> "DataArrays":
-    from osakd.data.options import recorded_options
-    from osakd.data.sources import load_data
-
-    name = data_or_recorded(data, config.data["name"], config.data["kind"], split="train")
-    return load_data(name, recorded_options(config.data))
 
 
 def _gallery(panel: str, run: "FinishedRun", arrays: "DataArrays", *, trust: bool) -> "Gallery":

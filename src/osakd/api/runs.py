@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from osakd.api.arguments import check_early, data_or_recorded, logged
+from osakd.api.arguments import check_early, images_for, logged
+from osakd.api.evaluation import Answer, Evaluation
 from osakd.api.signatures import takes_options
 from osakd.paths import given_path
 from osakd.records import Result, RunConfig, read_finished
@@ -95,12 +96,12 @@ def evaluate(
     image_column: str | None = None,
     trust: bool = False,
     on_note: Callable[[str], object] | None = None,
-) -> dict[str, float]:
+) -> Evaluation:
     """Evaluates a finished run's network, or an exported file, on a test set. Classes are matched by name.
 
     Args:
         run: folder of the run, or an exported file.
-        data: data set, as for train; by default the one that the run was trained on, if it is known by name. A test
+        data: data set, as for train; by default the one that the run was trained on. A test
             split is enough, and of class folders without a split all images are taken.
         device: device to compute on: cpu, cuda or cuda:N; by default cuda where there is one.
         resize: size in pixels to which all images are resized: 32, or height x width such as 64x48; by default the
@@ -111,27 +112,32 @@ def evaluate(
         on_note: called with each note on how the data were read.
 
     Returns:
-        ``accuracy`` and ``ece`` in 0 to 1, ``nll`` in nats; ``top5`` from 100 classes on.
+        The scores by name: ``accuracy``, ``balanced_accuracy`` and ``ece`` in 0 to 1, ``nll`` in nats; ``top5`` from
+        100 classes on. Its attributes say more, see ``Evaluation``.
 
     Raises:
         InputError: not a finished run, or data that its network cannot take.
     """
     network = load(run, trust=trust)
-    from osakd.data.options import ImageOptions, recorded_options
-    from osakd.data.sources import load_test
     from osakd.engine.environment import pick_device
-    from osakd.engine.evaluate import evaluate_on
+    from osakd.engine.evaluate import final_scores, outputs_on
 
-    source = network.data
-    name = data_or_recorded(data, source["name"], source["kind"], split="test")
     changes = {"resize": resize, "label_column": label_column, "image_column": image_column}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    options = ImageOptions(**vars(recorded_options(source)) | changes)
-    arrays = load_test(name, options, trained_on=source["content"])
-    if on_note is not None:
-        for note in arrays.notes:
+    arrays = images_for(data, network.data, test_only=True, **changes)
+    for note in arrays.notes:
+        if on_note is not None:
             on_note(note)
-    return evaluate_on(network, arrays, pick_device(device))
+    logits, target = outputs_on(network, arrays, pick_device(device))
+    confidence, predicted = logits.double().softmax(1).max(1)
+    files = arrays.test_files or [f"image {number}" for number in range(len(target))]
+    names = network.class_names
+    answers = [
+        Answer(file, names[label], names[guess], share)
+        for file, label, guess, share in zip(
+            files, target.tolist(), predicted.tolist(), confidence.tolist(), strict=True
+        )
+    ]
+    return Evaluation(final_scores(logits, target), answers, names)
 
 
 def load(run: str | Path, *, trust: bool = False) -> "Predictor":

@@ -4,6 +4,7 @@ Some other spellings are accepted; names that other tools use are not, but the e
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,25 +18,37 @@ from osakd.paths import given_path
 SHORT_FORMS = {"lr": "learning_rate", "method.name": "method"}
 """Accepted."""
 ELSEWHERE = {
-    "arch": "--model",
-    "batch": "--batch-size",
-    "bs": "--batch-size",
-    "checkpoint": "--resume",
-    "cpu": "--device cpu",
-    "cuda": "--device cuda",
-    "dataset": "--data",
-    "gpu": "--device cuda",
-    "gpus": "--device cuda",
-    "k": "--method.k",
-    "jobs": "--processes",
-    "network": "--model",
-    "num_epochs": "--epochs",
-    "num_workers": "--processes",
-    "opt": "--optimizer",
-    "output": "--out",
-    "output_dir": "--out",
-    "wd": "--weight-decay",
-    "workers": "--processes",
+    name: here
+    for here, names in {
+        "--augment": "auto_augment aa color_jitter random_erase random_erasing reprob",
+        "--batch-size": "b batch bs",
+        "--crop": "random_crop",
+        "--data": "d dataset data_path root",
+        "--device cpu": "cpu",
+        "--device cuda": "cuda gpu gpus",
+        "--ema": "ema_decay model_ema",
+        "--epochs": "e num_epochs max_epochs",
+        "--flip": "hflip horizontal_flip",
+        "--max-grad-norm": "clip_grad grad_clip gradient_clip_val",
+        "--method label-smoothing": "label_smoothing smoothing",
+        "--method.k": "k neighbors",
+        "--method.teacher": "teacher",
+        "--method.temperature": "temperature",
+        "--mixup": "mixup_alpha",
+        "--cutmix": "cutmix_alpha",
+        "--model": "arch m network",
+        "--optimizer": "opt",
+        "--out": "o name output output_dir project save_dir",
+        "--patience": "early_stop early_stopping",
+        "--precision bf16": "amp bf16 fp16 half mixed_precision",
+        "--processes": "j jobs num_workers workers",
+        "--resize": "image_size img_size imgsz input_size",
+        "--resume": "checkpoint",
+        "--validation": "val_fraction val_size val_split valid_split validation_split",
+        "--warmup-epochs": "warmup",
+        "--weight-decay": "wd",
+    }.items()
+    for name in names.split()
 }
 """What other tools call an option, and its name here."""
 _MOST_BYTES = 2**20
@@ -92,6 +105,8 @@ class Arguments:
         words = list(self._argv)
         while words:
             word = words.pop(0)
+            if re.match("-[a-zA-Z]", word):
+                raise unknown_option(word, python_name(word[1:]), [option.flag for option in self.options.values()])
             if not word.startswith("--"):
                 nameless.append(word)
                 continue

@@ -4,15 +4,18 @@ import json as to_json
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from osakd import api
 from osakd.cli.command import command
 from osakd.cli.terminal import say
 from osakd.data.recipes import DATA
+from osakd.durable import dumps, write_atomic
 from osakd.methods.registry import METHODS, PRESETS, run_notes
 from osakd.models.registry import MODELS
-from osakd.paths import given_path
+from osakd.paths import given_path, out_path
 from osakd.records import Result
 
 if TYPE_CHECKING:
@@ -73,11 +76,24 @@ def _deployed_words(result: Result) -> str:
 
 
 @command(api.evaluate, positional=("run",), without=("on_note",))
-def evaluate(**options: Any) -> None:
-    """Score the network of a finished run, or an exported file, on a test set."""
-    scores = api.evaluate(**options, on_note=say)
-    top5 = f"top-5 {100 * scores['top5']:.2f} %, " if "top5" in scores else ""
-    say(f"accuracy {100 * scores['accuracy']:.2f} %, {top5}NLL {scores['nll']:.4f}, ECE {100 * scores['ece']:.2f} %")
+def evaluate(*, json: bool = False, csv: str | Path | None = None, **options: Any) -> None:
+    """Score the network of a finished run, or an exported file, on a test set; show its mistakes.
+
+    Args:
+        json: print scores, confusion matrix and mistakes as JSON.
+        csv: file to write, a line for each image: file, class, predicted class and its probability.
+        **options: those of ``osakd.evaluate``.
+    """
+    from osakd.cli.evaluation import csv_of, print_evaluation
+
+    out_file = None if csv is None else out_path(csv)
+    evaluation = api.evaluate(**options, on_note=partial(say, error=json))
+    if out_file is not None:
+        write_atomic(out_file, csv_of(evaluation).encode())
+    if json:
+        say(dumps(evaluation.summary()))
+    else:
+        print_evaluation(evaluation)
 
 
 @command(positional=("model", "images"))

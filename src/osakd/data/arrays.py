@@ -44,6 +44,7 @@ class DataArrays:
         kind: ``"named"`` for a data set known by name, ``"hub"`` for a hub id, ``"folder"`` for local files.
         content: hash of the encoded images and classes, and of what decoding changed.
         notes: what the user should know of how the data were read.
+        test_files: where each test image is; empty for images that are in no file.
     """
 
     name: str
@@ -54,6 +55,7 @@ class DataArrays:
     test: Split
     validation: Split | None = None
     notes: tuple[str, ...] = ()
+    test_files: Sequence[str] = ()
     options: ImageOptions = field(default_factory=ImageOptions)
 
     @property

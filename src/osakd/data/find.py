@@ -1,12 +1,19 @@
-"""Where data are: a name of ours, a folder, or a data set of the hub. Nothing is read, and no library imported."""
+"""Where data are: a name of ours, a folder, or a data set of the hub; where a folder was last read. No images are read.
+
+The cache remembers folders by the hash of their content, so that no record and no exported file needs a path.
+"""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from osakd.data.options import ImageOptions, recorded_options
 from osakd.data.recipes import DATA
-from osakd.errors import InputError, unknown_name
-from osakd.paths import given_path
+from osakd.durable import make_folder, write_record
+from osakd.errors import InputError, RunError, unknown_name
+from osakd.paths import cache_folder, given_path
+from osakd.read_json import read_json
 
 _HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?")
 
@@ -35,3 +42,26 @@ def find_data(data: str) -> Place:
     if "/" in data or data[:1] in (".", "~"):
         raise InputError(f"The data folder {data!r} does not exist: check the path.")
     raise unknown_name("data", data, DATA, "; or a local folder, or a hub id such as uoft-cs/cifar10")
+
+
+def remember(folder: Path, options: ImageOptions, content: str) -> None:
+    """Notes in the cache that a folder, read with these options, has images of that content."""
+    with suppress(InputError, RunError):  # nothing depends on it
+        make_folder(_noted(content).parent)
+        write_record(_noted(content), {"folder": str(folder.resolve()), **options.record()})
+
+
+def remembered(content: str) -> tuple[str, ImageOptions] | None:
+    """The folder that had images of that content when it was last read, and how it was; None for an unknown one."""
+    try:
+        values = read_json(_noted(content)) if _HASH.fullmatch(content) else None
+        return values and (values["folder"], recorded_options(values))  # type: ignore[arg-type]
+    except (InputError, RunError, KeyError):
+        return None
+
+
+_HASH = re.compile("[0-9a-f]{16}")
+
+
+def _noted(content: str) -> Path:
+    return cache_folder() / "folders" / f"{content}.json"

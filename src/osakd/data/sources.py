@@ -15,12 +15,13 @@ from osakd.data.classes import number_classes
 from osakd.data.decode import RULES, Decoded, check_size, resized
 from osakd.data.digits import read_digits
 from osakd.data.encoded import EncodedSplit, Source
-from osakd.data.find import find_data
+from osakd.data.find import find_data, remember
 from osakd.data.folders import folder_source
 from osakd.data.hub import hub_source
 from osakd.data.options import ImageOptions
 from osakd.data.stratified import draw_share
 from osakd.errors import InputError
+from osakd.paths import given_path
 
 _KEY_OF_TEST_SPLIT = 2  # of the random order; 0 and 1 are those of `validation` and `fraction`
 
@@ -47,6 +48,8 @@ def load_data(data: str, options: ImageOptions = ImageOptions()) -> DataArrays:
             f"The data {name!r} has one class, {arrays.class_names[0]!r}: at least two are needed; in a folder of "
             "images, each class is a folder of its split."
         )
+    if kind == "folder":
+        remember(given_path(data), options, arrays.content)
     return arrays
 
 
@@ -173,6 +176,7 @@ def _assembled(
         train=splits[0] if train is not None else splits[-1].take(np.arange(0)),
         test=splits[-1],
         notes=(*source.notes, *classes.notes, *_copy_notes(encoded, classes.targets), *_notes(decoded)),
+        test_files=test.origins,
         options=options,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from osakd.api.arguments import data_or_recorded
+from osakd.api.arguments import images_for
 from osakd.checks import choice, whole
 from osakd.paths import given_path, out_path
 
@@ -41,7 +41,7 @@ def export(
         calibrate: number of training images that the ranges of int8 activations are measured on, at least 1.
         opset: version of ONNX's operators; by default 18, which ONNX Runtime reads from 1.15 on.
         input: values of the images that the file takes, [n, channels, h, w]: float in [0, 1], or uint8.
-        data: data of the proof, as for train; by default those that the run was trained on, if known by name.
+        data: data of the proof, as for train; by default those that the run was trained on.
         license: licence of the network, such as apache-2.0, which the file then states.
         trust: call a function that the run's folder names as its network: its code runs.
 
@@ -53,8 +53,6 @@ def export(
             that the format does not have.
         RunError: the file failed its proof; nothing was written.
     """
-    from osakd.data.options import recorded_options
-    from osakd.data.sources import load_data, load_test
     from osakd.deploy.export import export_run
     from osakd.deploy.exported import format_of
     from osakd.engine.state import load_run
@@ -64,10 +62,7 @@ def export(
     out_file = out_path(to)
     file_format = format_of(out_file)
     trained = load_run(given_path(run), trust=trust)
-    source = trained.config.data
-    options = recorded_options(source)
-    name = data_or_recorded(data, source["name"], source["kind"], split="test")
-    arrays = load_data(name, options) if int8 else load_test(name, options, trained_on=source["content"])
+    arrays = images_for(data, trained.config.data, test_only=not int8)
     how = {"calibrate": calibrate if int8 else 0, "opset": opset, "input_values": input, "license": license}
     return export_run(trained, arrays, out_file, file_format, **how)
 

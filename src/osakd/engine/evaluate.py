@@ -56,16 +56,6 @@ def logits_of(network: nn.Module, split: DeviceSplit, *, batch_size: int = BATCH
         return torch.cat([network(to_floats(part)) for part in split.images.split(batch_size)])
 
 
-def evaluate(network: nn.Module, split: DeviceSplit, *, batch_size: int = BATCH) -> dict[str, float]:
-    """Evaluates a network on a split in eval mode.
-
-    Returns:
-        ``accuracy``, ``top5`` (from 100 classes on) and ``balanced_accuracy`` (the mean of the classes' accuracies) in
-        0 to 1; ``nll`` in nats; ``ece`` in 0 to 1.
-    """
-    return final_scores(logits_of(network, split, batch_size=batch_size), split.target)
-
-
 def evaluate_method(
     method: Method, split: DeviceSplit, *, batch_size: int, refined: bool = False
 ) -> dict[str, dict[str, float]]:
@@ -89,8 +79,8 @@ def probability_notes(network: nn.Module, split: DeviceSplit) -> list[str]:
     ]
 
 
-def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> dict[str, float]:
-    """Evaluates a deployed network on the test images of a data set, with the number of channels that it expects.
+def outputs_on(network: nn.Module, data: DataArrays, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The logits ``[m, c]`` of a deployed network for the test images of a data set, and the class indices of these.
 
     The classes are matched by name with the network's ``class_names``; the data may lack some of them.
 
@@ -98,29 +88,22 @@ def evaluate_on(network: nn.Module, data: DataArrays, device: torch.device) -> d
         InputError: the images' size does not fit the network, or it does not know their classes.
     """
     data = for_network(network, data)
-    split = DeviceSplit(torch.from_numpy(data.test.images), torch.from_numpy(data.test.target))
+    target = torch.from_numpy(target_of(network.class_names, data)).to(device)  # type: ignore[arg-type]
+    split = DeviceSplit(torch.from_numpy(data.test.images).to(device), target)
+    network = network.to(device)
     try:
-        outputs = network(to_floats(split.images[:2]))
+        network(to_floats(split.images[:2]))
     except RuntimeError as error:
         shape = "x".join(map(str, data.input_shape))
         raise InputError(
             f"The network cannot take the images of {data.name!r} ({shape}): {str(error).splitlines()[0]}."
         ) from error
-    if not hasattr(network, "class_names") and outputs.shape[1] != data.num_classes:
-        raise InputError(
-            f"The network knows {outputs.shape[1]} classes, but {data.name!r} has {data.num_classes}: "
-            "take data of the same classes."
-        )
-    target = torch.from_numpy(target_of(getattr(network, "class_names", data.class_names), data))
-    network = network.to(device)
-    return evaluate(network, DeviceSplit(split.images.to(device), target.to(device)))
+    return logits_of(network, split), target
 
 
 def for_network(network: nn.Module, data: DataArrays) -> DataArrays:
     """The data with the number of channels that a deployed network expects, where that is grey or colour."""
-    shape: tuple[int, ...] | None = getattr(network, "input_shape", None)  # type: ignore[assignment]
-    first = next((layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
-    channels = shape[0] if shape else first
+    channels: int = network.input_shape[0]  # type: ignore[index,assignment] - as all loaded networks have it
     return data.with_channels(channels) if channels in (1, 3) else data
 
 
@@ -136,14 +119,14 @@ def target_of(known: tuple[str, ...], data: DataArrays) -> Labels:
 
 
 def final_scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"]) -> dict[str, float]:
-    """The scores of a trained network, see ``evaluate``."""
+    """The scores of a trained network: those of ``scores``, and the mean of the classes' accuracies."""
     right = (logits.argmax(1) == target).double()
     of_classes = torch.stack([right[target == label].mean() for label in target.unique()])
     return scores(logits, target) | {"balanced_accuracy": of_classes.mean().item()}
 
 
 def scores(logits: Float[Tensor, "m c"], target: Int[Tensor, " m"], *, refined: bool = False) -> dict[str, float]:
-    """The scores of logits, without ``balanced_accuracy``; ``refined_nll`` with its ``temperature`` if asked for.
+    """Accuracy, NLL (nats), ECE, top-5 from 100 classes on; ``refined_nll`` with its ``temperature`` if asked for.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 1.0]])

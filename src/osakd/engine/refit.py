@@ -8,7 +8,7 @@ import torch
 from osakd import records
 from osakd.engine.deployable import calibrate
 from osakd.engine.environment import pick_device
-from osakd.engine.evaluate import evaluate_on
+from osakd.engine.evaluate import final_scores, outputs_on
 from osakd.engine.plan import Plan
 from osakd.engine.state import load_student, save_student
 from osakd.records import Result
@@ -29,7 +29,7 @@ def refit(plan: Plan, result: Result, train: Callable[[Plan], Result]) -> Result
     network = load_student(again.folder, trust=True)
     calibrate(network, chosen["temperature"], torch.from_numpy(again.data.test.images[:1]))
     save_student(plan.folder, network, plan.config, plan.source.arrays.class_names)
-    scores = evaluate_on(network, again.data, pick_device(plan.device))
+    scores = final_scores(*outputs_on(network, again.data, pick_device(plan.device)))
     about = {key: chosen[key] for key in ("weights", "epoch", "temperature")}
     deployed = about | {"test": scores, "uncalibrated": uncalibrated, REFIT: True}
     records.write_result(plan.folder, replace(result, deployed=deployed))

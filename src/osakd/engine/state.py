@@ -35,12 +35,16 @@ class _Choice(TypedDict):
     state: dict[str, Tensor]
 
 
+class _Optimizer(TypedDict):
+    state: dict[int, dict[str, Any]]
+
+
 class _Checkpoint(TypedDict):
     epoch: Positive
     seconds: float
     executor: str
     method: dict[str, Tensor]
-    optimizer: dict[str, Any]
+    optimizer: _Optimizer
     average: NotRequired[dict[str, Tensor]]
     averaged_steps: NotRequired[Count]
     chosen: NotRequired[_Choice | None]
