@@ -1,24 +1,13 @@
-"""Numbers as text: shares in per cent, differences in points, and the line over a table."""
+"""Numbers as text: shares in per cent, differences in points."""
 
 import re
 
-from osakd.records import DataRecord
 from osakd.report.statistics.spread import Difference, Spread
 
 IDENTICAL = "identical"
 NO_DIFFERENCE = "no significant difference (95 %)"
 MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
 """A hyphen that stands for a minus: before a number, not in a word, a range or an exponent."""
-
-
-def title(data: DataRecord, model: str, epochs: int, fraction: float) -> str:
-    """The line over a table: what was compared on what."""
-    channels, height, width = data["input_shape"]
-    return (
-        f"{data['name']} ({data['train']:,} + {data['test']:,} images, {height}x{width}x{channels}, "
-        f"content {data['content'][:8]}), {model}, {epochs} epoch{'s' if epochs > 1 else ''}"
-        f"{f', {100 * fraction:g} % of the training images' if fraction < 1 else ''}"
-    )
 
 
 def percent(spread: Spread | None) -> str:
