@@ -8,8 +8,10 @@ In your own loop, with torch alone::
 From Python, as the commands do: ``osakd.train``, ``osakd.compare``, ``osakd.evaluate``, ``osakd.load``.
 """
 
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
+from osakd.errors import needing
 from osakd.lazy import lazy_names
 from osakd.leaves import offered
 
@@ -56,8 +58,10 @@ __all__ = [
     "train",
     "write_report",
 ]
-__all__ += offered("names")  # pyright: ignore[reportUnsupportedDunderAll] - the leaves' names
-__getattr__, _names = lazy_names(
+_unlisted = set() if find_spec("huggingface_hub") else {"OSAKDModel"}
+"""A name is not listed where it cannot be imported."""
+__all__ += sorted(offered("names").keys() - _unlisted)  # pyright: ignore[reportUnsupportedDunderAll] - the leaves' names
+_get, _names = lazy_names(
     __name__,
     {
         "BestAverage": "engine.best",
@@ -86,5 +90,10 @@ __getattr__, _names = lazy_names(
 )
 
 
+def __getattr__(name: str) -> Any:
+    with needing("train"):
+        return _get(name)
+
+
 def __dir__() -> list[str]:
-    return [*_names(), "__version__"]
+    return [*(name for name in _names() if name not in _unlisted), "__version__"]

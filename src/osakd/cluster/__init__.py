@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
 
-from osakd.errors import InputError
+from osakd.errors import InputError, needing
 from osakd.runner.pools import Pool
 from osakd.runner.worker import Control, Errors, Group, run_group
 
@@ -23,12 +23,8 @@ class ClusterPool(Pool):
     """
 
     def __init__(self, address: str) -> None:
-        try:
+        with needing("cluster"):
             from distributed import Client
-        except ImportError as error:
-            raise InputError(
-                "`scheduler` needs dask.distributed, which is not installed: pip install 'osakd[cluster]'."
-            ) from error
         super().__init__(SimpleQueue())  # it stays empty: results say which executor was used
         # It would print tracebacks when the scheduler stops, which the runner reports in a sentence.
         self._logger = logging.getLogger("distributed.client")

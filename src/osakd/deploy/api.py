@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from osakd.api.arguments import images_for
 from osakd.checks import choice, whole
+from osakd.errors import needing
 from osakd.paths import given_path, out_path
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from osakd.deploy.latency import Latencies
 
 
+@needing("train")
 def export(
     run: str | Path,
     to: str | Path,
@@ -26,6 +28,7 @@ def export(
     input: Literal["float", "uint8"] = "float",  # noqa: A002 - as the option of the command
     data: "Data | None" = None,
     license: str | None = None,  # noqa: A002 - as above
+    trust: bool = False,
 ) -> "Export":
     """Exports the network of a finished run, once it is proved on the test images to compute what PyTorch computes.
 
@@ -40,6 +43,7 @@ def export(
         input: values of the images that the file takes, [n, channels, h, w]: float in [0, 1], or uint8.
         data: data of the proof, as for train; by default those that the run was trained on.
         license: licence of the network, such as apache-2.0, which the file then states.
+        trust: call a function that the run's folder names as its network: its code runs.
 
     Returns:
         Its ``path``, ``bytes``, ``metadata``, and the ``proof``.
@@ -56,13 +60,14 @@ def export(
     whole("calibrate", calibrate, least=1)
     out_file = out_path(to)
     file_format = format_of(out_file)
-    trained = load_run(given_path(run))
+    trained = load_run(given_path(run), trust=trust)
     arrays = images_for(data, trained.config.data, test_only=not int8)
     return export_run(
         trained, arrays, out_file, file_format, calibrate=calibrate if int8 else 0, input_values=input, license=license
     )
 
 
+@needing("train")
 def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Path | None = None) -> "Latencies":
     """Measures trained networks and exported files side by side, with one image at a time on one thread.
 
@@ -90,6 +95,7 @@ def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Pa
     return latencies
 
 
+@needing("train")
 def card(run: str | Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
     """The model card of a finished run, as Markdown behind the Hugging Face hub's metadata block.
 
