@@ -74,7 +74,7 @@ clean:
 	touch $@
 
 .venv/ready-dev: .venv/ready-train
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,cluster,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
 .venv/ready-device: .venv/ready-train
@@ -84,7 +84,7 @@ clean:
 .venv-integrations/ready: pyproject.toml constraints.txt .venv/ready-train
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --editable '.[train,cluster,dev,integrations]'
+	  --editable '.[train,dev,integrations]'
 	.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --no-deps tosa-tools
 	touch $@

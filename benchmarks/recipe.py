@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("record", type=Path)
     parser.add_argument("settings", nargs="*")
     parser.add_argument("--seeds", type=int, nargs="+", default=[40])
+    parser.add_argument("--cells", nargs="+", default=list(CELLS))
     parser.add_argument("--table", action="store_true")
     chosen = parser.parse_args()
     if chosen.table:
@@ -90,7 +91,8 @@ def main() -> None:
     done = [json.loads(line) for line in chosen.record.read_text().splitlines()] if chosen.record.exists() else []
     seen = {(line["setting"], line["cell"], line["seed"]) for line in done}
     for setting, (make, cells) in settings(chosen.datasets).items():
-        wanted = [(cell, seed) for cell in cells for seed in chosen.seeds if (setting, cell, seed) not in seen]
+        runs = [(cell, seed) for cell in cells if cell in chosen.cells for seed in chosen.seeds]
+        wanted = [run for run in runs if (setting, *run) not in seen]
         if (chosen.settings and setting not in chosen.settings) or not wanted:
             continue
         data = make()

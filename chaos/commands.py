@@ -1,4 +1,4 @@
-"""Ctrl-C at every stage of every command, whole processes without it, and then the same command again."""
+"""Signals to stop at every stage of every command, whole processes without it, and then the same command again."""
 
 import os
 import random
@@ -10,9 +10,10 @@ from pathlib import Path
 from chaos.children import difference, ended, run, start
 from chaos.outcome import Outcome
 from osakd.cli.main import COMMANDS, main
+from osakd.errors import STOPPING
 from tests.data.made import encode, made_images, write_parquet
 
-STOPPED = (130, -signal.SIGINT, -signal.SIGABRT)
+STOPPED = (*(128 + number for number in STOPPING), *(-number for number in STOPPING), -signal.SIGABRT)
 """How an interrupted command may end; C++ code of a library aborts where it cannot pass the interrupt on."""
 _SMALL = ["--epochs", "2", "--fraction", "0.2", "--executor", "serial", "--kernels", "torch", "--device", "cpu"]
 _PANEL = ["--panels", "cifar10", "--methods", "plain", "--seeds", "1", "--epochs", "2"]
@@ -44,7 +45,7 @@ def all_commands(place: Path, rng: random.Random, times: int) -> Outcome:
     }
     if set(words) != set(COMMANDS):
         raise RuntimeError(f"commands without a fault: {set(COMMANDS) ^ set(words)}")
-    outcome = Outcome(f"Ctrl-C at every stage of the {len(words)} commands")
+    outcome = Outcome(f"Ctrl-C, SIGTERM, SIGHUP at every stage of the {len(words)} commands")
     for name, arguments in words.items():
         _interrupted(outcome, place, rng, [name, *arguments], times)
     return outcome
@@ -71,7 +72,9 @@ def _interrupted(outcome: Outcome, place: Path, rng: random.Random, words: list[
         work = start(lambda folder=folder: command(folder), log)
         time.sleep((number + rng.random()) / times * takes)
         with suppress(ProcessLookupError):
-            os.kill(work, signal.SIGINT)
+            for sent in range(rng.choice((1, 2))):  # the second must not cut off what the first saves
+                time.sleep(0.02 * sent)
+                os.kill(work, rng.choice(STOPPING))
         status = ended(work)
         wrong = "" if status in (0, *STOPPED) else f"exit {status}: {log.read_text() if log.exists() else ''}"
         empty = [path.name for path in folder.glob("*") if path.is_file() and not path.stat().st_size]

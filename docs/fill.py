@@ -96,7 +96,7 @@ def draw_figure1(folder: Path) -> Path:
     """Draws the panels of Figure 1 that have runs, and returns the picture."""
     recorded = [read_panel(FIGURE1, panel, ROOT / "records" / FIGURE1.folder_of(panel)) for panel in FIGURE1.panels]
     panels = {panel.name: panel for panel in recorded if panel.finished}
-    return write_curves(panels, folder, name="figure1", kinds=("svg",))[0]
+    return write_curves(panels, folder, name="figure1")[0]
 
 
 def write(path: Path, content: str) -> None:

@@ -4,7 +4,7 @@
     litert/bin/python litert.py RUN model.tflite
 
 RUN is the folder of a run of osakd. The converter needs an environment of its own. The file takes and returns int8
-numbers, whose scales it holds. If more than a point of accuracy is lost, nothing is written.
+numbers, whose scales it holds. If they show that more than a point of accuracy is lost, nothing is written.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 import osakd
 from osakd.data.sources import load_data
-from osakd.deploy.export import DeployableNetwork
+from osakd.deploy.export import LARGEST_LOSS, DeployableNetwork, lost_accuracy
 from osakd.durable import write_atomic
 from osakd.errors import InputError, RunError
 from osakd.paths import out_path
@@ -40,9 +40,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="folder of a run of osakd")
     parser.add_argument("to", type=Path, help="file to write, .tflite")
     parser.add_argument("--data", help="data of the run, if it has no name: its folder")
+    parser.add_argument("--trust", action="store_true", help="call a function that the run names as its network")
     options = parser.parse_args(argv)
     try:
-        export(options.run, out_path(options.to), options.data)
+        export(options.run, out_path(options.to), options.data, trust=options.trust)
     except (InputError, RunError) as error:
         print(f"litert.py: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -50,16 +51,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 @torch.no_grad()
-def export(run: Path, to: Path, source: str | None) -> None:
+def export(run: Path, to: Path, source: str | None, *, trust: bool) -> None:
     """Converts, compares and writes."""
-    network, config = osakd.load(run), read_config(run)
+    network, config = osakd.load(run, trust=trust), read_config(run)
     data = load_data(source or config.data["name"])
     content = converted(DeployableNetwork(network, pixels=False), images_of(data.train.images[:CALIBRATE]))
     images, classes = images_of(data.test.images), torch.from_numpy(data.test.target)
-    logits = (computed(content, images), network(images))
-    accuracy, before = ((one.argmax(1) == classes).double().mean().item() for one in logits)
+    predicted = [logits.argmax(1) for logits in (computed(content, images), network(images))]
+    accuracy, before = ((classes_of == classes).double().mean().item() for classes_of in predicted)
     print(f"{len(images):,} test images: accuracy {accuracy:.2%} in LiteRT, int8; {before:.2%} in PyTorch")
-    if not before - accuracy <= 0.01:
+    if lost_accuracy(*predicted, classes)[0] > LARGEST_LOSS:
         raise RunError(f"int8 loses more than a point; {str(to)!r} was not written: take another network.")
     write_atomic(to, content)
     print(f"{to}: {len(content):,} bytes")

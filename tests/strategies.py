@@ -3,6 +3,7 @@
 Whatever a strategy gives, reading it must give a value, or an error of ours in one line: see ``answer_of``.
 """
 
+import copy
 import io
 import json
 import shlex
@@ -18,7 +19,9 @@ import torch
 from hypothesis import strategies as st
 from PIL import Image
 
+import osakd
 from osakd import records
+from osakd.api.reports import read_panels
 from osakd.cli.main import main
 from osakd.data.decode import decode
 from osakd.data.encoded import EncodedSplit
@@ -28,6 +31,7 @@ from osakd.data.sources import load_data
 from osakd.errors import InputError, RunError
 from osakd.leaves import load, offered
 from osakd.losses import OSAKDLoss
+from osakd.report.page.page import page
 from osakd.runs import pack_runs, read_runs
 from tests.data.made import encode, made_images, write_class_folder
 from tests.report.made import make_run
@@ -209,12 +213,39 @@ def _run_file(name: str, place: Path) -> Kind:
 
     def read(text: bytes) -> None:
         (run / name).write_bytes(text)
-        if (damage := records.read_run(run).damage) is not None:
-            raise RunError(damage)
+        (found,) = read_runs(run)
+        if found.damaged:
+            raise RunError(str(found.error))
         records.read_config(run)
         records.read_metrics(run)
+        page("x", read_panels(run))
 
     return Kind(damaged_json(content), read)
+
+
+def _checkpoints(place: Path) -> Kind:
+    """Checkpoints of which one value is another; the run goes on from them for an epoch."""
+    options: dict[str, Any] = {"method": {"name": "osakd", "pool": "queue"}, "fraction": 0.1, "out": place / "run"}
+    osakd.train("digits", epochs=1, **options)
+    files = {path: path.read_bytes() for path in (place / "run").iterdir()}
+    state = torch.load(place / "run" / records.CHECKPOINT, weights_only=True)
+    tensors = [torch.zeros(()), torch.full((1,), -1), torch.zeros(1).expand(9), torch.eye(2).to_sparse()]
+    values = st.sampled_from([*_VALUES, *tensors, torch.zeros(99, 99), torch.zeros(1, dtype=torch.float16)])
+
+    def read(change: tuple[tuple[Any, ...], Any]) -> None:
+        path, value = change
+        changed = inner = copy.deepcopy(state)
+        for key in path[:-1]:
+            inner = inner[key]
+        before = inner[path[-1]]
+        of_its_shape = isinstance(before, torch.Tensor) and isinstance(value, int | float) and value != 2**70
+        inner[path[-1]] = before.double().fill_(value).to(before.dtype) if of_its_shape else value
+        for file, content in files.items():
+            file.write_bytes(content)
+        torch.save(changed, place / "run" / records.CHECKPOINT)
+        osakd.train("digits", epochs=2, resume=True, **options)
+
+    return Kind(st.tuples(st.sampled_from(list(_paths(state))), values), read)
 
 
 def _parquet(place: Path) -> Kind:
@@ -290,6 +321,7 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "folders of images": _folders,
     "Parquet files": _parquet,
     **{name: partial(_run_file, name) for name in (records.CONFIG, records.METRICS, records.RESULT)},
+    "checkpoints": _checkpoints,
     "packed runs": _packed,
     **({"metadata of exported files": _metadata} if "exported" in offered("loaders") else {}),
     "command lines and YAML": _commands,

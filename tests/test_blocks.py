@@ -39,8 +39,6 @@ NOT_RUN = {
     "python -m benchmarks.devices DATASETS OUT": "a quarter of an hour of training",
     "pip install 'osakd[train,microcontroller]'": "tests/deploy/integrations/test_microcontroller.py: other words",
     "python -m venv litert && litert/bin/pip install litert-torch 'osakd[train]'": "an environment with older packages",
-    ">>> from dask_jobqueue import SLURMCluster": "a cluster of SLURM",
-    "dask scheduler --port 8786": "a cluster, started by tests/cluster/test_cluster.py with other words",
 }
 """How blocks of no language begin that no program reads, and why."""
 OF_LEAVES = {"card", "export", "latency", "reproduce"}

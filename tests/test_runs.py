@@ -181,7 +181,7 @@ def test_the_commands_take_a_packed_file(folder: Path, capsys: pytest.CaptureFix
         ("it has no checksum", lambda text: b"{}"),
         ("it has no 'label'", lambda text: changed(b'{"crc32": 0, "seed": 1}')),
         ("it holds list", lambda text: b"[]"),
-        ("recursion", lambda text: b"[" * 100_000),
+        ("too deeply", lambda text: b"[" * 100_000),
     ],
 )
 def test_a_damaged_line_hides_no_other_run(words: str, damage: Callable[[bytes], bytes], folder: Path) -> None:

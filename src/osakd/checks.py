@@ -5,7 +5,7 @@ Each returns the value in Python's own type, so that NumPy's numbers can be reco
 """
 
 from collections.abc import Iterable
-from math import isfinite
+from math import isfinite, nan
 from numbers import Integral, Real
 from typing import Any
 
@@ -41,9 +41,12 @@ def number(
         >>> number("momentum", 0.9, least=0, below=1)
         0.9
     """
-    if not isinstance(value, Real) or isinstance(value, bool) or not isfinite(value):
-        raise InputError(f"`{name}` must be a finite number, got {value!r}.")
-    converted = float(value)
+    try:
+        converted = float(value) if isinstance(value, Real) and not isinstance(value, bool) else nan
+    except OverflowError:  # a whole number beyond all floats
+        converted = nan
+    if not isfinite(converted):
+        raise InputError(f"`{name}` must be a finite number, got {value!r:.100}.")
     bounds = {"at least": least, "above": above, "at most": most, "below": below}
     fits = (
         (least is None or converted >= least)

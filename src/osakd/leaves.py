@@ -18,11 +18,9 @@ class Leaf(NamedTuple):
         names: public names of the package, each with the module that defines it, relative to the package.
         loaders: for each kind of file the function that loads a trained network from it.
         experiments: what is planned: a mapping of ``plan.Experiment`` by name.
-        pools: by name of the option that takes its address, the class of a pool of workers, see ``runner.pools.Pool``.
     """
 
     executors: Mapping[str, Mapping[str, Any]] = {}
-    pools: Mapping[str, str] = {}
     commands: Mapping[str, tuple[str, str]] = {}
     names: Mapping[str, str] = {}
     loaders: Mapping[str, str] = {}
@@ -52,7 +50,6 @@ LEAVES: dict[str, Leaf] = {
         names={"reproduce": "experiments.api"},
         experiments={"catalogue": "osakd.experiments.catalogue:EXPERIMENTS"},
     ),
-    "cluster": Leaf(pools={"scheduler": "osakd.cluster:ClusterPool"}),
     "native": Leaf(
         executors={
             "serial/native": {

@@ -63,8 +63,6 @@ class Panel:
     Attributes:
         methods: its methods, in the order of the table's rows.
         options: training options that differ from the data set's recipe.
-        again_within: methods whose best validation accuracy is at most this far from the best method's get another
-            seed, and so do their baselines and label smoothing.
         chose: seeds that were used to choose the methods.
         compared_with: labels of the methods that all others are compared with, where validation decides.
         ours: label of the method that the findings are about.
@@ -79,7 +77,6 @@ class Panel:
     methods: tuple[PanelMethod, ...]
     seeds: int = 5
     options: Mapping[str, Any] = field(default_factory=dict)
-    again_within: float | None = None
     chose: tuple[int, ...] = ()
     compared_with: tuple[str, ...] = (SMOOTHING,)
     ours: str | None = None

@@ -156,7 +156,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             values = flattened(row).values()
             if not set(map(type, values)) <= {int, float, NoneType} or not all(map(isfinite, filter(None, values))):
                 raise ValueError("a value that is no number")
-            if type(row["epoch"]) is not int or row["epoch"] < 1 or not dict(row["train"]):
+            if type(row["epoch"]) is not int or row["epoch"] < 1 or not (dict(row["train"]) and row["seconds"] >= 0):
                 raise ValueError("a row without values")
             if any(not 0 <= row[part]["accuracy"] <= 1 for part in ("test", "validation") if part in row):
                 raise ValueError("an accuracy that is not one")
@@ -234,9 +234,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     """Opens a file, never a pipe or a device; what the file system refuses is a sentence, but that there is no file."""
     try:
         # Without waiting: a pipe answers only when somebody writes to it.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "it is not a file")
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "Is a directory" if stat.S_ISDIR(mode) else "it is not a file")
+        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
             yield stream
     except (FileNotFoundError, NotADirectoryError):
         raise

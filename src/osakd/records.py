@@ -62,7 +62,7 @@ class DataRecord(DataOrigin):
     class_counts: list[Count]
     train: Count
     validation: Count
-    test: Count
+    test: Positive
 
 
 class Scores(TypedDict):

@@ -7,9 +7,8 @@ with its configuration, its result and its curve as columns. Each line has a che
 
 import json
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from itertools import pairwise
 from math import isinf, isnan, nan
@@ -149,7 +148,7 @@ def read_runs(path: Path) -> list[RunRecord]:
     if is_run(path):
         return [_read_folder(path)]
     folders = [folder for folder in subfolders(path) if is_run(folder)]
-    return _told_apart(_once([*packed_runs(path), *map(_read_folder, folders)]))
+    return _once([*packed_runs(path), *map(_read_folder, folders)])
 
 
 def packed_runs(folder: Path) -> list[RunRecord]:
@@ -257,16 +256,6 @@ def _once(runs: Iterable[RunRecord]) -> list[RunRecord]:
         if _epochs(run) > _epochs(other):
             best[run.folder.name] = run
     return list(best.values())
-
-
-def _told_apart(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Runs of one label, seed, data and network are called as their folders: neither takes the place of the other."""
-
-    def key(run: RunRecord) -> tuple[object, ...]:
-        return run.label, run.seed, run.config and (run.config.data["content"], run.config.model)
-
-    counts = Counter(map(key, runs))
-    return [replace(run, label=run.folder.name) if counts[key(run)] > 1 else run for run in runs]
 
 
 def _epochs(run: RunRecord) -> tuple[bool, int]:

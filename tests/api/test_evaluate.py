@@ -20,7 +20,7 @@ NUMBERS = [str(number) for number in range(12)]
 
 def numbered(folder: Path, *, splits: tuple[str, ...] = ("train", "test")) -> Path:
     """Folders 0 to 11, which sort as 0, 1, 10, 11, 2, ..., with images that are easily told from each other."""
-    images = made_images(12, 0)
+    images = made_images(12, 1)  # those of `write_table`
     for split in splits:
         write_class_folder(folder, {f"{split}/{name}/0.png": encode(images[int(name)]) for name in NUMBERS})
     return folder

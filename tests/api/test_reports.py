@@ -49,9 +49,28 @@ def test_the_most_ambiguous_soft_labels_are_those_of_the_last_batches(run: Path)
             expected[int(row)] = shares
     entropy = {row: -sum(p * np.log(p) for p in shares if p > 0) for row, shares in expected.items()}
     found = most_ambiguous(config, view, run, torch.device("cpu"), count=30)
-    assert [one.entropy for one in found] == pytest.approx(sorted(entropy.values(), reverse=True)[:30], abs=1e-6)
+    targets = view.train.target[[one.row for one in found]].tolist()
+    for turn in range(3):  # of each class in turn the next one, the classes by their first
+        assert targets[10 * turn : 10 * turn + 10] == targets[:10]
+        for label, one in zip(targets[:10], found[10 * turn :], strict=False):
+            of_class = sorted((entropy[row] for row in entropy if view.train.target[row] == label), reverse=True)
+            assert one.entropy == pytest.approx(of_class[turn], abs=1e-6)
+    assert sorted(targets[:10]) == list(range(10))
     for one in found:
         assert one.soft_label == pytest.approx(expected[one.row], abs=1e-6)
+
+
+def test_equal_soft_labels_are_shown_by_chance_with_the_run_s_seed(tmp_path: Path) -> None:
+    """A network at chance has the same label for all images of a class: not those that come first are shown."""
+    rows = []
+    for seed in (0, 0, 1):
+        options = SMALL | {"epochs": 1, "learning_rate": 1e-9, "batch_size": 600, "deploy": "last"}
+        folder = tmp_path / f"seed{len(rows)}"
+        osakd.train("digits", method={"name": "osakd", "k": 600}, seed=seed, out=folder, **options)
+        config, view = read_config(folder), load_data("digits").view(read_config(folder))
+        rows.append([one.row for one in most_ambiguous(config, view, folder, torch.device("cpu"), count=24)])
+    assert rows[0] == rows[1] != rows[2]
+    assert any(later < first for first, later in zip(rows[0], rows[0][10:], strict=False))  # the next of a class
 
 
 def test_the_soft_labels_of_a_memory_are_those_of_all_training_images(tmp_path: Path) -> None:

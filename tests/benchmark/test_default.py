@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.default import joined, some, table
+from benchmarks.recipe import table as recipes
 from osakd.data.arrays import Split
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_table_of_the_page_is_printed_from_the_records() -> None:
+def test_the_tables_of_the_pages_are_printed_from_the_records() -> None:
     assert table(ROOT / "benchmarks/records/default") in (ROOT / "docs/soft-labels.md").read_text(encoding="utf-8")
+    assert recipes(ROOT / "benchmarks/records/recipe.jsonl") in (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
 
 
 def test_classes_are_taken_and_joined() -> None:

@@ -117,7 +117,8 @@ def test_compare_prints_the_table_the_notes_and_where_the_rest_is(
         "digits (540 + 1,197 images, 8x8x1, content daa58e55), lenet-digits, 1 epoch\n",
         "osakd",
         "Note: in-batch soft labels with k = 8, the sample itself among them, and pseudo-count 0.25 can give the true",
-        f"Every value and the curves are in {tmp_path}/ (summary.json, curves.svg, curves.png).",
+        f"Every value is in {tmp_path}/summary.json; open {tmp_path}/report.html in a browser.\n",
+        f"Tables and figures for a paper: osakd report {tmp_path}\n",
     ):
         assert words in printed
 

@@ -41,9 +41,11 @@ def paths_in_parquet(folder: Path, *, beside: str) -> str:
 def test_a_table_may_hold_paths_relative_to_the_data_set(tmp_path: Path, beside: str) -> None:
     expected = pixels(str(write_image_folder(tmp_path / "pets")))
     assert pixels(paths_in_parquet(tmp_path / "pets", beside=beside)) == expected
-    (tmp_path / "pets/train/cat/0.png").unlink()
-    with pytest.raises(InputError, match=r"row 0 names the image 'train/cat/0\.png', which does not exist"):
-        load_data(str(tmp_path / "pets"))
+    for name in ("train/cat", "x" * 5000):  # a folder, and a name that no file can have
+        table = pa.table({"image": [{"bytes": None, "path": name}] * 2, "label": ["cat", "dog"]})
+        pq.write_table(table, tmp_path / "pets" / beside / "train-0.parquet")
+        with pytest.raises(InputError, match=rf"row 0 names the image '{name}', which does not exist: bring it back"):
+            load_data(str(tmp_path / "pets"))
 
 
 def test_a_hugging_face_dataset_may_hold_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +64,12 @@ def test_a_hugging_face_dataset_may_hold_paths(tmp_path: Path, monkeypatch: pyte
     }
     assert pixels(given_data(cast)) == expected
     Path(files["train"][0]).unlink()
-    with pytest.raises(InputError, match="The split 'train' names an image that cannot be read"):
-        given_data(cast)
+    for lost in (cast, {"train": cast["train"].map(lambda _: {"image": {"bytes": None, "path": "a\0b"}})}):
+        with pytest.raises(InputError, match="The split 'train' names an image that cannot be read"):
+            given_data(lost)
+    stream = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path), streaming=True)
+    with pytest.raises(InputError, match="The split 'train' is a stream: load it without `streaming`"):
+        given_data(stream)
 
 
 class Pets:
@@ -84,7 +90,7 @@ class Pets:
     "part",
     [
         lambda pets: Subset(pets, range(8)),
-        lambda pets: random_split(pets, [0.5, 0.5])[0],
+        lambda pets: random_split(pets, [7, 1])[0],
         lambda pets: ConcatDataset([Subset(pets, [0, 1]), pets]),
         WithIndex,
     ],
@@ -92,6 +98,13 @@ class Pets:
 def test_parts_of_a_data_set_keep_the_names_of_its_classes(part: Callable[[Any], Any]) -> None:
     data = load_data(given_data(part(Pets())), ImageOptions(test_fraction=0.5))
     assert data.class_names == ("cat", "dog")
+
+
+def test_parts_with_other_classes_are_refused() -> None:
+    others = Pets()
+    others.classes = ["dog", "cat"]
+    with pytest.raises(InputError, match="parts of a ConcatDataset name their classes differently"):
+        given_data(ConcatDataset([Pets(), others]))
 
 
 def test_numbers_that_a_target_transform_made_have_no_names() -> None:
@@ -106,7 +119,7 @@ def test_of_several_names_of_a_class_the_first_counts_and_equal_ones_are_refused
     pets = Pets()
     pets.classes = [("cat", "felis"), ("dog",)]
     assert load_data(given_data(pets), ImageOptions(test_fraction=0.5)).class_names == ("cat", "dog")
-    pets.classes = [("crane", "bird"), ("crane", "machine")]
+    pets.classes = [("crane", "bird"), ("crane ", "machine")]
     with pytest.raises(InputError, match="classes 0 and 1 of 'train' are all called 'crane'"):
         given_data(pets)
 

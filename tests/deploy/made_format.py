@@ -16,7 +16,9 @@ def changed(logits: Tensor) -> Tensor:
     return logits
 
 
-def write(network: Any, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+def write(
+    network: Any, example: Tensor, calibration: Tensor | None, opset: int | None = None
+) -> Callable[[str], bytes]:
     NETWORKS.append(network)
     number = len(NETWORKS) - 1
     return lambda text: with_checksum(f"{number}\n{text}".encode())

@@ -35,7 +35,7 @@ def test_what_is_given_wins() -> None:
 def test_images_of_the_user_have_the_recipe_for_photos() -> None:
     digits = replace(load_data("digits"), kind="folder")
     found = configure(digits, "plain", 0, Options(fraction=0.5))
-    assert (found.recipe, found.model, found.schedule, found.nesterov) == ("photos", "resnet8", "cosine", True)
+    assert (found.recipe, found.model, found.schedule, found.nesterov) == ("photos", "ds-cnn", "cosine", True)
     assert (found.crop, found.flip, found.weight_decay) == (1, False, 5e-4)
     given = {"recipe": "photos", "momentum": 0.0, "model": "lenet", "crop": 0, "flip": True, "schedule": "constant"}
     by_hand = config(**given)

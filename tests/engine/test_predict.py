@@ -79,11 +79,11 @@ def test_other_modes_and_numbers_are_converted() -> None:
         (np.full((8, 8), "a"), "image 0 is an array of <U1: give PIL images"),
         ({}, "image 0 is of type dict: give PIL images"),
         (Image.new("F", (8, 8)), "image 0 has more than 8 bits per channel"),
-        (Path(), r"'\.' is a folder: give image files"),
+        (Path(), r"'\.' cannot be read \(Is a directory\): check it and its permissions"),
         (np.zeros((2, 8, 8, 8), np.uint8), r"image 0 has shape \(8, 8, 8\): images are"),
         (np.zeros((3, 8, 8), np.uint8), r"is one colour image or 3 grey ones: give \(1, 3, 8, 8\) or \(3, 1, 8, 8\)"),
         ([], "There is no image"),
-        ("missing.png", "The image 'missing.png' does not exist"),
+        ("missing.png", r"'missing\.png' cannot be read \(No such file or directory\)"),
     ],
 )
 def test_wrong_images_are_refused(images: object, says: str) -> None:

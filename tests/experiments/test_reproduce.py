@@ -181,24 +181,6 @@ def test_a_damaged_packed_file_stops_before_anything_is_trained(tmp_path: Path) 
     assert not (tmp_path / "small/digits").exists()
 
 
-def test_promising_cells_get_another_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Of a good cell and one that cannot learn only the first is run again, with its baseline, as slow as that."""
-    slow = {"learning_rate": 1e-9}
-    cells = (
-        PanelMethod("plain", "plain", options=slow | {"batch_size": 32}),
-        PanelMethod("good", "plain"),
-        PanelMethod("slow", "plain", options=slow),
-    )
-    panel = Panel("study", "digits", 3, cells, seeds=1, options={"validation": 0.2}, again_within=0.05)
-    monkeypatch.setitem(catalogue.EXPERIMENTS, "small", Experiment("small", "A study", (panel,), "validation"))
-    text = osakd.reproduce("small", out=tmp_path, processes=1).text
-    names = {run.name for run in (tmp_path / "small/study").glob("*-seed*")}
-    assert names == {"slow-seed0"} | {f"{label}-seed{seed}" for label in ("good", "plain") for seed in (0, 1)}
-    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")][2:]
-    assert rows[0][:2] == ["| good", "2"]
-    assert sorted(row[:2] for row in rows[1:]) == [["| plain", "2"], ["| slow", "1"]]
-
-
 @pytest.mark.usefixtures("small")
 def test_a_figure_is_drawn_from_the_table_s_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = catalogue.EXPERIMENTS["small"].panels[:1]

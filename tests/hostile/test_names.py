@@ -20,7 +20,7 @@ NAMES = (
     f"=cmd|'!A1{STEERS}",
     "@x\nforged-seed0: finished\n\n| forged |",
     "<img src=x onerror=alert(1)>![y](x.png)`c`",
-    "\\input{x}$x$&%#_~^",
+    "\\input{x}$x$&%#_~^\N{CJK UNIFIED IDEOGRAPH-732B}",
 )
 RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 

@@ -85,19 +85,13 @@ def test_pairs_are_counted_where_there_are_fewer_than_runs() -> None:
     assert row[4].endswith(" (2 pairs)")
 
 
-def test_steps_are_compared_only_where_each_run_was_alone_with_the_same_batch() -> None:
+def test_a_cost_is_shown_only_of_runs_that_were_made_alone() -> None:
     """A program's time divided among its runs says nothing of each."""
-    runs = [run_of("plain", 0, [0.5]), run_of("osakd-8nn", 0, [0.5]), run_of("osakd-4nn", 0, [0.5], batch_size=32)]
-    runs.append(run_of("osakd-16nn", 0, [0.5], environment={"executor": "fused/channels (2 replicas)"}))
-    table = score_table(panel_of(runs))
-    at = table.head.index("x plain")
-    assert {row[0]: row[at] for row in table.cells} == {
-        "plain": "1.00",
-        "osakd-8nn": "1.00",
-        "osakd-4nn": "-",
-        "osakd-16nn": "-",
-    }
-    assert {row[at - 1] for row in table.cells} == {"2.5"}
+    fused = {"executor": "fused/channels (2 replicas)"}
+    runs = [run_of("plain", 0, [0.5]), run_of("osakd-16nn", 0, [0.6], environment=fused)]
+    for table in (score_table(panel_of(runs, planned("x", []))), comparison_table(panel_of(runs))):
+        assert [row[-2:] for row in table.cells] == [["2.5", "7.0"], ["-", "-"]]
+    assert comparison_table(panel_of(runs[1:])).head[-1] == "ECE %"
 
 
 def test_the_means_of_five_epochs_and_the_best_mean() -> None:
@@ -125,8 +119,8 @@ def test_latex_of_every_special_character() -> None:
     assert latex_escaped("\\&%$#_{}~^<>") == (
         r"\textbackslash{}\&\%\$\#\_\{\}\textasciitilde{}\textasciicircum{}$<$$>$"
     )
-    text = latex(MADE, "50 % of it")
-    assert r"\caption{50 \% of it}" in text
+    text = latex(MADE, "50 % of it", "it")
+    assert "\\caption{50 \\% of it}\n\\label{tab:it}\n" in text
     assert r"\begin{tabular}{lrr}" in text
     assert "a|b\\_c & $-$1 & {[x]} \\\\" in text
 

@@ -27,7 +27,7 @@ class Comparison:
     """A finished comparison.
 
     Attributes:
-        folder: folder with the runs, ``report.html``, ``summary.json``, ``curves.svg`` and ``curves.png``.
+        folder: folder with the runs, ``report.html`` and ``summary.json``.
         panel: its finished runs and their scores.
     """
 
@@ -66,7 +66,6 @@ def compare(
     seeds: int | Sequence[int] = DEFAULT_SEEDS,
     out: str | Path | None = None,
     processes: int | None = None,
-    scheduler: str | None = None,
     on_progress: "OnProgress | None" = None,
     log: Literal["tensorboard"] | None = None,
     **options: Any,
@@ -81,16 +80,14 @@ def compare(
         seeds: number of seeds, or a list of them such as [3, 4].
         out: folder of the comparison; by default runs/DATA-MODEL.
         processes: number of cores to use, for processes or for threads that share a program; by default all.
-        scheduler: address host:port of a dask.distributed scheduler, whose workers make the runs in the same folders.
-            They need one thread each and this version of osakd; needs the extra ``cluster``.
         on_progress: called with the progress of every run four times a second.
         log: also write learning curves for TensorBoard into the run folders. Needs the extra
             ``tensorboard``.
         **options: the fields of ``osakd.engine.config.Options``.
 
     Returns:
-        The comparison. Its summary is also written to ``summary.json``, its report to ``report.html``, and its curves
-        to ``curves.svg`` and ``curves.png``.
+        The comparison. Its summary is also written to ``summary.json``, its report to ``report.html``; tables and
+        figures for a paper are written by ``write_report``.
 
     Raises:
         InputError: an argument that cannot be used.
@@ -122,7 +119,7 @@ def compare(
                 listener(states)
 
         with lock_runner(folder, tell) as call_and_note:
-            errors = run_plans(plans, processes=cores, on_progress=call_and_note, scheduler=scheduler)
+            errors = run_plans(plans, processes=cores, on_progress=call_and_note)
     if len(errors) == len(plans):
         raise next(iter(errors.values()))
     comparison = _reported(folder, [plan.folder for plan in plans])
@@ -137,8 +134,7 @@ def compare(
 
 
 def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
-    """Writes summary, curves and report of a comparison."""
-    from osakd.report.charts.curves import write_curves
+    """Writes summary and report of a comparison."""
     from osakd.report.layout import as_compared
     from osakd.report.statistics.panel import RecordedPanel
     from osakd.report.write import write_page
@@ -149,6 +145,5 @@ def _reported(folder: Path, runs: Sequence[Path]) -> Comparison:
     panel = RecordedPanel("comparison", folder.name, tuple(recorded[place] for place in places if place in recorded))
     comparison = Comparison(folder, panel)
     write_json(folder / SUMMARY, comparison.summary)
-    write_curves({"": panel}, folder)
     write_page(folder.resolve().name, as_compared(panels, list(panel.scores.runs)), folder)
     return comparison

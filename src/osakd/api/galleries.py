@@ -89,8 +89,8 @@ def _caption(config: RunConfig, images: int) -> str:
     """Which images are shown, and how their soft labels came about."""
     how = settings_of(config).soft_label_caption(config.batch_size, images)
     return (
-        f"The {COUNT} soft labels with the highest entropy of {images:,}: {how}. These are images of the data set: "
-        "share this page only where its licence lets you."
+        f"{COUNT} of {images:,}: of each class in turn that of the highest entropy, of equal ones by chance; {how}. "
+        "These are images of the data set: share this page only where its licence lets you."
     )
 
 

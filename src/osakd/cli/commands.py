@@ -40,8 +40,8 @@ def compare(**options: Any) -> None:
         except api.IncompleteError as error:
             comparison, incomplete = error.comparison, error
     print_comparison(comparison.panel)
-    say(f"Every value and the curves are in {comparison.folder}/ (summary.json, curves.svg, curves.png).")
-    say(f"Open {comparison.folder}/report.html in a browser to see them.")
+    say(f"Every value is in {comparison.folder}/summary.json; open {comparison.folder}/report.html in a browser.")
+    say(f"Tables and figures for a paper: {shlex.join(['osakd', 'report', str(comparison.folder)])}")
     if incomplete is not None:
         raise incomplete
 

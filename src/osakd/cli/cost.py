@@ -59,7 +59,9 @@ def cost(
     schedule |= {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
     rows = costs(arrays, methods, Options(deploy="last", model=model, **schedule))
     _print(rows)
-    for line in _notes(rows):
+    elsewhere = quantity(rows[0].products_elsewhere)
+    more = f"Not in MAC/image: {elsewhere} in products outside convolutions and linear layers (attention)."
+    for line in _COLUMNS + [more] * (elsewhere != "-"):
         say(line)
 
 
@@ -113,10 +115,3 @@ def _print(rows: "Sequence[Cost]") -> None:
     for table in (table_of("training", _TRAINING, trained_rows), table_of("deployed", _DEPLOYED, deployed_rows)):
         say(table.title)
         print_table(table)
-
-
-def _notes(rows: "Sequence[Cost]") -> list[str]:
-    """What the columns mean."""
-    elsewhere = rows[0].products_elsewhere
-    more = f"Not in MAC/image: {quantity(elsewhere)} in products outside convolutions and linear layers (attention)."
-    return _COLUMNS + ([more] if elsewhere else [])

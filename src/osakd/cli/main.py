@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 from osakd import __version__
 from osakd.cli.terminal import Doing, guarded_output, say, say_lines, stopped_by_signals
-from osakd.errors import NO_MEMORY, InputError, RunError, is_out_of_memory, needing, one_line, unknown_name
+from osakd.errors import (
+    NO_MEMORY,
+    STOPPING,
+    InputError,
+    RunError,
+    is_out_of_memory,
+    needing,
+    one_line,
+    unknown_name,
+)
 from osakd.leaves import load, offered
 
 COMMANDS = {
@@ -39,8 +48,11 @@ options:
 
 def run() -> None:
     """The entry point of the console script."""
-    sys.excepthook = lambda *error: say_lines("".join(traceback.format_exception(*error)), file=sys.stderr)
-    sys.exit(main(sys.argv[1:]))
+    sys.excepthook = lambda *error: say_lines("".join(traceback.format_exception(*error)), error=True)
+    code = main(sys.argv[1:])
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop
+    sys.exit(code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,10 +60,9 @@ def main(argv: Sequence[str]) -> int:
     arguments = [argument for argument in argv if argument != "--traceback"]
     with guarded_output() as output:
         code = _run(arguments, raises="--traceback" in argv)
-        failure = output and output.error
         # A reader of our output that has gone (osakd list | head) wants no more.
-        if failure and not isinstance(failure, BrokenPipeError):
-            _complain(f"the output could not be written ({failure.strerror}); the rest was done.")
+        if output.error and not isinstance(output.error, BrokenPipeError):
+            _complain(f"the output could not be written ({output.error.strerror}); the rest was done.")
             code = code or 1
     return code
 
@@ -62,7 +73,7 @@ def _run(arguments: list[str], *, raises: bool) -> int:
         try:
             return _dispatch(arguments)
         except KeyboardInterrupt as stopped:
-            say("", file=sys.stderr)
+            say("", error=True)
             _complain(f"stopped. {stopped}".rstrip())
             return 128 + (received or [signal.SIGINT])[0]
         except Exception as error:
@@ -77,7 +88,7 @@ def _run(arguments: list[str], *, raises: bool) -> int:
 
 
 def _complain(sentence: str) -> None:
-    say(f"osakd: {sentence}", file=sys.stderr)
+    say(f"osakd: {sentence}", error=True)
 
 
 def _dispatch(arguments: list[str]) -> int:

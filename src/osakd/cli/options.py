@@ -16,7 +16,7 @@ GROUPS = {
     "the deployed network, evaluation and logs": "deploy ema_epochs ema patience refit evaluate_every log",
     "images": "scaling fraction resize test_fraction label_column image_column",
     "augmentation": "crop crop_padding flip augment mixup cutmix",
-    "where and how it is computed": "processes scheduler executor kernels precision trust",
+    "where and how it is computed": "processes executor kernels precision trust",
 }
 """Options that the help of a long command shows below the common ones. An option that is not named here is common."""
 

@@ -25,7 +25,7 @@ class _Display:
     """A rich progress display if standard output is a terminal."""
 
     def __init__(self) -> None:
-        self.console = Console(markup=False)
+        self.console = Console(markup=False, emoji=False)
         self.bars: Progress | None = None
         if self.console.is_terminal:
             self.bars = Progress(
@@ -195,9 +195,9 @@ def describe(row: dict[str, Any]) -> str:
 
 def print_table(table: Table[Any]) -> None:
     """Prints the rows of a table; a narrow terminal gets several tables below each other."""
-    console = Console(markup=False)
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(markup=False, width=WIDTH_OF_PLAIN_OUTPUT)
+        console = Console(markup=False, emoji=False, width=WIDTH_OF_PLAIN_OUTPUT)
     for shown in console_tables(table, console.width):
         console.print(shown, highlight=False)
         console.print()

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, TextIO
@@ -13,15 +14,15 @@ from typing import Any, ClassVar, TextIO
 from osakd.errors import STOPPING, printable, printable_lines
 
 
-def say(line: str, *, file: TextIO | None = None) -> None:
+def say(line: str, *, error: bool = False) -> None:
     """Prints one line, whatever names it holds. Commands print with this function and ``say_lines`` alone."""
-    print(printable(line), file=file or sys.stdout, flush=True)
+    print(printable(line), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def say_lines(text: str, *, file: TextIO | None = None) -> None:
+def say_lines(text: str, *, error: bool = False) -> None:
     """Prints text whose lines are ours, not those of a name."""
     for line in printable_lines(text).removesuffix("\n").split("\n"):
-        say(line, file=file)
+        say(line, error=error)
 
 
 class Doing(logging.Handler):
@@ -35,7 +36,7 @@ class Doing(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the message."""
         if sys.stderr.isatty():
-            say(f"{record.getMessage()} ...", file=sys.stderr)
+            say(f"{record.getMessage()} ...", error=True)
 
     def find_spec(self, name: str, *_: object) -> None:
         """Says that a library is imported; others find it."""
@@ -53,7 +54,7 @@ class Doing(logging.Handler):
         logging.getLogger("osakd").removeHandler(self)
 
 
-class Output:
+class _Output:
     """A standard stream whose errors end nothing: the first is kept, and what follows is not written."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -62,12 +63,10 @@ class Output:
         self._stream, self.error = stream, None
 
     def write(self, text: str) -> int:
-        """Writes, if it can."""
         self._try(self._stream.write, text)
         return len(text)
 
     def flush(self) -> None:
-        """Flushes, if it can."""
         self._try(self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
@@ -78,17 +77,20 @@ class Output:
             call(*arguments)
         except OSError as error:
             self.error = self.error or error
-            with suppress(OSError):  # what is buffered goes nowhere, or Python complains at its end
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if not isinstance(error, BlockingIOError):  # which the next line may not meet
+                with suppress(OSError):  # what is buffered goes nowhere, or Python complains at its end
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 @contextmanager
-def guarded_output() -> "Iterator[Output | None]":
-    """Makes ``Output`` of the standard streams, where they are open; yields that of standard output."""
+def guarded_output() -> "Iterator[_Output]":
+    """Guards the standard streams, also where they are closed; yields that of standard output."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = outputs = [stream and Output(stream) for stream in before]  # type: ignore[assignment]
+    sys.stdout, sys.stderr = outputs = [_Output(stream or io.StringIO()) for stream in before]  # type: ignore[assignment]
     try:
-        yield outputs[0]
+        with warnings.catch_warnings():  # also those of libraries, which may hold names
+            warnings.showwarning = lambda message, *_: say(f"Warning: {message}", error=True)  # type: ignore[assignment]
+            yield outputs[0]
     finally:
         sys.stdout, sys.stderr = before
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from osakd.data.cache import cache_folder, write_folder
-from osakd.data.classes import check_distinct
-from osakd.errors import InputError
+from osakd.data.classes import check_distinct, clean_name
+from osakd.errors import InputError, one_line
 from osakd.paths import given_path
 
 _EXPECTED = (
@@ -77,6 +77,8 @@ def given_data(data: Data, *, split: str = "train") -> str:
 def _table(split: Any, name: str) -> Any:
     """A split as an Arrow table with the columns ``image`` and ``label``, or with a Hugging Face dataset's own."""
     if hasattr(split, "with_format") and hasattr(split, "features"):
+        if not hasattr(split, "__len__"):
+            raise InputError(f"The split {name!r} is a stream: load it without `streaming`.")
         table = _embedded(split.with_format("arrow")[:], name)
         if any(pa.types.is_nested(field.type) or pa.types.is_binary(field.type) for field in table.schema):
             return table
@@ -99,8 +101,9 @@ def _embedded(table: Any, name: str) -> Any:
 
     try:
         return embed_table_storage(table)
-    except OSError as error:
-        raise InputError(f"The split {name!r} names an image that cannot be read ({error}): bring it back.") from error
+    except Exception as error:  # file systems of many kinds
+        words = one_line(error)
+        raise InputError(f"The split {name!r} names an image that cannot be read ({words}): bring it back.") from error
 
 
 def class_names(split: Any) -> list[str]:
@@ -122,10 +125,12 @@ def class_names(split: Any) -> list[str]:
         return class_names(split.dataset)
     if isinstance(split, ConcatDataset):
         first, *others = [class_names(part) for part in split.datasets]
-        return first if all(names == first for names in others) else []
+        if any(names != first for names in others):
+            raise InputError("The parts of a ConcatDataset name their classes differently: make their `classes` equal.")
+        return first
     names = getattr(split, "classes", None)
     known = names if isinstance(names, Sequence) and not isinstance(names, str) else []
-    return [str(name[0] if isinstance(name, tuple | list) and name else name) for name in known]
+    return [clean_name(str(name[0] if isinstance(name, tuple | list) and name else name)) for name in known]
 
 
 def _columns(split: Any, name: str) -> tuple[Sequence[Any], list[int | str]]:

@@ -4,6 +4,7 @@ The column of the image and that of the class are told by name or declared type,
 """
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def split_from_table(
         value = column[row].as_py()
         content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
         if not content and path:
-            found = next((file for folder in folders if (file := folder / path).is_file()), None)
+            files = [folder / path for folder in folders]
+            found = next((file for file in files if os.path.isfile(file)), None)  # noqa: PTH113 - is_file may raise
             if found is None:
                 raise InputError(f"{origins[row]} names the image {path!r}, which does not exist: bring it back.")
             content = read_file(found)

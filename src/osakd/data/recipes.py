@@ -11,9 +11,8 @@ from osakd.records import RunConfig
 RecipeName = Literal["paper", "photos"]
 
 # The constants of the recipe for the user's own images; docs/recipes.md explains them.
-NETWORKS = {40: "resnet8", 10**9: "ds-cnn"}
-"""Network by the longer side of the images in pixels: that of the first bound that is not exceeded."""
-RATES = {"adamw": 0.002, "lenet": 0.01, "": 0.05}
+NETWORK = "ds-cnn"
+RATES = {"adamw": 0.002, "lenet": 0.01, "": 0.1}
 """Learning rate for batches of 64: with AdamW; with SGD for networks by how their name begins."""
 DECAYS = {"adamw": 0.05, "sgd": 5e-4}
 STEPS, LEAST_EPOCHS, MOST_EPOCHS = 12_000, 20, 100
@@ -117,10 +116,10 @@ def photos_recipe(
     Example:
         >>> recipe = photos_recipe(1600, (3, 32, 32), ["cat", "dog"])
         >>> recipe.model, recipe.epochs, recipe.crop, recipe.flip
-        ('resnet8', 100, 4, True)
+        ('ds-cnn', 100, 4, True)
     """
     channels, height, width = input_shape
-    model = model or next(name for most, name in NETWORKS.items() if max(height, width) <= most)
+    model = model or NETWORK
     batch_size = Recipe.batch_size
     key = optimizer if optimizer in RATES else next(start for start in RATES if model.startswith(start))
     return Recipe(
@@ -158,7 +157,7 @@ def why_not_flipped(class_names: Sequence[str], channels: int) -> str:
 
 
 def recipe_in_words(config: RunConfig, class_names: Sequence[str] = (), parameters: int = 0) -> str:
-    """The recipe of a run in a sentence: ``Recipe photos: resnet8, 60 epochs of batches of 64, SGD 0.05 with ...``."""
+    """The recipe of a run in a sentence: ``Recipe photos: ds-cnn, 60 epochs of batches of 64, SGD 0.1 with ...``."""
     shape = [words for words, used in (("warm-up", config.warmup_epochs), (config.schedule, True)) if used]
     why = why_not_flipped(class_names, config.data["input_shape"][0]) if config.recipe == "photos" else ""
     parts = [

@@ -25,6 +25,7 @@ def export(
     *,
     int8: bool = False,
     calibrate: int = 512,
+    opset: int | None = None,
     input: Literal["float", "uint8"] = "float",  # noqa: A002 - as the option of the command
     data: "Data | None" = None,
     license: str | None = None,  # noqa: A002 - as above
@@ -33,13 +34,14 @@ def export(
     """Exports the network of a finished run, once it is proved on the test images to compute what PyTorch computes.
 
     Normalisation is inside the file. A float file must agree on every predicted class, and on logits to 1e-4; an int8
-    file may lose one point of accuracy. Otherwise nothing is written.
+    file must not lose more than one point of accuracy, as far as the test images show. Otherwise nothing is written.
 
     Args:
         run: folder of the run.
         to: file to write; its ending is the format: .onnx or .pte (ExecuTorch).
         int8: quantise weights and activations to int8.
         calibrate: number of training images that the ranges of int8 activations are measured on, at least 1.
+        opset: version of ONNX's operators; by default 18, which ONNX Runtime reads from 1.15 on.
         input: values of the images that the file takes, [n, channels, h, w]: float in [0, 1], or uint8.
         data: data of the proof, as for train; by default those that the run was trained on.
         license: licence of the network, such as apache-2.0, which the file then states.
@@ -49,7 +51,8 @@ def export(
         Its ``path``, ``bytes``, ``metadata``, and the ``proof``.
 
     Raises:
-        InputError: not a finished run, data that do not fit, a path that cannot be written, or a missing extra.
+        InputError: not a finished run, data that do not fit, a path that cannot be written, a missing extra, or a layer
+            that the format does not have.
         RunError: the file failed its proof; nothing was written.
     """
     from osakd.deploy.export import export_run
@@ -62,19 +65,21 @@ def export(
     file_format = format_of(out_file)
     trained = load_run(given_path(run), trust=trust)
     arrays = images_for(data, trained.config.data, test_only=not int8)
-    return export_run(
-        trained, arrays, out_file, file_format, calibrate=calibrate if int8 else 0, input_values=input, license=license
-    )
+    how = {"calibrate": calibrate if int8 else 0, "opset": opset, "input_values": input, "license": license}
+    return export_run(trained, arrays, out_file, file_format, **how)
 
 
 @needing("train")
-def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Path | None = None) -> "Latencies":
+def latency(
+    models: Sequence[str | Path], *, calls: int = 1000, record: str | Path | None = None, trust: bool = False
+) -> "Latencies":
     """Measures trained networks and exported files side by side, with one image at a time on one thread.
 
     Args:
         models: run folders and exported files.
         calls: number of timed calls of each model, at least 1.
         record: JSON file to write the measurements to, which osakd latency prints again.
+        trust: call a function that a run's folder names as its network: its code runs.
 
     Returns:
         ``rows``, one for each: accuracy, bytes, parameters, MACs, CPU time, memory; and where they were measured.
@@ -89,7 +94,7 @@ def latency(models: Sequence[str | Path], *, calls: int = 1000, record: str | Pa
     paths = [given_path(model) for model in models]
     whole("models", len(paths), least=1)
     out_file = None if record is None else out_path(record)
-    latencies = Latencies(measure(paths, calls=calls), calls, machine())
+    latencies = Latencies(measure(paths, calls=calls, trust=trust), calls, machine())
     if out_file is not None:
         write_latencies(out_file, latencies)
     return latencies

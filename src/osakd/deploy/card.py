@@ -87,12 +87,13 @@ def _scores(config: RunConfig, result: Result) -> str:
 def _training(config: RunConfig, result: Result, seconds: float) -> str:
     settings = ", ".join(f"{name} = {value}" for name, value in config.settings.items()) or "none"
     machine = result.environment
+    commit = f", commit {machine['commit']}" if machine.get("commit") else ""
     lines = [
         f"Data: {config.data['name']}, {config.data['train']:,} training images (content {config.data['content']})",
         f"Settings of the method: {settings}",
         recipe_in_words(config).removesuffix("."),
         f"Cost: {seconds:,.0f} s of training and evaluation on {machine.get('device')} ({machine.get('machine')})",
-        f"Made by osakd {machine.get('osakd')}, commit {machine.get('commit')}, torch {machine.get('torch')}",
+        f"Made by osakd {machine.get('osakd')}{commit}, torch {machine.get('torch')}",
     ]
     return "\n".join(f"- {markdown_text(line)}" for line in lines)
 

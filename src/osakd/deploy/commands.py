@@ -24,6 +24,9 @@ def export(**options: Any) -> None:
         f"{100 * proof.pytorch_accuracy:.2f} %), {proof.differ:,} predictions differ, logits by up to "
         f"{proof.difference:.2g}"
     )
+    if metadata.int8:
+        low, high = (100 * value for value in proof.lost)
+        say(f"int8 loses {low:.2f} to {high:.2f} points of accuracy (each bound with 95 %)")
 
 
 @command(api.latency, positional=("models",))

@@ -26,19 +26,23 @@ class Format(Protocol):
     TITLE: str
     RUNTIME: str
 
-    def write(self, network: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+    def write(
+        self, network: nn.Module, example: Tensor, calibration: Tensor | None, opset: int | None
+    ) -> Callable[[str], bytes]:
         """Exports a network.
 
         Args:
             network: the network, see ``DeployableNetwork``.
             example: images ``[2, channels, h, w]`` of the type that the file takes.
             calibration: images that the ranges of int8 activations are measured on; None exports float32.
+            opset: version of the format's operators; None for the usual one.
 
         Returns:
             A function from the text of the file's metadata to its content; it may be called several times.
 
         Raises:
-            InputError: the format's extra is not installed.
+            InputError: the format's extra is not installed, or it has no such operators.
+            Exception: of any kind, where it has no form of a layer.
         """
         ...
 
@@ -66,7 +70,15 @@ class ExportedNetwork(Predictor):
         if tuple(images.shape[1:]) != self.input_shape:
             got, expected = ("x".join(map(str, shape)) for shape in (images.shape[1:], self.input_shape))
             raise InputError(f"The file takes images of {expected} (channels, height, width), got {got}: resize them.")
-        return self.runtime(as_input(images, self.metadata.input))
+        try:
+            logits = self.runtime(as_input(images, self.metadata.input))
+        except Exception as error:  # each runtime has its own
+            raise InputError(f"The file cannot be computed ({one_line(error)[:200]}): export it again.") from error
+        if logits.shape != (len(images), len(self.class_names)) or not logits.is_floating_point():
+            raise InputError(
+                f"The file does not give a logit for each of {len(self.class_names)} classes: export it again."
+            )
+        return logits
 
 
 def as_input(images: Tensor, values: Input) -> Tensor:
@@ -85,12 +97,7 @@ def format_of(path: Path) -> Format:
 
 
 def load_exported(path: Path) -> ExportedNetwork:
-    """Loads an exported file.
-
-    Raises:
-        InputError: there is no such file, it is damaged, it was not written by ``osakd export``, or its extra is not
-            installed.
-    """
+    """Loads an exported file."""
     file_format = format_of(path)
     content = read_bytes(path)
     if content is None:
@@ -99,7 +106,7 @@ def load_exported(path: Path) -> ExportedNetwork:
 
 
 def loaded(content: bytes, path: Path, file_format: Format) -> ExportedNetwork:
-    """The network in the content of an exported file at the path, with the errors of ``load_exported``."""
+    """The network in the content of an exported file; an InputError where it is damaged or of another kind."""
     try:
         runtime, text = file_format.read(content)
     except InputError:

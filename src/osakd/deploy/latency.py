@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -85,20 +85,17 @@ class Latencies(NamedTuple):
     machine: Mapping[str, str]
 
 
-def measure(paths: Sequence[Path], *, calls: int) -> list[Latency]:
+def measure(paths: Sequence[Path], *, calls: int, trust: bool) -> list[Latency]:
     """Measures run folders and exported files in turns, so many calls each; an InputError if one cannot be loaded."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         logging.getLogger("osakd").info("Timing %d calls of each of %d networks", calls, len(paths))
-        models = [load_exported(path) if path.is_file() else load_run(path) for path in paths]
+        models = [load_exported(path) if path.is_file() else load_run(path, trust=trust) for path in paths]
         times = _take_turns([_call(model) for model in models], calls)
     finally:
         torch.set_num_threads(threads)
-    return [
-        _file_row(path, model, time) if isinstance(model, ExportedNetwork) else _run_row(path, model, time)
-        for path, model, time in zip(paths, models, times, strict=True)
-    ]
+    return [_row(*measured) for measured in zip(paths, models, times, strict=True)]
 
 
 def machine() -> dict[str, str]:
@@ -133,12 +130,7 @@ def write_latencies(path: Path, latencies: Latencies) -> None:
 
 
 def read_latencies(path: Path) -> Latencies:
-    """Reads a record.
-
-    Raises:
-        InputError: there is none, or it is of another kind.
-        RunError: it is damaged.
-    """
+    """Reads a record."""
     values = read_json(path)
     if values is None:
         raise InputError(f"The record {str(path)!r} does not exist: check the path.")
@@ -179,48 +171,35 @@ def _black_image(input_shape: tuple[int, int, int]) -> Tensor:
     return to_floats(torch.zeros(1, height, width, channels, dtype=torch.uint8))
 
 
-def _file_row(path: Path, file: ExportedNetwork, times: Sequence[float]) -> Latency:
-    metadata = file.metadata
-    return Latency(
-        network=metadata.model,
-        data=metadata.data,
-        data_content=metadata.data_content,
-        commit=metadata.commit,
-        runtime=format_of(path).TITLE,
-        numbers=metadata.number_format,
-        accuracy=metadata.accuracy,
-        bytes=path.stat().st_size,
-        parameters=metadata.parameters,
-        macs=metadata.macs,
-        **_measured(path, times),
-    )
-
-
-def _run_row(path: Path, run: TrainedRun, times: Sequence[float]) -> Latency:
-    return Latency(
-        network=run.config.model,
-        data=run.config.data["name"],
-        data_content=run.config.data["content"],
-        commit=run.result.environment.get("commit"),
-        runtime="PyTorch",
-        numbers="float32",
-        accuracy=run.result.deployed_scores()["accuracy"],
-        bytes=(path / STUDENT).stat().st_size,
-        parameters=count_parameters(run.network),
-        macs=count_macs(run.network, _black_image(run.network.input_shape)),
-        **_measured(path, times),
-    )
-
-
-def _measured(path: Path, times: Sequence[float]) -> dict[str, Any]:
+def _row(path: Path, model: ExportedNetwork | TrainedRun, times: Sequence[float]) -> Latency:
+    if isinstance(model, ExportedNetwork):
+        known, (runtime, numbers, file) = model.metadata, (format_of(path).TITLE, model.metadata.number_format, path)
+        names = ("data", "data_content", "commit", "accuracy", "parameters", "macs")
+        values = {"network": known.model, **{name: getattr(known, name) for name in names}}
+    else:
+        network, config, result = model
+        runtime, numbers, file = "PyTorch", "float32", path / STUDENT
+        values = {
+            "network": config.model,
+            "data": config.data["name"],
+            "data_content": config.data["content"],
+            "commit": result.environment.get("commit"),
+            "accuracy": result.deployed_scores()["accuracy"],
+            "parameters": count_parameters(network),
+            "macs": count_macs(network, _black_image(network.input_shape)),
+        }
     median, p95 = np.percentile(times, [50, 95]).tolist()
-    memory = added_memory(path)
-    return {
-        "name": path.resolve().name,
-        "median_us": round(median, 1),
-        "p95_us": round(p95, 1),
-        "memory_mib": None if memory is None else round(memory, 1),
-    }
+    memory = added_memory(path)  # of what was loaded here, with trust if that was needed
+    return Latency(
+        name=path.resolve().name,
+        runtime=runtime,
+        numbers=numbers,
+        bytes=file.stat().st_size,
+        median_us=round(median, 1),
+        p95_us=round(p95, 1),
+        memory_mib=None if memory is None else round(memory, 1),
+        **values,
+    )
 
 
 def _processor() -> str:

@@ -40,7 +40,7 @@ def _measure(path: Path) -> float:
     if path.is_file():
         import_module(format_of(path).RUNTIME)
     before = _resident()
-    network = load(path)
+    network = load(path, trust=True)
     images = torch.zeros(1, *network.input_shape)
     for _ in range(_CALLS):
         network(images)

@@ -79,9 +79,6 @@ def verify_checksum(content: bytes, *, needed: bool = False) -> None:
     """Checks a file that ``with_checksum`` made; a file without one, written by another tool, passes.
 
     It is refused if ``needed``: a runtime may end the process where the file is damaged.
-
-    Raises:
-        ValueError: a byte of it has changed, or it has no checksum and needs one.
     """
     checksum = _CHECKSUM.search(content)
     if checksum is None:

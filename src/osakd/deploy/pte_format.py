@@ -14,13 +14,16 @@ from torch import Tensor, nn
 
 from osakd.deploy.exported import using_extra
 from osakd.deploy.metadata import KEY, verify_checksum, with_checksum
+from osakd.errors import InputError
 
 TITLE, RUNTIME = "ExecuTorch", "executorch.extension.pybindings.portable_lib"
 _EXTRA, _METHOD = "executorch", "forward"
 
 
-def write(network: nn.Module, example: Tensor, calibration: Tensor | None) -> Callable[[str], bytes]:
+def write(network: nn.Module, example: Tensor, calibration: Tensor | None, opset: int | None) -> Callable[[str], bytes]:
     """Exports for one image at a time; see ``Format``."""
+    if opset is not None:
+        raise InputError("ExecuTorch files have no opset: leave --opset out.")
     with using_extra(_EXTRA):
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower

@@ -1,5 +1,6 @@
 """The soft labels of a finished run's training images, and the most ambiguous of them."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,9 +33,9 @@ class Ambiguous(NamedTuple):
 def most_ambiguous(
     config: RunConfig, data: DataArrays, folder: Path, device: torch.device, *, count: int, trust: bool = False
 ) -> list[Ambiguous]:
-    """The training images whose soft labels have the highest entropy, those first.
+    """The training images whose soft labels have the highest entropy in their class: one of each class, then another.
 
-    Of equal entropies the lower probability of the image's class comes first, then the lower row.
+    Of equal entropies the lower probability of the image's class comes first, then chance decides, by the run's seed.
 
     Raises:
         InputError: the run's method has no soft labels of neighbours.
@@ -49,7 +50,12 @@ def most_ambiguous(
     # Rounded: what is equal but for the order of a sum counts as equal.
     entropies = (-torch.xlogy(labels, labels).sum(1)).round(decimals=9).tolist()
     masses = labels.gather(1, torch.from_numpy(data.train.target)[:, None])[:, 0].tolist()
-    order = sorted(range(len(masses)), key=lambda row: (-entropies[row], masses[row], row))
+    chance = torch.randperm(len(masses), generator=torch.Generator().manual_seed(config.seed)).tolist()
+    order = sorted(range(len(masses)), key=lambda row: (-entropies[row], masses[row], chance[row]))
+    of_class: dict[int, list[int]] = {}
+    for row in order:
+        of_class.setdefault(int(data.train.target[row]), []).append(row)
+    order = [row for rows in zip_longest(*of_class.values()) for row in rows if row is not None]
     return [Ambiguous(row, labels[row].tolist(), entropies[row]) for row in order[:count]]
 
 

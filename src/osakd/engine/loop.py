@@ -238,7 +238,8 @@ class Loop:
         notes = [*self.data_notes, *deploy_notes(config), *teacher_notes(run.folder, config)]
         if config.data["train"] % config.batch_size == 1:
             notes.append("The last batch of each epoch held one image and was dropped.")
-        plain = sum(row["train"].get("soft_share", 1.0) < LEAST_SHARE for row in rows)
+        shares = [row["train"].get("soft_share") for row in rows]
+        plain = sum(share is not None and share < LEAST_SHARE for share in shares)
         if 2 * plain > len(rows) and config.settings.get("soft_weight"):
             # Without numbers, so that the seeds of a comparison have one note.
             when = "every epoch" if plain == len(rows) else "most epochs"

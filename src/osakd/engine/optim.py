@@ -16,11 +16,8 @@ Groups = list[dict[str, Any]]
 """Parameter groups as PyTorch's optimizers take them."""
 
 
-MOMENTS: dict[str, dict[str, Tensor | None]] = {
-    "sgd": {"momentum_buffer": None},
-    "adamw": {"step": torch.zeros(()), "exp_avg": None, "exp_avg_sq": None},
-}
-"""The state of each optimizer for a parameter, with examples of what is not of the parameter's own kind."""
+MOMENTS = {"sgd": ["momentum_buffer"], "adamw": ["step", "exp_avg", "exp_avg_sq"]}
+"""The state of each optimizer for a parameter: but for the step, tensors of the parameter's own shape."""
 
 
 def names_by_decay(method: Method) -> dict[float | None, list[str]]:

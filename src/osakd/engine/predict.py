@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from osakd.data.arrays import Images, in_channels
 from osakd.data.decode import decode
-from osakd.data.encoded import EncodedSplit
+from osakd.data.encoded import EncodedSplit, read_file
 from osakd.data.in_memory import encoded_image
 from osakd.engine.evaluate import evaluating, to_floats
 from osakd.errors import InputError
 from osakd.paths import given_path
-from osakd.read_json import read_bytes
 from osakd.records import DataOrigin
 
 _BATCH = 64
@@ -97,10 +96,5 @@ def pixels_of(images: Any, input_shape: tuple[int, int, int]) -> Images:
 
 def _encoded(image: Any, origin: str) -> bytes:
     if isinstance(image, str | Path):
-        if given_path(image).is_dir():
-            raise InputError(f"{origin!r} is a folder: give image files.")
-        content = read_bytes(given_path(image))
-        if content is None:
-            raise InputError(f"The image {origin!r} does not exist: check the path.")
-        return content
+        return read_file(given_path(image))
     return encoded_image(image, origin)

@@ -22,7 +22,8 @@ from osakd.errors import InputError, RunError, one_line
 from osakd.methods.base import Method
 from osakd.models.build import build_model
 from osakd.models.registry import check_trusted
-from osakd.read_json import Count, Positive, Shape, check_type, load_json, read_bytes
+from osakd.models.weights import read_safetensors
+from osakd.read_json import Count, Positive, Shape, check_type, read_bytes
 from osakd.records import CHECKPOINT, PREVIOUS, RESULT, STUDENT, Result, RunConfig, read_finished
 
 
@@ -34,12 +35,16 @@ class _Choice(TypedDict):
     state: dict[str, Tensor]
 
 
+class _Optimizer(TypedDict):
+    state: dict[int, dict[str, Any]]
+
+
 class _Checkpoint(TypedDict):
     epoch: Positive
     seconds: float
     executor: str
     method: dict[str, Tensor]
-    optimizer: dict[str, Any]
+    optimizer: _Optimizer
     average: NotRequired[dict[str, Tensor]]
     averaged_steps: NotRequired[Count]
     chosen: NotRequired[_Choice | None]
@@ -98,6 +103,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         content.seek(0)
         state = torch.load(content, map_location=device, weights_only=True)
         check_type(state, _Checkpoint, "checkpoint")
+        if (state.get("chosen") or state)["epoch"] > state["epoch"]:
+            raise ValueError("it chose a later epoch")
     except Exception as error:  # damaged files raise many kinds
         raise RunError(
             f"The checkpoint {str(path)!r} is damaged: delete it to start this run again from its first epoch."
@@ -125,8 +132,8 @@ def checked(state: dict[str, Any], method: Method, own: dict[str, Any], optimize
         if type(number) is not int or not 0 <= number < len(trained) or values.keys() != set(MOMENTS[optimizer]):
             raise ValueError("its optimizer is another one")
         moments[number] = {}
-        for key, like in MOMENTS[optimizer].items():
-            like = trained[number] if like is None else like
+        for key in MOMENTS[optimizer]:
+            like = torch.zeros(()) if key == "step" else trained[number]
             if _kind(values[key]) != _kind(like):
                 raise ValueError(f"the {key} of its optimizer is of another shape or type")
             moments[number][key] = torch.empty_like(like, device=values[key].device).copy_(values[key])
@@ -144,13 +151,21 @@ def save_student(folder: Path, network: nn.Module, config: RunConfig, class_name
     write_atomic(folder / STUDENT, student_bytes(network, config.model, shape, class_names))
 
 
-def student_bytes(network: nn.Module, model: str, input_shape: Sequence[int], class_names: Sequence[str]) -> bytes:
-    """A deployed network as the content of a safetensors file, which ``read_student`` reads."""
+def student_bytes(
+    network: nn.Module, model: str, input_shape: Sequence[int], class_names: Sequence[str], *, bare: bool = False
+) -> bytes:
+    """A deployed network as the content of a safetensors file, which ``read_student`` reads.
+
+    Where it is ``bare`` the tensors have the names of the network behind the normalisation, for the library it is of.
+    """
     from safetensors.torch import save
 
     # Cloned: tensors that share memory (tied weights) cannot be written.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
-    made_of = {"model": model, "input_shape": input_shape, "class_names": class_names}
+    made_of: dict[str, Any] = {"model": model, "input_shape": input_shape, "class_names": class_names}
+    if bare:
+        made_of["normalise"] = {name: tensors.pop(f"normalise.{name}").flatten().tolist() for name in ("mean", "std")}
+        tensors = {name.removeprefix("network."): tensor for name, tensor in tensors.items()}
     made_of["crc32"] = _checksum(made_of, tensors)
     # A single entry: safetensors writes several in no fixed order, and equal runs must give equal files.
     return save(tensors, metadata={"osakd": json.dumps(made_of)})
@@ -194,20 +209,20 @@ def read_student(path: Path, *, model: str | None = None, trust: bool = False) -
         InputError: it names a function, without ``trust``.
         RunError: the file is damaged.
     """
-    from safetensors import safe_open
-
     try:
-        if not path.is_file():
-            raise ValueError("it is not a file")
-        with safe_open(path, framework="pt") as stored:
-            made_of: dict[str, Any] = load_json(stored.metadata()["osakd"])
-            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - not a dict
+        tensors, made_of = read_safetensors(path)
         if made_of.pop("crc32", None) not in (None, _checksum(made_of, tensors)):  # older files have none
             raise ValueError("its checksum does not fit")
         check_type(made_of, _MadeOf, "network")
         name, class_names, (channels, height, width) = made_of["model"], made_of["class_names"], made_of["input_shape"]
+        if "normalise" in made_of:  # bare, see ``student_bytes``
+            scaling = {key: torch.tensor(values).reshape(-1, 1, 1) for key, values in made_of["normalise"].items()}
+            tensors = {f"network.{key}": tensor for key, tensor in tensors.items()}
+            tensors |= {f"normalise.{key}": values for key, values in scaling.items()}
         if model not in (None, name):
             raise ValueError(f"it holds a network {name!r}, its run has {model!r}")
+    except RunError:
+        raise
     except Exception as error:  # damaged files raise many kinds
         raise _damaged(path, error) from error
     check_trusted([name], path.parent, trust=trust)

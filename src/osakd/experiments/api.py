@@ -26,7 +26,6 @@ def reproduce(
     out: str | Path = "records",
     dry_run: bool = False,
     processes: int | None = None,
-    scheduler: str | None = None,
     device: str | None = None,
     executor: ExecutorName = AUTO,
     kernels: KernelsName = AUTO,
@@ -35,8 +34,7 @@ def reproduce(
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
 
     Args:
-        name: experiment: table1, table2, table2-small, figure1, neighbours, readings, variants-search, variants, cost
-            or claims.
+        name: experiment: table1, table2, table2-small, figure1, neighbours, readings, variants, cost or claims.
         data: only the panels of these data sets: names, or local folders called like them.
         panels: only these panels: their names, which are those of their folders.
         methods: only these methods: their labels.
@@ -46,7 +44,6 @@ def reproduce(
             packed, in ``<out>/<name>/<panel>.jsonl``, and not trained again.
         dry_run: only show what is recorded, and what is missing of the whole.
         processes: number of cores to use; by default all.
-        scheduler: address host:port of a dask.distributed scheduler, as for compare.
         device: device to compute on: cpu, cuda or cuda:N; by default cuda where there is one.
         executor: how the steps are computed, as for train.
         kernels: what computes small networks on a CPU, as for train.
@@ -69,7 +66,7 @@ def reproduce(
     options = {"device": device, "executor": executor, "kernels": kernels}
     if name in (COST, CLAIMS):
         given = {"data": data, "panels": panels, "methods": methods, "seeds": seeds, "epochs": epochs}
-        given |= {"processes": processes, "scheduler": scheduler, **options}
+        given |= {"processes": processes, **options}
         useless = [key for key, value in given.items() if value not in (None, AUTO)]
         if useless:
             raise InputError(f"`reproduce {name}` trains nothing: leave out {', '.join(useless)}.")
@@ -91,7 +88,7 @@ def reproduce(
         from osakd.experiments.train import Training, train_missing
 
         options = {key: value for key, value in options.items() if value is not None}
-        training = Training(seeds, epochs, processes, scheduler, on_progress or (lambda _: None), options)
+        training = Training(seeds, epochs, processes, on_progress or (lambda _: None), options)
         failed = train_missing(experiment, chosen, out, training)
     return show_experiment(experiment, [panel for panel, _ in chosen], out, failed, draw=not dry_run)
 

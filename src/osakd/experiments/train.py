@@ -1,7 +1,7 @@
 """Trains what is missing of an experiment: what is neither packed nor in a run folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from osakd.data.recipes import recipe_for
 from osakd.engine.config import Options, as_today, can_continue
 from osakd.engine.plan import DataSource, Plan, plan_runs
 from osakd.errors import InputError, RunError
-from osakd.plan import SMOOTHING, Experiment, Panel
+from osakd.plan import Experiment, Panel
 from osakd.runner.lock import lock_runner
 from osakd.runner.progress import OnProgress
 from osakd.runner.run import run_plans
@@ -27,7 +27,6 @@ class Training:
     seeds: Sequence[int] | None
     epochs: int | None
     processes: int
-    scheduler: str | None
     on_progress: OnProgress
     options: dict[str, Any]
 
@@ -54,19 +53,13 @@ def train_missing(
 
 
 def _train_panel(panel: Panel, data: str, folder: Path, training: Training) -> None:
-    """Trains what is missing of a panel, then packs it. Methods that earn another seed get it."""
+    """Trains what is missing of a panel, then packs it."""
     seeds = range(panel.seeds) if training.seeds is None else training.seeds
     plans = _missing(panel, data, seeds, folder, training)
     with lock_runner(folder, training.on_progress) as call_and_note:
-
-        def run(plans: Sequence[Plan]) -> None:
-            if plans:
-                run_plans(plans, processes=training.processes, on_progress=call_and_note, scheduler=training.scheduler)
-
         try:
-            run(plans)
-            if panel.again_within is not None and training.seeds is None:
-                run(_missing(_promising(panel, folder), data, [panel.seeds], folder, training))
+            if plans:
+                run_plans(plans, processes=training.processes, on_progress=call_and_note)
         finally:
             pack_runs(packed_file(folder), finished(read_runs(folder)))
 
@@ -119,19 +112,3 @@ def _is_packed(plan: Plan, run: RunRecord | None) -> bool:
             f"({'; '.join(recorded.differences(plan.config))}): choose another folder with --out."
         )
     return recorded == plan.config
-
-
-def _promising(panel: Panel, folder: Path) -> Panel:
-    """The panel's methods whose best validation accuracy is within ``again_within`` of the best method's.
-
-    Their baselines come along, and label smoothing: differences need both sides.
-    """
-    accuracies = {
-        run.label: run.result.chosen_on_validation["validation_accuracy"]
-        for run in finished(read_runs(folder))
-        if run.seed < panel.seeds and run.result.chosen_on_validation is not None
-    }
-    least = max(accuracies.values(), default=0.0) - (panel.again_within or 0.0)
-    chosen = [method for method in panel.methods if accuracies.get(method.label, -1.0) >= least]
-    labels = {label for method in chosen for label in (method.label, method.baseline, SMOOTHING)} & set(accuracies)
-    return replace(panel, methods=tuple(method for method in panel.methods if method.label in labels))

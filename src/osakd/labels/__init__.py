@@ -9,12 +9,11 @@ if TYPE_CHECKING:
     from osakd.labels.memory import OutputMemory
     from osakd.labels.neighbours import k_nearest
     from osakd.labels.posterior import knn_posterior
-    from osakd.labels.reliability import Reliability, explained_entropy
+    from osakd.labels.reliability import Reliability
 
 __all__ = [
     "OutputMemory",
     "Reliability",
-    "explained_entropy",
     "k_nearest",
     "knn_posterior",
     "soft_label_ceiling",
@@ -24,7 +23,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "OutputMemory": "memory",
         "Reliability": "reliability",
-        "explained_entropy": "reliability",
         "k_nearest": "neighbours",
         "knn_posterior": "posterior",
         "soft_label_ceiling": "ceiling",

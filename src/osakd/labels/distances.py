@@ -15,6 +15,8 @@ _FEWEST_BLOCKS = 32
 """For each neighbour, below which leaving blocks out saves nothing."""
 CHUNK_ELEMENTS, CHUNK_ELEMENTS_OF_A_GPU = 2**18, 2**26
 """Elements of one chunk of differences: half a core's L2 cache in float32; on a GPU launches cost more."""
+CHUNK_COLUMNS = 64
+"""Classes of a chunk, always as many: a sum is rounded by how it is grouped."""
 
 
 def uses_block_search(queries: int, references: int, k: int) -> bool:
@@ -32,35 +34,17 @@ def mask_rows(distances: Tensor, *, exclude: Tensor | None, valid: Tensor | None
     return distances
 
 
-def batch_distances(queries: Tensor, references: Tensor) -> Tensor:
-    """Distances ``[n, m]`` of a mini-batch's few pairs, all at once. A distance that is NaN becomes infinite."""
-    step = max(1, _chunk_elements(queries) // max(1, len(queries) * len(references)))
-    parts = zip(queries.T.contiguous().split(step), references.T.contiguous().split(step), strict=True)
-    total = None
-    for ours, theirs in parts:
-        squares = ours[:, :, None] - theirs[:, None]
-        squares.mul_(squares)
-        # Not `sum`: its order of additions depends on the position, so that duplicates would get different distances.
-        while len(squares) > 1:
-            half = len(squares) // 2
-            squares[:half] += squares[half : 2 * half]
-            if len(squares) % 2:
-                squares[0] += squares[-1]
-            squares = squares[:half]
-        total = squares[0] if total is None else total + squares[0]
-    assert total is not None  # noqa: S101 - there is a column
-    # The sign bit of a NaN may be set, and such bits would come before all others.
-    return torch.where(total.isnan(), torch.inf, total)
-
-
 def squared_distances(queries: Tensor, references: Tensor) -> Tensor:
     """Distances ``[n, m]`` of queries ``[n, c]`` to references ``[m, c]``, or of each query ``[n, m, c]``.
 
-    Differences are summed class by class, so a pair's distance does not depend on the other pairs. Many references are
-    compared in chunks that fit the cache. A distance that is NaN becomes infinite.
+    They are computed in chunks that fit the cache, of references and of classes. A pair's distance does not depend on
+    the other pairs. A distance that is NaN becomes infinite.
     """
-    step = max(1, _chunk_elements(queries) // queries.shape[0])
-    parts = [_chunk_distances(queries, part) for part in references.split(step, dim=-2)]
+    elements = CHUNK_ELEMENTS if queries.device.type == "cpu" else CHUNK_ELEMENTS_OF_A_GPU
+    rows = max(1, elements // max(1, len(queries) * min(CHUNK_COLUMNS, queries.shape[1])))
+    queries, references = queries.T.contiguous()[:, :, None], references.movedim(-1, 0)
+    references = references if references.ndim == 3 else references[:, None]
+    parts = [_chunk_distances(queries, part.contiguous()) for part in references.split(rows, dim=-1)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
@@ -93,14 +77,20 @@ def smallest_in_two_stages(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return nearest, rows.clamp(max=length - 1)
 
 
-def _chunk_elements(points: Tensor) -> int:
-    return CHUNK_ELEMENTS if points.device.type == "cpu" else CHUNK_ELEMENTS_OF_A_GPU
-
-
 def _chunk_distances(queries: Tensor, references: Tensor) -> Tensor:
-    differences = (q[:, None] - r for q, r in zip(queries.unbind(1), references.unbind(-1), strict=True))
-    total = next(differences).square()
-    # Not `addcmul`: whether it rounds the product may depend on the position.
-    for difference in differences:
-        total = total + difference * difference
+    """Of queries ``[c, n, 1]`` and references ``[c, n or 1, m]``."""
+    total = None
+    for ours, theirs in zip(queries.split(CHUNK_COLUMNS), references.split(CHUNK_COLUMNS), strict=True):
+        squares = ours - theirs
+        squares.mul_(squares)
+        # Not `sum`: its order of additions depends on the position, so that duplicates would get different distances.
+        while len(squares) > 1:
+            half = len(squares) // 2
+            squares[:half] += squares[half : 2 * half]
+            if len(squares) % 2:
+                squares[0] += squares[-1]
+            squares = squares[:half]
+        total = squares[0] if total is None else total + squares[0]
+    assert total is not None  # noqa: S101 - there is a class
+    # The sign bit of a NaN may be set, and such bits would come before all others.
     return torch.where(total.isnan(), torch.inf, total)

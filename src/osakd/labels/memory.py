@@ -89,18 +89,7 @@ class OutputMemory(nn.Module):
         self.valid[index] = torch.ones_like(index, dtype=torch.bool) if valid is None else valid
 
     def check_index(self, index: Tensor | None, target: Tensor, *, needed: bool, values: bool) -> None:
-        """Checks the index of a batch that is looked up here, and where it is ``needed`` written.
-
-        Args:
-            index: row of each sample ``[n]``, or None.
-            target: class index of each sample ``[n]``, or its class probabilities, which a memory cannot hold.
-            needed: whether there must be one.
-            values: whether the values of the index are looked at.
-
-        Raises:
-            InputError: a memory of unknown size or no index in training; class probabilities; an index of another
-                length, or with values outside the training set.
-        """
+        """Checks the index of a batch, or that none is ``needed``; ``values`` says whether to look at its numbers."""
         if index is None and not needed:
             return
         if not self.num_samples:
@@ -126,11 +115,7 @@ class OutputMemory(nn.Module):
             )
 
     def check_classes(self, index: Int[Tensor, " n"], target: Int[Tensor, " n"]) -> None:
-        """Checks that samples have the classes that they had before: others show that the index is of other data.
-
-        Raises:
-            InputError: a sample had another class before (on the CPU in eager mode, where values can be read).
-        """
+        """Checks that samples have the classes that they had before: others show that the index is of other data."""
         if torch.compiler.is_compiling() or target.device.type != "cpu":
             return
         changed = self.valid[index] & (self.target[index] != target)

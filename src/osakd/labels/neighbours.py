@@ -9,14 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from osakd.errors import InputError
-from osakd.labels.distances import (
-    DIRECT_PAIRS,
-    batch_distances,
-    mask_rows,
-    smallest,
-    squared_distances,
-    uses_block_search,
-)
+from osakd.labels.distances import mask_rows, smallest, squared_distances, uses_block_search
 from osakd.labels.search import k_nearest_of_many
 
 
@@ -59,12 +52,9 @@ def k_nearest(
         raise InputError("`queries` must have at least one column, got none.")
     dtype = torch.promote_types(torch.promote_types(queries.dtype, references.dtype), torch.float32)
     queries, references = queries.to(dtype), references.to(dtype)
-    if len(queries) * rows <= DIRECT_PAIRS:
-        distances = batch_distances(queries, references)
-    elif uses_block_search(len(queries), rows, k):
+    if uses_block_search(len(queries), rows, k):
         return k_nearest_of_many(queries, references, k, exclude, valid, norms)
-    else:
-        distances = squared_distances(queries, references)
+    distances = squared_distances(queries, references)
     if exclude is not None or valid is not None:
         distances = mask_rows(distances, exclude=exclude, valid=valid)
     return smallest(distances, k)

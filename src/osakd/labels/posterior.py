@@ -59,9 +59,6 @@ def pool_of(
 
     With neither the batch is searched; ``everyone`` are the joined batches of all ranks. ``check`` compares the classes
     of the samples with those that the memory holds.
-
-    Raises:
-        InputError: a sample had another class before, or there are more samples than the queue holds.
     """
     if queue is not None:
         rows = queue.write(outputs, target, used if everyone is None else everyone.counted()) if learns else None

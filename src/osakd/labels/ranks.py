@@ -85,12 +85,7 @@ def are_several(group: dist.ProcessGroup | None) -> bool:
 
 
 def join(points: Tensor, target: Tensor, index: Tensor | None, group: dist.ProcessGroup | None) -> Everyone:
-    """The batches of all ranks of a group; two collectives, in which every rank must take part, even without samples.
-
-    Raises:
-        InputError: the ranks give targets of different kinds, outputs of different types, or only some an index. It is
-            raised on every rank.
-    """
+    """The batches of all ranks of a group; two collectives, in which every rank takes part, even without samples."""
     tensors = [points.detach(), target.detach()] + ([] if index is None else [index.long()])
     ranks = _ranks_of(tensors, group)
     points, target, *rest = ranks.gather(*tensors)

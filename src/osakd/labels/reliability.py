@@ -61,32 +61,6 @@ def explained(scores: Float[Tensor, "rows c"]) -> Float[Tensor, ""]:
     return (1 + means.sum(1).amax() / (classes * classes.log())).nan_to_num(0, neginf=0).clamp(0, 1)
 
 
-def explained_entropy(
-    votes: Float[Tensor, "n c"],
-    target: Int[Tensor, " n"] | Float[Tensor, "n c"],
-    used: Bool[Tensor, " n"] | None = None,
-) -> Float[Tensor, ""]:
-    """The share of the entropy of equally frequent classes that the votes of one batch explain.
-
-    Args:
-        votes: number of neighbours of each class (at least 2 classes), the sample itself not among them.
-        target: class index of each sample, 0 to c - 1, or its class probabilities.
-        used: False for samples that do not count.
-
-    Returns:
-        The share, from 0 to 1; 0 where fewer than two classes count.
-
-    Example:
-        >>> votes = torch.tensor([[8.0, 0.0], [0.0, 8.0]])
-        >>> share = explained_entropy(votes, torch.tensor([0, 1]))
-        >>> round(share.item(), 4), explained_entropy(votes, torch.tensor([1, 0])).item()
-        (0.9982, 0.0)
-        >>> explained_entropy(torch.tensor([[9.0, 1.0]]).expand(10, 2), torch.arange(10) // 9).item()
-        0.0
-    """
-    return explained(log_scores(votes, target, used))
-
-
 class Reliability(nn.Module):
     r"""The share of the classes' entropy that the votes of the latest batches explain, raised to a power.
 

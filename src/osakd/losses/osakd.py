@@ -258,9 +258,8 @@ class OSAKDLoss(nn.Module):
                 classes, used = without_ignored(classes, self.num_classes, self.ignore_index)
             if everyone is not None:
                 everyone = replace(everyone, target=classes, used=used)
-            check = self.ignore_index is not None
-            kept = {"memory": self.memory, "queue": self.queue, "learns": learns}
-            pool = pool_of(points, classes, used, index, **kept, everyone=everyone, check=check)
+            how = {"memory": self.memory, "queue": self.queue, "everyone": everyone, "learns": learns}
+            pool = pool_of(points, classes, used, index, **how, check=self.ignore_index is not None)
             if everyone is not None:
                 points, classes = everyone.of_this_rank(points), everyone.of_this_rank(classes)
                 used = None if used is None else everyone.of_this_rank(used)

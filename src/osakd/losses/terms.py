@@ -108,11 +108,7 @@ def osakd_loss(
 
 
 def check_options(soft_weight: float, divergence: str, balance: str, reduction: str) -> None:
-    """Checks the options of the loss that are names, and the weight, whose range depends on the balance.
-
-    Raises:
-        InputError: an unknown name, or a weight out of its range.
-    """
+    """Checks the options of the loss that are names, and the weight, whose range depends on the balance."""
     choice("divergence", divergence, DIVERGENCES)
     choice("balance", balance, BALANCES)
     choice("reduction", reduction, get_args(Reduction))

@@ -3,7 +3,10 @@
 A new method is its module, its settings class, its card in docs/methods, and a row here.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -116,14 +119,18 @@ def settings_of(config: RunConfig) -> Settings:
     Raises:
         InputError: a run of a retired method, or with a setting that this version does not have.
     """
-    kind = entry_of(config.method).settings
-    missing = config.settings.keys() - {field.name for field in fields(kind)}
+    return _parsed(config.method, config.settings)
+
+
+def _parsed(method: str, settings: Mapping[str, Any]) -> Settings:
+    kind = entry_of(method).settings
+    missing = settings.keys() - {field.name for field in fields(kind)}
     if missing:
         raise InputError(
-            f"The run has a setting {min(missing)!r} of method {config.method!r}, which this version of osakd does not "
+            f"The run has a setting {min(missing)!r} of method {method!r}, which this version of osakd does not "
             "have: read it with the version that trained it."
         )
-    return kind.parse(dict(kind.in_older_runs) | config.settings)
+    return kind.parse({**kind.in_older_runs, **settings})
 
 
 def build_method(name: str, settings: Settings, context: "BuildContext") -> "Method":
@@ -137,7 +144,19 @@ def build_method(name: str, settings: Settings, context: "BuildContext") -> "Met
 
 
 def run_notes(config: RunConfig) -> list[str]:
-    """What the reader of a run should know of its method: the ceiling of its soft labels, for example."""
+    """What the reader of a run should know of its method: the ceiling of its soft labels, for example.
+
+    Raises:
+        InputError: see ``settings_of``; or its settings cannot be those of its batches and classes.
+    """
     if config.method not in METHODS:  # a retired method, or one of another version
         return []
-    return settings_of(config).notes(config.batch_size, config.data["class_counts"])
+    of_runs = [config.method, config.settings, config.batch_size, config.data["class_counts"]]
+    return list(_notes(json.dumps(of_runs)))
+
+
+@lru_cache
+def _notes(of_runs: str) -> list[str]:
+    """The notes are the same for all seeds of a method."""
+    method, settings, *batches = json.loads(of_runs)
+    return _parsed(method, settings).notes(*batches)

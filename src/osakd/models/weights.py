@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from osakd.errors import InputError, one_line
 from osakd.paths import given_path
-from osakd.read_json import load_json
+from osakd.read_json import load_json, read_bytes
 from osakd.records import STUDENT
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ def load_weights(network: "nn.Module", path: Path, class_names: Sequence[str]) -
             for name, value in renamed.items()
             if name in own and value.shape != own[name].shape
         ),
+        *(
+            f"{name!r} holds {value.dtype} or no numbers"
+            for name, value in renamed.items()
+            if name in own and own[name].is_floating_point()
+            if not value.is_floating_point() or not value.float().isfinite().all()
+        ),
     ]
     if problems:
         raise InputError(
@@ -70,19 +76,26 @@ def load_weights(network: "nn.Module", path: Path, class_names: Sequence[str]) -
     return f"Starting weights: {path.name}{f'; the head is made anew, for {len(class_names)} classes' if anew else ''}."
 
 
+def read_safetensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+    """The tensors in a file by name, and what it says of its network, if it is of a run; damage raises many kinds."""
+    from safetensors.torch import load
+
+    content = read_bytes(path) or b""
+    header = load_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return load(content), load_json(header.get("__metadata__", {}).get("osakd", "{}"))
+
+
 def _read(path: Path) -> "tuple[dict[str, Tensor], list[str] | None]":
     """The tensors in a file by name, and the names of the classes where it is of a run."""
     import torch
-    from safetensors import safe_open
 
     try:
         if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as stored:
-                made_of = load_json((stored.metadata() or {}).get("osakd", "{}"))
-                return {key: stored.get_tensor(key) for key in stored.keys()}, made_of.get("class_names")  # noqa: SIM118
+            tensors, made_of = read_safetensors(path)
+            return tensors, made_of.get("class_names")
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         state = next((state[key] for key in _INSIDE if isinstance(state.get(key), dict)), state)
-        if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        if not state or not all(isinstance(value, torch.Tensor) and value.is_cpu for value in state.values()):
             raise ValueError("it is not a state dict")
         return dict(state), None
     except Exception as error:  # files of other kinds raise many kinds

@@ -3,13 +3,14 @@
 The only file of the report that reads: every record file is opened once, and all else takes the runs from here.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from osakd.errors import InputError, RunError
-from osakd.methods.registry import METHODS, settings_of
+from osakd.methods.registry import METHODS, run_notes
 from osakd.plan import BASELINE, Experiment, Panel
 from osakd.read_json import Seen, is_first, load_json, read_bytes, read_json, subfolders
 from osakd.records import SUMMARY
@@ -103,16 +104,25 @@ def find_groups(folder: Path) -> list[Group]:
 
 
 def _read(path: Path) -> list[RunRecord]:
-    """The runs at a path; one with settings that its method does not have here is a damaged one."""
-    runs = []
-    for run in read_runs(path):
+    """The runs at a path; one with settings that its method cannot have here is a damaged one."""
+    runs = _told_apart(read_runs(path))
+    for number, run in enumerate(runs):
         try:
-            if run.config and run.config.method in METHODS:
-                settings_of(run.config)
-            runs.append(run)
-        except InputError as error:
-            runs.append(RunRecord(run.label, run.seed, run.folder, None, None, Curve(), str(error), damaged=True))
+            if run.config:
+                run_notes(run.config)
+        except InputError as wrong:
+            runs[number] = RunRecord(run.label, run.seed, run.folder, None, None, Curve(), str(wrong), damaged=True)
     return runs
+
+
+def _told_apart(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Runs of one label, seed, data and network are called as their folders: neither takes the place of the other."""
+
+    def key(run: RunRecord) -> tuple[object, ...]:
+        return run.label, run.seed, run.config and (run.config.data["content"], run.config.model)
+
+    counts = Counter(map(key, runs))
+    return [replace(run, label=run.folder.name) if counts[key(run)] > 1 else run for run in runs]
 
 
 def places(folder: Path, depth: int = 0, seen: Seen | None = None) -> Iterator[tuple[Path, int]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from osakd.plan import View
 from osakd.report.charts.curves import write_curves
+from osakd.report.statistics.findings import advice
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.statistics.recommendation import recommendations
 from osakd.report.tables.results import epochs_table, paper_table
 from osakd.report.tables.study import (
     against_tables,
@@ -42,10 +42,11 @@ def figure_text(name: str, panels: Sequence[RecordedPanel], folder: Path, *, dra
 def study_texts(panels: Sequence[RecordedPanel]) -> tuple[str, str]:
     """What the panels of a study say together, before and after them; nothing where none has finished runs."""
     done = [panel for panel in panels if panel.finished]
-    advice = "\n".join(f"- {sentence}" for sentence in recommendations(done))
+    taken = [(panel.name, words) for panel in done if (words := advice(panel))]
+    lines = "\n".join(f"- On {name}, {words[0].lower()}{words[1:]}" for name, words in taken)
     tables = (deployed_table(done), overall_table(done), *contrast_tables(done))
     first, second, *others = ([*titled(table)] if table.rows else [] for table in tables)
-    return _paragraphs([advice, *first, *second]), _paragraphs([part for parts in others for part in parts])
+    return _paragraphs([lines, *first, *second]), _paragraphs([part for parts in others for part in parts])
 
 
 def _beside_the_paper(panel: RecordedPanel, _: Path | None) -> list[str]:

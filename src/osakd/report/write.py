@@ -43,12 +43,13 @@ def write_report(
         as_markdown += filter(None, [markdown_text(" ".join(f"{warning}." for warning in warnings(panel)))])
         for table in result_tables(panel):
             as_markdown += titled(table)
-            as_latex.append(latex(table, f"{where}: {table.title}. {title}. {table.note}".rstrip()))
+            caption = f"{table.title}: {panel.caption() if panel.finished else where}. {table.note}"
+            as_latex.append(latex(table, caption.rstrip(), _file_name(f"{where}, {table.title}", names)))
         if panel.finished:
-            write_curves({"": panel}, out / FIGURES, name=_file_name(where, names), kinds=("pdf", "svg", "png"))
+            write_curves({"": panel}, out / FIGURES, name=_file_name(where, names))
     for table in complexity:
         as_markdown += titled(table)
-        as_latex.append(latex(table, f"{table.title}. {table.note}"))
+        as_latex.append(latex(table, f"{table.title}. {table.note}", _file_name(table.title, names)))
     write_atomic(out / "tables.md", ("\n\n".join(as_markdown) + "\n").encode())
     write_atomic(out / "tables.tex", "\n".join(as_latex).encode())
     write_atomic(out / "tables.csv", values_csv(panels).encode())

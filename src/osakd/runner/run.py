@@ -13,7 +13,6 @@ from osakd.engine.executors.registry import AUTO, executors_together, for_single
 from osakd.engine.folders import check_configuration, check_folder
 from osakd.engine.plan import Plan
 from osakd.errors import NO_MEMORY, InputError, NotFusedError, RunError, is_out_of_memory, one_line
-from osakd.leaves import load, offered
 from osakd.methods.registry import settings_of
 from osakd.records import CHECKPOINT, is_free, read_metrics, write_error
 from osakd.runner.pools import InProcessPool, LocalPool, Pool
@@ -25,9 +24,7 @@ MOST_DEATHS = 3
 """Number of times that the worker of a group may die without a checkpoint in between."""
 
 
-def run_plans(
-    plans: Sequence[Plan], *, processes: int, on_progress: OnProgress, scheduler: str | None = None
-) -> Errors:
+def run_plans(plans: Sequence[Plan], *, processes: int, on_progress: OnProgress) -> Errors:
     """Runs every plan and the stages before it; finished runs are not run again.
 
     Runs that differ only in seed and method are trained together where their executor allows it; else each is trained
@@ -38,19 +35,15 @@ def run_plans(
         processes: number of cores to use: threads where runs are trained together, or processes of one thread each;
             with 1 everything runs in this process.
         on_progress: called with the progress of every run and stage four times a second.
-        scheduler: address of a dask.distributed scheduler, whose workers then train the runs.
 
     Returns:
         The error of each run that failed, by folder, which is also recorded there; the others have finished.
 
     Raises:
-        InputError: there is no such scheduler.
-        RunError: no process could be started, or the scheduler is gone.
+        RunError: no process could be started.
         KeyboardInterrupt: after the workers have been asked to stop.
     """
-    if scheduler:  # a worker of a cluster may have been started in another folder
-        plans = [replace(plan, folder=plan.folder.absolute()) for plan in plans]
-    runner, errors = _Runner(processes, scheduler, on_progress), Errors()
+    runner, errors = _Runner(processes, on_progress), Errors()
     stages_of: dict[Path, list[Plan]] = {}
     for plan in plans:
         try:
@@ -78,26 +71,19 @@ def run_plans(
 
 
 class _Runner:
-    """Runs plans level by level.
+    """Runs plans level by level."""
 
-    Attributes:
-        first_epochs: number of epochs that each run had when it was submitted to a cluster.
-    """
-
-    def __init__(self, processes: int, scheduler: str | None, on_progress: OnProgress) -> None:
-        self.processes, self.scheduler, self.on_progress = processes, scheduler, on_progress
+    def __init__(self, processes: int, on_progress: OnProgress) -> None:
+        self.processes, self.on_progress = processes, on_progress
         self.states: dict[Path, Progress] = {}
         self.time_left = TimeLeft()
-        self.first_epochs: dict[Path, int] = {}
 
     def run_level(self, plans: Sequence[Plan]) -> Errors:
         """Runs plans that wait for no other."""
         if not plans:
             return {}
         executor, kernels, device = plans[0].executor, plans[0].kernels, pick_device(plans[0].device).type
-        # The workers of a cluster have one thread each: runs are trained together there only on request.
-        shares = executors_together(executor, device, kernels) and not (self.scheduler and executor == AUTO)
-        groups = groups_of(plans) if shares else []
+        groups = groups_of(plans) if executors_together(executor, device, kernels) else []
         errors = self._run_all(groups, workers=1, threads=self.processes) if groups else {}
         together = {plan.folder for group in groups for plan in group}
         if executor == AUTO:
@@ -112,8 +98,7 @@ class _Runner:
         return errors
 
     def _workers(self, plan: Plan) -> int:
-        on_gpu = not self.scheduler and pick_device(plan.device).type != "cpu"
-        return 1 if on_gpu else self.processes
+        return self.processes if pick_device(plan.device).type == "cpu" else 1
 
     def _run_all(self, groups: Sequence[Group], *, workers: int, threads: int) -> Errors:
         """Runs groups in a pool; a group whose worker died continues from its checkpoints in another worker."""
@@ -150,11 +135,6 @@ class _Runner:
 
     def _pool(self, plan: Plan, workers: int, threads: int) -> Pool:
         """Where groups are trained: in this process where one is enough, but not on a GPU, which may fail for good."""
-        if self.scheduler:
-            pools = offered("pools")
-            if "scheduler" not in pools:
-                raise InputError("`scheduler` needs a part of osakd that is not installed here: leave it out.")
-            return load(pools["scheduler"])(self.scheduler)
         in_process = self.processes == 1 or (workers == 1 and pick_device(plan.device).type == "cpu")
         return InProcessPool(threads) if in_process else LocalPool(workers, threads)
 
@@ -164,8 +144,6 @@ class _Runner:
         for number, plan in enumerate(group):
             running = not done and plan.folder.exists()
             rows = read_metrics(plan.folder) if (running and not number) or done else []
-            if self.scheduler and running:  # it may still wait for a worker, until new epochs show that it does not
-                running = len(rows) > self.first_epochs.setdefault(plan.folder, len(rows))
             seconds_left = self.time_left.estimate(plan, len(rows)) if running and not number else None
             replicas = 0 if number else len(group)
             error = errors.get(plan.folder)
@@ -243,13 +221,9 @@ def _record(plan: Plan, error: InputError | RunError) -> None:
 
 
 def _errors(future: "Future[Errors]", group: Group) -> Errors:
-    if future.cancelled():
-        raise RunError("The dask scheduler is gone: start it again, and give the same command.")
     error = future.exception()
     if error is None:
         return future.result()
-    if type(error).__name__ == "KilledWorker":
-        error = _worker_died(group)
     if is_out_of_memory(error):
         error = RunError(NO_MEMORY)
     if not isinstance(error, InputError | RunError):

@@ -35,6 +35,13 @@ def test_the_runtime_alone_computes_the_network(run: Path, file: Path) -> None:
         torch.testing.assert_close(program.load_method("forward").execute((image,))[0][0], logits, rtol=1e-4, atol=1e-4)
 
 
+def test_it_says_nothing_of_the_machine_and_has_no_opset(run: Path, file: Path, tmp_path: Path) -> None:
+    for word in (str(Path.cwd()), str(Path(osakd.__file__).parent), "/tmp", ".py", "return "):
+        assert word.encode() not in file.read_bytes()
+    with pytest.raises(osakd.InputError, match="ExecuTorch files have no opset: leave --opset out"):
+        osakd.export(run, tmp_path / "x.pte", opset=18)
+
+
 def test_two_files_at_once(run: Path, file: Path, tmp_path: Path) -> None:
     int8 = osakd.export(run, tmp_path / "int8.pte", int8=True, calibrate=100, input="uint8").path
     assert int8.stat().st_size < 0.6 * file.stat().st_size

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import osakd
 from osakd.cli.main import main
@@ -49,6 +50,42 @@ def test_int8_weights_in_a_quarter_of_the_bytes(run: Path, file: Path, tmp_path:
     images = load_data("digits").test.images[:200]
     predicted, expected = ([image.class_name for image in osakd.load(place).predict(images)] for place in (path, run))
     assert np.mean(np.array(predicted) == np.array(expected)) > 0.85
+
+
+def test_files_say_nothing_of_the_machine_and_old_runtimes_read_them(
+    run: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By hand: onnxruntime 1.15.0 and 1.16.3 compute the same logits, bit for bit; opset 18 and IR 8 are from 2022."""
+    files = {18: [file, tmp_path / "int8.onnx"], 17: [tmp_path / "17.onnx"]}
+    osakd.export(run, files[18][1], int8=True)
+    assert main(["export", str(run), "--to", str(files[17][0]), "--opset", "17"]) == 0
+    for opset, paths in files.items():
+        for path in paths:
+            model, content = onnx.load(path), path.read_bytes()
+            assert ([(one.domain, one.version) for one in model.opset_import], model.ir_version) == ([("", opset)], 8)
+            for word in (str(Path.cwd()), str(Path(osakd.__file__).parent), "/tmp", ".py", "line ", "return "):
+                assert word.encode() not in content, (path.name, word)
+    with pytest.raises(osakd.InputError, match="cannot be written with opset 9, but with 18: give --opset 18"):
+        osakd.export(run, tmp_path / "x.onnx", opset=9)
+
+
+def test_int8_weights_leave_a_bit_for_processors_that_saturate(run: Path, tmp_path: Path) -> None:
+    model = onnx.load(osakd.export(run, tmp_path / "int8.onnx", int8=True).path)
+    tensors = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    assert 50 < max(abs(int(tensor.min())) for tensor in tensors if tensor.dtype == np.int8 and tensor.size > 100) <= 64
+
+
+def own(num_classes: int, input_shape: tuple[int, int, int]) -> torch.nn.Module:
+    layers = torch.nn.Conv2d(input_shape[0], 4, 3), torch.nn.AdaptiveMaxPool2d(5), torch.nn.Flatten()
+    return torch.nn.Sequential(*layers, torch.nn.Linear(100, num_classes))
+
+
+def test_a_layer_that_the_format_lacks_is_named(tmp_path: Path) -> None:
+    run = digits_run(tmp_path, f"{__name__}:own").folder
+    with pytest.raises(
+        osakd.InputError, match=r"ONNX has no form of the layer 1 \(AdaptiveMaxPool2d\); .*take another"
+    ):
+        osakd.export(run, tmp_path / "x.onnx", trust=True)
 
 
 def test_damaged_and_foreign_files(file: Path, tmp_path: Path) -> None:

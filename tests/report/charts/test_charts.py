@@ -9,26 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from osakd.plan import PanelMethod, Published
 from osakd.report.charts.curves import write_curves
 from osakd.report.charts.forest import RIGHT, WIDTH, forest
-from osakd.report.charts.lines import limits, line_chart
-from osakd.report.charts.svg import path, tick_texts, ticks, without_outliers
+from osakd.report.charts.lines import line_chart
+from osakd.report.charts.svg import epoch_ticks, path, tick_texts, ticks, without_outliers
 from osakd.report.page.page import section_of
 from osakd.report.statistics.panel import MethodScores
-from osakd.report.statistics.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, trends
-from tests.report.made import panel_of, run_of
+from osakd.report.statistics.trends import ACCURACY, ENTROPY, MASS, NLL, Quantity, Trend, limits, trends
+from tests.report.made import panel_of, planned, run_of
 
 COORDINATE = st.floats(-1000, 1000, allow_nan=False)
 
 
 def points(data: str) -> list[tuple[float, float]]:
-    """The points of path data, read by the rules of SVG."""
-    numbers = [float(number) for number in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", data)]
-    x, y, found = 0.0, 0.0, []
-    for dx, dy in zip(numbers[::2], numbers[1::2], strict=True):
-        x, y = x + dx, y + dy
-        found.append((x, y))
-    return found
+    """The points of path data."""
+    numbers = [float(number) for number in re.findall(r"-?\d+\.\d", data)]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 @given(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=1, max_size=40))
@@ -101,11 +98,11 @@ def caption(shown: list[Trend], quantity: Quantity) -> str:
 def test_the_steep_start_is_cut_off_and_an_outlier_does_not_widen_the_axis() -> None:
     usual = [Trend(f"m{n}", 1, [1, 2, 3], [10.0, 60.0 + n, 61.0 + n], None) for n in range(5)]
     low, high = limits(usual, ACCURACY)
-    assert 59 < low < 60
+    assert 60 < low < 61
     assert 65 < high < 66
     assert caption(usual, ACCURACY) == "The first epochs lie below the axis."
     assert "above the axis" in caption([Trend("m", 1, [1, 2, 3], [3.0, 1.0, 1.1], None)], NLL)
-    assert caption([Trend("m", 1, [1, 2], [60.0, 61.0], None)], ACCURACY) == ""
+    assert caption([Trend("m", 1, [1, 2], [60.9, 61.0], None)], ACCURACY) == ""
     odd = Trend("odd", 1, [1, 2, 3], [10.0, 20.0, 30.0], None)
     assert "odd (30.00)" in caption([*usual, odd], ACCURACY)
     ticks_of = [
@@ -164,36 +161,67 @@ def test_the_directions_of_a_forest_stand_at_its_ends(mean: float) -> None:
 
 
 def test_an_outlier_of_a_forest_is_a_number_at_the_edge() -> None:
-    chart = forest_of(methods(**{f"m{n}": [0.001 * n] for n in range(6)}, odd=[-0.25]))
+    chart = forest_of(methods(**{f"m{n}": [0.001 * n] for n in range(1, 7)}, odd=[-0.25]))
     texts = [text.text for text in chart.iter("text")]
     assert "\N{LEFTWARDS ARROW} \N{MINUS SIGN}25.0" in texts
     assert len(list(chart.iter("circle"))) == 6
 
 
 def test_the_charts_of_a_column() -> None:
-    runs = [run_of(label, 0, [0.1, 0.6, 0.61], masses=[0.1, 0.2, 0.3]) for label in ("plain", "osakd-8nn")]
+    runs = [
+        run_of(label, 0, [0.1, 0.6, last], masses=[0.1, 0.2, 0.3]) for label, last in (("plain", 0.61), ("osakd", 0.62))
+    ]
     rows = section_of(panel_of(runs), "c0")["charts"]
     assert [len(row) for row in rows] == [2, 2, 3]
     assert rows[0][0].caption == "The first epochs lie below the axis."
     assert [len(row) for row in section_of(panel_of([run_of("plain", 0, [0.5])]), "c0")["charts"]] == [1, 2]
 
 
-@pytest.mark.parametrize(("accuracies", "at_the_top"), [([0.3, 0.6, 0.61], False), ([0.6, 0.5, 0.3], True)])
-def test_the_legend_lies_where_the_curves_do_not_end(
-    tmp_path: Path, accuracies: list[float], *, at_the_top: bool
-) -> None:
-    (picture,) = write_curves({"": panel_of([run_of("plain", 0, accuracies)])}, tmp_path, kinds=("svg",))
-    svg = picture.read_text(encoding="utf-8")
-    height = float(re.search(r'viewBox="0 0 \S+ (\S+)"', svg)[1])  # type: ignore[index] - is there
-    assert (float(re.search(r'id="legend_1">.*?d="M \S+ (\S+)', svg, re.DOTALL)[1]) < height / 2) == at_the_top
+@given(st.integers(1, 500), st.integers(0, 500))
+def test_the_ticks_of_epochs_reach_both_ends(first: int, length: int) -> None:
+    found = epoch_ticks(first, first + length)
+    assert (found[0], found[-1]) == (first, first + length)
+    assert all(later - one >= length / 10 for one, later in pairwise(found))
+
+
+def test_the_axis_fits_what_is_compared() -> None:
+    """A method that is slow at first does not hide the half point between the ends."""
+    slow = [
+        Trend(f"m{n}", 1, list(range(1, 31)), [20.0 + 2 * min(e, 25) + n / 2 for e in range(30)], None) for n in (0, 1)
+    ]
+    low, high = limits(slow, ACCURACY)
+    assert low > 55
+    assert high > 70.5
+
+
+def test_a_figure_for_a_paper(tmp_path: Path) -> None:
+    """Its title has no hash, its legend lies below the axes, the paper's numbers are drawn, lines differ twice."""
+    published = {"plain": Published(64.7, 0.6), "osakd-8nn": Published(66.7, 0.1)}
+    methods = [PanelMethod(label, label, number) for label, number in published.items()]
+    runs = [run_of(label, 0, [0.3, 0.6, 0.61]) for label in ("plain", "osakd-8nn", "label-smoothing")]
+    paths = write_curves({"": panel_of(runs, planned("x", methods))}, tmp_path)
+    assert [path.suffix for path in paths] == [".svg", ".png", ".pdf"]
+    svg = paths[0].read_text(encoding="utf-8")
+    assert "cifar10, lenet, 3 epochs" in svg
+    assert "01234567" not in svg
+    axes, legend = svg.split('id="legend_1"')
+    bottom, first = re.search(r'id="patch_2">\s*<path d="M \S+ (\S+)', axes), re.search(r'd="M \S+ (\S+)', legend)
+    assert bottom
+    assert first
+    assert float(bottom[1]) < float(first[1])
+    assert "the paper's best epoch" in legend
+    styles = re.findall(r'style="fill: none; (stroke-dasharray: \S+)?.*?stroke: (#\w{6}); stroke-width: 1.5', legend)
+    assert len(styles) == len({dash for dash, _ in styles}) == len({colour for _, colour in styles}) == 3
 
 
 def test_a_method_has_one_colour_in_all_panels(tmp_path: Path) -> None:
-    """In the second panel fewer methods stand before it."""
+    """In the second panel fewer methods stand before it; one legend is of both."""
     labels = {"one": ("plain", "osakd-8nn", "label-smoothing"), "two": ("plain", "label-smoothing")}
     panels = {name: panel_of([run_of(label, 0, [0.5, 0.6]) for label in shown]) for name, shown in labels.items()}
-    (picture,) = write_curves(panels, tmp_path, name="both", kinds=("svg",))
-    legends = picture.read_text(encoding="utf-8").split('id="legend_')[1:]
-    colours = [re.findall(r"stroke: (#\w{6})", legend.partition("axes_")[0]) for legend in legends]
-    assert [len(each) for each in colours] == [3, 2]
+    picture, *_ = write_curves(panels, tmp_path, name="both")
+    *drawn, legend = picture.read_text(encoding="utf-8").split('<g id="axes_')[1:]
+    second, _, legend = legend.partition('id="legend_1"')
+    colours = [re.findall(r"stroke: (#\w{6}); stroke-width: 1\.5", part) for part in (*drawn, second, legend)]
+    assert [len(each) for each in colours] == [3, 2, 3]
     assert colours[1] == [colours[0][0], colours[0][2]]
+    assert colours[2] == colours[0]

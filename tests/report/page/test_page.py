@@ -13,8 +13,9 @@ from osakd.records import write_error
 from osakd.report.page.page import page
 from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.statistics.scores import LAST
+from osakd.report.tables.results import comparison_table
 from tests.needs import leaf
-from tests.report.made import DATA, make_comparison, make_run
+from tests.report.made import DATA, OSAKD, make_comparison, make_run, panel_of, run_of
 
 RECORDS = Path(__file__).parents[3] / "records"
 
@@ -82,7 +83,10 @@ def test_nothing_is_fetched_and_the_size_is_bounded(table1: str) -> None:
 def test_the_table_is_what_the_committed_records_say(table1: str) -> None:
     """Every number computed again from the lines of the file."""
     head, *rows = Page(plain(table1)).tables[0]
-    assert head[3:8] == ["best on test %", "paper %", "verdict", "last epoch %", "chosen on validation %"]
+    assert head[3:] == [
+        *("best on test %", "paper %", "verdict", "best vs plain [95 % CI]", "last epoch %"),
+        "last vs plain [95 % CI]",
+    ]
     for cells, published in zip(rows[:3], ("64.73 ± 0.65", "66.73 ± 0.09", "65.97 ± 0.73"), strict=True):
         runs = [json.loads(line) for line in (RECORDS / "table1/cifar10.jsonl").read_text().splitlines()[1:]]
         runs = [run for run in runs if run["label"] == cells[0]]
@@ -90,8 +94,8 @@ def test_the_table_is_what_the_committed_records_say(table1: str) -> None:
         last = [100 * group["test.accuracy"][-1] for run in runs for group in run["curve"] if "test.accuracy" in group]
         assert cells[1:4] == [str(len(best)), "100", f"{fmean(best):.2f} ± {stdev(best):.2f}"]
         assert cells[4] == published
-        assert cells[6:8] == [f"{fmean(last):.2f} ± {stdev(last):.2f}", "-"]
-    assert len(Page(table1).findings) == 1 + 3 * 3  # a recommendation; three panels have finished runs
+        assert cells[7] == f"{fmean(last):.2f} ± {stdev(last):.2f}"
+    assert len(Page(table1).findings) == 5  # a verdict for each panel, run or not
 
 
 @leaf("experiments")
@@ -160,16 +164,33 @@ def test_every_setting_and_environment_is_there(tmp_path: Path) -> None:
         assert words in text
     (own,) = [table for table in Page(text).tables if table[0][-1] == "settings"]
     assert own[1] == ["plain", "0, 1", "method plain"]
-    assert own[2][2].startswith("method osakd · method.k 8 · method.soft_weight 0.9")
+    assert own[2] == ["osakd-8nn", "0, 1", "method osakd"]
+    assert "<dt>method.k</dt><dd>8</dd>" in text
+
+
+def test_what_differs_is_only_what_differs(tmp_path: Path) -> None:
+    """Between runs that have a setting, not between those that have it and others; an environment has no nulls."""
+    for label, settings in {"osakd-8nn": OSAKD, "osakd-4nn": OSAKD | {"k": 4}}.items():
+        make_run(tmp_path / f"{label}-seed0", [0.5], settings=settings)
+    make_run(tmp_path / "label-smoothing-seed0", [0.6])
+    (own,) = [table for table in read(tmp_path).tables if table[0][-1] == "settings"]
+    assert {row[0]: row[2] for row in own[1:]} == {
+        "osakd-8nn": "method osakd · method.k 8",
+        "osakd-4nn": "method osakd · method.k 4",
+        "label-smoothing": "method label-smoothing",
+    }
+    text = page("x", [panel_of([run_of("plain", 0, [0.5], environment={"commit": None})])])
+    assert not re.search("null|None", text.partition("<script>")[0])
+    assert not [table for table in read(tmp_path / "label-smoothing-seed0").tables if table[0][-1] == "settings"]
 
 
 def test_what_is_deployed_and_what_it_cost(tmp_path: Path) -> None:
     for label, accuracies in {"plain": [0.5, 0.6], "osakd-8nn": [0.7, 0.65]}.items():
         make_run(tmp_path / f"{label}-seed0", accuracies, validation=0.1)
-    accuracy, scores, *_ = read(tmp_path).tables
-    assert accuracy[2] == ["osakd-8nn", "1", "2", "65.00", "+5.00"]
-    assert scores[0][4:] == ["seconds", "step ms", "x plain", "MiB"]
-    assert scores[2][2:] == ["1.350", "2.00", "12", "2.5", "1.00", "7.0"]
+    (panel,) = read_panels(tmp_path)
+    found, printed = read(tmp_path).tables[0], comparison_table(panel)
+    assert found == [printed.head, *printed.cells]  # what a terminal shows
+    assert found[2] == ["osakd-8nn", "1", "65.00", "+5.00", "1.350", "2.00", "2.5", "7.0"]
 
 
 def test_every_column_of_all_records_is_linked() -> None:
@@ -206,4 +227,5 @@ def test_another_baseline_is_named_wherever_differences_are(tmp_path: Path) -> N
     assert text.count(f"Differences not to plain: {ours} to plain-batch=32.") == 3
     first, accuracies, *_ = Page(text).tables
     assert next(row for row in first if row[0] == ours)[3] == "+1.00"
-    assert next(row for row in accuracies if row[0] == ours)[-1] == "+1.00"
+    at = accuracies[0].index("last vs plain [95 % CI]")
+    assert next(row for row in accuracies if row[0] == ours)[at] == "+1.00"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from osakd.plan import TUNED, PanelMethod
+from osakd.report.statistics.findings import advice
 from osakd.report.statistics.format import NO_DIFFERENCE
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.scores import AVERAGED
 from osakd.report.statistics.spread import holm
 from osakd.report.statistics.study import contrasts, is_harmless, mean_gain, overall, tuned_smoothing, worst
@@ -124,22 +124,21 @@ def test_a_study_in_words(panels: list[RecordedPanel]) -> None:
 )
 def test_validation_chooses_and_the_test_images_agree(gain: float, validation: float, words: list[str]) -> None:
     gains = {"plain": 0.0, "label-smoothing": 0.02, "osakd": gain}
-    (advice,) = recommendations([setting("one", gains, {"label-smoothing": 0.03, "osakd": validation})])
-    assert all(word in advice for word in words), advice
+    taken = advice(setting("one", gains, {"label-smoothing": 0.03, "osakd": validation}))
+    assert all(word in taken for word in words), taken
 
 
 def test_plain_training_is_taken_where_nothing_is_shown_to_be_better() -> None:
     gains = {"plain": 0.0, "label-smoothing": -0.05}
-    (advice,) = recommendations([setting("one", gains, {"label-smoothing": 0.03}, averaging=-0.01)])
-    assert advice.startswith("Take plain: 50.20 ± 0.20 %")
-    assert "Nothing is shown to be better: label-smoothing" in advice
+    taken = advice(setting("one", gains, {"label-smoothing": 0.03}, averaging=-0.01))
+    assert taken.startswith("Take plain: 50.20 ± 0.20 %")
+    assert "nothing is shown to be better: label-smoothing" in taken
 
 
 def test_without_validation_nothing_is_recommended() -> None:
     runs = [run_of(label, seed, [0.5]) for label in ("plain", "osakd") for seed in range(3)]
-    (advice,) = recommendations([panel_of(runs)])
-    assert "no images were held out" in advice
-    assert recommendations([]) == []
+    assert "no images were held out" in advice(panel_of(runs))
+    assert advice(panel_of(runs[:3])) == ""
 
 
 def study(

@@ -186,15 +186,18 @@ struct Queue {
   uint8_t* valid;
   int64_t* place;
 
+  // The row of the i-th sample from now on; unsigned, since a state from elsewhere may hold any place.
+  int64_t at(int64_t i) const { return (uint64_t(*place) + i) % (rows - 1); }
+
   // Takes up the samples of a mini-batch, and writes their rows to `taken`.
   void write(const float* points, const int64_t* target, int64_t n, int64_t classes, int64_t* taken) const {
     for (int64_t i = 0; i < n; i++) {
-      const int64_t row = taken[i] = (*place + i) % (rows - 1);
+      const int64_t row = taken[i] = at(i);
       memcpy(outputs + row * classes, points + i * classes, classes * sizeof(float));
       for (int64_t j = 0; j < classes; j++) votes[row * classes + j] = j == target[i];
       valid[row] = 1;
     }
-    *place = (*place + n) % (rows - 1);
+    *place = at(n);
   }
 };
 

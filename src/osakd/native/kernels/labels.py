@@ -155,26 +155,7 @@ def _distillation(
     flags: Sequence[int],
     weights: Sequence[float],
 ) -> tuple[Tensor, ...]:
-    """The OSAKD loss of mini-batches of logits ``[replicas, n, c]`` and classes ``[replicas, n]``.
-
-    Args:
-        logits: the logits.
-        target: the classes.
-        scores: those of the votes so far ``[replicas, pseudo-counts + 1, c]``, see ``osakd.labels.reliability``: the
-            new reliability, to its power, is a factor of the divergence's weight. None for a constant weight.
-        outputs: those of the queue in which neighbours are searched ``[replicas, m, c]``, which takes the mini-batches
-            up: contiguous, as the other three; None to search the mini-batches.
-        votes: the ``target`` of the queue ``[replicas, m, c]``.
-        valid: that of the queue ``[replicas, m]``.
-        place: that of the queue ``[replicas]``.
-        flags: k; whether a sample is its own neighbour; the divergence, an index of ``_DIVERGENCES``.
-        weights: of the cross-entropy, of the divergence, and what the first gives up for the second where the
-            neighbours are reliable; the pseudo-count of every class; the momentum of the scores (1 takes up nothing);
-            the power of the reliability; the label smoothing of the cross-entropy; the pseudo-counts of the scores.
-
-    Returns:
-        Of each replica the total; its ``FIGURES``; its soft labels; the gradient of its logits; the scores after it.
-    """
+    """The total of each replica's mini-batch, its ``FIGURES``, soft labels, gradient, scores after it: see labels.h."""
     replicas, n, classes = logits.shape
     inputs = [part if part is None else part.contiguous() for part in (logits, target, scores)]
     total, figures = logits.new_empty(replicas), logits.new_empty(replicas, len(FIGURES))

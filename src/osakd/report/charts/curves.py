@@ -1,37 +1,35 @@
 """The learning curves of a comparison: mean test accuracy over seeds, with a band of one standard deviation."""
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osakd.durable import write_atomic
 from osakd.errors import as_sentences, printable
+from osakd.report.charts.svg import epoch_ticks, look
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.statistics.trends import ACCURACY, MOST_BANDS, Trend, trends
+from osakd.report.statistics.trends import ACCURACY, MOST_BANDS, limits, trends
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, which colour-blind readers can distinguish too.
-_COLOURS = ("#000000", "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#F0E442")
-_MOST_IN_A_COLUMN = 22  # of the legend: more do not fit into the height of the axes
-_STYLES = ("-", "--", ":")
-_UNDATED: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+# Okabe and Ito's colours, which colour-blind readers can distinguish too; their yellow is darker, for white paper.
+_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#8F8600")
+_DASHES = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)))
+_KINDS: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}, "pdf": {"CreationDate": None}}
+_PAPER = "the paper's best epoch, ± one standard deviation"
 
 
-def write_curves(
-    panels: Mapping[str, RecordedPanel], folder: Path, *, name: str = "curves", kinds: Sequence[str] = ("svg", "png")
-) -> list[Path]:
-    """Draws the learning curves of panels side by side in one picture, two in a row.
+def write_curves(panels: Mapping[str, RecordedPanel], folder: Path, *, name: str = "curves") -> list[Path]:
+    """Draws the learning curves of panels side by side in one picture, two in a row, as SVG, PNG and PDF.
 
     Args:
         panels: panels with finished runs, at least one, by the name that stands above their panel; an empty name
-            stands for the whole title, for which there is room in a picture of one panel.
+            stands for that of the images.
         folder: folder to write into, which is made.
         name: name of the files, without their endings.
-        kinds: formats: ``svg``, ``png`` or ``pdf``.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -39,70 +37,79 @@ def write_curves(
 
     across = min(2, len(panels))
     down = -(-len(panels) // across)
-    size = (7.5, 4.6) if across == 1 else (11.0, 4.2 * down)
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
     labels = dict.fromkeys(label for panel in panels.values() for label in panel.curves)
+    width = 7.0 if across == 1 else 11.0
+    columns = max(1, int(width * 11 / (max(map(len, labels)) + 9)))
+    figure = Figure(figsize=(width, 4.2 * down + 0.2 * (1 + len(labels) // columns)), layout="constrained")
+    FigureCanvasAgg(figure)
     numbers = {label: number for number, label in enumerate(labels)}
+    entries: dict[str, Any] = {}
     for place, (above, panel) in enumerate(panels.items(), start=1):
-        _panel(figure.add_subplot(down, across, place), panel, above, numbers)
-    # The layout is found once for all kinds, so that each of them is drawn once.
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
+        entries |= _panel(figure.add_subplot(down, across, place), panel, above, numbers)
+    entries |= {_PAPER: entries.pop(_PAPER)} if _PAPER in entries else {}
+    # Below the axes, where it hides no curve.
+    legend = figure.legend(
+        entries.values(), entries, loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     paths = []
     with as_sentences(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for kind in kinds:
-        stream = io.BytesIO()
-        # No date and fixed ids, so that the same values give the same file.
-        with mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
-            figure.savefig(stream, format=kind, dpi=160, metadata=_UNDATED[kind])
-        paths.append(folder / f"{name}.{kind}")
-        write_atomic(paths[-1], stream.getvalue())
+    # No date and fixed ids, so that the same values give the same file.
+    with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "osakd", "svg.fonttype": "none"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names of any script; the font has its boxes for them
+        # The layout is found once for all kinds, so that each of them is drawn once.
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
+        for kind, undated in _KINDS.items():
+            stream = io.BytesIO()
+            figure.savefig(stream, format=kind, dpi=160, metadata=undated)
+            paths.append(folder / f"{name}.{kind}")
+            write_atomic(paths[-1], stream.getvalue())
     return paths
 
 
-def _panel(axes: "Axes", panel: RecordedPanel, above: str, numbers: Mapping[str, int]) -> None:
-    """The curves of a panel; a method has the same number in all panels, and so the same colour."""
-    from matplotlib.ticker import MaxNLocator
+def _panel(axes: "Axes", panel: RecordedPanel, above: str, numbers: Mapping[str, int]) -> dict[str, Any]:
+    """Draws a panel, and returns what its legend shows; a method looks the same in all panels."""
+    from matplotlib.lines import Line2D
 
-    shown = trends(panel.curves, ACCURACY)
+    shown, entries = trends(panel.curves, ACCURACY), {}
     banded = len(shown) <= MOST_BANDS
+    low, high = limits(shown, ACCURACY)
+    last = max(trend.epochs[-1] for trend in shown)
     for trend in shown:
-        number = numbers[trend.label]
-        colour, style = _COLOURS[number % len(_COLOURS)], _STYLES[number // len(_COLOURS) % len(_STYLES)]
-        axes.plot(
+        colour, dash = look(numbers[trend.label])
+        (entries[printable(trend.label)],) = axes.plot(
             trend.epochs,
             trend.mean,
-            color=colour,
-            linestyle=style,
+            color=_COLOURS[colour],
+            linestyle=_DASHES[dash],
             marker="o" if len(trend.mean) == 1 else None,
-            linewidth=1.6,
-            label=f"{printable(trend.label)} (n = {trend.n})",
+            linewidth=1.5,
         )
         if banded:
-            axes.fill_between(trend.epochs, *trend.band, color=colour, alpha=0.14, linewidth=0)
+            axes.fill_between(trend.epochs, *trend.band, color=_COLOURS[colour], alpha=0.13, linewidth=0)
+    right = max(last, 2)
+    for method in panel.planned_methods:
+        if method.published and method.label in numbers:  # beside the last epoch, in the method's colour
+            right += 0.025 * max(last, 2)
+            mean, std = method.published.mean, method.published.std
+            colour = _COLOURS[look(numbers[method.label])[0]]
+            axes.errorbar(right, mean, std, color=colour, marker="D", markersize=4, capsize=2, linewidth=1)
+            room = std + 0.05 * (high - low)
+            low, high = min(low, mean - room), max(high, mean + room)
+            entries[_PAPER] = Line2D([], [], color="#666666", marker="D", markersize=4, linestyle="")
     axes.set_xlabel("epoch")
     axes.set_ylabel("test accuracy (%)")
-    bands = ", band: ± one standard deviation" if banded else ""
+    seeds = sorted({trend.n for trend in shown})
+    counted = f"{seeds[0]} seed{'s' * (seeds[0] > 1)}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    bands = ", band: ± one standard deviation" if banded and seeds[-1] > 1 else ""
     # Names are shown as they are: between two dollar signs matplotlib would take them for mathematics.
-    words = f"{above}, {panel.finished[0].config.model}, {panel.epochs} epochs" if above else panel.title
-    axes.set_title(f"{printable(words)}\nmean over seeds{bands}", fontsize=9, parse_math=False)
-    low, high = axes.set_ylim(*_limits(shown))
-    axes.set_xlim(1, max(panel.epochs, 2))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(f"{printable(panel.caption(above))}\nmean of {counted}{bands}", fontsize=9, parse_math=False)
+    axes.set_ylim(low, high)
+    axes.set_xlim(1, right + (0.02 * last if right > last else 0))
+    axes.set_xticks(epoch_ticks(1, max(last, 2)))
     axes.grid(alpha=0.25)
-    end = fmean(trend.mean[-1] for trend in shown)
-    where = "lower right" if end >= (low + high) / 2 else "upper right"  # where the curves do not end
-    legend = axes.legend(frameon=False, loc=where, fontsize=9, ncols=1 + (len(shown) - 1) // _MOST_IN_A_COLUMN)
-    legend.set_in_layout(False)  # it lies inside the axes, and takes half of the time to lay out
-    for text in legend.get_texts():
-        text.set_parse_math(False)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _limits(shown: Sequence[Trend]) -> tuple[float, float]:
-    """Limits of the vertical axis: the later two thirds whole, for the steep first epochs would flatten them."""
-    low = min(min(trend.band[0][len(trend.mean) // 3 :]) for trend in shown)
-    high = max(max(trend.band[1]) for trend in shown)
-    return max(0.0, low - 1.0), min(100.0, high + 0.5)
+    return entries

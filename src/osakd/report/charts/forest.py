@@ -111,7 +111,7 @@ def _mark(difference: Difference, words: str, kind: str, across: Scale, y: float
         low, high = max(100 * difference.low, across.low), min(100 * difference.high, across.high)
         whole = low == 100 * difference.low and high == 100 * difference.high
         parts.append(line_at(across(low), y, across(high), y, "interval" if whole else "interval cut"))
-    dot = Markup('<circle r="3.4" cx="{}" cy="{}" class="{}"/>')
-    parts.append(dot.format(f"{across(100 * difference.mean):.1f}", f"{y:.1f}", kind))
+    dot = Markup('<circle r="3.4" cx="{:.1f}" cy="{:.1f}" class="{}"/>')
+    parts.append(dot.format(across(100 * difference.mean), y, kind))
     title = f"{words}: {points(difference)}, n = {difference.n}"
     return Markup("<g><title>{}</title>{}</g>").format(title, Markup("").join(parts))

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from osakd.report.charts.svg import (
     Chart,
     Scale,
+    epoch_ticks,
     line_at,
     line_class,
     path,
@@ -15,7 +16,7 @@ from osakd.report.charts.svg import (
     ticks,
     without_outliers,
 )
-from osakd.report.statistics.trends import MOST_BANDS, Quantity, Trend
+from osakd.report.statistics.trends import MOST_BANDS, Quantity, Trend, limits
 
 WIDTH, HEIGHT = 420, 270
 LEFT, RIGHT, TOP, BOTTOM = 50, 10, 24, 34
@@ -49,38 +50,22 @@ def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str,
     ).format(
         WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, across.low, across.high, quantity.unit,
         quantity.decimals, f"{quantity.title} over the epochs", f"{when}: {', '.join(ends)}.",
-        _axes(across, up, quantity), frame,
+        _axes(across, up, quantity, epoch_ticks(first, last)), frame,
     )  # fmt: skip
-    means = [mean for trend in inside for mean in trend.mean]
-    beyond = "below" if min(means) < low else "above" if max(means) > high else ""
-    caption = [f"The first epochs lie {beyond} the axis."] if beyond else []
+    beyond = any(not low <= mean <= high for trend in inside for mean in trend.mean)
+    caption = [f"The first epochs lie {quantity.steep} the axis."] if beyond else []
     outside = [f"{trend.label} ({trend.mean[-1]:.{quantity.decimals}f})" for trend in shown if trend not in inside]
     caption += [f"Outside the axes, with its last value: {', '.join(outside)}."] if outside else []
     return Chart(" ".join(caption), drawing)
 
 
-def limits(shown: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
-    """Of the vertical axis: everything, or where the first epochs are steep, the later two thirds whole."""
-    lows, highs = [], []
-    for trend in shown:
-        later = len(trend.mean) // 3 if quantity.steep else 0
-        below, above = trend.band
-        lows += below[later:]
-        highs += above[later:]
-    low, high = min(lows), max(highs)
-    differ = high - low > 1e-9 * abs(high)  # a constant may differ from itself by rounding
-    room = 0.06 * (high - low) if differ else 0.01 * abs(high) or 1.0
-    return max(0.0, low - room), min(high + room, quantity.most or high + room)
-
-
-def _axes(across: Scale, up: Scale, quantity: Quantity) -> Markup:
+def _axes(across: Scale, up: Scale, quantity: Quantity, epochs: Sequence[int]) -> Markup:
     values = ticks(up.low, up.high, 5)
     parts = [text_at(LEFT - 42, 12, f"{quantity.title} ({quantity.unit})", "s axis")]
     for value, words in zip(values, tick_texts(values), strict=True):
         parts.append(line_at(LEFT, up(value), WIDTH - RIGHT, up(value), "grid"))
         parts.append(text_at(LEFT - 6, up(value) + 3.5, words, "t"))
-    whole = [value for value in ticks(across.low, across.high, 5) if value == int(value)]
-    for value in whole:
+    for value in epochs:
         parts.append(line_at(across(value), HEIGHT - BOTTOM, across(value), HEIGHT - BOTTOM + 4, "rule"))
         parts.append(text_at(across(value), HEIGHT - BOTTOM + 15, str(value), "m"))
     parts.append(line_at(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM, "rule"))
@@ -106,7 +91,7 @@ def _line(trend: Trend, quantity: Quantity, across: Scale, up: Scale, number: in
     shape = (
         Markup('<path d="{}"/>').format(path(points))
         if len(points) > 1
-        else Markup('<circle r="3.5" cx="{}" cy="{}"/>').format(f"{points[0][0]:.1f}", f"{points[0][1]:.1f}")
+        else Markup('<circle r="3.5" cx="{:.1f}" cy="{:.1f}"/>').format(*points[0])
     )
     return Markup('<g class="line {}" data-n="{}" {}><title>{}</title>{}</g>').format(
         line_class(number), trend.label, values, ends, shape

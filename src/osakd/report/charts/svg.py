@@ -34,14 +34,19 @@ class Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
-def line_class(number: int) -> str:
-    """The classes of a method's line: its colour and its dashes, together the same for no two of 32 methods.
+def look(number: int) -> tuple[int, int]:
+    """A method's colour and dashes: neighbours differ in both, and no two of 32 methods have the same.
 
     Example:
-        >>> line_class(0), line_class(9), len({line_class(number) for number in range(32)})
-        ('c0 d0', 'c1 d2', 32)
+        >>> look(0), look(1), look(9), len({look(number) for number in range(32)})
+        ((0, 0), (1, 1), (1, 2), 32)
     """
-    return f"c{number % COLOURS} d{(number + number // COLOURS) % DASHES}"
+    return number % COLOURS, (number + number // COLOURS) % DASHES
+
+
+def line_class(number: int) -> str:
+    """The classes of a method's line: its colour and its dashes."""
+    return "c{} d{}".format(*look(number))
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
@@ -52,6 +57,18 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     values = [round(number * step, 10) for number in range(first, last + 1)]
     return [int(value) if value == int(value) else value for value in values]
+
+
+def epoch_ticks(first: int, last: int) -> list[int]:
+    """Round epochs between the first and the last, and these two.
+
+    Example:
+        >>> epoch_ticks(1, 74), epoch_ticks(1, 4), epoch_ticks(3, 3)
+        ([1, 20, 40, 60, 74], [1, 2, 3, 4], [3])
+    """
+    room = (last - first) / 10
+    inner = ticks(first, last, 5) if room else []
+    return sorted({first, last, *(int(one) for one in inner if one == int(one) and first + room < one < last - room)})
 
 
 def tick_texts(values: Sequence[float]) -> list[str]:
@@ -78,41 +95,20 @@ def without_outliers(values: Sequence[float]) -> list[float]:
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:
-    """Path data through points, to a tenth of a pixel: relative and without what can be left out, to be small.
+    """Path data through points, to a tenth of a pixel.
 
     Example:
         >>> path([(10, 20), (15.25, 20), (20.5, 17)])
-        'M10 20l5.2 0 5.3-3'
+        'M10.0 20.0L15.2 20.0L20.5 17.0'
     """
-    tenths = [(round(10 * x), round(10 * y)) for x, y in points]
-    text, (before_x, before_y) = f"M{_tenths(tenths[0][0])} {_tenths(tenths[0][1])}", tenths[0]
-    for number, (x, y) in enumerate(tenths[1:]):
-        for value, glue in ((x - before_x, "l" if number == 0 else " "), (y - before_y, " ")):
-            # A minus parts numbers as well as a space.
-            text += ("" if glue == " " and value < 0 else glue) + _tenths(value)
-        before_x, before_y = x, y
-    return text
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
 def text_at(x: float, y: float, words: str, kind: str) -> Markup:
     """A text whose class says how it is set: ``t`` ends at its place, ``m`` is centred, ``s`` starts there."""
-    place = [_tenths(round(10 * value)) for value in (x, y)]
-    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(*place, kind, words)
+    return Markup('<text x="{:.1f}" y="{:.1f}" class="{}">{}</text>').format(x, y, kind, words)
 
 
 def line_at(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     """A straight line of a class."""
-    ends = [_tenths(round(10 * value)) for value in (x1, y1, x2, y2)]
-    return Markup('<line x1="{}" y1="{}" x2="{}" y2="{}" class="{}"/>').format(*ends, kind)
-
-
-def _tenths(value: int) -> str:
-    """A number of tenths, as short as can be.
-
-    Example:
-        >>> _tenths(-3), _tenths(120), _tenths(125)
-        ('-.3', '12', '12.5')
-    """
-    whole, tenth = divmod(abs(value), 10)
-    sign = "-" if value < 0 else ""
-    return f"{sign}{whole}" if tenth == 0 else f"{sign}{whole or ''}.{tenth}"
+    return Markup('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" class="{}"/>').format(x1, y1, x2, y2, kind)

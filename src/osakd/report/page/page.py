@@ -15,12 +15,11 @@ from osakd.report.charts.lines import line_chart
 from osakd.report.charts.svg import Chart, line_class
 from osakd.report.statistics.findings import findings
 from osakd.report.statistics.panel import RecordedPanel
-from osakd.report.statistics.recommendation import recommendations
 from osakd.report.statistics.trends import ACCURACY, ECE, NLL, SOFT_LABELS, trends
-from osakd.report.tables.results import accuracy_table, score_table
+from osakd.report.tables.results import accuracy_table, comparison_table, score_table
 from osakd.report.tables.setup import run_table, settings_of
 from osakd.report.tables.study import against_tables, claims_table, validation_table, weights_table
-from osakd.report.tables.table import Table, html_rows, typeset
+from osakd.report.tables.table import Table, accuracy_column, html_rows, typeset
 from osakd.runs import State
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -57,12 +56,6 @@ def page(
     complexity: Sequence[Table[Any]] = (),
 ) -> str:
     """The report as HTML; its panels come in order."""
-    done = [panel for panel in panels if panel.finished]
-    paper = [panel for panel in done if panel.view == "paper"]
-    # The findings are about the table of the paper that was run, else about the first panel with finished runs.
-    leading = [panel for panel in paper if panel.place == paper[0].place] or done[:1]
-    study = [panel for panel in done if panel.view == "study"]
-    sentences = [*recommendations(study or leading), *findings(leading)] if leading else ["No run has finished yet."]
     states = Counter(run.state for panel in panels for run in panel.runs)
     places: dict[str, list[tuple[str, RecordedPanel]]] = {}
     for number, panel in enumerate(panels):
@@ -74,28 +67,24 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"typeset": typeset, "html_rows": html_rows}
+    environment.filters |= {"typeset": typeset, "html_rows": html_rows, "accuracy_column": accuracy_column}
     return environment.get_template("report.html").render(
         name=name,
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         behaviour=Markup((TEMPLATES / "behaviour.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        several=len(panels) > 1,
         counted=", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state]),
-        findings=sentences,
-        parts=[_part(place, of_place, leading) for place, of_place in places.items()],
+        parts=[_part(place, of_place) for place, of_place in places.items()],
         galleries=galleries,
         complexity=complexity,
     )
 
 
-def _part(place: str, panels: Sequence[tuple[str, RecordedPanel]], leading: Sequence[RecordedPanel]) -> dict[str, Any]:
-    """An experiment for the template: its title, what its records say, its panels."""
+def _part(place: str, panels: Sequence[tuple[str, RecordedPanel]]) -> dict[str, Any]:
+    """An experiment for the template: its title and its panels."""
     experiment = next((panel.experiment for _, panel in panels if panel.experiment), None)
-    done = [panel for _, panel in panels if panel.finished]
-    is_leading = [id(panel) for panel in done] == [id(panel) for panel in leading]
-    sentences = [] if is_leading else [f"{panel.name}: {' '.join(findings([panel]))}" for panel in done]
     return {
         "title": experiment.title if experiment else place.capitalize(),
-        "sentences": sentences,
         "sections": [section_of(panel, key) for key, panel in panels],
     }
 
@@ -105,10 +94,13 @@ def section_of(panel: RecordedPanel, key: str) -> dict[str, Any]:
     deployed = panel.deployed
     shared, settings = settings_of(panel)
     runs, environments = run_table(panel)
+    verdict, *said = findings(panel)
     return {
         "key": key,
         "name": panel.name,
         "subtitle": panel.title,
+        "verdict": verdict,
+        "said": said,
         "warnings": warnings(panel),
         "notes": notes(panel),
         "legend": [(number, line_class(number), row.label, row.n) for number, row in enumerate(deployed)],
@@ -122,11 +114,11 @@ def section_of(panel: RecordedPanel, key: str) -> dict[str, Any]:
 
 def result_tables(panel: RecordedPanel) -> list[Table[Any]]:
     """The tables of a panel's results."""
-    if not panel.finished:
-        return [accuracy_table(panel)]
+    if not panel.experiment:
+        return [comparison_table(panel)] if panel.finished else []
     tables: list[Table[Any]] = [validation_table(panel), *against_tables(panel)] if panel.by_validation else []
     tables += [weights_table(panel)] if panel.view == "study" else []
-    tables += [accuracy_table(panel), score_table(panel)]
+    tables += [accuracy_table(panel), *([score_table(panel)] if panel.finished else [])]
     claims = claims_table(panel)
     return [*tables, claims] if claims else tables
 

@@ -5,6 +5,7 @@ import re
 from osakd.records import DataRecord
 from osakd.report.statistics.spread import Difference, Spread
 
+IDENTICAL = "identical"
 NO_DIFFERENCE = "no significant difference (95 %)"
 MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
 """A hyphen that stands for a minus: before a number, not in a word, a range or an exponent."""

@@ -1,18 +1,19 @@
 """A panel as it is recorded: its runs, what was planned, and the scores of each of its methods."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from osakd.methods.registry import run_notes
 from osakd.plan import BASELINE, Experiment, Panel, PanelMethod, Published
-from osakd.report.statistics.format import title, with_less
+from osakd.report.statistics.format import IDENTICAL, points, title, with_less
 from osakd.report.statistics.scores import AVERAGED, BEST, DEPLOYED, LAST, VALIDATION, Measure, Scores
 from osakd.report.statistics.spread import Difference, Spread, welch_sign
 from osakd.runs import Curve, FinishedRun, RunRecord
 
 PAPER_RUNS = 5
+IDLE = 1e-4
+"""Share of the loss below which soft labels change no more than rounding does."""
 _PAPER_WORDS = {None: "too few runs", 0: "reproduced", 1: "better", -1: "worse"}
 
 
@@ -119,36 +120,19 @@ class RecordedPanel:
         config = self.finished[0].config
         return title(config.data, config.model, self.epochs, config.fraction)
 
+    def caption(self, name: str = "") -> str:
+        """What was compared on what, in the words of a paper's figure; ``name`` stands for that of the images."""
+        config = self.finished[0].config
+        share = f", {100 * config.fraction:g} % of the training images" if config.fraction < 1 else ""
+        return f"{name or config.data['name']}, {config.model}, {self.epochs} epoch{'s' * (self.epochs > 1)}{share}"
+
     @cached_property
     def notes(self) -> list[str]:
         """The notes of its methods and runs, each once, and which runs do not count."""
-        of_method: dict[str, list[str]] = {}  # a method's notes are the same for all of its seeds
         notes: list[str] = []
         for run in self.finished:
-            config = run.config
-            key = json.dumps([config.method, config.settings, config.batch_size, config.data["class_counts"]])
-            if key not in of_method:
-                of_method[key] = run_notes(config)
-                notes += of_method[key]
-            notes += [f"Note: {note}" for note in run.result.notes]
+            notes += [*run_notes(run.config), *(f"Note: {note}" for note in run.result.notes)]
         return [*dict.fromkeys(notes), *self.shorter_runs]
-
-    @property
-    def equal_runs(self) -> list[str]:
-        """A sentence for each group of methods whose runs of a seed trained the same network, told by its test NLL."""
-        by_scores: dict[tuple[int, *tuple[float, ...]], list[str]] = {}
-        for label, runs in self.scores.runs.items():
-            for seed, run in runs.items():
-                by_scores.setdefault((seed, *run.curve.get("test.nll").values), []).append(label)
-        seeds: dict[tuple[str, ...], list[int]] = {}
-        for (seed, *values), labels in by_scores.items():
-            if values and len(labels) > 1:
-                seeds.setdefault(tuple(labels), []).append(seed)
-        return [
-            f"{', '.join(labels[:-1])} and {labels[-1]} trained equal networks (seed{'s' * (len(equal) > 1)} "
-            f"{', '.join(map(str, equal))}): what differs between these methods did nothing."
-            for labels, equal in seeds.items()
-        ]
 
     @property
     def shorter_runs(self) -> list[str]:
@@ -265,12 +249,37 @@ class MethodScores:
         """Mean and standard deviation of a number over its seeds."""
         return self.panel.scores.spread(self.label, self.of(measure))
 
-    def gain(self, measure: Measure) -> Difference | None:
-        """A number minus that of what it is compared with; None where that is itself, or has no seed in common."""
-        if self.label == self.baseline:
+    @property
+    def is_idle(self) -> bool:
+        """Whether its soft labels had no part in the loss of any epoch: plain training but for rounding."""
+        shares = [run.curve.get("train.soft_share").values for run in self.runs]
+        return bool(shares) and all(len(of_run) and max(of_run) < IDLE for of_run in shares)
+
+    def same(self, other: "MethodScores | None" = None) -> str:
+        """In words, whether it trained the networks of another method, told by the test NLL of every epoch."""
+        other = other or self.panel.scores_of(self.baseline, self.baseline_output)
+        if self.label == other.label or self.output != other.output:
+            return ""
+        theirs = {run.seed: run.curve.get("test.nll") for run in other.runs}
+        pairs = [(run.curve.get("test.nll"), theirs[run.seed]) for run in self.runs if run.seed in theirs]
+        if pairs and all(len(ours.values) and ours == curve for ours, curve in pairs):
+            return IDENTICAL
+        return f"{IDENTICAL} but for rounding" if other.label == BASELINE and self.is_idle else ""
+
+    def gain(self, measure: Measure, other: "MethodScores | None" = None) -> Difference | None:
+        """A number minus that of another method, by default of what it is compared with.
+
+        None where that is itself, or trained the same networks, or has no seed in common.
+        """
+        if (other is None and self.label == self.baseline) or self.same(other):
             return None
-        over = replace(measure, output=self.baseline_output)
-        return self.panel.scores.gain(self.label, self.baseline, self.of(measure), over=over, without=self.without)
+        other = other or self.panel.scores_of(self.baseline, self.baseline_output)
+        over = replace(measure, output=other.output)
+        return self.panel.scores.gain(self.label, other.label, self.of(measure), over=over, without=self.without)
+
+    def difference(self, measure: Measure) -> str:
+        """The gain in points, with the number of pairs where that is another than of its runs; or why there is none."""
+        return self.same() or points(self.gain(measure), self.n)
 
 
 def shortfall(planned: Panel | None, runs: Collection[FinishedRun], seeds: int, *, without: int = 0) -> str:

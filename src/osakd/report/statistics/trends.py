@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +15,7 @@ class Quantity:
 
     Attributes:
         factor: factor from what is recorded to that unit.
-        steep: whether its first epochs would flatten everything that matters.
+        steep: where its first epochs lie, which would flatten everything that is compared; empty for nowhere.
         most: largest value that it can have, in that unit.
     """
 
@@ -23,12 +24,12 @@ class Quantity:
     unit: str
     factor: float
     decimals: int
-    steep: bool = False
+    steep: Literal["", "below", "above"] = ""
     most: float | None = None
 
 
-ACCURACY = Quantity("test.accuracy", "Test accuracy", "%", 100, 2, steep=True, most=100)
-NLL = Quantity("test.nll", "Negative log-likelihood, test set", "nats", 1, 3, steep=True)
+ACCURACY = Quantity("test.accuracy", "Test accuracy", "%", 100, 2, steep="below", most=100)
+NLL = Quantity("test.nll", "Negative log-likelihood, test set", "nats", 1, 3, steep="above")
 ECE = Quantity("test.ece", "Expected calibration error, test set", "%", 100, 2, most=100)
 MASS = Quantity("train.soft_label_mass", "Soft labels: mass on the true class", "%", 100, 1, most=100)
 ENTROPY = Quantity("train.soft_label_entropy", "Soft labels: entropy", "nats", 1, 3)
@@ -77,3 +78,15 @@ def trends(curves: Mapping[str, Sequence[Curve]], quantity: Quantity) -> list[Tr
         std = values.std(axis=0, ddof=1).tolist() if len(series) > 1 else None
         shown.append(Trend(label, len(series), epochs, values.mean(axis=0).tolist(), std))
     return shown
+
+
+def limits(shown: Sequence[Trend], quantity: Quantity) -> tuple[float, float]:
+    """Of the vertical axis: everything, but of a steep beginning what the last third of the epochs reaches."""
+
+    def of(side: int, steep: bool) -> list[float]:
+        return [value for trend in shown for value in trend.band[side][2 * len(trend.mean) // 3 if steep else 0 :]]
+
+    low, high = min(of(0, quantity.steep == "below")), max(of(1, quantity.steep == "above"))
+    differ = high - low > 1e-9 * abs(high)  # a constant may differ from itself by rounding
+    room = 0.06 * (high - low) if differ else 0.01 * abs(high) or 1.0
+    return max(0.0, low - room), min(high + room, quantity.most or high + room)

@@ -1,11 +1,10 @@
-"""The results of a panel: accuracies beside the paper's, calibration and cost, learning curves; a comparison."""
+"""The results of a panel: a comparison; accuracies beside the paper's, calibration and cost, learning curves."""
 
 from collections.abc import Sequence
 from functools import partial
-from statistics import fmean
 
 from osakd.plan import BASELINE
-from osakd.report.statistics.format import nats, percent, points, with_less
+from osakd.report.statistics.format import nats, percent, with_less
 from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import (
     BEST,
@@ -22,7 +21,6 @@ from osakd.report.statistics.scores import (
 )
 from osakd.report.statistics.trends import ACCURACY, trends
 from osakd.report.tables.table import Column, Table
-from osakd.runs import FinishedRun
 
 _INTERVAL = "[95 % CI]"
 
@@ -31,13 +29,10 @@ def _published(row: MethodScores) -> str:
     return f"{row.published.mean:.2f} ± {row.published.std:.2f}" if row.published else "-"
 
 
-def _gain(measure: Measure, row: MethodScores) -> str:
-    return points(row.gain(measure), row.n)
-
-
-def _of_run(measure: Measure, row: MethodScores) -> str:
-    """A cost of a run, which is in the row of the deployed network."""
-    cost = None if row.output else row.spread(measure)
+def _cost(measure: Measure, row: MethodScores) -> str:
+    """A cost of a run, in the row of the deployed network; none where several runs were measured together."""
+    together = any(str(run.result.environment.get("executor")).startswith("fused") for run in row.runs)
+    cost = None if row.output or together else row.spread(measure)
     return f"{cost.mean:.1f}" if cost else "-"
 
 
@@ -51,16 +46,17 @@ _PAPER = Column[MethodScores]("paper %", _published)
 _VERDICT = Column[MethodScores]("verdict", lambda row: row.verdict, is_text=True)
 _LAST = Column[MethodScores]("last epoch %", lambda row: percent(row.spread(LAST)))
 _CHOSEN = Column[MethodScores]("chosen on validation %", lambda row: percent(row.spread(CHOSEN)))
-_BEST_GAIN = Column[MethodScores](f"best vs {BASELINE} {_INTERVAL}", partial(_gain, BEST))
-_LAST_GAIN = Column[MethodScores](f"last vs {BASELINE} {_INTERVAL}", partial(_gain, LAST))
+_BEST_GAIN = Column[MethodScores](f"best vs {BASELINE} {_INTERVAL}", lambda row: row.difference(BEST))
+_LAST_GAIN = Column[MethodScores](f"last vs {BASELINE} {_INTERVAL}", lambda row: row.difference(LAST))
 _NLL = Column[MethodScores]("NLL", lambda row: nats(row.spread(NLL)))
 _ECE = Column[MethodScores]("ECE %", lambda row: percent(row.spread(ECE)))
 _DEPLOYED = Column[MethodScores]("accuracy %", lambda row: percent(row.spread(DEPLOYED)))
-_DEPLOYED_GAIN = Column[MethodScores](f"vs {BASELINE} {_INTERVAL}", partial(_gain, DEPLOYED))
+_DEPLOYED_GAIN = Column[MethodScores](f"vs {BASELINE} {_INTERVAL}", lambda row: row.difference(DEPLOYED))
 _DEPLOYED_NLL = Column[MethodScores]("NLL", lambda row: nats(row.spread(DEPLOYED_NLL)))
 _DEPLOYED_ECE = Column[MethodScores]("ECE %", lambda row: percent(row.spread(DEPLOYED_ECE)))
-_STEP = Column[MethodScores]("step ms", partial(_of_run, STEP))
-_MEMORY = Column[MethodScores]("MiB", partial(_of_run, MEMORY))
+_STEP = Column[MethodScores]("step ms", partial(_cost, STEP))
+_MEMORY = Column[MethodScores]("MiB", partial(_cost, MEMORY))
+_COST_NOTE = " Time of a training step and peak memory: of runs that were made alone."
 
 
 def paper_table(panel: RecordedPanel) -> Table[MethodScores]:
@@ -71,24 +67,26 @@ def paper_table(panel: RecordedPanel) -> Table[MethodScores]:
 
 
 def accuracy_table(panel: RecordedPanel) -> Table[MethodScores]:
-    """Everything that is recorded of a panel, beside the paper's numbers where it has some."""
-    if not panel.experiment:
-        columns = (METHOD, N, _EPOCHS, _DEPLOYED, _DEPLOYED_GAIN)
-        return Table("Test accuracy", columns, panel.methods, "Of the deployed network.", lambda row: row.label)
+    """Everything that is recorded of a panel of an experiment, beside the paper's numbers where it has some."""
     best = _best(panel)
     planned = {method.label for method in panel.planned_methods}
-    others = [row for row in panel.methods if row.name not in planned]
+    rows = [*_planned(panel), *(row for row in panel.methods if row.name not in planned)]
     note = "Best on test is chosen on the test set" + (", the paper's protocol" if _PAPER in best else "")
     note += "; the last epoch and what validation chose are not."
     if any("first_epochs" in run.config.settings for run in panel.finished):
         note += " Epochs: of the last stage."
     return Table(
         "Test accuracy",
-        (METHOD, N, _EPOCHS, *best, _LAST, _CHOSEN, _BEST_GAIN, _LAST_GAIN),
-        [*_planned(panel), *others],
+        (METHOD, N, _EPOCHS, *best, _BEST_GAIN, _LAST, _LAST_GAIN, *_filled([_CHOSEN], rows)),
+        rows,
         f"{note} {panel.other_baselines}".rstrip(),
         lambda row: row.name if row.output else row.label,
     )
+
+
+def _filled(columns: Sequence[Column[MethodScores]], rows: Sequence[MethodScores]) -> list[Column[MethodScores]]:
+    """The columns of which a cell is not empty."""
+    return [column for column in columns if any(column.cell(row) != "-" for row in rows)]
 
 
 def _planned(panel: RecordedPanel) -> list[MethodScores]:
@@ -103,35 +101,9 @@ def _best(panel: RecordedPanel) -> Sequence[Column[MethodScores]]:
 
 def score_table(panel: RecordedPanel) -> Table[MethodScores]:
     """Calibration of the last epoch, and what a run cost."""
-    of_network = (_NLL, _ECE) if panel.experiment else (_DEPLOYED_NLL, _DEPLOYED_ECE)
-    network = "last epoch" if panel.experiment else "deployed network"
-    note = f"Scores of the {network} on the test set. Seconds of a whole run, its share where runs are fused, "
-    note += "without the stages before it"
-    seconds = Column[MethodScores]("seconds", _seconds)
-    columns = [METHOD, N, *of_network, seconds]
-    if any(row.spread(STEP) for row in panel.methods):
-        columns += [_STEP, Column[MethodScores]("x plain", _times_plain), _MEMORY]
-        note += "; step: the median time of a training step, its share where runs are fused; x plain: "
-        note += "of runs made alone, with plain training's batch size; MiB: peak memory of a run"
-    return Table("Calibration and cost", columns, panel.methods, f"{note}.", lambda row: row.label)
-
-
-def _seconds(row: MethodScores) -> str:
-    return "-" if row.output else f"{fmean(run.result.seconds for run in row.runs):,.0f}"
-
-
-def _times_plain(row: MethodScores) -> str:
-    """A step's time over plain training's, where every run had a program of its own, all with one batch size."""
-    plain = MethodScores(row.panel, BASELINE)
-    step, reference = row.spread(STEP), plain.spread(STEP)
-    if row.output or not step or not reference or not _is_alone([*row.runs, *plain.runs]):
-        return "-"
-    return f"{step.mean / reference.mean:.2f}"
-
-
-def _is_alone(runs: Sequence[FinishedRun]) -> bool:
-    fused = any(str(run.result.environment.get("executor")).startswith("fused") for run in runs)
-    return not fused and len({run.config.batch_size for run in runs}) == 1
+    costs = _filled([_STEP, _MEMORY], panel.methods)
+    note = f"Of the last epoch on the test images.{_COST_NOTE if costs else ''}"
+    return Table("Calibration and cost", (METHOD, N, _NLL, _ECE, *costs), panel.methods, note, lambda row: row.label)
 
 
 def epochs_table(panel: RecordedPanel) -> Table[MethodScores]:
@@ -153,7 +125,7 @@ def epochs_table(panel: RecordedPanel) -> Table[MethodScores]:
 
 def comparison_table(panel: RecordedPanel) -> Table[MethodScores]:
     """The table of a comparison: deployed networks on the test images, mean ± standard deviation over seeds."""
-    methods = panel.methods
-    costs = (_STEP, _MEMORY) if all(row.spread(STEP) for row in methods) else ()
+    costs = _filled([_STEP, _MEMORY], panel.methods)
     columns = (METHOD, N, _DEPLOYED, _DEPLOYED_GAIN, _DEPLOYED_NLL, _DEPLOYED_ECE, *costs)
-    return Table("Comparison", columns, methods)
+    note = f"Of the deployed network on the test images.{_COST_NOTE if costs else ''}"
+    return Table("Accuracy, calibration and cost", columns, panel.methods, note, lambda row: row.label)

@@ -19,6 +19,7 @@ def run_table(panel: RecordedPanel) -> tuple[Table[RunRecord], list[tuple[str, s
     """
     finished = [run for run in panel.runs if isinstance(run, FinishedRun)]
     environments = {run.environment_key: run.result.environment for run in finished}
+    known = {key: {name: value for name, value in of.items() if value is not None} for key, of in environments.items()}
     places = {key: f"E{number}" for number, key in enumerate(environments, start=1)}
 
     def of(head: str, text: Callable[[FinishedRun], str], *, is_text: bool = False) -> Column[RunRecord]:
@@ -38,13 +39,14 @@ def run_table(panel: RecordedPanel) -> tuple[Table[RunRecord], list[tuple[str, s
     )
     note = "Seconds of training and evaluation, a run's share where runs are fused."
     table = Table("Every run", columns, panel.runs, note, lambda run: run.label)
-    return table, [(places[key], _in_words(environment)) for key, environment in environments.items()]
+    return table, [(places[key], _in_words(environment)) for key, environment in known.items()]
 
 
 def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[Sequence[str]] | None]:
-    """The settings that all runs of a panel have in common, and a table of those that differ.
+    """The settings in which no two runs of a panel differ, and a table of the others; None where there are none.
 
-    Runs that differ by their seeds alone share a row; there is no table where no run has a configuration.
+    A method's own setting is compared with that of the methods that have it. Runs that differ by their seeds alone
+    share a row.
     """
     settings = []  # of each run but its seed; those of its data and of its method by dotted name
     for run in panel.runs:
@@ -53,18 +55,19 @@ def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[Sequ
             data = {f"data.{key}": value for key, value in run.config.data.items()}
             method = {f"method.{key}": value for key, value in run.config.settings.items()}
             settings.append((run, data | values | method))
-    if not settings:
-        return [], None
-    first, absent = settings[0][1], object()
-    keys = dict.fromkeys(key for _, values in settings for key in values)
-    varying = [key for key in keys if any(values.get(key, absent) != first.get(key, absent) for _, values in settings)]
+    known: dict[str, set[str]] = {}
+    for _, values in settings:
+        for key, value in values.items():
+            known.setdefault(key, set()).add(_as_recorded(value))
+    shared = [(key, next(iter(values))) for key, values in known.items() if len(values) == 1]
     seeds: dict[tuple[str, str], list[str]] = {}
     for run, values in settings:
-        words = _in_words({key: values[key] for key in varying if key in values})
-        seeds.setdefault((run.label, words or "-"), []).append(str(run.seed))
-    shared = [(key, _as_recorded(value)) for key, value in first.items() if key not in varying]
-    note = "With the settings of all runs, this is each run's whole configuration."
+        words = _in_words({key: value for key, value in values.items() if len(known[key]) > 1})
+        seeds.setdefault((run.label, words), []).append(str(run.seed))
     rows = [(label, ", ".join(of_row), words) for (label, words), of_row in seeds.items()]
+    if not any(words for *_, words in rows):
+        return shared, None
+    note = "Everything else is the same for all runs that have it, below."
     table = table_of("What differs between runs", ("method", "seeds", "settings"), rows, note, words=3)
     return shared, replace(table, label=itemgetter(0))
 
@@ -74,7 +77,7 @@ def _in_words(values: dict[str, Any]) -> str:
 
 
 def _as_recorded(value: Any) -> str:
-    """A value as it is recorded; equal counts of all classes in short."""
+    """A value as it is recorded, ``-`` for none; equal counts of all classes in short."""
     if isinstance(value, list) and len(value) > 3 and len(set(map(str, value))) == 1:
         return f"{len(value)} x {value[0]}"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else "-" if value is None else json.dumps(value)

@@ -42,7 +42,7 @@ _VALIDATION_COLUMNS = (
     METHOD,
     N_LESS,
     Column[MethodScores]("validation %", lambda row: percent(row.spread(VALIDATION))),
-    Column[MethodScores](f"vs {BASELINE} [95 % CI]", lambda row: points(row.gain(VALIDATION), row.n)),
+    Column[MethodScores](f"vs {BASELINE} [95 % CI]", lambda row: row.difference(VALIDATION)),
     Column[MethodScores]("NLL", lambda row: nats(row.spread(_VALIDATION_NLL))),
     Column[MethodScores]("ECE %", lambda row: percent(row.spread(_VALIDATION_ECE))),
     Column[MethodScores]("test there %", lambda row: percent(row.spread(CHOSEN))),
@@ -144,7 +144,7 @@ def _of_output(output: str) -> Sequence[Column[MethodScores]]:
     kind = f", {output}" if output else ""
     return (
         Column[MethodScores](f"test %{kind}", lambda row: percent(of(row).spread(LAST))),
-        Column[MethodScores](f"vs {BASELINE}{kind} [95 % CI]", lambda row: points(of(row).gain(LAST))),
+        Column[MethodScores](f"vs {BASELINE}{kind} [95 % CI]", lambda row: of(row).difference(LAST)),
         Column[MethodScores](f"NLL{kind}", lambda row: nats(of(row).spread(NLL))),
         Column[MethodScores](f"ECE %{kind}", lambda row: percent(of(row).spread(ECE))),
     )

@@ -169,8 +169,8 @@ def latex_escaped(text: str) -> str:
     return MINUS.sub("$-$", "".join(_LATEX.get(character, character) for character in printable(text)))
 
 
-def latex(table: Table[Any], caption: str) -> str:
-    r"""A table as LaTeX: ``\input`` it in a document that uses the package booktabs."""
+def latex(table: Table[Any], caption: str, label: str) -> str:
+    r"""A table as LaTeX: ``\input`` it in a document that uses the package booktabs, and refer to ``tab:<label>``."""
 
     def line(cells: Sequence[str]) -> str:
         escaped = map(latex_escaped, cells)
@@ -183,6 +183,7 @@ def latex(table: Table[Any], caption: str) -> str:
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{latex_escaped(caption)}}}",
+            rf"\label{{tab:{label}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             line(table.head),
@@ -200,9 +201,18 @@ _TOGETHER = re.compile(r" (?=[%±=])|(?<=[±=]) ")
 """Spaces at which no line may end: those within ``64.5 ± 0.3 %`` and ``n = 5``."""
 
 
+def accuracy_column(table: Table[Any]) -> int:
+    """The first column of shares, which stays in view beside the method where a screen is narrow; 0 for none."""
+    return next((number for number, column in enumerate(table.columns) if column.head.endswith("%")), 0)
+
+
 def html_rows(table: Table[Any]) -> Markup:
     """The rows of a table as HTML; not in a template, where ten thousand of them would take seconds."""
-    kinds = [' class="w"' if column.is_text else "" for column in table.columns]
+    accuracy = accuracy_column(table)
+    kinds = [
+        ' class="w"' if column.is_text else ' class="key"' if number == accuracy else ""
+        for number, column in enumerate(table.columns)
+    ]
     rows = []
     for row, (first, *cells) in zip(table.rows, table.cells, strict=True):
         label = Markup(' data-label="{}"').format(table.label(row)) if table.label else ""
