@@ -2,7 +2,6 @@
 
 import json as to_json
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -79,7 +78,7 @@ def evaluate(*, json: bool = False, csv: str | Path | None = None, **options: An
     from osakd.cli.evaluation import csv_of, print_evaluation
 
     out_file = None if csv is None else out_path(csv)
-    evaluation = api.evaluate(**options, on_note=partial(say, file=sys.stderr if json else sys.stdout))
+    evaluation = api.evaluate(**options, on_note=partial(say, error=json))
     if out_file is not None:
         write_atomic(out_file, csv_of(evaluation).encode())
     if json:

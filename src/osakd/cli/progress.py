@@ -209,5 +209,5 @@ def print_comparison(panel: RecordedPanel) -> None:
     print_table(comparison_table(panel))
     for executor in dict.fromkeys(run.result.environment["executor"] for run in panel.finished):
         say(f"Executor: {executor}.")
-    for note in [*panel.notes, *panel.equal_runs]:
+    for note in panel.notes:
         say(note)
