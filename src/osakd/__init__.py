@@ -58,36 +58,25 @@ __all__ = [
     "train",
     "write_report",
 ]
-_unlisted = set() if find_spec("huggingface_hub") else {"OSAKDModel"}
-"""A name is not listed where it cannot be imported."""
-__all__ += sorted(offered("names").keys() - _unlisted)  # pyright: ignore[reportUnsupportedDunderAll] - the leaves' names
-_get, _names = lazy_names(
-    __name__,
-    {
-        "BestAverage": "engine.best",
-        "Callback": "engine.callbacks",
-        "Comparison": "api",
-        "InputError": "errors",
-        "OSAKDLoss": "losses.osakd",
-        "OutputMemory": "labels.memory",
-        "Reliability": "labels.reliability",
-        "Run": "api",
-        "RunError": "errors",
-        "WithIndex": "data.indexed",
-        "build_model": "models.build",
-        "compare": "api",
-        "evaluate": "api",
-        "fit_temperature": "engine.calibration",
-        "knn_posterior": "labels.posterior",
-        "load": "api",
-        "osakd_loss": "losses.terms",
-        "pack": "api",
-        "soft_label_ceiling": "labels.ceiling",
-        "train": "api",
-        "write_report": "api",
-        **offered("names"),
-    },
-)
+_cannot_be_imported = set() if find_spec("huggingface_hub") else {"OSAKDModel"}
+__all__ += sorted(offered("names").keys() - _cannot_be_imported)  # pyright: ignore[reportUnsupportedDunderAll]
+_MODULES = {
+    "api": "Comparison Run compare evaluate load pack train write_report",
+    "data.indexed": "WithIndex",
+    "engine.best": "BestAverage",
+    "engine.calibration": "fit_temperature",
+    "engine.callbacks": "Callback",
+    "errors": "InputError RunError",
+    "labels.ceiling": "soft_label_ceiling",
+    "labels.memory": "OutputMemory",
+    "labels.posterior": "knn_posterior",
+    "labels.reliability": "Reliability",
+    "losses.osakd": "OSAKDLoss",
+    "losses.terms": "osakd_loss",
+    "models.build": "build_model",
+}
+_of_trunk = {name: module for module, names in _MODULES.items() for name in names.split()}
+_get, _ = lazy_names(__name__, _of_trunk | offered("names"))
 
 
 def __getattr__(name: str) -> Any:
@@ -96,4 +85,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*(name for name in _names() if name not in _unlisted), "__version__"]
+    return sorted([*__all__, "__version__"])
