@@ -42,7 +42,7 @@ def test_it_ends_with_the_report_that_osakd_report_writes(comparison: Path, tmp_
     path = osakd.write_report(comparison, out=tmp_path)
     assert path == tmp_path / "report.html"
     assert path.read_bytes() == (comparison / "report.html").read_bytes()
-    assert "osakd-4nn" in next((tmp_path / "figures").glob("*.svg")).read_text()
+    assert ">osakd-4nn<" in next((tmp_path / "figures").glob("*.svg")).read_text()
     assert next((tmp_path / "figures").glob("*.png")).read_bytes().startswith(b"\x89PNG")
     assert not list(comparison.glob("*.png"))
 

@@ -36,12 +36,12 @@ def chosen_panels(
         for name in wanted or []:
             if name not in all_names:
                 raise unknown_name(f"{kind} of {experiment.name}", name, all_names)
-    of_names = [panel for panel in experiment.panels if panels is None or panel.name in panels]
     chosen = [
-        replace(panel, methods=tuple(method for method in panel.methods if methods is None or method.label in methods))
-        for panel in of_names
+        replace(panel, methods=of_panel)
+        for panel in experiment.panels
+        if (panels is None or panel.name in panels)
+        and (of_panel := tuple(one for one in panel.methods if methods is None or one.label in methods))
     ]
-    chosen = [panel for panel in chosen if panel.methods]
     known = list(dict.fromkeys(panel.data for panel in chosen))
     places = known if data is None else data
     if not places:

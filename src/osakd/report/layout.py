@@ -70,8 +70,11 @@ def read_panels(folder: Path, experiments: Sequence[Experiment]) -> list[Recorde
             panels.append(RecordedPanel(*place, runs, experiment, panel))
         elif experiment.view == "paper" and (whole or experiment.folder in tables):
             panels.append(RecordedPanel(*place, (), experiment, panel))
-    others = [_renamed(group) for group in left.values()]
-    return panels + [RecordedPanel(group.place, group.name, group.runs) for group in others]
+    for group in left.values():
+        # The folder above the report's own is the user's affair: it may have their name.
+        place = group.place if group.depth or group.place == "run" else "comparison"
+        panels.append(RecordedPanel(place, group.name, group.runs))
+    return panels
 
 
 def read_panel(experiment: Experiment, panel: Panel, folder: Path) -> RecordedPanel:
@@ -226,11 +229,6 @@ def _compared(folder: Path) -> list[str]:
         return [str(method["label"]) for method in methods if method["predictor"] is None]
     except (RunError, KeyError, TypeError):
         return []
-
-
-def _renamed(group: Group) -> Group:
-    """The folder above the report's own is the user's affair: it may have their name."""
-    return replace(group, place="comparison") if group.depth == 0 and group.place != "run" else group
 
 
 def _natural(label: str) -> list[tuple[int, str]]:

@@ -112,8 +112,7 @@ def result_tables(panel: RecordedPanel) -> list[Table[Any]]:
     tables: list[Table[Any]] = [validation_table(panel), *against_tables(panel)] if panel.by_validation else []
     tables += [weights_table(panel)] if panel.view == "study" else []
     tables += [accuracy_table(panel), *([score_table(panel)] if panel.finished else [])]
-    claims = claims_table(panel)
-    return [*tables, claims] if claims else tables
+    return [*tables, *filter(None, [claims_table(panel)])]
 
 
 def warnings(panel: RecordedPanel) -> list[str]:

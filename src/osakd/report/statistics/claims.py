@@ -44,9 +44,8 @@ def claims(panel: RecordedPanel) -> list[Claim]:
             judged += _of_interpretation(panel, planned, interpretation, behind)
         else:
             judged.append(Claim(f"{untested.text}{behind}", panel.name, "-", UNTESTED))
-    for claim, better, worse in ((asked.claim, asked.better, asked.worse) for asked in planned.preferences):
-        judged.append(_judged(panel, f"{claim}, best epoch", better, worse, BEST))
-    return judged
+    asked = planned.preferences
+    return judged + [_judged(panel, f"{one.claim}, best epoch", one.better, one.worse, BEST) for one in asked]
 
 
 def _is_compared(panel: RecordedPanel, label: str, baseline: str) -> bool:

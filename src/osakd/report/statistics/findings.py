@@ -115,26 +115,20 @@ def _against_plain(panel: RecordedPanel, measure: Measure) -> str:
         if row.baseline == BASELINE and row.label != BASELINE:
             words = _verdict(gain) if gain else row.same() or "no common seed"
             by_verdict.setdefault(words, []).append(row.label)
-    return f"Against plain training {_WHEN[measure]}: {_listed(by_verdict)}."
-
-
-def _listed(by_words: dict[str, list[str]]) -> str:
-    return "; ".join(f"{words}: {', '.join(labels)}" for words, labels in by_words.items() if labels)
+    listed = "; ".join(f"{words}: {', '.join(labels)}" for words, labels in by_verdict.items() if labels)
+    return f"Against plain training {_WHEN[measure]}: {listed}."
 
 
 def _chosen(panel: RecordedPanel) -> str:
     """Which method validation chooses, beside what it is compared with."""
     best = panel.ranked[0]
-    words = f"Validation chooses {best.label} of {len(panel.ranked)}: {_accuracies(best)}, {_size(best)}"
+    validation, test = (percent(best.spread(measure)) for measure in (VALIDATION, CHOSEN))
+    words = f"Validation chooses {best.label} of {len(panel.ranked)}: {validation} % on validation, {test} % on test, "
+    words += _size(best)
     gain = best.gain(VALIDATION)
     if gain is None:
         return f"{words}."
-    verdict = f"{_verdict(gain)} against {best.baseline} ({points(gain)} points on validation)"
-    return f"{words}; {verdict}."
-
-
-def _accuracies(method: MethodScores) -> str:
-    return f"{percent(method.spread(VALIDATION))} % on validation, {percent(method.spread(CHOSEN))} % on test"
+    return f"{words}; {_verdict(gain)} against {best.baseline} ({points(gain)} points on validation)."
 
 
 def remarks(panel: RecordedPanel) -> Iterator[str]:
@@ -173,8 +167,7 @@ def _method(panel: RecordedPanel) -> MethodScores | None:
 
 
 def _is_better(ours: MethodScores, theirs: MethodScores) -> bool:
-    gain = ours.gain(DEPLOYED, theirs)
-    return gain is not None and gain.sign == 1
+    return (gain := ours.gain(DEPLOYED, theirs)) is not None and gain.sign == 1
 
 
 def _gain_words(ours: MethodScores, theirs: MethodScores) -> str:

@@ -15,19 +15,9 @@ AVERAGED = "averaged"
 """The output of a network whose weights are averaged along training."""
 
 
-def std_of_last_epochs(accuracies: Sequence[float]) -> float:
-    """Standard deviation of the accuracy over the last 10 epochs, or over all where there are fewer."""
-    last = accuracies[-LAST_EPOCHS:]
-    return stdev(last) if len(last) > 1 else 0.0
-
-
-def _drop(accuracies: Sequence[float]) -> float:
-    return max(accuracies) - accuracies[-1]
-
-
 _OVER_EPOCHS: Mapping[str, Callable[[Sequence[float]], float]] = {
-    "std_of_last_epochs": std_of_last_epochs,
-    "drop": _drop,
+    "std_of_last_epochs": lambda accuracies: stdev(accuracies[-LAST_EPOCHS:]) if len(accuracies) > 1 else 0.0,
+    "drop": lambda accuracies: max(accuracies) - accuracies[-1],
 }
 _COSTS = ("step_ms", "memory_mib")
 

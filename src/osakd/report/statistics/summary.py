@@ -1,12 +1,10 @@
 """A comparison in numbers, as ``summary.json`` holds it."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from osakd.report.statistics.panel import MethodScores, RecordedPanel
 from osakd.report.statistics.scores import QUANTITIES
-from osakd.runs import FinishedRun
 
 _ACCURACIES = ("deployed", "last", "best_on_test", "chosen_on_validation")
 _NOT_SHARED = ("data", "model", "epochs", "method", "settings", "seed")
@@ -35,14 +33,9 @@ def summarise(panel: RecordedPanel) -> dict[str, Any]:
         "epochs": panel.epochs,
         "methods": [_of_method(method) for method in panel.methods],
         "notes": panel.notes,
-        "environments": environments_of(panel.finished),
+        "environments": list({run.environment_key: run.result.environment for run in panel.finished}.values()),
         "configuration": {key: value for key, value in asdict(config).items() if key not in _NOT_SHARED},
     }
-
-
-def environments_of(runs: Iterable[FinishedRun]) -> list[dict[str, Any]]:
-    """Where runs were made, without repetition."""
-    return list({run.environment_key: run.result.environment for run in runs}.values())
 
 
 def _of_method(method: MethodScores) -> dict[str, Any]:

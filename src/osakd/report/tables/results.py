@@ -25,10 +25,6 @@ from osakd.report.tables.table import Column, Table
 _INTERVAL = "[95 % CI]"
 
 
-def _published(row: MethodScores) -> str:
-    return f"{row.published.mean:.2f} ± {row.published.std:.2f}" if row.published else "-"
-
-
 def _cost(measure: Measure, row: MethodScores) -> str:
     """A cost of a run, in the row of the deployed network; none where several runs were measured together."""
     together = any(str(run.result.environment.get("executor")).startswith("fused") for run in row.runs)
@@ -42,7 +38,9 @@ N_LESS = Column[MethodScores]("n", lambda row: with_less(str(row.n), row.shortfa
 _EPOCHS = Column[MethodScores]("epochs", lambda row: str(row.runs[0].config.epochs) if row.n else "-")
 _BEST = Column[MethodScores]("best on test %", lambda row: percent(row.spread(BEST)))
 _BEST_OR_NOT_RUN = Column[MethodScores](_BEST.head, lambda row: _BEST.cell(row) if row.n else "not run")
-_PAPER = Column[MethodScores]("paper %", _published)
+_PAPER = Column[MethodScores](
+    "paper %", lambda row: f"{row.published.mean:.2f} ± {row.published.std:.2f}" if row.published else "-"
+)
 _VERDICT = Column[MethodScores]("verdict", lambda row: row.verdict, is_text=True)
 _LAST = Column[MethodScores]("last epoch %", lambda row: percent(row.spread(LAST)))
 _CHOSEN = Column[MethodScores]("chosen on validation %", lambda row: percent(row.spread(CHOSEN)))

@@ -163,10 +163,7 @@ def _mean(gains: Gains) -> str:
 
 
 def _worst(gains: Gains) -> str:
-    if not gains:
-        return "-"
-    setting, gain = worst(gains)
-    return f"{points(gain)}, {setting}"
+    return ", ".join([points(worst(gains)[1]), worst(gains)[0]]) if gains else "-"
 
 
 _OVERALL = (
