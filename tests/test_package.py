@@ -66,7 +66,7 @@ def test_the_sdist_holds_source_tests_and_the_texts_about_them(distributions: Pa
     assert {file.split("/")[0] for file in files - texts} == {"src", "tests", "examples"}
     assert "examples/osakd_cifar10.py" in files
     assert package_files() == {file.removeprefix("src/") for file in files if file.startswith("src/")}
-    assert path.stat().st_size < 600_000
+    assert path.stat().st_size < 640_000  # text alone: neither data nor weights
 
 
 def test_the_wheel_holds_the_package_and_the_licence(distributions: Path) -> None:
