@@ -73,7 +73,9 @@ def table(seconds: Seconds) -> str:
             lines.append([*line, milliseconds(ours), milliseconds(fastest), f"{ratio:.2f}x"])
         elif not row.baselines:
             lines.append([*line, milliseconds(ours), "-", "-"])
-    return markdown(table_of("benchmark", ["what", "against", "ms", "against ms", "times as fast"], lines, words=2))
+    return markdown(
+        table_of("benchmark", ["what", "against", "ms", "against ms", "times as fast"], lines, words=(0, 1))
+    )
 
 
 def milliseconds(seconds: Sequence[float]) -> str:

@@ -11,6 +11,7 @@ from osakd.cli.terminal import say
 from osakd.engine.callbacks import Callback
 from osakd.errors import NotFusedError, printable
 from osakd.records import RunConfig
+from osakd.report.statistics.findings import remarks
 from osakd.report.statistics.panel import RecordedPanel
 from osakd.report.tables.results import comparison_table
 from osakd.report.tables.table import Table, console_tables
@@ -209,5 +210,5 @@ def print_comparison(panel: RecordedPanel) -> None:
     print_table(comparison_table(panel))
     for executor in dict.fromkeys(run.result.environment["executor"] for run in panel.finished):
         say(f"Executor: {executor}.")
-    for note in panel.notes:
+    for note in [*panel.notes, *remarks(panel)]:
         say(note)

@@ -3,6 +3,7 @@
 The only file of the report that reads: every record file is opened once, and all else takes the runs from here.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -234,10 +235,5 @@ def _renamed(group: Group) -> Group:
 
 def _natural(label: str) -> list[tuple[int, str]]:
     """A key that puts 8nn before 16nn."""
-    parts: list[tuple[int, str]] = []
-    for character in label:
-        if character.isdecimal() and parts and not parts[-1][1]:
-            parts[-1] = (10 * parts[-1][0] + int(character), "")
-        else:
-            parts.append((int(character), "") if character.isdecimal() else (10**9, character))
-    return parts
+    parts = re.split(r"([0-9]+)", label)
+    return [(int(part), "") if part.isdecimal() else (10**9, part) for part in parts]

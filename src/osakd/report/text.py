@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from osakd.plan import View
 from osakd.report.charts.curves import write_curves
@@ -16,7 +17,7 @@ from osakd.report.tables.study import (
     validation_table,
     weights_table,
 )
-from osakd.report.tables.table import markdown, titled
+from osakd.report.tables.table import Table, markdown, titled
 
 
 def panel_text(panel: RecordedPanel, view: View, drawn: Path | None = None) -> str:
@@ -44,9 +45,13 @@ def study_texts(panels: Sequence[RecordedPanel]) -> tuple[str, str]:
     done = [panel for panel in panels if panel.finished]
     taken = [(panel.name, words) for panel in done if (words := advice(panel))]
     lines = "\n".join(f"- On {name}, {words[0].lower()}{words[1:]}" for name, words in taken)
-    tables = (deployed_table(done), overall_table(done), *contrast_tables(done))
-    first, second, *others = ([*titled(table)] if table.rows else [] for table in tables)
-    return _paragraphs([lines, *first, *second]), _paragraphs([part for parts in others for part in parts])
+    return _paragraphs([lines, *_shown([deployed_table(done), overall_table(done)])]), _paragraphs(
+        _shown(contrast_tables(done))
+    )
+
+
+def _shown(tables: Sequence[Table[Any]]) -> list[str]:
+    return [part for table in tables if table.rows for part in titled(table)]
 
 
 def _beside_the_paper(panel: RecordedPanel, _: Path | None) -> list[str]:

@@ -28,13 +28,16 @@ def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: st
     ``numbers`` are those of the methods in their panel. None where no method has a difference to plain training.
     """
     measures = methods[0].panel.accuracies if methods else ()
-    pairs = [(method.label, [method.gain(measure) for measure in measures]) for method in methods]
-    shown = {label: [gain for gain in gains if gain is not None] for label, gains in pairs if None not in gains}
+    shown: dict[str, dict[Measure, Difference]] = {}
+    for method in methods:
+        gains = {measure: gain for measure in measures if (gain := method.gain(measure)) is not None}
+        if len(gains) == len(measures):
+            shown[method.label] = gains
     if not shown:
         return None
     height = TOP + ROW * len(shown) + BOTTOM
     left = min(_MOST_LEFT, 14 + _LETTER * max(map(len, shown)))
-    across = Scale(*_limits([gain for gains in shown.values() for gain in gains]), left, WIDTH - RIGHT)
+    across = Scale(*_limits([gain for gains in shown.values() for gain in gains.values()]), left, WIDTH - RIGHT)
     bottom = height - BOTTOM
     parts = [text_at(8, 12, f"Difference to {BASELINE} (points)", "s axis")]
     values = ticks(across.low, across.high, 5)
@@ -45,23 +48,18 @@ def forest(methods: Sequence[MethodScores], numbers: Mapping[str, int], note: st
     for place, (label, gains) in enumerate(shown.items()):
         middle = TOP + ROW * (place + 0.5)
         words = text_at(left - 8, middle + 3.5, _shortened(label), "t")
-        marks = Markup("").join(_marks(measures, gains, across, middle))
+        marks = Markup("").join(_marks(gains, across, middle))
         parts.append(Markup('<g data-m="{}">{}{}</g>').format(numbers[label], words, marks))
     # At the ends of the axis: beside zero they would be cut off where it is near an end.
     parts.append(text_at(across.start, height - 4, "← worse", "s axis side"))
     parts.append(text_at(across.end, height - 4, "better →", "t axis"))
-    described = "; ".join(
-        f"{label}: "
-        + ", ".join(
-            f"{points(gain)}, {words}"
-            for measure, gain in zip(measures, gains, strict=True)
-            for words in _KINDS[measure][:1]
-        )
+    described = [
+        f"{label}: {', '.join(f'{points(gain)}, {_KINDS[measure][0]}' for measure, gain in gains.items())}"
         for label, gains in shown.items()
-    )
+    ]
     drawing = Markup(
         '<svg class="forest" role="img" viewBox="0 0 {} {}"><title>{}</title><desc>{}</desc>{}</svg>'
-    ).format(WIDTH, height, "Paired differences to plain training", f"{described}.", Markup("").join(parts))
+    ).format(WIDTH, height, "Paired differences to plain training", f"{'; '.join(described)}.", Markup("").join(parts))
     kinds = [
         f"{'Open' if kind == 'open' else 'Filled'}: {words}"
         for words, kind, _ in (_KINDS[measure] for measure in measures)
@@ -92,21 +90,20 @@ def _limits(gains: Sequence[Difference]) -> tuple[float, float]:
     return min(ends) - room, max(ends) + room
 
 
-def _marks(measures: Sequence[Measure], gains: Sequence[Difference], across: Scale, middle: float) -> list[Markup]:
+def _marks(gains: Mapping[Measure, Difference], across: Scale, middle: float) -> list[Markup]:
     """The marks of a method; where one lies beyond the axis, the numbers at its end instead."""
-    means = [100 * gain.mean for gain in gains]
+    means = [100 * gain.mean for gain in gains.values()]
     if all(across.low <= mean <= across.high for mean in means):
-        kinds = [_KINDS[measure] for measure in measures]
-        return [_mark(gain, *kind[:2], across, middle + kind[2]) for gain, kind in zip(gains, kinds, strict=True)]
+        return [_mark(gain, *_KINDS[measure], across, middle) for measure, gain in gains.items()]
     numbers = ", ".join(f"{mean:+.1f}" for mean in means).replace("-", "\N{MINUS SIGN}")
     if means[0] < 0:
         return [text_at(across.start, middle + 3.5, f"\N{LEFTWARDS ARROW} {numbers}", "s")]
     return [text_at(across.end, middle + 3.5, f"{numbers} \N{RIGHTWARDS ARROW}", "t")]
 
 
-def _mark(difference: Difference, words: str, kind: str, across: Scale, y: float) -> Markup:
+def _mark(difference: Difference, words: str, kind: str, down: float, across: Scale, middle: float) -> Markup:
     """A dot and its interval; one that goes beyond the axis ends there, dashed."""
-    parts = []
+    parts, y = [], middle + down
     if difference.low is not None and difference.high is not None:
         low, high = max(100 * difference.low, across.low), min(100 * difference.high, across.high)
         whole = low == 100 * difference.low and high == 100 * difference.high

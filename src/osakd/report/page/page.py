@@ -57,9 +57,11 @@ def page(
 ) -> str:
     """The report as HTML; its panels come in order."""
     states = Counter(run.state for panel in panels for run in panel.runs)
-    places: dict[str, list[tuple[str, RecordedPanel]]] = {}
+    parts: dict[str, dict[str, Any]] = {}
     for number, panel in enumerate(panels):
-        places.setdefault(panel.place, []).append((f"c{number}", panel))
+        title = panel.experiment.title if panel.experiment else panel.place.capitalize()
+        part = parts.setdefault(panel.place, {"title": title, "sections": []})
+        part["sections"].append(section_of(panel, f"c{number}"))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -74,19 +76,10 @@ def page(
         behaviour=Markup((TEMPLATES / "behaviour.js").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         several=len(panels) > 1,
         counted=", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state]),
-        parts=[_part(place, of_place) for place, of_place in places.items()],
+        parts=list(parts.values()),
         galleries=galleries,
         complexity=complexity,
     )
-
-
-def _part(place: str, panels: Sequence[tuple[str, RecordedPanel]]) -> dict[str, Any]:
-    """An experiment for the template: its title and its panels."""
-    experiment = next((panel.experiment for _, panel in panels if panel.experiment), None)
-    return {
-        "title": experiment.title if experiment else place.capitalize(),
-        "sections": [section_of(panel, key) for key, panel in panels],
-    }
 
 
 def section_of(panel: RecordedPanel, key: str) -> dict[str, Any]:

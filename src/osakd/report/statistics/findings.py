@@ -38,7 +38,7 @@ def findings(panel: RecordedPanel) -> list[str]:
         sentences += [_against_plain(panel, measure) for measure in panel.accuracies]
     if ours and smooth:
         sentences.append(_compared(ours, smooth))
-    return [*sentences, *_remarks(panel)]
+    return [*sentences, *remarks(panel)]
 
 
 def advice(panel: RecordedPanel) -> str:
@@ -137,7 +137,7 @@ def _accuracies(method: MethodScores) -> str:
     return f"{percent(method.spread(VALIDATION))} % on validation, {percent(method.spread(CHOSEN))} % on test"
 
 
-def _remarks(panel: RecordedPanel) -> Iterator[str]:
+def remarks(panel: RecordedPanel) -> Iterator[str]:
     """Methods that trained equal networks, whose soft labels had no part, or that probably answer one class."""
     groups: dict[str, list[str]] = {}
     for row in panel.deployed:

@@ -1,8 +1,7 @@
-"""Numbers as text: shares in per cent, differences in points, and the line over a table."""
+"""Numbers as text: shares in per cent, differences in points."""
 
 import re
 
-from osakd.records import DataRecord
 from osakd.report.statistics.spread import Difference, Spread
 
 IDENTICAL = "identical"
@@ -11,28 +10,19 @@ MINUS = re.compile(r"(?<![\w.)])-(?=\d)")
 """A hyphen that stands for a minus: before a number, not in a word, a range or an exponent."""
 
 
-def title(data: DataRecord, model: str, epochs: int, fraction: float) -> str:
-    """The line over a table: what was compared on what."""
-    channels, height, width = data["input_shape"]
-    return (
-        f"{data['name']} ({data['train']:,} + {data['test']:,} images, {height}x{width}x{channels}, "
-        f"content {data['content'][:8]}), {model}, {epochs} epoch{'s' if epochs > 1 else ''}"
-        f"{f', {100 * fraction:g} % of the training images' if fraction < 1 else ''}"
-    )
-
-
 def percent(spread: Spread | None) -> str:
     """A share in per cent: ``93.07 ± 0.17``; ``-`` for None."""
-    if spread is None:
-        return "-"
-    return f"{100 * spread.mean:.2f}" + ("" if spread.std is None else f" ± {100 * spread.std:.2f}")
+    return _spread(spread, 100, 2)
 
 
 def nats(spread: Spread | None) -> str:
     """A negative log-likelihood: ``1.016 ± 0.010``; ``-`` for None."""
-    if spread is None:
-        return "-"
-    return f"{spread.mean:.3f}" + ("" if spread.std is None else f" ± {spread.std:.3f}")
+    return _spread(spread, 1, 3)
+
+
+def _spread(spread: Spread | None, factor: int, decimals: int) -> str:
+    numbers = [spread.mean, spread.std] if spread else []
+    return " ± ".join(f"{factor * number:.{decimals}f}" for number in numbers if number is not None) or "-"
 
 
 def points(difference: Difference | None, runs: int | None = None) -> str:

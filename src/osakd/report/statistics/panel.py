@@ -6,7 +6,7 @@ from functools import cached_property
 
 from osakd.methods.registry import run_notes
 from osakd.plan import BASELINE, Experiment, Panel, PanelMethod, Published
-from osakd.report.statistics.format import IDENTICAL, points, title, with_less
+from osakd.report.statistics.format import IDENTICAL, points, with_less
 from osakd.report.statistics.scores import AVERAGED, BEST, DEPLOYED, LAST, VALIDATION, Measure, Scores
 from osakd.report.statistics.spread import Difference, Spread, welch_sign
 from osakd.runs import Curve, FinishedRun, RunRecord
@@ -117,8 +117,10 @@ class RecordedPanel:
         """The line over its tables: what was compared on what; empty where no run has finished."""
         if not self.finished:
             return ""
-        config = self.finished[0].config
-        return title(config.data, config.model, self.epochs, config.fraction)
+        data = self.finished[0].config.data
+        channels, height, width = data["input_shape"]
+        images = f"{data['train']:,} + {data['test']:,} images, {height}x{width}x{channels}"
+        return self.caption(f"{data['name']} ({images}, content {data['content'][:8]})")
 
     def caption(self, name: str = "") -> str:
         """What was compared on what, in the words of a paper's figure; ``name`` stands for that of the images."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-from osakd.report.tables.table import Column, Table
+from osakd.report.tables.table import Column, Table, table_of
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,12 @@ class Steps:
         return f"{1000 * median(seconds):.1f}" + (f" ({ratio:.2f} times)" if seconds is not plain else "")
 
 
-_COLUMNS = (
-    Column[Figure]("CIFAR-10's shape", lambda figure: figure.what, is_text=True),
-    Column[Figure]("paper", lambda figure: figure.paper),
-    Column[Figure]("ours", lambda figure: figure.ours),
-    Column[Figure]("verdict", lambda figure: figure.verdict, is_text=True),
-)
-
-
-def figures_table(figures: Sequence[Figure]) -> Table[Figure]:
+def figures_table(figures: Sequence[Figure]) -> Table[Sequence[str]]:
     """What was counted."""
     note = "The paper's FLOPs of a forward pass are multiply-accumulates (MACs)."
-    return Table("What the methods cost", _COLUMNS, figures, note)
+    rows = [[figure.what, figure.paper, figure.ours, figure.verdict] for figure in figures]
+    head = ("CIFAR-10's shape", "paper", "ours", "verdict")
+    return table_of("What the methods cost", head, rows, note, words=(0, 3))
 
 
 def steps_table(networks: Sequence[Steps], machine: str) -> Table[str]:

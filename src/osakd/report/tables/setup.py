@@ -68,7 +68,7 @@ def settings_of(panel: RecordedPanel) -> tuple[list[tuple[str, str]], Table[Sequ
     if not any(words for *_, words in rows):
         return shared, None
     note = "Everything else is the same for all runs that have it, below."
-    table = table_of("What differs between runs", ("method", "seeds", "settings"), rows, note, words=3)
+    table = table_of("What differs between runs", ("method", "seeds", "settings"), rows, note, words=(0, 1, 2))
     return shared, replace(table, label=itemgetter(0))
 
 

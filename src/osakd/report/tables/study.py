@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from statistics import fmean
 
 from osakd.plan import BASELINE, SMOOTHING
@@ -25,7 +24,7 @@ from osakd.report.statistics.study import (
     worst,
 )
 from osakd.report.tables.results import METHOD, N_LESS, N
-from osakd.report.tables.table import Column, Table
+from osakd.report.tables.table import Column, Table, table_of
 
 _VALIDATION_NLL, _VALIDATION_ECE = (Measure(metric, "validation", "best") for metric in ("nll", "ece"))
 _SCORES = ((VALIDATION, "accuracy", 1), (_VALIDATION_NLL, "NLL", -1), (_VALIDATION_ECE, "ECE", -1))
@@ -117,22 +116,18 @@ def against_tables(panel: RecordedPanel) -> list[Table[MethodScores]]:
     return tables
 
 
-_CLAIM = Column[Claim]("claim", lambda claim: claim.text, is_text=True)
-_WHERE = Column[Claim]("where", lambda claim: claim.where, is_text=True)
-_NUMBER = Column[Claim]("number [95 % CI]", lambda claim: claim.number)
-_CLAIM_VERDICT = Column[Claim]("verdict", lambda claim: claim.verdict, is_text=True)
-
-
-def claims_table(panel: RecordedPanel) -> Table[Claim] | None:
+def claims_table(panel: RecordedPanel) -> Table[Sequence[str]] | None:
     """The paper's claims that the runs of a panel decide; None where they decide none."""
-    decided = claims(panel)
     note = "Differences in points, paired by seed, with the 95 % interval; fewer than three seeds decide nothing."
-    return Table("The paper's claims", (_CLAIM, _NUMBER, _CLAIM_VERDICT), decided, note) if decided else None
+    rows = [[claim.text, claim.number, claim.verdict] for claim in claims(panel)]
+    head = ("claim", "number [95 % CI]", "verdict")
+    return table_of("The paper's claims", head, rows, note, words=(0, 2)) if rows else None
 
 
-def all_claims_table(decided: Sequence[Claim]) -> Table[Claim]:
+def all_claims_table(decided: Sequence[Claim]) -> Table[Sequence[str]]:
     """The claims of several panels, with where each is decided."""
-    return Table("Claims", (_CLAIM, _WHERE, _NUMBER, _CLAIM_VERDICT), decided)
+    rows = [[claim.text, claim.where, claim.number, claim.verdict] for claim in decided]
+    return table_of("Claims", ("claim", "where", "number [95 % CI]", "verdict"), rows, words=(0, 1, 3))
 
 
 def _of_output(output: str) -> Sequence[Column[MethodScores]]:
@@ -194,29 +189,25 @@ def overall_table(panels: Sequence[RecordedPanel]) -> Table[Overall]:
     return Table("In all settings", _OVERALL, overall(panels), note)
 
 
-def contrast_tables(panels: Sequence[RecordedPanel]) -> list[Table[Contrast]]:
+def contrast_tables(panels: Sequence[RecordedPanel]) -> list[Table[Sequence[str]]]:
     """Our methods against others and controls: test accuracy, and NLL; a column for each panel."""
     rows, settings = contrasts(panels), [panel.name for panel in panels if panel.finished]
 
     def accuracy(setting: str, row: Contrast) -> str:
-        star = "*" if row.adjusted.get(setting, 1) < 1 - CONFIDENCE else ""
-        return points(row.accuracy.get(setting)) + star
+        return points(row.accuracy.get(setting)) + "*" * (row.adjusted.get(setting, 1) < 1 - CONFIDENCE)
 
     def nll(setting: str, row: Contrast) -> str:
         return in_nats(row.nll.get(setting))
 
-    pair = (
-        Column[Contrast]("method", lambda row: row.name, is_text=True),
-        Column[Contrast]("against", lambda row: row.baseline, is_text=True),
-    )
     note = "Differences of the last epoch on the test images, paired by seed, with the 95 % interval."
     starred = f"{note} Star: p below 0.05 after Holm's correction over the whole table."
     return [
-        Table(
+        table_of(
             f"Against other methods and controls: {what}",
-            (*pair, *(Column[Contrast](setting, partial(cell, setting)) for setting in settings)),
-            rows,
+            ["method", "against", *settings],
+            [[row.name, row.baseline, *(cell(setting, row) for setting in settings)] for row in rows],
             words,
+            words=(0, 1),
         )
         for what, cell, words in (("accuracy in points", accuracy, starred), ("NLL in nats", nll, note))
     ]
@@ -226,7 +217,7 @@ _CHOSEN_SCORES = [Measure(metric, at="by_validation", output=AVERAGED) for metri
 """Of the averaged weights of the epoch with the best validation accuracy."""
 
 
-def deployed_table(panels: Sequence[RecordedPanel]) -> Table[tuple[str, list[str]]]:
+def deployed_table(panels: Sequence[RecordedPanel]) -> Table[Sequence[str]]:
     """What averaging and choosing the epoch give, and what soft labels add; a column for each panel."""
     shown = [panel for panel in panels if panel.finished]
     labels = dict.fromkeys(label for panel in shown for label in panel.scores.runs)
@@ -245,13 +236,9 @@ def deployed_table(panels: Sequence[RecordedPanel]) -> Table[tuple[str, list[str
     rows += [(f"{label}, chosen", scores(label, _CHOSEN_SCORES)) for label in (BASELINE, *simple, ours)]
     rows += [(f"{ours} - {label}, both chosen", gains(ours, label, _CHOSEN_SCORES[0])) for label in (BASELINE, *simple)]
     rows += [(f"{label}, chosen - {BASELINE}, last epoch", gains(label, BASELINE, LAST)) for label in (BASELINE, ours)]
-    columns = [Column[tuple[str, list[str]]]("accuracy % / NLL / ECE %", lambda row: row[0], is_text=True)]
-    columns += [
-        Column[tuple[str, list[str]]](panel.name, lambda row, number=number: row[1][number])
-        for number, panel in enumerate(shown)
-    ]
     note = (
         "Chosen: the averaged weights of the epoch with the best validation accuracy, without a temperature. Means on "
         "the test images; differences of the accuracy in points, paired by seed, with the 95 % interval."
     )
-    return Table("What is deployed", columns, rows if ours else [], note)
+    head = ["accuracy % / NLL / ECE %", *(panel.name for panel in shown)]
+    return table_of("What is deployed", head, [[name, *cells] for name, cells in rows] if ours else [], note)

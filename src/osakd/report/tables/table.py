@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -61,19 +61,11 @@ class Table(Generic[Row]):
 
 
 def table_of(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "", *, words: int = 1
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], note: str = "", *, words: Collection[int] = (0,)
 ) -> Table[Sequence[str]]:
-    """A table of texts.
-
-    Args:
-        title: what it shows.
-        head: the heads of its columns.
-        rows: the cells of each row.
-        note: what its reader must know.
-        words: how many columns hold words; the others hold numbers.
-    """
+    """A table of texts; the columns ``words`` hold words, the others numbers."""
     columns = [
-        Column[Sequence[str]](name, itemgetter(number), is_text=number < words) for number, name in enumerate(head)
+        Column[Sequence[str]](name, itemgetter(number), is_text=number in words) for number, name in enumerate(head)
     ]
     return Table(title, columns, rows, note)
 

@@ -11,13 +11,17 @@
     return isNaN(x) ? 1 : isNaN(y) ? -1 : x - y;
   };
 
+  const buttoned = (part) => {
+    const button = document.createElement("button");
+    button.append(...part.childNodes);
+    part.append(button);
+    return button;
+  };
+
   // A click on a table's head sorts it: numbers from large to small first, words from A to Z; empty cells stay last.
   for (const table of document.querySelectorAll("table")) {
     table.querySelectorAll("thead th").forEach((head, column) => {
-      const button = document.createElement("button");
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
+      buttoned(head).addEventListener("click", () => {
         const words = head.classList.contains("w");
         const was = head.getAttribute("aria-sort");
         const down = was ? was === "ascending" : !words;
@@ -35,10 +39,8 @@
   // A click in the legend hides a method in the charts and tables of its panel.
   for (const section of document.querySelectorAll(".panel")) {
     for (const entry of section.querySelectorAll(".legend li")) {
-      const button = document.createElement("button");
-      button.append(...entry.childNodes);
+      const button = buttoned(entry);
       button.setAttribute("aria-pressed", "true");
-      entry.append(button);
       button.addEventListener("click", () => {
         const shown = button.getAttribute("aria-pressed") === "false";
         button.setAttribute("aria-pressed", String(shown));
