@@ -40,8 +40,8 @@ SPLITS = {"train": ("train", 100), "val": ("valid", 25)}
 """How the files of a split begin, and the photos of each class that are taken."""
 COMMANDS = (
     "osakd train --data animals --method osakd --epochs 30 --out runs/animals",
-    "osakd evaluate runs/animals --data animals",
-    "osakd export runs/animals --data animals --to animals.pte --int8",
+    "osakd evaluate runs/animals",
+    "osakd export runs/animals --to animals.pte --int8",
     "osakd latency runs/animals animals.pte",
     "osakd predict animals.pte photo.jpg",
 )

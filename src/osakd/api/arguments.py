@@ -77,7 +77,7 @@ def images_for(
     if data is None and trained_on["kind"] == "folder":
         folder, as_before = remembered(content) or ("", options)
         arrays = None
-        with suppress(InputError):  # it may be gone
+        with suppress(InputError, OSError):  # it may be gone
             arrays = load_data(folder, as_before)
         if arrays is None or arrays.content != content:
             raise InputError(f"The run was trained on a local folder called {name!r}: name it with --data.")

@@ -16,11 +16,11 @@ MOST_ROWS, TAKEN_FOR, MISTAKES = 20, 3, 5
 def print_evaluation(evaluation: Evaluation) -> None:
     """Prints the scores, a row for each class, and the surest mistakes."""
     percent = {name: f"{100 * score:.2f} %" for name, score in evaluation.items()}
-    low, high = evaluation.interval
+    (low, high), images = evaluation.interval, len(evaluation.answers)
     top5 = f"top-5 {percent['top5']}, " if "top5" in evaluation else ""
     say(
         f"accuracy {percent['accuracy']}, 95 % interval {100 * low:.2f} to {100 * high:.2f} % (Wilson, "
-        f"{len(evaluation.answers):,} images), {top5}balanced accuracy {percent['balanced_accuracy']}, "
+        f"{images:,} image{'s' * (images > 1)}), {top5}balanced accuracy {percent['balanced_accuracy']}, "
         f"NLL {evaluation['nll']:.4f}, ECE {percent['ece']}"
     )
     say("")

@@ -48,7 +48,7 @@ def remember(folder: Path, options: ImageOptions, content: str) -> None:
     """Notes in the cache that a folder, read with these options, has images of that content."""
     with suppress(InputError, RunError):  # nothing depends on it
         make_folder(_noted(content).parent)
-        write_record(_noted(content), {"folder": str(folder.resolve()), **options.record()})
+        write_record(_noted(content), {"folder": str(folder.absolute()), **options.record()})
 
 
 def remembered(content: str) -> tuple[str, ImageOptions] | None:
@@ -56,9 +56,9 @@ def remembered(content: str) -> tuple[str, ImageOptions] | None:
     try:
         values: Any = (read_json(_noted(content)) if _HASH.fullmatch(content) else None) or {}
         folder, here = Path(values["folder"]), Path.cwd()
-    except (InputError, RunError, KeyError):
+        return str(folder.relative_to(here) if folder.is_relative_to(here) else folder), recorded_options(values)
+    except (InputError, RunError, KeyError, TypeError):  # it may be damaged
         return None
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder), recorded_options(values)
 
 
 _HASH = re.compile("[0-9a-f]{16}")
