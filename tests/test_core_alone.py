@@ -78,6 +78,29 @@ def test_ten_lines_with_torch_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
 
 
+PYTHON = """
+import pydoc, torch, osakd
+from osakd import *
+assert {"train", "OSAKDLoss", "Run"} <= set(dir(osakd)) and callable(compare)
+assert "OSAKDLoss" in pydoc.render_doc(osakd)
+calls = [train, compare, lambda: evaluate("run"), lambda: write_report("."), lambda: export("run", "to.onnx")]
+for call in [*calls, lambda: latency(["run"]), lambda: reproduce("table1"), lambda: osakd.OSAKDModel]:
+    try:
+        call()
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_python_says_which_extra_is_missing(tmp_path: Path) -> None:
+    done = run(PYTHON, core_environment(tmp_path))
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == 8
+    assert said.pop(2).startswith("'run' is not a run folder")  # that is known without the extra
+    assert all(re.fullmatch(r"This needs the package '\w+', .*: pip install 'osakd\[train\]'\.", line) for line in said)
+
+
 def test_a_missing_extra_names_the_command(tmp_path: Path) -> None:
     done = run(MISSING, core_environment(tmp_path))
     assert done.returncode == 2

@@ -8,8 +8,10 @@ In your own loop, with torch alone::
 From Python, as the commands do: ``osakd.train``, ``osakd.compare``, ``osakd.evaluate``, ``osakd.load``.
 """
 
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
+from osakd.errors import needing
 from osakd.lazy import lazy_names
 from osakd.leaves import offered
 
@@ -56,35 +58,31 @@ __all__ = [
     "train",
     "write_report",
 ]
-__all__ += offered("names")  # pyright: ignore[reportUnsupportedDunderAll] - the leaves' names
-__getattr__, _names = lazy_names(
-    __name__,
-    {
-        "BestAverage": "engine.best",
-        "Callback": "engine.callbacks",
-        "Comparison": "api",
-        "InputError": "errors",
-        "OSAKDLoss": "losses.osakd",
-        "OutputMemory": "labels.memory",
-        "Reliability": "labels.reliability",
-        "Run": "api",
-        "RunError": "errors",
-        "WithIndex": "data.indexed",
-        "build_model": "models.build",
-        "compare": "api",
-        "evaluate": "api",
-        "fit_temperature": "engine.calibration",
-        "knn_posterior": "labels.posterior",
-        "load": "api",
-        "osakd_loss": "losses.terms",
-        "pack": "api",
-        "soft_label_ceiling": "labels.ceiling",
-        "train": "api",
-        "write_report": "api",
-        **offered("names"),
-    },
-)
+_cannot_be_imported = set() if find_spec("huggingface_hub") else {"OSAKDModel"}
+__all__ += sorted(offered("names").keys() - _cannot_be_imported)  # pyright: ignore[reportUnsupportedDunderAll]
+_MODULES = {
+    "api": "Comparison Run compare evaluate load pack train write_report",
+    "data.indexed": "WithIndex",
+    "engine.best": "BestAverage",
+    "engine.calibration": "fit_temperature",
+    "engine.callbacks": "Callback",
+    "errors": "InputError RunError",
+    "labels.ceiling": "soft_label_ceiling",
+    "labels.memory": "OutputMemory",
+    "labels.posterior": "knn_posterior",
+    "labels.reliability": "Reliability",
+    "losses.osakd": "OSAKDLoss",
+    "losses.terms": "osakd_loss",
+    "models.build": "build_model",
+}
+_of_trunk = {name: module for module, names in _MODULES.items() for name in names.split()}
+_get, _ = lazy_names(__name__, _of_trunk | offered("names"))
+
+
+def __getattr__(name: str) -> Any:
+    with needing("train"):
+        return _get(name)
 
 
 def __dir__() -> list[str]:
-    return [*_names(), "__version__"]
+    return sorted([*__all__, "__version__"])

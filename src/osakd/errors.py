@@ -122,6 +122,20 @@ def as_sentences(path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Turns a package that is missing into one sentence that names the extra which has it; also a decorator."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or extra).partition(".")[0]
+        if package == "osakd":
+            raise
+        raise InputError(
+            f"This needs the package {package!r}, which is not installed: pip install 'osakd[{extra}]'."
+        ) from error
+
+
 def _plain(name: str) -> str:
     """The name without what people spell differently."""
     return name.lower().replace("-", "").replace("_", "")

@@ -12,7 +12,7 @@ import pytest
 import osakd
 from osakd.cli.main import COMMANDS, main
 from osakd.engine.config import Options
-from osakd.records import read_config, read_result
+from osakd.records import read_config, read_metrics, read_result
 from tests.data.made import write_image_folder, write_parquet_folder
 
 
@@ -22,6 +22,15 @@ def test_train_evaluate_and_load(tmp_path: Path, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert "averaged weights of epoch 2, temperature " in printed
     assert "2 epochs, " in printed
+    assert "lenet-digits with 13,706 parameters, " in printed
+    assert "weights averaged over 2 epochs, deployed are those of the least validation loss" in printed
+    run = osakd.train("digits", method={"name": "osakd", "k": 5}, epochs=2, out=out, resume=True)
+    assert str(run) in printed
+    assert repr(run) == f"<Run {run}>"
+    assert f"test accuracy {100 * run.result.deployed_scores()['accuracy']:.2f} %" in run._repr_html_()
+    rows = [row["train"]["soft_weight"] for row in read_metrics(tmp_path / "run")]
+    said = f"{sum(rows) / 2:.3f} on average, {rows[0]:.3f} in the first epoch, {rows[1]:.3f} in the last."
+    assert f"Weight of the soft labels: {said}\nNext: osakd evaluate {out}; osakd export {out} --to model" in printed
     assert "with k = 5, the sample itself among them, and pseudo-count 0.25 can give the true class 0.68 " in printed
     assert read_config(tmp_path / "run").settings["k"] == 5
     assert main(["evaluate", out]) == 0
@@ -117,7 +126,9 @@ def test_a_network_of_one_s_own_on_images_of_one_s_own(
     # The images are colour, the network takes grey ones.
     options = ["--model", "mine:net", "--epochs", "2", "--batch-size", "5", "--learning-rate", "0.01"]
     assert main(["train", "--data", "pets", *options, "--method", "osakd", "--method.k", "2", "--out", "run"]) == 0
+    assert "Next: osakd evaluate run --trust; osakd export run --to model.onnx --trust" in capsys.readouterr().out
     assert main(["evaluate", "run", "--data", "pets", "--trust"]) == 0
+    assert main(["predict", "run", str(next((tmp_path / "pets").rglob("*.png"))), "--trust"]) == 0
     capsys.readouterr()
     assert main(["evaluate", "run", "--data", "pets"]) == 2
     assert "names a function as its network, 'mine:net'" in capsys.readouterr().err
@@ -239,7 +250,7 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys
     def missing(name: str) -> None:
         raise ModuleNotFoundError("No module named 'yaml'", name="yaml")
 
-    monkeypatch.setattr("osakd.cli.main.import_module", missing)
+    monkeypatch.setattr("osakd.cli.main.load", missing)
     assert main(["train"]) == 2
-    expected = "This command needs the package 'yaml', which is not installed: pip install 'osakd[train]'."
+    expected = "This needs the package 'yaml', which is not installed: pip install 'osakd[train]'."
     assert expected in capsys.readouterr().err

@@ -110,7 +110,9 @@ def test_the_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_datasets_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(InputError, match=r"needs the package `datasets`: pip install 'osakd\[train\]'"):
+    with pytest.raises(
+        InputError, match=r"needs the package 'datasets', which is not installed: pip install 'osakd\[train\]'"
+    ):
         load_data("cifar10")
 
 

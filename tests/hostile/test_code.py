@@ -137,7 +137,7 @@ def test_a_function_that_a_folder_names_is_called_only_with_trust(
     assert own.exists()
     own.unlink()
     del sys.modules["planted_network"]
-    for call in (osakd.load, osakd.evaluate):
+    for call in (osakd.load, osakd.evaluate, lambda run: osakd.export(run, tmp_path / "to.onnx")):
         with pytest.raises(InputError, match=r"names a function as its network, 'planted_network:small', .* --trust"):
             call(tmp_path / "sent")
     kd = {"name": "kd", "teacher": str(tmp_path / "sent")}

@@ -14,7 +14,7 @@ def test_the_longest_start_first_and_equals_as_they_come(tmp_path: Path) -> None
     plans = plan_runs(DataSource("digits"), methods, [0, 1], Options(deploy="last", epochs=4), tmp_path)
     begun = plans[0].folder
     begun.mkdir()
-    append(begun / records.METRICS, {"epoch": 1, "train": {"total": 1.0}})
+    append(begun / records.METRICS, {"epoch": 1, "seconds": 1.0, "train": {"total": 1.0}})
     assert [plan.folder.name for plan in longest_first(plans)] == [
         "osakd-5nn-memory-seed0",
         "osakd-5nn-memory-seed1",

@@ -9,7 +9,7 @@ from osakd.api.arguments import check_early, exit_unguarded, logged, process_cou
 from osakd.api.reports import read_panels
 from osakd.api.signatures import takes_options
 from osakd.durable import write_json
-from osakd.errors import RunError
+from osakd.errors import RunError, needing
 from osakd.paths import given_path
 from osakd.records import SUMMARY
 
@@ -57,6 +57,7 @@ class IncompleteError(RunError):
         self.comparison = comparison
 
 
+@needing("train")
 @takes_options
 def compare(
     data: "Data" = "digits",

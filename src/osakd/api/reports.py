@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from osakd.errors import InputError
+from osakd.errors import InputError, needing
 from osakd.paths import given_path
 
 if TYPE_CHECKING:
     from osakd.report.statistics.panel import RecordedPanel
 
 
+@needing("train")
 def write_report(
     folder: str | Path,
     *,
@@ -71,6 +72,7 @@ class Packed(NamedTuple):
     left: dict[str, str]
 
 
+@needing("train")
 def pack(folder: str | Path, *, to: str | Path | None = None) -> list[Packed]:
     """Packs the runs in a folder in one file, without their networks: to share, to commit, to make a report of.
 

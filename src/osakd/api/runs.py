@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from osakd.api.arguments import check_early, images_for, logged
 from osakd.api.evaluation import Answer, Evaluation
 from osakd.api.signatures import takes_options
+from osakd.errors import needing, printable
 from osakd.paths import given_path
-from osakd.records import Result, RunConfig, read_finished
+from osakd.records import Result, RunConfig, read_finished, read_metrics
 
 if TYPE_CHECKING:
     from osakd.data.in_memory import Data
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from osakd.engine.predict import Predictor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished run: its folder, complete configuration, and result with scores, cost and environment."""
 
@@ -25,7 +27,33 @@ class Run:
     config: RunConfig
     result: Result
 
+    def __str__(self) -> str:
+        """What is deployed, and what it reached."""
+        result, test = self.result, self.result.deployed_scores()
+        deployed = result.deployed or {"weights": "last", "epoch": result.epochs, "temperature": 1}
+        temperature = deployed["temperature"]
+        return (
+            f"{self.folder}: {'averaged ' * (deployed['weights'] == 'averaged')}weights of epoch {deployed['epoch']}"
+            f"{', trained once more on all images' * ('refit' in deployed)}"
+            f"{'' if temperature == 1 else f', temperature {temperature:.2f}'}: test accuracy "
+            f"{100 * test['accuracy']:.2f} %, NLL {test['nll']:.3f}, ECE {100 * test['ece']:.2f} %; {result.epochs} "
+            f"epoch{'s' * (result.epochs > 1)}, {result.seconds:.1f} s"
+        )
 
+    def __repr__(self) -> str:
+        return f"<Run {self}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(printable(str(self)))}</p>"
+
+    @property
+    def soft_weights(self) -> list[float]:
+        """The weight of the neighbours' soft labels in each epoch; empty where there are none."""
+        rows = [row["train"] for row in read_metrics(self.folder)]
+        return [row["soft_weight"] for row in rows if row.get("soft_weight") is not None]
+
+
+@needing("train")
 @takes_options
 def train(
     data: "Data" = "digits",
@@ -86,6 +114,7 @@ def train(
     return Run(plan.folder, plan.config, result)
 
 
+@needing("train")
 def evaluate(
     run: str | Path,
     *,
@@ -140,6 +169,7 @@ def evaluate(
     return Evaluation(final_scores(logits, target), answers, names)
 
 
+@needing("train")
 def load(run: str | Path, *, trust: bool = False) -> "Predictor":
     """The deployed network of a finished run, in eval mode, or an exported file.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from osakd import api
@@ -14,9 +15,8 @@ from osakd.cli.terminal import say
 from osakd.data.recipes import DATA
 from osakd.durable import dumps, write_atomic
 from osakd.methods.registry import METHODS, PRESETS, run_notes
-from osakd.models.registry import MODELS
+from osakd.models.registry import MODELS, is_function
 from osakd.paths import given_path, out_path
-from osakd.records import Result
 
 if TYPE_CHECKING:
     from osakd.runner.status import RunStatus
@@ -54,25 +54,16 @@ def train(**options: Any) -> None:
     keep_freed_memory()
     with TrainingProgress() as progress:
         run = api.train(**options, callbacks=[progress])
-    result, test = run.result, run.result.deployed_scores()
-    say(
-        f"{run.folder}: {_deployed_words(result)}: test accuracy {100 * test['accuracy']:.2f} %, "
-        f"NLL {test['nll']:.3f}, ECE {100 * test['ece']:.2f} %; {result.epochs} epochs, {result.seconds:.1f} s"
-    )
+    say(str(run))
     for note in run_notes(run.config) + run.result.notes:
         if note not in progress.notes:  # those of the data are printed at the start
             say(note)
-
-
-def _deployed_words(result: Result) -> str:
-    """Which weights are deployed: ``averaged weights of epoch 34, temperature 0.81``."""
-    if result.deployed is None:
-        return f"weights of epoch {result.epochs}"
-    averaged = "averaged " * (result.deployed["weights"] == "averaged")
-    temperature = result.deployed["temperature"]
-    calibrated = "" if temperature == 1 else f", temperature {temperature:.2f}"
-    refitted = ", trained once more on all images" * ("refit" in result.deployed)
-    return f"{averaged}weights of epoch {result.deployed['epoch']}{refitted}{calibrated}"
+    if weights := run.soft_weights:
+        ends = f"{weights[0]:.3f} in the first epoch, {weights[-1]:.3f} in the last"
+        say(f"Weight of the soft labels: {fmean(weights):.3f} on average, {ends}.")
+    commands = [["evaluate", str(run.folder)], ["export", str(run.folder), "--to", "model.onnx"]]
+    trusted = ["--trust"] * is_function(run.config.model)
+    say(f"Next: {'; '.join(shlex.join(['osakd', *words, *trusted]) for words in commands)}")
 
 
 @command(api.evaluate, positional=("run",), without=("on_note",))

@@ -4,12 +4,20 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
 
 from osakd import __version__
 from osakd.cli.terminal import Doing, guarded_output, say, say_lines, stopped_by_signals
-from osakd.errors import NO_MEMORY, STOPPING, InputError, RunError, is_out_of_memory, one_line, unknown_name
-from osakd.leaves import offered
+from osakd.errors import (
+    NO_MEMORY,
+    STOPPING,
+    InputError,
+    RunError,
+    is_out_of_memory,
+    needing,
+    one_line,
+    unknown_name,
+)
+from osakd.leaves import load, offered
 
 COMMANDS = {
     "compare": ("osakd.cli.commands:compare", "train several methods over several seeds and show who wins"),
@@ -94,12 +102,5 @@ def _dispatch(arguments: list[str]) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
-    try:
-        module, _, command = COMMANDS[name][0].partition(":")
-        return getattr(import_module(module), command)(arguments[1:])
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "osakd":
-            raise
-        raise InputError(
-            f"This command needs the package {error.name!r}, which is not installed: pip install 'osakd[train]'."
-        ) from error
+    with needing("train"):
+        return load(COMMANDS[name][0])(arguments[1:])

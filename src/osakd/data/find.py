@@ -6,7 +6,7 @@ The cache remembers folders by the hash of their content, so that no record and 
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from osakd.data.options import ImageOptions, recorded_options
 from osakd.data.recipes import DATA
@@ -54,10 +54,11 @@ def remember(folder: Path, options: ImageOptions, content: str) -> None:
 def remembered(content: str) -> tuple[str, ImageOptions] | None:
     """The folder that had images of that content when it was last read, and how it was; None for an unknown one."""
     try:
-        values = read_json(_noted(content)) if _HASH.fullmatch(content) else None
-        return values and (values["folder"], recorded_options(values))  # type: ignore[arg-type]
+        values: Any = (read_json(_noted(content)) if _HASH.fullmatch(content) else None) or {}
+        folder, here = Path(values["folder"]), Path.cwd()
     except (InputError, RunError, KeyError):
         return None
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder), recorded_options(values)
 
 
 _HASH = re.compile("[0-9a-f]{16}")

@@ -8,7 +8,7 @@ from osakd.data.encoded import EncodedSplit, Source
 from osakd.data.layout import split_named
 from osakd.data.options import ImageOptions
 from osakd.data.parquet import split_from_table
-from osakd.errors import InputError, RunError
+from osakd.errors import InputError, RunError, needing
 
 
 def hub_source(hub_id: str, config: str | None, options: ImageOptions) -> Source:
@@ -18,13 +18,9 @@ def hub_source(hub_id: str, config: str | None, options: ImageOptions) -> Source
         InputError: there is no such data set or configuration, or `datasets` is not installed.
         RunError: the hub cannot be reached.
     """
-    try:
+    with needing("train"):
         import datasets
         from datasets.exceptions import DatasetNotFoundError
-    except ImportError as error:
-        raise InputError(
-            "Loading from the Hugging Face hub needs the package `datasets`: pip install 'osakd[train]'."
-        ) from error
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; how they end is said below
     try:
         tables: dict[str, Any] = dict(datasets.load_dataset(hub_id, config).items())  # type: ignore[union-attr] - of splits

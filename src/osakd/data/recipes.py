@@ -156,12 +156,13 @@ def why_not_flipped(class_names: Sequence[str], channels: int) -> str:
     return next((f"classes are {' and '.join(sorted(pair))}" for pair in _OPPOSITES if pair <= every), "")
 
 
-def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
+def recipe_in_words(config: RunConfig, class_names: Sequence[str] = (), parameters: int = 0) -> str:
     """The recipe of a run in a sentence: ``Recipe photos: ds-cnn, 60 epochs of batches of 64, SGD 0.1 with ...``."""
     shape = [words for words, used in (("warm-up", config.warmup_epochs), (config.schedule, True)) if used]
     why = why_not_flipped(class_names, config.data["input_shape"][0]) if config.recipe == "photos" else ""
     parts = [
-        f"{config.model}{' pretrained' * config.pretrained}{' from trained weights' * bool(config.weights)}",
+        f"{config.model}{' pretrained' * config.pretrained}{' from trained weights' * bool(config.weights)}"
+        + f" with {parameters:,} parameters" * (parameters > 0),
         f"{config.epochs} epoch{'s' * (config.epochs > 1)} of batches of {config.batch_size}",
         f"{'SGD' if config.optimizer == 'sgd' else 'AdamW'} {config.learning_rate:g} with {' and '.join(shape)} rate",
         f"weight decay {config.weight_decay:g}" * (config.weight_decay > 0),
@@ -172,8 +173,18 @@ def recipe_in_words(config: RunConfig, class_names: Sequence[str] = ()) -> str:
         f"mixup {config.mixup:g}" * (config.mixup > 0),
         f"CutMix {config.cutmix:g}" * (config.cutmix > 0),
         "balanced class weights" if config.class_weights else "",
+        f"weights averaged over {config.ema_epochs:g} epochs" if config.ema_epochs else "",
+        f"weights averaged with decay {config.ema:g}" if config.ema else "",
+        _DEPLOYED[config.deploy],
     ]
     return f"Recipe {config.recipe}: {', '.join(filter(None, parts))}."
+
+
+_DEPLOYED = {
+    "best": "deployed are those of the least validation loss, averaged or not",
+    "averaged": "deployed are the averaged ones",
+    "last": "the last weights are deployed",
+}
 
 
 def copy_note(content: str) -> list[str]:

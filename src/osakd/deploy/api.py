@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from osakd.api.arguments import images_for
 from osakd.checks import choice, whole
+from osakd.errors import needing
 from osakd.paths import given_path, out_path
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from osakd.deploy.latency import Latencies
 
 
+@needing("train")
 def export(
     run: str | Path,
     to: str | Path,
@@ -67,6 +69,7 @@ def export(
     return export_run(trained, arrays, out_file, file_format, **how)
 
 
+@needing("train")
 def latency(
     models: Sequence[str | Path], *, calls: int = 1000, record: str | Path | None = None, trust: bool = False
 ) -> "Latencies":
@@ -97,6 +100,7 @@ def latency(
     return latencies
 
 
+@needing("train")
 def card(run: str | Path, *, license: str | None = None) -> str:  # noqa: A002 - as the option of the command
     """The model card of a finished run, as Markdown behind the Hugging Face hub's metadata block.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from osakd.deploy.metadata import Input, Metadata
 from osakd.engine.predict import Predictor
-from osakd.errors import InputError, one_line
+from osakd.errors import InputError, needing, one_line
 from osakd.read_json import read_bytes
 
 FORMATS = {".onnx": "osakd.deploy.onnx_format", ".pte": "osakd.deploy.pte_format"}
@@ -125,13 +125,8 @@ def using_extra(extra: str) -> Iterator[None]:
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with needing(extra), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"This needs the package {(error.name or extra).partition('.')[0]!r}, which is not installed: "
-            f"pip install 'osakd[{extra}]'."
-        ) from error
     finally:
         logging.disable(disabled)

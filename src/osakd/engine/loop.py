@@ -31,6 +31,7 @@ from osakd.engine.optim import learning_rate
 from osakd.engine.stages import teacher_digest, teacher_notes
 from osakd.errors import InputError, RunError
 from osakd.losses.watch import HAD_NO_PART, LEAST_SHARE, NOTHING_KNOWN
+from osakd.models.cost import count_parameters
 from osakd.records import Result
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Loop:
         self.memory_mib = list(memory_mib)
         self.runs, self.executor, self.callback = list(runs), chosen.executor, callback
         data = runs[0].data
-        recipe = recipe_in_words(runs[0].config, data.class_names)
+        parameters = count_parameters(self.executor.networks(averaged=False)[0])
+        recipe = recipe_in_words(runs[0].config, data.class_names, parameters)
         self.data_notes, self.notes = [*data.notes, *self.executor.notes], [recipe, *data.describe_classes()]
         self.notes += [*self.data_notes, *chosen.notes]
         self.made_by = environment(device) | {"executor": chosen.name}  # now: files may change later

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from osakd.api.arguments import exit_unguarded, process_count, seed_list
 from osakd.engine.executors.registry import AUTO, ExecutorName, KernelsName
-from osakd.errors import InputError
+from osakd.errors import InputError, needing
 from osakd.experiments.reproduction import Reproduction
 from osakd.paths import given_path
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from osakd.runner.progress import OnProgress
 
 
+@needing("train")
 def reproduce(
     name: str,
     *,

@@ -78,10 +78,15 @@ def check_name(name: str) -> None:
         raise unknown_name("model", name, MODELS)
 
 
+def is_function(name: str) -> bool:
+    """Whether a name of a network is that of a function of the user's."""
+    return name not in MODELS and not name.startswith("timm:")
+
+
 def check_trusted(names: Iterable[str], folder: Path, *, trust: bool) -> None:
     """Checks that no network that a run's folder names is a function, whose code would run, without ``trust``."""
     for name in names:
-        if name not in MODELS and not name.startswith("timm:") and not trust:
+        if is_function(name) and not trust:
             raise InputError(
                 f"The run in {str(folder)!r} names a function as its network, {name!r}, whose code would run: give "
                 "--trust (`trust=True`) if you know who made that folder."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from osakd.engine.callbacks import Callback
-from osakd.errors import InputError
+from osakd.errors import needing
 from osakd.records import TEACHER, RunConfig, read_metrics
 from osakd.runner.progress import Progress
 
@@ -19,12 +19,8 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        try:
+        with needing("tensorboard"):
             from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise InputError(
-                "`log` tensorboard needs tensorboardX, which is not installed: pip install 'osakd[tensorboard]'."
-            ) from error
         self._new_writer, self._folder = SummaryWriter, folder
         self._stage: Path | None = folder
         self._open: dict[Path, tuple[Any, int]] = {}
