@@ -75,7 +75,7 @@ def test_a_chart_is_named_and_described() -> None:
     chart = drawn([Trend("a<b", 1, [1, 2], [1.0, 0.5], None)], ENTROPY)
     assert chart.attrib["role"] == "img"
     assert chart.findtext("title") == "Soft labels: entropy over the epochs"
-    assert chart.findtext("desc") == "At epoch 2: a<b 0.500 nats."
+    assert chart.findtext("desc") == "At the last epoch: a<b 0.500 nats."
 
 
 def test_bands_only_of_few_methods_and_a_dot_for_a_single_epoch() -> None:

@@ -42,14 +42,12 @@ def line_chart(shown: Sequence[Trend], quantity: Quantity, numbers: Mapping[str,
         LEFT, TOP, WIDTH - RIGHT - LEFT, HEIGHT - BOTTOM - TOP, Markup("").join(lines)
     )
     ends = [f"{trend.label} {trend.mean[-1]:.{quantity.decimals}f} {quantity.unit}" for trend in shown]
-    epochs = {trend.epochs[-1] for trend in shown}
-    when = f"At epoch {last}" if len(epochs) == 1 else "At the last epoch"
     drawing = Markup(
-        '<svg class="lines" role="img" viewBox="0 0 {} {}" data-frame="{} {} {} {}" data-x="{} {}" data-unit="{}" '
-        'data-decimals="{}"><title>{}</title><desc>{}</desc>{}{}</svg>'
+        '<svg class="lines" role="img" viewBox="0 0 {} {}" data-frame="{} {} {} {}" data-x="{} {}" data-unit="{}">'
+        "<title>{}</title><desc>{}</desc>{}{}</svg>"
     ).format(
         WIDTH, HEIGHT, LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM, across.low, across.high, quantity.unit,
-        quantity.decimals, f"{quantity.title} over the epochs", f"{when}: {', '.join(ends)}.",
+        f"{quantity.title} over the epochs", f"At the last epoch: {', '.join(ends)}.",
         _axes(across, up, quantity, epoch_ticks(first, last)), frame,
     )  # fmt: skip
     beyond = any(not low <= mean <= high for trend in inside for mean in trend.mean)

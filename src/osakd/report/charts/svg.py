@@ -8,8 +8,6 @@ from statistics import median
 from markupsafe import Markup
 
 COLOURS, DASHES = 8, 4
-FEWEST = 5
-"""With fewer values none is an outlier."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def without_outliers(values: Sequence[float]) -> list[float]:
     """
     middle = median(values)
     usual = median(abs(value - middle) for value in values)
-    if len(values) < FEWEST or usual == 0:
+    if len(values) < 5 or usual == 0:
         return list(values)
     return [value for value in values if abs(value - middle) <= 10 * usual]
 
