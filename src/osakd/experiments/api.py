@@ -34,7 +34,7 @@ def reproduce(
     """Runs what is missing of a table or figure of the paper, and shows ours beside theirs.
 
     Args:
-        name: experiment: table1, table2, figure1, neighbours, readings, variants, cost or claims.
+        name: experiment: table1, table2, table2-small, figure1, neighbours, readings, variants, cost or claims.
         data: only the panels of these data sets: names, or local folders called like them.
         panels: only these panels: their names, which are those of their folders.
         methods: only these methods: their labels.

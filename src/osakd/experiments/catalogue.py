@@ -4,11 +4,14 @@ from osakd.errors import unknown_name
 from osakd.experiments.neighbours import NEIGHBOURS
 from osakd.experiments.readings import READINGS
 from osakd.experiments.table1 import FIGURE1, TABLE1
-from osakd.experiments.table2 import TABLE2
+from osakd.experiments.table2 import TABLE2, TABLE2_SMALL
 from osakd.experiments.variants import VARIANTS
 from osakd.plan import Experiment
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, TABLE2, FIGURE1, NEIGHBOURS, READINGS, VARIANTS)}
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in (TABLE1, TABLE2, TABLE2_SMALL, FIGURE1, NEIGHBOURS, READINGS, VARIANTS)
+}
 """What is trained."""
 COST, CLAIMS = "cost", "claims"
 DECIDE_CLAIMS = (TABLE1, NEIGHBOURS)
