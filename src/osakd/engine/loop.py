@@ -63,6 +63,7 @@ class Loop:
         self.results: dict[Path, Result] = {}
         self.steps = steps_per_epoch(runs[0].config.data["train"], runs[0].config.batch_size)
         self.seconds = 0.0
+        self.saved: dict[Path, int] = {}
         self.chosen: list[Chosen | None] = [None for _ in runs]
         self.notes += [*deploy_notes(runs[0].config), *teacher_notes(runs[0].folder, runs[0].config)]
         self.done = self._load(device)
@@ -218,9 +219,11 @@ class Loop:
 
     def _save(self, states: Sequence[dict[str, Any]]) -> None:
         for run, of_run in zip(self.runs, states, strict=True):
-            if run.folder not in self.errors and run.folder not in self.results:
+            ended = run.folder in self.errors or run.folder in self.results
+            if not ended and self.saved.get(run.folder) != of_run["epoch"]:  # a second time would lose the one before
                 about = {"teacher": teacher_digest(run.folder), "class_names": list(run.source.arrays.class_names)}
                 state.save_checkpoint(run.folder, of_run | about)
+                self.saved[run.folder] = of_run["epoch"]
 
     def _result(self, run: "Plan", memory: float, deployed: dict[str, Any]) -> Result:
         """The result of a run, from its learning curve, its peak memory in MiB and its deployed network."""
