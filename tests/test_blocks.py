@@ -36,7 +36,7 @@ RUN_ELSEWHERE = {
 """The test that runs the Python of a page."""
 NOT_RUN = {
     "pets/train/cat/1.jpg": "a folder",
-    "#SBATCH --array=0-4": "a cluster",
+    "#SBATCH --array=0-4 --cpus-per-task=1 --signal=TERM@60": "a cluster",
     "python -m benchmarks.devices DATASETS OUT": "a quarter of an hour of training",
     "pip install 'osakd[train,microcontroller]'": "tests/deploy/integrations/test_microcontroller.py: other words",
     "python -m venv litert && litert/bin/pip install litert-torch 'osakd[train]'": "an environment with older packages",
