@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import osakd
 from osakd import InputError, RunError
+from osakd.data.digits import read_digits
 from osakd.engine import loop
 from osakd.engine.executors.serial import SerialExecutor
 from osakd.records import read_metrics
@@ -191,8 +191,8 @@ def test_a_folder_that_cannot_be_written(
     tmp_path: Path, read_only_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     osakd.train("digits", epochs=1, out=tmp_path)
-    digits = load_digits()
-    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: digits)
+    digits = read_digits()
+    monkeypatch.setattr("osakd.data.sources.read_digits", lambda: digits)
     with as_ordinary_user(), pytest.raises(RunError, match=r"No permission to write .*choose another folder"):
         osakd.train("digits", epochs=1, out=read_only_folder / "run")
 
