@@ -34,6 +34,7 @@ Shape = Annotated[list[Positive], lambda shape: len(shape) == 3 and prod(shape) 
 Share = Annotated[float, lambda value: 0 <= value <= 1]
 Seen = set[tuple[int, int]]
 """Folders by device and inode."""
+MOST_EPOCHS = 2**31
 _MOST_BYTES, _DEEPEST, _LARGEST = 2**28, 32, 1e300
 
 
@@ -156,7 +157,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
             values = flattened(row).values()
             if not set(map(type, values)) <= {int, float, NoneType} or not all(map(isfinite, filter(None, values))):
                 raise ValueError("a value that is no number")
-            if type(row["epoch"]) is not int or row["epoch"] < 1 or not (dict(row["train"]) and row["seconds"] >= 0):
+            if type(row["epoch"]) is not int or not 0 < row["epoch"] < MOST_EPOCHS:
+                raise ValueError("an epoch that is not one")
+            if not (dict(row["train"]) and row["seconds"] >= 0):
                 raise ValueError("a row without values")
             if any(not 0 <= row[part]["accuracy"] <= 1 for part in ("test", "validation") if part in row):
                 raise ValueError("an accuracy that is not one")

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from osakd.durable import line, write_atomic
 from osakd.errors import InputError, RunError
-from osakd.read_json import build, damaged, flattened, parse, read_lines, subfolders
+from osakd.read_json import MOST_EPOCHS, build, damaged, flattened, parse, read_lines, subfolders
 from osakd.records import (
     CONFIG,
     ERROR,
@@ -304,7 +304,7 @@ def _unpacked_curve(groups: Iterable[dict[str, Any]]) -> Curve:
         epochs = group.pop("epoch")
         if not epochs or any(type(epoch) is not int for epoch in epochs):
             raise ValueError("an epoch is not a number")
-        if any(before >= after for before, after in pairwise([0, *epochs])):
+        if any(before >= after for before, after in pairwise([0, *epochs, MOST_EPOCHS])):
             raise ValueError("its epochs do not rise")
         for name, values in group.items():
             if len(values) != len(epochs):

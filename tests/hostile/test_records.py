@@ -45,6 +45,7 @@ VALUES = [
     (METRICS, ("test", "nll"), "low"),
     (METRICS, ("train", "total"), []),
     (METRICS, ("train",), 1),
+    (METRICS, ("epoch",), 2**70),
     (METRICS, ("seconds",), None),
     (METRICS, ("seconds",), GONE),
     (METRICS, ("others",), {"x": {"test": {"accuracy": 2, "nll": 1, "ece": 1}}}),

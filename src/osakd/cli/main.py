@@ -69,9 +69,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(arguments: list[str], *, raises: bool) -> int:
     """Runs a command; the exit code."""
-    with stopped_by_signals() as received, Doing():
+    with stopped_by_signals() as received:
         try:
-            return _dispatch(arguments)
+            with Doing():
+                return _dispatch(arguments)
         except KeyboardInterrupt as stopped:
             say("", error=True)
             _complain(f"stopped. {stopped}".rstrip())
