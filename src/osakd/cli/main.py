@@ -58,12 +58,16 @@ def run() -> None:
 def main(argv: Sequence[str]) -> int:
     """Runs a command; the exit code is 0, 2 for the user's mistake, 1 for a failure, 128 + a signal that stopped it."""
     arguments = [argument for argument in argv if argument != "--traceback"]
-    with guarded_output() as output:
-        code = _run(arguments, raises="--traceback" in argv)
-        # A reader of our output that has gone (osakd list | head) wants no more.
-        if output.error and not isinstance(output.error, BrokenPipeError):
-            _complain(f"the output could not be written ({output.error.strerror}); the rest was done.")
-            code = code or 1
+    try:
+        with guarded_output() as output:
+            code = _run(arguments, raises="--traceback" in argv)
+            # A reader of our output that has gone (osakd list | head) wants no more.
+            if output.error and not isinstance(output.error, BrokenPipeError):
+                _complain(f"the output could not be written ({output.error.strerror}); the rest was done.")
+                code = code or 1
+    except KeyboardInterrupt:  # just before the command began, or after its end
+        _complain("stopped.")
+        return 128 + signal.SIGINT
     return code
 
 
