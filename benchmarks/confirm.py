@@ -8,14 +8,13 @@ with 95 % intervals paired by seed; over all settings, each with the same weight
 pseudo-count, so the two are equal.
 """
 
-import argparse
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-import osakd
-from benchmarks.default import settings
+from benchmarks.default import run_study
 from osakd.report.statistics.spread import paired_difference
 from osakd.report.tables.table import markdown, table_of
 from osakd.runs import finished, read_runs
@@ -61,26 +60,10 @@ def interval(gains: Sequence[float]) -> str:
     return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
 
-def main() -> None:
-    """Trains what is missing of the settings, and packs it; or prints the table."""
-    parser = argparse.ArgumentParser(prog="benchmarks.confirm", description="Confirm the default's labels.")
-    parser.add_argument("datasets", type=Path, nargs="?")
-    parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("settings", nargs="*")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[40, 41, 42, 43, 44])
-    parser.add_argument("--table", type=Path)
-    options = parser.parse_args()
-    if options.table:
-        print(table(options.table))
-        return
-    for name, (make, how) in settings(options.datasets).items():
-        if options.settings and name not in options.settings:
-            continue
-        methods = [{"name": "osakd", "pseudo_count": 0.0} if "=" in label else label for label in METHODS]
-        out = options.out / name
-        osakd.compare(make(), methods=methods, seeds=options.seeds, out=out, processes=1, **how)
-        print(osakd.pack(out)[0].file, flush=True)
+def methods(_: int) -> list[Any]:
+    """The cells, the same for any number of classes."""
+    return [{"name": "osakd", "pseudo_count": 0.0} if "=" in label else label for label in METHODS]
 
 
 if __name__ == "__main__":
-    main()
+    run_study("benchmarks.confirm", [40, 41, 42, 43, 44], table, methods)

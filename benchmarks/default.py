@@ -167,13 +167,13 @@ def table(folder: Path) -> str:
     return markdown(table_of("The study of the default", [*head, "mean", "worst"], rows))
 
 
-def main() -> None:
-    """Trains what is missing of the settings, and packs it; or prints the table."""
-    parser = argparse.ArgumentParser(prog="benchmarks.default", description="Study the default's labels.")
+def run_study(prog: str, seeds: Sequence[int], table: Callable[[Path], str], cells: Callable[[int], list[Any]]) -> None:
+    """Trains what is missing of the settings, each with the cells for its number of classes; or prints the table."""
+    parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("datasets", type=Path, nargs="?")
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("settings", nargs="*")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[30, 31, 32])
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--table", type=Path)
     options = parser.parse_args()
     if options.table:
@@ -182,12 +182,11 @@ def main() -> None:
     for name, (make, how) in settings(options.datasets).items():
         if options.settings and name not in options.settings:
             continue
-        data = make()
-        cells = methods(int(data["train"][1].max()) + 1)
-        out = options.out / name
-        osakd.compare(data, methods=cells, seeds=options.seeds, out=out, processes=1, **how)
+        data, out = make(), options.out / name
+        of_data = cells(int(data["train"][1].max()) + 1)
+        osakd.compare(data, methods=of_data, seeds=options.seeds, out=out, processes=1, **how)
         print(osakd.pack(out)[0].file, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    run_study("benchmarks.default", [30, 31, 32], table, methods)
