@@ -72,7 +72,7 @@ def table(record: Path) -> str:
             means = [100 * fmean(line[split]["accuracy"] for line in of_cell) for split in SPLITS if of_cell]
             row.append(" / ".join(f"{mean:.1f}" for mean in means) or "-")
         rows.append(row)
-    return markdown(table_of("The study of the recipe", ["cell", *names], rows))
+    return markdown(table_of("The study of the recipe", ["configuration", *names], rows))
 
 
 def main() -> None:
